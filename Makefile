@@ -1,0 +1,67 @@
+# One name per habit, the same for people and CI. Each target makes what it needs first.
+.DEFAULT_GOAL := help
+.PHONY: help run test test-all lint format reproduce ui lock clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+SETUP := $(BIN)/setup-done
+DEV := $(BIN)/dev-done
+UV := $(BIN)/uv
+
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export VIRTUAL_ENV := $(CURDIR)/$(VENV)
+# Hashes are checked, so a package from anywhere is the locked one.
+SYNC := $(UV) pip install --quiet --require-hashes --compile-bytecode --build-constraints requirements.lock
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+run: $(SETUP)  ## set up, run the pipeline, say what came out
+	dvc repro
+	churn summary
+
+test: $(DEV)  ## the fast tests
+	pytest -n auto --dist worksteal -m "not slow"
+
+test-all: $(DEV)  ## every test
+	pytest -n auto --dist worksteal
+
+lint: $(DEV)  ## style and types
+	ruff check
+	ruff format --check
+	mypy
+
+format: $(DEV)  ## put the code in style
+	ruff check --fix
+	ruff format
+
+reproduce: $(SETUP)  ## run the committed state again in a fresh clone and compare every byte
+	churn reproduce
+
+ui: $(SETUP)  ## MLflow's pages on this folder's experiments, http://localhost:5000
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri sqlite:///mlflow.db --workers 1
+
+lock: $(SETUP)  ## write the three lock files anew from pyproject.toml
+	for group in "" dev setup; do \
+	  UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --upgrade --universal --generate-hashes \
+	    --fork-strategy fewest --python-version 3.11 --no-emit-index-url --no-annotate \
+	    $${group:+--group $$group --constraints requirements.lock} $$(test -n "$$group" || echo pyproject.toml) \
+	    --output-file requirements$${group:+-$$group}.lock || exit 1; \
+	done
+
+clean:  ## remove the environment (data, models and experiments stay)
+	rm -rf $(VENV)
+
+$(SETUP): requirements-setup.lock requirements.lock pyproject.toml
+	@for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
+	  if $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then \
+	    echo "setting up $(VENV) with $$($$python --version)" && exec $$python -m venv --clear $(VENV); fi; \
+	done; echo "no Python 3.11, 3.12 or 3.13 found; install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-setup.lock
+	@$(SYNC) -r requirements.lock
+	@$(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEV): $(SETUP) requirements-dev.lock
+	@$(SYNC) -r requirements-dev.lock
+	@touch $@
