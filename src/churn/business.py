@@ -1,0 +1,127 @@
+"""Money: what contacting customers costs and brings.
+
+The campaign is that of Verbraken, Verbeke and Baesens (2013), IEEE TKDE 25(5): every contacted customer costs the
+contact; one who would have stayed takes the offer; one who would have left takes it with some probability, and
+then his value is kept.
+"""
+
+from dataclasses import dataclass
+from decimal import ROUND_FLOOR, Decimal
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from churn.contract import Strict
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.int64]
+
+NOBODY = 1.000001
+"""Threshold that no probability reaches, in six places; some models say 1.0 of customers."""
+
+
+class Economics(Strict):
+    """Costs and values of a retention campaign, in one currency."""
+
+    customer_value_eur: Annotated[float, Field(gt=0)]
+    offer_cost_eur: Annotated[float, Field(ge=0)]
+    contact_cost_eur: Annotated[float, Field(ge=0)]
+    acceptance_alpha: Annotated[float, Field(gt=0)]
+    acceptance_beta: Annotated[float, Field(gt=0)]
+
+    @property
+    def acceptance_rate(self) -> float:
+        """Mean of the Beta distribution."""
+        return self.acceptance_alpha / (self.acceptance_alpha + self.acceptance_beta)
+
+    @property
+    def contacted_churner_eur(self) -> float:
+        """Expected gain from contacting one customer who would have left."""
+        return self.acceptance_rate * (self.customer_value_eur - self.offer_cost_eur) - self.contact_cost_eur
+
+    @property
+    def contacted_stayer_eur(self) -> float:
+        """Gain from contacting one customer who would have stayed: a loss."""
+        return -self.offer_cost_eur - self.contact_cost_eur
+
+
+@dataclass(frozen=True)
+class ProfitCurve:
+    """Expected profit of contacting everyone at or above each threshold, thresholds falling.
+
+    The first point contacts nobody (threshold infinity), the last one everybody.
+    """
+
+    thresholds: Floats
+    contacted_share: Floats
+    profit_per_customer_eur: Floats
+
+    @property
+    def best(self) -> int:
+        """Position of the highest profit; of equal ones, the one that contacts fewest."""
+        return int(np.argmax(self.profit_per_customer_eur))
+
+
+def gains(churned: Labels, economics: Economics) -> Floats:
+    """Expected gain of contacting each customer, given what he did, in euros."""
+    return np.where(churned == 1, economics.contacted_churner_eur, economics.contacted_stayer_eur)
+
+
+def profit_per_customer(churned: Labels, contacted: NDArray[np.bool_], economics: Economics) -> float:
+    """Expected profit of contacting these customers, spread over all of them, in euros."""
+    return float(np.where(contacted, gains(churned, economics), 0.0).mean())
+
+
+def profit_curve(churned: Labels, probability: Floats, economics: Economics) -> ProfitCurve:
+    """Profit at every distinct threshold."""
+    order = np.argsort(-probability, kind="stable")
+    ranked = probability[order]
+    last_of_ties = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
+    total = np.cumsum(gains(churned, economics)[order])[last_of_ties]
+    return ProfitCurve(
+        thresholds=np.append(np.inf, ranked[last_of_ties]),
+        contacted_share=np.append(0.0, (last_of_ties + 1) / len(ranked)),
+        profit_per_customer_eur=np.append(0.0, total / len(ranked)),
+    )
+
+
+def most_profitable_threshold(churned: Labels, probability: Floats, economics: Economics) -> float:
+    """Probability from which on a contact pays, as these rows show; NOBODY when no contact does.
+
+    Rounded down to six places, so that the figure written in a report is the one the model decides by.
+    """
+    curve = profit_curve(churned, probability, economics)
+    best = curve.thresholds[curve.best]
+    if np.isinf(best):
+        return NOBODY
+    # In decimals: in binary the product with 1e6 may round up, past the customer whose probability this is.
+    return float(Decimal(str(best)).quantize(Decimal("0.000001"), rounding=ROUND_FLOOR))
+
+
+@dataclass(frozen=True)
+class MaximumProfit:
+    """The most a ranking could have earned, threshold chosen in hindsight: for comparison with published figures."""
+
+    mpc_eur: float
+    empc_eur: float
+    empc_contacted_share: float
+
+
+def maximum_profit(churned: Labels, probability: Floats, economics: Economics) -> MaximumProfit:
+    """MPC (fixed acceptance) and EMPC (acceptance ~ Beta), per customer, by the library empulse."""
+    # Imported here: it takes longer than the whole of training needs, and only evaluation wants it.
+    from empulse.metrics import empc_score, mpc_score
+
+    costs = {
+        "clv": economics.customer_value_eur,
+        "incentive_cost": economics.offer_cost_eur,
+        "contact_cost": economics.contact_cost_eur,
+    }
+    beta = {"alpha": economics.acceptance_alpha, "beta": economics.acceptance_beta}
+    return MaximumProfit(
+        mpc_eur=float(mpc_score(churned, probability, accept_rate=economics.acceptance_rate, **costs)),
+        empc_eur=float(empc_score(churned, probability, **beta, **costs)),
+        empc_contacted_share=float(empc_score.optimal_rate(churned, probability, **beta, **costs)),
+    )

@@ -1,0 +1,185 @@
+"""params.yaml, typed and frozen: every key must be there, no other key may be."""
+
+import difflib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from churn.business import Economics
+from churn.contract import Strict, TableContract
+from churn.errors import ParameterError, shown
+
+PARAMS_FILE = "params.yaml"
+
+REFUSALS = {
+    "dict_type": "must be a section of keys",
+    "model_type": "must be a section of keys",
+    "model_attributes_type": "must be a section of keys",
+    "string_type": "must be a text; put it in quotes",
+    "too_short": "must not be empty",
+    "tuple_type": "must be a list, such as [a, b]",
+    "union_tag_not_found": "has no type: must be one of 'numeric', 'categorical', 'boolean'",
+}
+"""Clearer words for some of pydantic's errors."""
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Compute(Strict):
+    """What makes a computation repeatable."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    threads: Annotated[int, Field(ge=1)]
+
+
+class Data(TableContract):
+    """Where the table is, and its contract."""
+
+    source: str
+
+
+class Preprocess(Strict):
+    """How customers are divided into training and test rows."""
+
+    test_share: Share
+    split_salt: str
+
+
+class Importance(Strict):
+    """Effort spent on permutation importance."""
+
+    repeats: Annotated[int, Field(ge=1)]
+    max_rows: Annotated[int, Field(ge=1)]
+
+
+class Train(Strict):
+    """The estimator, its arguments, and how it is judged on the training rows."""
+
+    estimator: str
+    params: dict[str, Any]
+    folds: Annotated[int, Field(ge=2)]
+    threshold: Literal["profit"] | float
+    importance: Importance
+
+    @field_validator("threshold", mode="before")
+    @classmethod
+    def _profit_or_probability(cls, value: object) -> object:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value == "profit":
+            return value
+        if is_number and 0 <= value <= 1:  # type: ignore[operator]
+            return float(value)  # type: ignore[arg-type]
+        raise ValueError("must be the word profit or a probability from 0 to 1")
+
+
+class Evaluate(Strict):
+    """How the test rows are looked at."""
+
+    slices: Annotated[tuple[str, ...], Field(strict=False)]
+    bootstrap_resamples: Annotated[int, Field(ge=100)]
+    calibration_bins: Annotated[int, Field(ge=2)]
+    curve_points: Annotated[int, Field(ge=10)]
+
+
+class Params(Strict):
+    """The whole file, one section a concern."""
+
+    compute: Compute
+    data: Data
+    preprocess: Preprocess
+    business: Economics
+    train: Train
+    evaluate: Evaluate
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a mapping as DVC does (YAML 1.2: 1e-3 is a number, No is a text).
+
+    Raises:
+        ParameterError: the file is missing, no UTF-8, no YAML, or no mapping.
+    """
+    try:
+        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        where = path.parent.resolve()
+        raise ParameterError(f"{path.name}: not found in {where}; run this in the project's folder") from None
+    except (YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a date such as 2013-99-99
+        raise ParameterError(f"{path.name}: not readable as YAML: {_yaml_problem(error)}") from None
+    if not isinstance(content, dict):
+        raise ParameterError(f"{path.name}: holds no keys; restore it with `git checkout {path.name}`")
+    return content
+
+
+def _yaml_problem(error: Exception) -> str:
+    if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
+        problem = ", ".join(filter(None, (error.context, error.problem)))
+        return f"line {error.problem_mark.line + 1}: {problem}"
+    return " ".join(str(error).split())
+
+
+def load_params(root: Path) -> Params:
+    """Read and check params.yaml in a folder.
+
+    Raises:
+        ParameterError: one line for each key that is unknown, missing or holds a value it cannot.
+    """
+    content = read_yaml(root / PARAMS_FILE)
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        raise ParameterError("\n".join(_described(error.errors(), content))) from None
+
+
+def _described(faults: Sequence[Mapping[str, Any]], content: dict[str, Any]) -> Iterator[str]:
+    """One line a fault. No key has a default, so a misspelled one always leaves its right name missing beside it."""
+    missing: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for fault in faults:
+        if fault["type"] == "missing":
+            *section, name = _keys_in_file(fault, content)
+            missing[tuple(section)].append(name)
+    for fault in faults:
+        if fault["type"] == "extra_forbidden":
+            *section, name = _keys_in_file(fault, content)
+            meant = difflib.get_close_matches(name, missing[tuple(section)], n=1)
+            for found in meant:
+                missing[tuple(section)].remove(found)
+            advice = f"did you mean {meant[0]}?" if meant else "remove it"
+            yield f"{_place(section, name)}: unknown key; {advice}"
+        elif fault["type"] != "missing":
+            yield f"{_place(_keys_in_file(fault, content))}: {_refusal(fault)}"
+    advice = f"every key has to be there (`git diff {PARAMS_FILE}` shows what went)"
+    for parent, names in missing.items():
+        yield from (f"{_place(parent, name)}: missing; {advice}" for name in names)
+
+
+def _place(section: Sequence[str], *name: str) -> str:
+    return f"{PARAMS_FILE}: {'.'.join([*section, *name])}"
+
+
+def _refusal(fault: Mapping[str, Any]) -> str:
+    if fault["type"] == "union_tag_invalid":
+        return f"type {fault['ctx']['tag']!r} is not accepted: must be one of {fault['ctx']['expected_tags']}"
+    reason = REFUSALS.get(
+        fault["type"], fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    )
+    if isinstance(fault["input"], dict):
+        return str(reason)
+    return f"{shown(fault['input'])} is not accepted: {reason}"
+
+
+def _keys_in_file(fault: Mapping[str, Any], content: dict[str, Any]) -> list[str]:
+    """Where the fault is in the file: its location without the parts that pydantic adds for members of a union."""
+    keys: list[str] = []
+    here: Any = content
+    for part in fault["loc"]:
+        if (isinstance(here, dict) and part in here) or (isinstance(here, list) and isinstance(part, int)):
+            here = here[part]
+            keys.append(str(part))
+    if fault["type"] == "missing":
+        keys.append(str(fault["loc"][-1]))
+    return keys

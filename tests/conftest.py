@@ -1,0 +1,165 @@
+"""A small table of made-up customers, its parameters, and a project folder that holds both."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from churn.contract import TableContract
+from churn.params import Params, load_params
+
+REPOSITORY = Path(__file__).parent.parent
+NO_SERVER = "http://127.0.0.1:9"
+
+PARAMS = """\
+compute: {seed: 7, threads: 1}
+data:
+  source: data/raw/customers.csv
+  id: null
+  target: {column: gone, positive: "yes", negative: "no", missing: fail}
+  missing_values: ["NA"]
+  columns:
+    plan: {type: categorical, values: [basic, plus, pro], missing: fail}
+    months: {type: numeric, min: 0, max: 100, missing: fail}
+    fee: {type: numeric, min: 0, max: null, missing: allow}
+    senior: {type: boolean, missing: fail}
+preprocess: {test_share: 0.3, split_salt: small}
+business:
+  customer_value_eur: 200.0
+  offer_cost_eur: 10.0
+  contact_cost_eur: 1.0
+  acceptance_alpha: 6.0
+  acceptance_beta: 14.0
+train:
+  estimator: sklearn.linear_model.LogisticRegression
+  params: {C: 1.0}
+  folds: 3
+  threshold: profit
+  importance: {repeats: 2, max_rows: 1000}
+evaluate: {slices: [plan, senior], bootstrap_resamples: 100, calibration_bins: 5, curve_points: 50}
+"""
+
+
+def make_customers(count: int = 400, seed: int = 0) -> pd.DataFrame:
+    """Customers as texts, as they stand in a CSV file: new ones on the basic plan leave most."""
+    random = np.random.default_rng(seed)
+    plan = random.choice(["basic", "plus", "pro"], size=count, p=[0.5, 0.3, 0.2])
+    months = random.integers(0, 60, size=count)
+    fee = random.uniform(10, 90, size=count).round(2).astype(str)
+    fee[random.random(count) < 0.05] = "NA"
+    senior = random.integers(0, 2, size=count)
+    leaning = 1.2 * (plan == "basic") - 0.06 * months + 0.4 * senior - 0.3
+    gone = np.where(random.random(count) < 1 / (1 + np.exp(-leaning)), "yes", "no")
+    return pd.DataFrame(
+        {"gone": gone, "plan": plan, "months": months.astype(str), "fee": fee, "senior": senior.astype(str)}
+    )
+
+
+@pytest.fixture(autouse=True)
+def _no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test tracks to a user's server by accident; those that track choose a store of their own."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", NO_SERVER)
+    for name in ("DVC_ROOT", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV", "MLFLOW_EXPERIMENT_NAME"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def customers() -> pd.DataFrame:
+    return make_customers()
+
+
+def make_folder(folder: Path) -> None:
+    """params.yaml and the table: enough to run stages in."""
+    (folder / "data/raw").mkdir(parents=True)
+    (folder / "params.yaml").write_text(PARAMS)
+    make_customers().to_csv(folder / "data/raw/customers.csv", index=False)
+
+
+def make_project(folder: Path) -> None:
+    """A git repository with the real code, dvc.yaml and locked environment around the small table."""
+    make_folder(folder)
+    for name in ("dvc.yaml", "requirements.lock", ".gitignore", ".dvcignore"):
+        shutil.copy(REPOSITORY / name, folder / name)
+    shutil.copytree(REPOSITORY / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    (folder / ".dvc").mkdir()
+    for name in ("config", ".gitignore"):
+        shutil.copy(REPOSITORY / ".dvc" / name, folder / ".dvc" / name)
+    run = shell(folder)
+    run("git init --quiet --initial-branch=main")
+    run("git config user.name Tester")
+    run("git config user.email tester@example.invalid")
+    run("git add --all")
+    run("git commit --quiet --message customers")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, holding params.yaml and the table."""
+    folder = tmp_path / "folder"
+    make_folder(folder)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def params(folder: Path) -> Params:
+    return load_params(folder)
+
+
+@pytest.fixture
+def contract(params: Params) -> TableContract:
+    return params.data
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A git repository whose pipeline has not run yet."""
+    folder = tmp_path / "project"
+    make_project(folder)
+    return folder
+
+
+Shell = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def shell(folder: Path) -> Shell:
+    """Run a command line in a folder; unless told otherwise it has to succeed."""
+
+    def run(command: str, *, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            command,
+            shell=True,
+            cwd=folder,
+            env={**os.environ, **environment},
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+        if check and done.returncode:
+            raise AssertionError(f"{command}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
+        return done
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def _finished_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project after its first run, everything committed; copied for each test that needs it."""
+    folder = tmp_path_factory.mktemp("finished") / "project"
+    make_project(folder)
+    run = shell(folder)
+    run("dvc repro", MLFLOW_TRACKING_URI=NO_SERVER)
+    run("git add --all")
+    run("git commit --quiet --message results")
+    return folder
+
+
+@pytest.fixture
+def finished(_finished_once: Path, tmp_path: Path) -> Path:
+    """A git repository whose pipeline has run and is committed."""
+    return shutil.copytree(_finished_once, tmp_path / "project", symlinks=True)

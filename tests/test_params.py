@@ -1,0 +1,227 @@
+"""params.yaml: what is read from it, and how each slip in it is told."""
+
+import copy
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dvc.utils.serialize import load_yaml  # type: ignore[import-untyped]
+from ruamel.yaml import YAML
+
+from churn.errors import ParameterError
+from churn.params import PARAMS_FILE, Params, load_params, read_yaml
+from tests.conftest import PARAMS, REPOSITORY
+
+
+def edited(folder: Path, old: str, new: str) -> Path:
+    """The folder, with params.yaml changed in one place."""
+    assert PARAMS.count(old) == 1
+    (folder / PARAMS_FILE).write_text(PARAMS.replace(old, new))
+    return folder
+
+
+def told(folder: Path) -> list[str]:
+    """The lines in which params.yaml is refused."""
+    with pytest.raises(ParameterError) as refusal:
+        load_params(folder)
+    return str(refusal.value).splitlines()
+
+
+def test_the_parameters_of_this_repository_are_accepted() -> None:
+    assert load_params(REPOSITORY).data.target.column == "churn"
+
+
+def test_parameters_cannot_be_changed_once_read(params: Params) -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        params.compute.seed = 8
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("seed: 7", "sede: 7", "compute.sede: unknown key; did you mean seed?"),
+        ("business:", "busines:", "busines: unknown key; did you mean business?"),
+        ("seed: 7", "seed: 7, colour: red", "compute.colour: unknown key; remove it"),
+        ("min: 0, max: 100", "mim: 0, max: 100", "data.columns.months.mim: unknown key; did you mean min?"),
+        ("seed: 7", 'seed: "7"', "compute.seed: '7' is not accepted: must be a valid integer"),
+        ("seed: 7", "seed: 7.0", "compute.seed: 7.0 is not accepted: must be a valid integer"),
+        ("threads: 1", "threads: true", "compute.threads: True is not accepted: must be a valid integer"),
+        ("threads: 1", "threads: 0", "compute.threads: 0 is not accepted: must be greater than or equal to 1"),
+        (
+            "compute: {seed: 7, threads: 1}",
+            "compute:",
+            "compute: None is not accepted: must be a section of keys",
+        ),
+        (
+            "months: {type: numeric, min: 0, max: 100, missing: fail}",
+            "months: numeric",
+            "data.columns.months: 'numeric' is not accepted: must be a section of keys",
+        ),
+        (
+            "type: boolean",
+            "type: flag",
+            "data.columns.senior: type 'flag' is not accepted: must be one of 'numeric', 'categorical', 'boolean'",
+        ),
+        (
+            "type: boolean, ",
+            "",
+            "data.columns.senior: has no type: must be one of 'numeric', 'categorical', 'boolean'",
+        ),
+        (
+            "values: [basic, plus, pro]",
+            "values: [basic, 2]",
+            "data.columns.plan.values.1: 2 is not accepted: must be a text; put it in quotes",
+        ),
+        (
+            "values: [basic, plus, pro]",
+            "values: basic",
+            "data.columns.plan.values: 'basic' is not accepted: must be a list, such as [a, b]",
+        ),
+        ("min: 0, max: 100", "min: 101, max: 100", "data.columns.months: min 101 is above max 100"),
+        ("max: 100", "max: .inf", "data.columns.months.max: inf is not accepted: must be a finite number"),
+        ("max: 100", 'max: "100"', "data.columns.months.max: '100' is not accepted: must be a valid number"),
+        (
+            "column: gone",
+            "column: plan",
+            "data: target.column 'plan' is also listed under columns: a column has one role",
+        ),
+        (
+            'positive: "yes"',
+            "positive: true",
+            "data.target.positive: True is not accepted: must be a text; put it in quotes",
+        ),
+        (
+            "split_salt: small",
+            "split_salt: 12",
+            "preprocess.split_salt: 12 is not accepted: must be a text; put it in quotes",
+        ),
+        ("test_share: 0.3", "test_share: 1", "preprocess.test_share: 1 is not accepted: must be less than 1"),
+        (
+            "offer_cost_eur: 10.0",
+            "offer_cost_eur: -1",
+            "business.offer_cost_eur: -1 is not accepted: must be greater than or equal to 0",
+        ),
+        ("params: {C: 1.0}", "params:", "train.params: None is not accepted: must be a section of keys"),
+        (
+            "threshold: profit",
+            "threshold: 1.5",
+            "train.threshold: 1.5 is not accepted: must be the word profit or a probability from 0 to 1",
+        ),
+        (
+            "threshold: profit",
+            "threshold: true",
+            "train.threshold: True is not accepted: must be the word profit or a probability from 0 to 1",
+        ),
+        (
+            "split_salt: small",
+            f"split_salt: [{'x' * 100}]",
+            f"preprocess.split_salt: ['{'x' * 55}... is not accepted: must be a text; put it in quotes",
+        ),
+    ],
+)
+def test_a_slip_is_one_line_with_key_value_and_what_to_do(folder: Path, old: str, new: str, line: str) -> None:
+    assert told(edited(folder, old, new)) == [f"params.yaml: {line}"]
+
+
+def test_every_slip_is_told_at_once(folder: Path) -> None:
+    content = PARAMS.replace("seed: 7, ", "").replace("test_share", "share").replace("folds: 3", "folds: 1")
+    (folder / PARAMS_FILE).write_text(content)
+    assert told(folder) == [
+        "params.yaml: preprocess.share: unknown key; did you mean test_share?",
+        "params.yaml: train.folds: 1 is not accepted: must be greater than or equal to 2",
+        "params.yaml: compute.seed: missing; every key has to be there (`git diff params.yaml` shows what went)",
+    ]
+
+
+def test_a_key_unlike_any_missing_one_is_not_taken_for_it(folder: Path) -> None:
+    unknown, missing = told(edited(folder, "seed: 7", "colour: 7"))
+    assert unknown == "params.yaml: compute.colour: unknown key; remove it"
+    assert missing.startswith("params.yaml: compute.seed: missing; ")
+
+
+def keys(content: dict[str, Any], *section: str) -> Iterator[tuple[str, ...]]:
+    """Path of every key whose name the code knows: not those of customer columns and estimator arguments."""
+    for name, value in content.items():
+        if section != ("data", "columns"):
+            yield (*section, name)
+        if isinstance(value, dict) and name != "params":
+            yield from keys(value, *section, name)
+
+
+EXAMPLE: dict[str, Any] = YAML(typ="safe").load(PARAMS)
+
+
+NAMED = [path for path in keys(EXAMPLE) if path[-1] != "type"]  # a column without type is told in words of its own
+
+
+@pytest.mark.parametrize("path", NAMED, ids=".".join)
+def test_no_key_has_a_default(folder: Path, path: tuple[str, ...]) -> None:
+    content = copy.deepcopy(EXAMPLE)
+    *section, name = path
+    del value_at(content, section)[name]
+    (folder / PARAMS_FILE).write_text(json.dumps(content))
+    advice = "every key has to be there (`git diff params.yaml` shows what went)"
+    assert told(folder) == [f"params.yaml: {'.'.join(path)}: missing; {advice}"]
+
+
+@pytest.mark.parametrize("section", sorted({path[:-1] for path in keys(EXAMPLE)}), ids=lambda path: ".".join(path))
+def test_no_section_takes_an_unknown_key(folder: Path, section: tuple[str, ...]) -> None:
+    content = copy.deepcopy(EXAMPLE)
+    value_at(content, section)["colour"] = "red"
+    (folder / PARAMS_FILE).write_text(json.dumps(content))
+    assert told(folder) == [f"params.yaml: {'.'.join([*section, 'colour'])}: unknown key; remove it"]
+
+
+def value_at(content: dict[str, Any], section: Sequence[str]) -> dict[str, Any]:
+    for name in section:
+        content = content[name]
+    return content
+
+
+def test_numbers_and_words_are_read_as_in_yaml_1_2(folder: Path) -> None:
+    edited(folder, "test_share: 0.3", "test_share: 3e-1")
+    columns = "{plan: {type: categorical, values: [No, Yes, off], missing: fail}}"
+    content = read_yaml(folder / PARAMS_FILE)
+    assert content["preprocess"]["test_share"] == 0.3
+    (folder / "words.yaml").write_text(f"columns: {columns}\nyes: 010\n")
+    assert read_yaml(folder / "words.yaml") == {
+        "columns": {"plan": {"type": "categorical", "values": ["No", "Yes", "off"], "missing": "fail"}},
+        "yes": 10,
+    }
+
+
+@pytest.mark.parametrize("threshold", ["0", "1", "0.25", "25e-2"])
+def test_a_threshold_may_be_any_probability(folder: Path, threshold: str) -> None:
+    params = load_params(edited(folder, "threshold: profit", f"threshold: {threshold}"))
+    assert params.train.threshold == float(threshold)
+
+
+def test_dvc_reads_the_same_values(folder: Path) -> None:
+    text = "{small: 1e-3, word: No, answer: yes, octal: 0o17, plain: 010, gap: ~, day: 2013-01-02, list: [on, 1_000]}"
+    (folder / "values.yaml").write_text(text)
+    for path in (REPOSITORY / PARAMS_FILE, folder / "values.yaml"):
+        assert read_yaml(path) == load_yaml(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"", "holds no keys; restore it with `git checkout params.yaml`"),
+        (b"- compute\n", "holds no keys; restore it with `git checkout params.yaml`"),
+        (b"compute:\n  seed: 7\n threads: 1\n", "not readable as YAML: line 3: "),
+        (b"compute:\n  seed: 7\n  seed: 8\n", "not readable as YAML: line 3: while constructing a mapping, found dupl"),
+        (b"compute: !!python/name:os.system\n", "not readable as YAML: line 1: could not determine a constructor"),
+        (b"compute: 2013-99-99\n", "not readable as YAML: month must be in 1..12"),
+        (b"compute: caf\xe9\n", "not readable as YAML: 'utf-8' codec can't decode byte 0xe9 in position 12"),
+    ],
+)
+def test_a_file_that_is_no_mapping_in_yaml_is_told_in_one_line(tmp_path: Path, content: bytes, line: str) -> None:
+    (tmp_path / PARAMS_FILE).write_bytes(content)
+    (only,) = told(tmp_path)
+    assert only.startswith(f"params.yaml: {line}")
+
+
+def test_a_missing_file_is_told_with_the_folder_it_was_sought_in(tmp_path: Path) -> None:
+    assert told(tmp_path) == [f"params.yaml: not found in {tmp_path}; run this in the project's folder"]

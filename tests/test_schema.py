@@ -1,0 +1,294 @@
+"""From text to types, and every way in which a table breaks its contract."""
+
+from dataclasses import astuple
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.strategies import DataObject
+
+from churn.contract import TableContract
+from churn.schema import Fault, all_faults, header_problem, parse_table
+from tests.strategies import contracts, just_outside, repeatable, tables
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    """Four customers who keep the contract of params.yaml."""
+    return pd.DataFrame(
+        {
+            "gone": ["yes", "no", "yes", "no"],
+            "plan": ["basic", "plus", "pro", "basic"],
+            "months": ["1", "2", "3", "4"],
+            "fee": ["10.5", "NA", "20", "30"],
+            "senior": ["0", "1", "0", "1"],
+        },
+        dtype="str",
+    )
+
+
+def faults_of(texts: pd.DataFrame, contract: TableContract) -> list[Fault]:
+    typed, unparsed = parse_table(texts, contract)
+    return all_faults(typed, unparsed, contract)
+
+
+def changed(contract: TableContract, **values: object) -> TableContract:
+    """The contract with other values under some of its keys."""
+    return TableContract.model_validate(contract.model_dump(exclude={"source"}) | values)
+
+
+@repeatable
+@given(st.data())
+def test_a_table_that_fits_its_contract_has_no_fault(data: DataObject) -> None:
+    contract = data.draw(contracts())
+    texts = data.draw(tables(contract))
+    assert header_problem(texts.columns.tolist(), contract) is None
+    assert faults_of(texts, contract) == []
+
+
+@repeatable
+@given(st.data())
+def test_a_single_fault_is_found_where_it_was_planted(data: DataObject) -> None:
+    contract = data.draw(contracts())
+    texts = data.draw(tables(contract))
+    planted = [(name, *outside) for name, column in contract.columns.items() for outside in just_outside(column)]
+    planted += [(contract.target.column, "maybe", "neither positive nor negative")]
+    planted += [(contract.target.column, "", "missing in the target")] if contract.target.missing == "fail" else []
+    planted += [(contract.id, "", "missing in the id")] if contract.id else []
+    column, text, problem = data.draw(st.sampled_from(planted))
+    row = data.draw(st.integers(0, len(texts) - 1))
+    texts.loc[row, column] = text
+    (fault,) = faults_of(texts, contract)
+    assert (fault.column, fault.problem, fault.count, fault.first_row) == (column, problem, 1, row + 1)
+
+
+def test_numbers_are_read_as_python_reads_them(contract: TableContract, table: pd.DataFrame) -> None:
+    texts = ["0.1", "1e-3", "+5", "99.99999999999999"]
+    typed, _ = parse_table(table.assign(months=texts), contract)
+    assert typed["months"].tolist() == [float(text) for text in texts]
+    assert typed["months"].dtype == np.float64
+
+
+@pytest.mark.parametrize("texts", [["0", "1", "0", "1"], ["0.0", "1.0", "0", "1"], ["false", "TRUE", "False", "true"]])
+def test_booleans_may_be_digits_or_words(contract: TableContract, table: pd.DataFrame, texts: list[str]) -> None:
+    typed, unparsed = parse_table(table.assign(senior=texts), contract)
+    assert typed["senior"].tolist() == [0.0, 1.0, 0.0, 1.0]
+    assert unparsed == []
+
+
+def test_the_target_is_1_for_who_has_left_and_0_for_who_has_stayed(
+    contract: TableContract, table: pd.DataFrame
+) -> None:
+    typed, _ = parse_table(table, contract)
+    assert typed["gone"].tolist() == [1.0, 0.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize("gap", ["", "  ", "NA", " NA "])
+def test_empty_cells_and_the_texts_listed_for_it_are_gaps(
+    contract: TableContract, table: pd.DataFrame, gap: str
+) -> None:
+    typed, unparsed = parse_table(table.assign(fee=["1", gap, "3", "4"], plan=["basic", gap, "pro", "pro"]), contract)
+    assert typed["fee"].isna().tolist() == typed["plan"].isna().tolist() == [False, True, False, False]
+    assert unparsed == []
+
+
+@pytest.mark.parametrize("text", ["null", "None", "nan", "N/A"])
+def test_no_other_text_is_taken_for_a_gap(contract: TableContract, table: pd.DataFrame, text: str) -> None:
+    assert parse_table(table.assign(plan=text), contract)[0]["plan"].tolist() == [text] * 4
+    assert [fault.problem for fault in faults_of(table.assign(fee=text), contract)] == ["not a number"]
+
+
+def test_spaces_around_a_cell_do_not_count(contract: TableContract, table: pd.DataFrame) -> None:
+    spaced = (" " + table + "\t").astype("str")
+    pd.testing.assert_frame_equal(parse_table(spaced, contract)[0], parse_table(table, contract)[0])
+
+
+def test_columns_outside_the_contract_are_left_out(contract: TableContract, table: pd.DataFrame) -> None:
+    typed, _ = parse_table(table.assign(note="hello"), contract)
+    assert list(typed) == ["plan", "months", "fee", "senior", "gone"]
+
+
+@pytest.mark.parametrize(
+    ("header", "problem"),
+    [
+        (["gone", "plan", "months", "fee", "senior", "more"], None),
+        (
+            ["gone", "plan", "fee", "months", "fee", "senior", "fee"],
+            "column 'fee' stands 3 times in the header; rename or remove the others",
+        ),
+        (
+            ["left", "plan", "months", "fee", "senior"],
+            "no column 'gone' (data.target.column); the file has: left, plan, months, fee, senior",
+        ),
+        (
+            ["gone", "plan", "senior"],
+            "no column 'months', 'fee'; take it out of data.columns or data.id, or mend the file",
+        ),
+    ],
+)
+def test_the_header_has_every_column_of_the_contract_once(
+    contract: TableContract, header: list[str], problem: str | None
+) -> None:
+    assert header_problem(header, contract) == problem
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [
+        (
+            {"months": ["1", "many", "3", "few"]},
+            "column 'months': 2 values are not a number, first 'many' in data row 2; "
+            "correct them, or list the text under data.missing_values",
+        ),
+        (
+            {"senior": ["0", "1", "0", "maybe"]},
+            "column 'senior': 1 value is not 0 or 1, first 'maybe' in data row 4; "
+            "correct them, or make the column categorical",
+        ),
+        (
+            {"months": ["1", "2", "inf", "-inf"]},
+            "column 'months': 2 values are infinite, first 'inf' in data row 3; "
+            "correct them, or list the text under data.missing_values",
+        ),
+        (
+            {"months": ["1", "-1", "3", "4"]},
+            "column 'months': 1 value is below min, first '-1.0' in data row 2; correct them, or lower min",
+        ),
+        (
+            {"months": ["1", "2", "3", "100.5"]},
+            "column 'months': 1 value is above max, first '100.5' in data row 4; correct them, or raise max",
+        ),
+        (
+            {"plan": ["basic", "gold", "gold", "pro"]},
+            "column 'plan': 2 values are not in values, first 'gold' in data row 2; "
+            "correct them, or add them to values",
+        ),
+        (
+            {"plan": ["basic", "", "", "pro"]},
+            "column 'plan': 2 values are missing, first in data row 2; "
+            "fill them in, or set the column's missing policy to drop or allow",
+        ),
+        (
+            {"fee": ["", "NA", "", ""]},
+            "column 'fee': 4 values are entirely missing, first in data row 1; take the column out of data.columns",
+        ),
+        (
+            {"months": ["", "", "", ""]},
+            "column 'months': 4 values are entirely missing, first in data row 1; take the column out of data.columns",
+        ),
+        (
+            {"gone": ["yes", "no", "maybe", "no"]},
+            "column 'gone': 1 value is neither positive nor negative, first 'maybe' in data row 3; "
+            "correct them, or change data.target.positive and data.target.negative",
+        ),
+        (
+            {"gone": ["yes", "yes", "yes", "yes"]},
+            "column 'gone': 4 values are only one of the two target values, first 'yes' in data row 1; "
+            "a model needs both: check data.target.positive and data.target.negative",
+        ),
+        (
+            {"gone": ["", "no", "yes", "no"]},
+            "column 'gone': 1 value is missing in the target, first in data row 1; "
+            "fill them in, or set data.target.missing to drop",
+        ),
+        (
+            {"gone": ["", "", "", ""]},
+            "column 'gone': 4 values are entirely missing in the target, first in data row 1; "
+            "check data.target.column and data.missing_values",
+        ),
+        (
+            {"plan": ["basic", "a\nb" + "c" * 100, "pro", "pro"]},
+            f"column 'plan': 1 value is not in values, first 'a\\nb{'c' * 52}... in data row 2; "
+            "correct them, or add them to values",
+        ),
+    ],
+)
+def test_a_fault_is_one_line_with_column_count_value_row_and_remedy(
+    contract: TableContract, table: pd.DataFrame, cells: dict[str, list[str]], told: str
+) -> None:
+    assert [str(fault) for fault in faults_of(table.assign(**cells), contract)] == [told]
+
+
+def test_a_large_count_is_grouped_in_thousands(contract: TableContract, table: pd.DataFrame) -> None:
+    texts = pd.concat([table] * 400, ignore_index=True)
+    texts.loc[1233:, "plan"] = "gold"
+    (fault,) = faults_of(texts, contract)
+    assert str(fault).startswith("column 'plan': 367 values are not in values, first 'gold' in data row 1,234; ")
+
+
+def test_an_id_has_no_gap(contract: TableContract, table: pd.DataFrame) -> None:
+    named = changed(contract, id="name")
+    (gap,) = faults_of(table.assign(name=["Ann", "", "Cy", "Di"]), named)
+    assert str(gap).startswith("column 'name': 1 value is missing in the id, first in data row 2; ")
+    (nobody,) = faults_of(table.assign(name=""), named)
+    assert nobody.problem == "entirely missing in the id"
+
+
+def test_a_target_with_gaps_still_needs_both_values(contract: TableContract, table: pd.DataFrame) -> None:
+    target: dict[str, Any] = contract.target.model_dump() | {"missing": "drop"}
+    lenient = changed(contract, target=target)
+    assert faults_of(table.assign(gone=["", "no", "yes", ""]), lenient) == []
+    (one_sided,) = faults_of(table.assign(gone=["", "no", "no", ""]), lenient)
+    assert astuple(one_sided) == ("gone", "only one of the two target values", 2, "no", 2)
+    (nothing,) = faults_of(table.assign(gone=""), lenient)
+    assert nothing.problem == "entirely missing in the target"
+
+
+@pytest.mark.parametrize("policy", ["allow", "drop"])
+def test_gaps_that_the_policy_lets_in_are_no_fault(contract: TableContract, table: pd.DataFrame, policy: str) -> None:
+    columns = {name: column.model_dump() | {"missing": policy} for name, column in contract.columns.items()}
+    gappy = table.assign(plan=["", "pro", "", ""], months=["", "", "1", ""], senior=["1", "", "", ""])
+    assert faults_of(gappy, changed(contract, columns=columns)) == []
+
+
+def test_a_target_that_does_not_parse_is_not_told_as_one_sided_too(
+    contract: TableContract, table: pd.DataFrame
+) -> None:
+    (fault,) = faults_of(table.assign(gone=["yes", "nope", "yes", "nope"]), contract)
+    assert fault.problem == "neither positive nor negative"
+
+
+def test_all_faults_are_told_at_once_those_of_parsing_first(contract: TableContract, table: pd.DataFrame) -> None:
+    broken = table.assign(
+        plan=["gold", "", "pro", "pro"], months=["-1", "x", "inf", "101"], senior=["2", "1", "0", "1"]
+    )
+    assert [(fault.column, fault.problem) for fault in faults_of(broken, contract)] == [
+        ("months", "not a number"),
+        ("senior", "not 0 or 1"),
+        ("plan", "missing"),
+        ("plan", "not in values"),
+        ("months", "infinite"),
+        ("months", "below min"),
+        ("months", "above max"),
+    ]
+
+
+ANY_LABEL = {"type": "categorical", "values": None, "missing": "allow"}
+ANY_NUMBER = {"type": "numeric", "min": None, "max": None, "missing": "allow"}
+
+
+@pytest.mark.parametrize(
+    ("columns", "cells", "column", "label", "row"),
+    [
+        ({"a": ANY_LABEL, "a_b": ANY_LABEL}, {"a": ["b_c", "x"], "a_b": ["y", "c"]}, "a_b", "c", 2),
+        ({"a": ANY_LABEL, "a_b": ANY_NUMBER}, {"a": ["x", "b"], "a_b": ["1", "2"]}, "a", "b", 2),
+        ({"a": ANY_LABEL}, {"a": ["", "nan"]}, "a", "nan", 1),
+    ],
+)
+def test_labels_whose_encoded_columns_would_share_a_name_are_told(
+    columns: dict[str, Any], cells: dict[str, list[str]], column: str, label: str, row: int, contract: TableContract
+) -> None:
+    (fault,) = faults_of(
+        pd.DataFrame({"gone": ["yes", "no"], **cells}, dtype="str"), changed(contract, columns=columns)
+    )
+    assert (fault.column, fault.first_value, fault.first_row) == (column, label, row)
+    assert "encoded under the name of another column or label" in str(fault)
+    assert str(fault).endswith("rename the column or the label")
+
+
+def test_a_label_nan_is_welcome_where_gaps_are_dropped(contract: TableContract) -> None:
+    texts = pd.DataFrame({"gone": ["yes", "no", "no"], "a": ["nan", "", "b"]}, dtype="str")
+    assert faults_of(texts, changed(contract, columns={"a": ANY_LABEL | {"missing": "drop"}})) == []
