@@ -1,0 +1,149 @@
+"""Scores of probabilities and decisions against what happened, with intervals, and the curves behind them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import precision_recall_curve, roc_curve
+
+from churn.business import NOBODY, Economics, Floats, Labels, profit_curve, profit_per_customer
+from churn.scores import decision_scores, probability_scores
+
+LOW, HIGH = 2.5, 97.5  # percentiles of a 95 % interval
+
+Statistics = Callable[[Labels, Floats], Mapping[str, float]]
+
+
+def expected_calibration_error(churned: Labels, probability: Floats, bins: int) -> float:
+    """Mean gap between predicted and observed share, over groups of equal size by probability."""
+    gaps = [abs(probability[group].sum() - churned[group].sum()) for group in _equal_groups(probability, bins)]
+    return float(sum(gaps) / len(churned))
+
+
+def calibration_table(churned: Labels, probability: Floats, bins: int) -> pd.DataFrame:
+    """Predicted and observed share of churn in groups of equal size, lowest probabilities first."""
+    groups = _equal_groups(probability, bins)
+    return pd.DataFrame(
+        {
+            "predicted": [float(probability[group].mean()) for group in groups],
+            "observed": [float(churned[group].mean()) for group in groups],
+            "customers": [len(group) for group in groups],
+        }
+    )
+
+
+def _equal_groups(probability: Floats, bins: int) -> list[Labels]:
+    order = np.argsort(probability, kind="stable")
+    return [group for group in np.array_split(order, bins) if len(group)]
+
+
+def headline_scores(threshold: float, economics: Economics, bins: int) -> Statistics:
+    """The figures that get an interval, as one function of what happened and what was predicted."""
+
+    def scores(churned: Labels, probability: Floats) -> dict[str, float]:
+        everybody = np.ones(len(churned), dtype=bool)
+        contacted = probability >= threshold
+        profit = 1000 * profit_per_customer(churned, contacted, economics)
+        return {
+            **decision_scores(churned, contacted),
+            "f1_at_half": decision_scores(churned, probability >= 0.5)["f1"],
+            **probability_scores(churned, probability),
+            "ece": expected_calibration_error(churned, probability, bins),
+            "profit_per_1000_eur": profit,
+            "profit_over_everybody_per_1000_eur": profit - 1000 * profit_per_customer(churned, everybody, economics),
+        }
+
+    return scores
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A figure on all rows, and the 95 % bootstrap interval around it."""
+
+    value: float
+    low: float
+    high: float
+
+
+def with_intervals(
+    statistics: Statistics, churned: Labels, probability: Floats, *, resamples: int, seed: int
+) -> dict[str, Interval]:
+    """Percentile bootstrap over customers: how the figures would move with other test customers, model fixed."""
+    random = np.random.default_rng(seed)
+    values = statistics(churned, probability)
+    drawn: dict[str, list[float]] = {name: [] for name in values}
+    for _ in range(resamples):
+        rows = random.integers(0, len(churned), len(churned))
+        for name, value in statistics(churned[rows], probability[rows]).items():
+            drawn[name].append(value)
+    return {name: _interval(value, drawn[name]) for name, value in values.items()}
+
+
+def _interval(value: float, drawn: Sequence[float]) -> Interval:
+    defined = np.array([one for one in drawn if not np.isnan(one)])
+    if not len(defined):
+        return Interval(value, float("nan"), float("nan"))
+    low, high = np.percentile(defined, [LOW, HIGH])
+    return Interval(value, float(low), float(high))
+
+
+def flat(intervals: Mapping[str, Interval], prefix: str = "") -> dict[str, float]:
+    """Each interval as three keys: name, name_low, name_high."""
+    table: dict[str, float] = {}
+    for name, interval in intervals.items():
+        table[f"{prefix}{name}"] = interval.value
+        table[f"{prefix}{name}_low"] = interval.low
+        table[f"{prefix}{name}_high"] = interval.high
+    return table
+
+
+def slice_table(
+    rows: pd.DataFrame, churned: Labels, probability: Floats, columns: Sequence[str], statistics: Statistics
+) -> pd.DataFrame:
+    """The headline figures for each value of each column, a gap being one, with the count behind them."""
+    table = []
+    positions = pd.Series(range(len(rows)))
+    for column in columns:
+        for value, inside in positions.groupby(rows[column].to_numpy(), dropna=False):
+            share = {"customers": len(inside), "churn_rate": float(churned[inside].mean())}
+            figures = statistics(churned[inside], probability[inside])
+            table.append({"column": column, "value": _text(value), **share, **figures})
+    return pd.DataFrame(table)
+
+
+def _text(value: object) -> str:
+    """As it stands in a table: 1 rather than 1.0, nothing for a gap."""
+    if not isinstance(value, float):
+        return str(value)
+    return "" if np.isnan(value) else np.format_float_positional(value, trim="-")
+
+
+def curves(
+    churned: Labels, probability: Floats, economics: Economics, *, bins: int, points: int
+) -> dict[str, pd.DataFrame]:
+    """Points of each curve by name, at most `points` of each, ends included."""
+    false_positive_rate, true_positive_rate, _ = roc_curve(churned, probability)
+    precision, recall, _ = precision_recall_curve(churned, probability, drop_intermediate=True)
+    profit = profit_curve(churned, probability, economics)
+    return {
+        "roc": _thinned({"false_positive_rate": false_positive_rate, "true_positive_rate": true_positive_rate}, points),
+        "precision_recall": _thinned({"recall": recall, "precision": precision}, points),
+        "calibration": calibration_table(churned, probability, bins),
+        "profit": _thinned(
+            {
+                "contacted_share": profit.contacted_share,
+                "profit_per_1000_eur": 1000 * profit.profit_per_customer_eur,
+                "threshold": np.minimum(profit.thresholds, NOBODY),
+            },
+            points,
+        ),
+    }
+
+
+def _thinned(columns: Mapping[str, Floats], points: int) -> pd.DataFrame:
+    table = pd.DataFrame(columns)
+    if len(table) <= points:
+        return table
+    kept = np.unique(np.linspace(0, len(table) - 1, points).round().astype(int))
+    return table.iloc[kept].reset_index(drop=True)

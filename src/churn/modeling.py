@@ -1,0 +1,217 @@
+"""From training rows to a decision: estimator, out-of-fold judgement, importance, and the one fitted object."""
+
+import importlib
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import Pipeline
+
+from churn import features
+from churn.business import Floats, Labels
+from churn.errors import DataError, ParameterError
+from churn.scores import PROBABILITY_SCORES, probability_scores, roc_auc
+
+SEED_ARGUMENTS = ("random_state", "random_seed", "seed")
+THREAD_ARGUMENTS = ("n_jobs", "thread_count", "num_threads", "nthread")
+
+
+def make_classifier(path: str, arguments: Mapping[str, Any], *, seed: int, threads: int) -> BaseEstimator:
+    """An unfitted classifier by import path; seed and threads are filled in where its constructor has them.
+
+    Raises:
+        ParameterError: the path does not import, is no classifier with predict_proba, or refuses an argument.
+    """
+    made = _import(path)
+    accepted, takes_any = _constructor_arguments(made)
+    unknown = [name for name in arguments if name not in accepted]
+    if unknown and not takes_any:
+        raise ParameterError(
+            f"params.yaml: train.params.{unknown[0]}: {path} has no such argument; it accepts {', '.join(accepted)}"
+        )
+    filled = _unless_given(SEED_ARGUMENTS, seed, accepted, arguments)
+    # In scikit-learn one thread is what leaving it out means, and some classes warn of any value.
+    if threads > 1 or not made.__module__.startswith("sklearn."):
+        filled |= _unless_given(THREAD_ARGUMENTS, threads, accepted, arguments)
+    with _refusals_told(path):
+        classifier = made(**filled, **arguments)
+    if not _gives_probabilities(classifier):
+        raise ParameterError(
+            f"params.yaml: train.estimator: {path} is not a classifier with predict_proba; "
+            "name one that gives probabilities, such as sklearn.ensemble.RandomForestClassifier"
+        )
+    return classifier
+
+
+def _unless_given(
+    synonyms: Sequence[str], value: int, accepted: Sequence[str], given: Mapping[str, Any]
+) -> dict[str, int]:
+    """The value under the one name that a constructor takes; under none when the user gave it by any name."""
+    names = [name for name in synonyms if name in accepted]
+    return {names[0]: value} if names and not given.keys() & set(synonyms) else {}
+
+
+def _gives_probabilities(made: object) -> bool:
+    try:
+        return is_classifier(made) and hasattr(made, "predict_proba")
+    except AttributeError:  # no scikit-learn estimator at all
+        return False
+
+
+def _import(path: str) -> Any:
+    module, _, name = path.rpartition(".")
+    try:
+        made = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, SyntaxError, TypeError, ValueError) as error:
+        raise ParameterError(
+            f"params.yaml: train.estimator: cannot import {path!r} ({_one_line(error)}); "
+            "give the import path of an installed class, such as sklearn.ensemble.RandomForestClassifier"
+        ) from None
+    if not inspect.isclass(made):
+        raise ParameterError(f"params.yaml: train.estimator: {path!r} is not a class; name a classifier class")
+    return made
+
+
+def _constructor_arguments(made: type) -> tuple[list[str], bool]:
+    """Names that a constructor is known to take, and whether it takes any other."""
+    try:
+        parameters = inspect.signature(made).parameters.values()
+    except ValueError:  # a built-in type has no signature
+        return [], True
+    names = [one.name for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
+    takes_any = any(one.kind is one.VAR_KEYWORD for one in parameters)
+    if takes_any and issubclass(made, BaseEstimator):
+        with _refusals_told(made.__name__):
+            names = sorted({*names, *made().get_params()})
+    return names, takes_any
+
+
+def fit_classifier(classifier: BaseEstimator, X: pd.DataFrame, y: Labels) -> BaseEstimator:
+    """Fit a copy; what the estimator refuses is the user's to mend.
+
+    Raises:
+        ParameterError: the estimator refuses an argument's value, or these rows.
+    """
+    with _refusals_told(type(classifier).__name__):
+        return clone(classifier).fit(X, y)
+
+
+@contextmanager
+def _refusals_told(name: str) -> Iterator[None]:
+    """Libraries refuse by exceptions of their own (LightGBMError, CatBoostError), so all are told alike."""
+    try:
+        yield
+    except Exception as error:
+        raise ParameterError(f"params.yaml: train.params: {name} refuses them: {_one_line(error)}") from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+@dataclass(frozen=True)
+class ImportanceEffort:
+    """How much permutation importance may cost: shuffles of each column, and rows shuffled, in each fold."""
+
+    repeats: int
+    max_rows: int
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """What the training rows say of a model that has not seen them.
+
+    Attributes:
+        probability: of churn, one a training row, by the model of its fold.
+        scores: each score of PROBABILITY_SCORES, one value a fold.
+        importance: one row a column, fold and repeat: `feature`, and the `drop` in ROC-AUC when the column's
+            values are shuffled among the rows of the fold.
+    """
+
+    probability: Floats
+    scores: dict[str, Floats]
+    importance: pd.DataFrame
+
+
+def judge_out_of_fold(
+    untrained: Pipeline, rows: pd.DataFrame, y: Labels, folds: Labels, effort: ImportanceEffort, seed: int
+) -> OutOfFold:
+    """Refit everything (encoders, scaler, classifier) without each fold in turn and judge it on that fold.
+
+    Raises:
+        DataError: a fold, or the rest without it, lacks one of the classes.
+        ParameterError: the classifier refuses an argument's value, or these rows.
+    """
+    probability = np.full(len(y), np.nan)
+    by_fold: list[dict[str, float]] = []
+    drops: list[pd.DataFrame] = []
+    _require_both_classes(y, folds)
+    for fold in range(int(folds.max()) + 1):
+        inside = folds == fold
+        encoding = clone(untrained[:-1])
+        learned = encoding.fit_transform(rows[~inside])
+        classifier = fit_classifier(untrained[-1], learned, y[~inside])
+        encoded = encoding.transform(rows[inside])
+        probability[inside] = classifier.predict_proba(encoded)[:, 1]
+        by_fold.append(probability_scores(y[inside], probability[inside]))
+        groups = features.encoded_columns(encoding[0])
+        drops.append(permutation_drops(classifier, encoded, y[inside], groups, effort, seed))
+    return OutOfFold(
+        probability=probability,
+        scores={name: np.array([scores[name] for scores in by_fold]) for name in PROBABILITY_SCORES},
+        importance=pd.concat(drops, ignore_index=True),
+    )
+
+
+def _require_both_classes(y: Labels, folds: Labels) -> None:
+    for fold in range(int(folds.max()) + 1):
+        for part, labels in (("fold", y[folds == fold]), ("all but fold", y[folds != fold])):
+            if len(np.unique(labels)) < 2:
+                raise DataError(
+                    f"params.yaml: train.folds: {part} {fold + 1} ({len(labels):,} of {len(y):,} training rows) lacks "
+                    "churners or stayers; lower train.folds, or bring more customers"
+                )
+
+
+def permutation_drops(
+    classifier: ClassifierMixin,
+    encoded: pd.DataFrame,
+    y: Labels,
+    groups: Mapping[str, list[str]],
+    effort: ImportanceEffort,
+    seed: int,
+) -> pd.DataFrame:
+    """Drop in ROC-AUC for each customer column and repeat.
+
+    All encoded columns of a customer column are shuffled together. That is the same as shuffling the column before
+    the encoding, which works on each column alone, without paying for the encoding each time.
+    """
+    random = np.random.default_rng(seed)
+    sample = np.sort(random.choice(len(y), size=min(effort.max_rows, len(y)), replace=False))
+    rows, labels = encoded.iloc[sample], y[sample]
+    intact = roc_auc(labels, classifier.predict_proba(rows)[:, 1])
+    drops = []
+    for feature, names in groups.items():
+        for _ in range(effort.repeats):
+            order = random.permutation(len(rows))
+            shuffled = rows.assign(**{name: rows[name].to_numpy()[order] for name in names})
+            drops.append((feature, intact - roc_auc(labels, classifier.predict_proba(shuffled)[:, 1])))
+    return pd.DataFrame(drops, columns=["feature", "drop"])
+
+
+def importance_table(importance: pd.DataFrame) -> pd.DataFrame:
+    """Columns of the customer by falling importance, with the spread over folds and repeats."""
+    grouped = importance.groupby("feature", sort=True)["drop"]
+    table = pd.DataFrame({"roc_auc_drop": grouped.mean(), "roc_auc_drop_sd": grouped.std(ddof=1)})
+    return table.sort_values("roc_auc_drop", ascending=False, kind="stable").reset_index()
+
+
+def untrained_pipeline(encoders: ColumnTransformer, scaler: ColumnTransformer, classifier: BaseEstimator) -> Pipeline:
+    """Copies without anything learned, in the order of the decision."""
+    return Pipeline([("encoders", clone(encoders)), ("scaler", clone(scaler)), ("classifier", clone(classifier))])
