@@ -1,0 +1,157 @@
+"""Every file of the pipeline: where it is, how it is written (whole or not at all) and read.
+
+What is written holds no clock, host or path, so equal values give equal bytes.
+"""
+
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import joblib
+import numpy as np
+import pandas as pd
+
+from churn.contract import ROW_KEY
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PROCESSED = Path("data/processed")
+TRAIN_ROWS = PROCESSED / "train_rows.csv"
+TEST_ROWS = PROCESSED / "test_rows.csv"
+X_TRAIN = PROCESSED / "X_train.csv"
+X_TEST = PROCESSED / "X_test.csv"
+Y_TRAIN = PROCESSED / "y_train.csv"
+Y_TEST = PROCESSED / "y_test.csv"
+ENCODERS = PROCESSED / "encoders.pkl"
+SCALER = PROCESSED / "scaler.pkl"
+
+MODELS = Path("models")
+MODEL = MODELS / "churn_model.pkl"
+IMPORTANCE = MODELS / "feature_importance.csv"
+OUT_OF_FOLD = MODELS / "out_of_fold.csv"
+TEST_PREDICTIONS = MODELS / "test_predictions.csv"
+
+METRICS = Path("metrics")
+DATA_METRICS = METRICS / "data.json"
+TRAIN_METRICS = METRICS / "train.json"
+TEST_METRICS = METRICS / "test.json"
+BUSINESS_METRICS = METRICS / "business_metrics.json"
+CLASSIFICATION_REPORT = METRICS / "classification_report.json"
+SLICES = METRICS / "slices.csv"
+CONFUSION_MATRIX = METRICS / "confusion_matrix.png"
+ROC_CURVE = METRICS / "roc_curve.png"
+PRECISION_RECALL_CURVE = METRICS / "precision_recall_curve.png"
+CURVES = METRICS / "curves"
+
+DECIMALS = 6
+
+
+def write_rows(path: Path, rows: pd.DataFrame) -> None:
+    """Write customer rows with their keys."""
+    _write_csv(path, rows, index=True)
+
+
+def read_rows(path: Path, types: Mapping[str, str]) -> pd.DataFrame:
+    """Read customer rows, indexed by key, each column in its type: labels as text, the others float64."""
+    dtypes = {ROW_KEY: "str"} | {name: "str" if kind == "categorical" else "float64" for name, kind in types.items()}
+    return _read_csv(path, dtypes).set_index(ROW_KEY)[list(types)]
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a table without its index."""
+    _write_csv(path, table, index=False)
+
+
+def read_features(path: Path) -> pd.DataFrame:
+    """Read encoded rows, float64, the very numbers that were written."""
+    return _read_csv(path, "float64")
+
+
+def read_labels(path: Path) -> pd.Series:
+    """Read the target: 1 has churned, 0 has stayed."""
+    return _read_csv(path, "int64").iloc[:, 0]
+
+
+def write_rounded_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a table for people: figures to six places."""
+    _write_csv(path, table.round(DECIMALS), index=False)
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write figures to six places, keys sorted; what is not defined (NaN) as null."""
+    text = json.dumps(_rounded(values), indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    with _replacing(path) as draft:
+        draft.write_text(f"{text}\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read what `write_json` wrote."""
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def write_pickle(path: Path, fitted: object) -> None:
+    """Write a fitted scikit-learn object, uncompressed."""
+    with _replacing(path) as draft:
+        joblib.dump(fitted, draft, compress=0)
+
+
+def read_pickle(path: Path) -> Any:
+    """Read a fitted object of this pipeline. A pickle runs code: only for files that dvc.lock vouches for."""
+    return joblib.load(path)
+
+
+def write_figure(path: Path, figure: "Figure") -> None:
+    """Write a PNG at 150 dpi, without the name and version of the program that drew it."""
+    import matplotlib as mpl  # here: only evaluation draws
+
+    with _replacing(path) as draft, mpl.rc_context(mpl.rcParamsDefault):
+        figure.savefig(draft, format="png", dpi=150, metadata={"Software": None})
+
+
+def megabytes(path: Path) -> float:
+    """Size of a file in units of 1,000,000 bytes."""
+    return path.stat().st_size / 1e6
+
+
+def _read_csv(path: Path, dtypes: Any) -> pd.DataFrame:
+    # Lines end as they were written: a carriage return inside a label is part of it.
+    return pd.read_csv(path, dtype=dtypes, keep_default_na=False, na_values=[""], lineterminator="\n")
+
+
+def _write_csv(path: Path, table: pd.DataFrame, *, index: bool) -> None:
+    with _replacing(path) as draft:
+        table.to_csv(draft, index=index, lineterminator="\n")
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return None if math.isnan(value) else round(value, DECIMALS) + 0.0  # + 0.0 turns -0.0 into 0.0
+    return value
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A draft beside the file that takes its place only when it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    draft = Path(name)
+    try:
+        yield draft
+        draft.chmod(0o644)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,203 @@
+"""evaluate: the test rows, looked at once, confirm what the training rows promised."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from sklearn.metrics import classification_report
+from sklearn.model_selection import FixedThresholdClassifier
+
+from churn import artifacts, business, decision, evaluation, features, plots
+from churn.business import Floats, Labels
+from churn.errors import ParameterError
+from churn.params import Params
+from churn.stages.execution import Measurements, run_stage
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What the decision says of each test customer, and what he did."""
+
+    churned: Labels
+    probability: Floats
+    contacted: NDArray[np.bool_]
+    threshold: float
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything to be written, by file: nothing is, until all of it is there."""
+
+    figures: dict[Path, Figure]
+    metrics: dict[Path, dict[str, Any]]
+    tables: dict[Path, pd.DataFrame]
+
+
+def run(params: Params) -> Measurements:
+    """Do the whole stage."""
+    model, rows, churned = load_model_and_data()
+    require_slices(rows, params)
+    predictions = generate_predictions(model, rows, churned)
+    statistics = evaluation.headline_scores(predictions.threshold, params.business, params.evaluate.calibration_bins)
+    headline = score(predictions, statistics, params)
+    curves = evaluation.curves(
+        predictions.churned,
+        predictions.probability,
+        params.business,
+        bins=params.evaluate.calibration_bins,
+        points=params.evaluate.curve_points,
+    )
+    results = Results(
+        figures={
+            artifacts.CONFUSION_MATRIX: generate_confusion_matrix(predictions),
+            artifacts.ROC_CURVE: generate_roc_curve(predictions, curves["roc"], headline["roc_auc"]),
+            artifacts.PRECISION_RECALL_CURVE: generate_pr_curve(
+                predictions, curves["precision_recall"], headline["pr_auc"]
+            ),
+        },
+        metrics={
+            artifacts.TEST_METRICS: figures_on_test_rows(headline),
+            artifacts.CLASSIFICATION_REPORT: report_by_class(predictions),
+            artifacts.BUSINESS_METRICS: calculate_business_metrics(predictions, headline, params),
+        },
+        tables={
+            artifacts.SLICES: evaluation.slice_table(
+                rows, predictions.churned, predictions.probability, params.evaluate.slices, statistics
+            ),
+            **{artifacts.CURVES / f"{name}.csv": curve for name, curve in curves.items()},
+        },
+    )
+    save_results(results, predictions, rows.index)
+    return {}
+
+
+def load_model_and_data() -> tuple[FixedThresholdClassifier, pd.DataFrame, Labels]:
+    """Read the decision and the test customers, not encoded."""
+    model = artifacts.read_pickle(artifacts.MODEL)
+    types = features.column_types(decision.pipeline_of(model).named_steps["encoders"])
+    rows = artifacts.read_rows(artifacts.TEST_ROWS, types)
+    churned = artifacts.read_labels(artifacts.Y_TEST).to_numpy()
+    log.info("%s test rows, %.1f %% churned", f"{len(rows):,}", 100 * churned.mean())
+    return model, rows, churned
+
+
+def require_slices(rows: pd.DataFrame, params: Params) -> None:
+    """See that every slice is a column of the customer.
+
+    Raises:
+        ParameterError: one is not.
+    """
+    for name in params.evaluate.slices:
+        if name not in rows.columns:
+            raise ParameterError(
+                f"params.yaml: evaluate.slices: no column {name!r}; the model has {', '.join(rows.columns)}"
+            )
+
+
+def generate_predictions(model: FixedThresholdClassifier, rows: pd.DataFrame, churned: Labels) -> Predictions:
+    """Score and decide by the fitted object alone."""
+    contacted = model.predict(rows) == 1
+    log.info("%s of %s customers to be contacted", f"{contacted.sum():,}", f"{len(rows):,}")
+    return Predictions(churned, decision.churn_probability(model, rows), contacted, float(model.threshold))
+
+
+def score(
+    predictions: Predictions, statistics: evaluation.Statistics, params: Params
+) -> dict[str, evaluation.Interval]:
+    """The headline figures with their intervals."""
+    headline = evaluation.with_intervals(
+        statistics,
+        predictions.churned,
+        predictions.probability,
+        resamples=params.evaluate.bootstrap_resamples,
+        seed=params.compute.seed,
+    )
+    for title, name in (("ROC-AUC", "roc_auc"), ("PR-AUC", "pr_auc")):
+        area = headline[name]
+        log.info("%s %.3f (95 %% interval %.3f to %.3f)", title, area.value, area.low, area.high)
+    return headline
+
+
+def generate_confusion_matrix(predictions: Predictions) -> Figure:
+    """Decisions against what happened."""
+    return plots.confusion_matrix(predictions.churned, predictions.contacted, predictions.threshold)
+
+
+def generate_roc_curve(predictions: Predictions, curve: pd.DataFrame, area: evaluation.Interval) -> Figure:
+    """Receiver operating characteristic, the decision marked."""
+    return plots.roc_curve(curve, area, predictions.churned, predictions.contacted)
+
+
+def generate_pr_curve(predictions: Predictions, curve: pd.DataFrame, area: evaluation.Interval) -> Figure:
+    """Precision against recall, the decision marked."""
+    return plots.precision_recall_curve(curve, area, predictions.churned, predictions.contacted)
+
+
+def figures_on_test_rows(headline: dict[str, evaluation.Interval]) -> dict[str, float]:
+    """Every headline figure that is not money."""
+    figures = {name: interval for name, interval in headline.items() if not name.endswith("_eur")}
+    return evaluation.flat(figures, prefix="test_")
+
+
+def report_by_class(predictions: Predictions) -> dict[str, Any]:
+    """Precision, recall and F1 of stayers and churners at the decision."""
+    report: dict[str, Any] = classification_report(
+        predictions.churned,
+        predictions.contacted.astype(int),
+        labels=[0, 1],
+        target_names=["stayed", "churned"],
+        output_dict=True,
+        zero_division=0,
+    )
+    return report
+
+
+def calculate_business_metrics(
+    predictions: Predictions, headline: dict[str, evaluation.Interval], params: Params
+) -> dict[str, float]:
+    """What the decision is worth, beside contacting nobody, contacting everybody, and the best in hindsight."""
+    money = evaluation.flat({name: interval for name, interval in headline.items() if name.endswith("_eur")})
+    curve = business.profit_curve(predictions.churned, predictions.probability, params.business)
+    maximum = business.maximum_profit(predictions.churned, predictions.probability, params.business)
+    log.info("profit per 1,000 customers: %s EUR", f"{money['profit_per_1000_eur']:,.0f}")
+    return money | {
+        "contacted_share": float(predictions.contacted.mean()),
+        "profit_contact_nobody_per_1000_eur": 0.0,
+        "profit_contact_everybody_per_1000_eur": 1000 * float(curve.profit_per_customer_eur[-1]),
+        "hindsight_best_profit_per_1000_eur": 1000 * float(curve.profit_per_customer_eur[curve.best]),
+        "hindsight_best_contacted_share": float(curve.contacted_share[curve.best]),
+        "mpc_eur": maximum.mpc_eur,
+        "empc_eur": maximum.empc_eur,
+        "empc_contacted_share": maximum.empc_contacted_share,
+    }
+
+
+def save_results(results: Results, predictions: Predictions, keys: pd.Index) -> None:
+    """Write all of it."""
+    for path, figure in results.figures.items():
+        artifacts.write_figure(path, figure)
+    for path, metrics in results.metrics.items():
+        artifacts.write_json(path, metrics)
+    for path, table in results.tables.items():
+        artifacts.write_rounded_table(path, table)
+    by_customer = pd.DataFrame(
+        {
+            "probability": predictions.probability,
+            "contact": predictions.contacted.astype(int),
+            "churned": predictions.churned,
+        },
+        index=keys,
+    )
+    artifacts.write_rows(artifacts.TEST_PREDICTIONS, by_customer)
+    log.info("written to %s and %s", artifacts.METRICS, artifacts.TEST_PREDICTIONS)
+
+
+if __name__ == "__main__":
+    run_stage("evaluate", run)

@@ -1,0 +1,83 @@
+"""How every stage is run: parameters read, threads limited, faults told in one line each, the outcome recorded."""
+
+import argparse
+import errno
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from threadpoolctl import threadpool_limits
+
+from churn.errors import ChurnError
+from churn.params import Params, load_params
+from churn.tracking.description import Execution
+from churn.tracking.recording import log_to_mlflow
+
+THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+Measurements = Mapping[str, float]
+"""What was measured on the way and belongs in no file, such as seconds; by metric name."""
+
+log = logging.getLogger(__name__)
+
+
+def run_stage(stage: str, work: Callable[[Params], Measurements]) -> None:
+    """Do a stage's work in the current folder and record it; on a fault tell it and leave with exit code 1."""
+    _set_up_logging(stage)
+    try:
+        _run_and_record(stage, work)
+    except KeyboardInterrupt:
+        sys.exit("interrupted")
+
+
+def _run_and_record(stage: str, work: Callable[[Params], Measurements]) -> None:
+    workspace = Path.cwd()
+    started = time.time()
+
+    def record(fault: str | None, measurements: Measurements) -> None:
+        log_to_mlflow(workspace, Execution(stage, started, time.time(), fault, measurements))
+
+    try:
+        params = load_params(workspace)
+        with limited_threads(params.compute.threads):
+            measurements = work(params)
+    except (ChurnError, OSError) as error:
+        fault = _told(error)
+        for line in fault.splitlines():
+            log.error(line)
+        log.debug("raised here", exc_info=error)
+        record(fault, {})
+        sys.exit(1)
+    except Exception as error:
+        record(f"{type(error).__name__}: {error}", {})
+        raise
+    record(None, measurements)
+
+
+@contextmanager
+def limited_threads(threads: int) -> Iterator[None]:
+    """Hold OpenMP and BLAS to a number of threads: those loaded already, those loaded later, and child processes."""
+    os.environ.update(dict.fromkeys(THREAD_SETTINGS, str(threads)))
+    with threadpool_limits(threads):
+        yield
+
+
+def _told(error: ChurnError | OSError) -> str:
+    if not isinstance(error, OSError):
+        return str(error)
+    if error.errno == errno.ENOSPC:
+        return f"{error.filename or 'disk'}: no space left on the disk; free some (`dvc gc -w` drops unused results)"
+    return f"{error.filename or type(error).__name__}: {error.strerror or error}"
+
+
+def _set_up_logging(stage: str) -> None:
+    parser = argparse.ArgumentParser(prog=f"python -m churn.stages.{stage}")
+    parser.add_argument("--verbose", action="store_true", help="say more on the way, and where a fault was raised")
+    level = logging.DEBUG if parser.parse_args().verbose else logging.INFO
+    logging.basicConfig(format=f"{stage}: %(message)s", stream=sys.stderr)
+    for name in ("churn", "__main__"):  # a stage runs as __main__
+        logging.getLogger(name).setLevel(level)

@@ -1,0 +1,75 @@
+"""How a stage is run: threads, faults, interruption."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from threadpoolctl import threadpool_info
+
+from churn.params import Params
+from churn.stages.execution import THREAD_SETTINGS, limited_threads, run_stage
+from tests.conftest import REPOSITORY
+
+WAITING_STAGE = """
+import time
+from churn.stages.execution import run_stage
+
+def work(params):
+    print("working", flush=True)
+    time.sleep(60)
+
+run_stage("preprocess", work)
+"""
+
+
+def test_threads_are_limited_in_loaded_libraries_and_for_those_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in THREAD_SETTINGS:
+        monkeypatch.setenv(name, "2")
+    with limited_threads(1):
+        assert {pool["num_threads"] for pool in threadpool_info()} == {1}
+        assert {os.environ[name] for name in THREAD_SETTINGS} == {"1"}
+
+
+def test_an_interrupted_stage_leaves_with_one_word(folder: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", WAITING_STAGE],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY / "src")},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "working\n"
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
+    assert process.returncode != 0
+    assert said == "interrupted\n"
+
+
+def test_a_fault_of_the_code_keeps_its_traceback(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def work(params: Params) -> dict[str, float]:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(sys, "argv", ["preprocess"])
+    with pytest.raises(ZeroDivisionError):
+        run_stage("preprocess", work)
+
+
+def test_verbose_says_where_a_fault_was_raised(folder: Path) -> None:
+    (folder / "params.yaml").write_text("compute: {}\n")
+    quiet, verbose = (
+        subprocess.run(
+            [sys.executable, "-m", "churn.stages.preprocess", *option],
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY / "src")},
+            text=True,
+            capture_output=True,
+            check=False,
+        ).stderr
+        for option in ([], ["--verbose"])
+    )
+    assert "Traceback" not in quiet
+    assert "params.yaml: compute.seed: missing" in quiet
+    assert "Traceback" in verbose

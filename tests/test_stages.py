@@ -1,0 +1,343 @@
+"""Each stage in its folder: what it writes, what it refuses, and what it must not learn."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from churn import artifacts, decision
+from churn.params import Params, load_params
+from churn.stages import evaluate, preprocess, train
+from churn.stages.execution import run_stage
+from tests.conftest import REPOSITORY, make_customers
+
+TABLE = Path("data/raw/customers.csv")
+LEARNED = [artifacts.ENCODERS, artifacts.SCALER, artifacts.MODEL, artifacts.IMPORTANCE, artifacts.OUT_OF_FOLD]
+
+
+def test_preprocess_divides_the_customers_and_encodes_both_sides(params: Params) -> None:
+    preprocess.run(params)
+    train_rows, test_rows = pd.read_csv(artifacts.TRAIN_ROWS), pd.read_csv(artifacts.TEST_ROWS)
+    assert len(train_rows) + len(test_rows) == 400
+    assert not set(train_rows["row_key"]) & set(test_rows["row_key"])
+    assert list(pd.read_csv(artifacts.Y_TRAIN)) == ["gone"]
+    assert len(pd.read_csv(artifacts.X_TEST)) == len(test_rows) == len(pd.read_csv(artifacts.Y_TEST))
+    assert pd.read_csv(artifacts.X_TRAIN).notna().all(axis=None)
+
+
+def test_preprocess_reports_what_it_did_with_the_table(params: Params, customers: pd.DataFrame) -> None:
+    preprocess.run(params)
+    report = artifacts.read_json(artifacts.DATA_METRICS)
+    assert report["rows_in"] == report["rows_kept"] == report["rows_train"] + report["rows_test"] == 400
+    assert report["missing"] == {"plan": 0, "months": 0, "fee": int((customers["fee"] == "NA").sum()), "senior": 0}
+    assert report["unknown_labels_test"] == {"plan": 0}
+
+
+def test_a_label_that_only_test_rows_have_is_counted_and_scored(folder: Path) -> None:
+    named = with_ids(folder)
+    edit_params(folder, "values: [basic, plus, pro]", "values: null")
+    params = load_params(folder)
+    preprocess.run(params)
+    in_test = named["name"].isin(pd.read_csv(artifacts.TEST_ROWS)["name"].head(3))
+    named.assign(plan=named["plan"].mask(in_test, "gold")).to_csv(TABLE, index=False)
+    for stage in (preprocess, train, evaluate):
+        stage.run(params)
+    assert artifacts.read_json(artifacts.DATA_METRICS)["unknown_labels_test"] == {"plan": 3}
+    assert pd.read_csv(artifacts.TEST_PREDICTIONS)["probability"].between(0, 1).all()
+
+
+def test_train_writes_the_decision_and_what_it_was_judged_by(params: Params) -> None:
+    preprocess.run(params)
+    measured = train.run(params)
+    metrics = artifacts.read_json(artifacts.TRAIN_METRICS)
+    model = artifacts.read_pickle(artifacts.MODEL)
+    assert {"train_accuracy", "train_precision", "train_recall", "train_f1", "model_size_mb"} <= set(metrics)
+    assert {f"cv_{score}{end}" for score in ("roc_auc", "pr_auc", "log_loss", "brier") for end in ("", "_sd")} <= set(
+        metrics
+    )
+    assert model.threshold == metrics["threshold"]
+    assert set(measured) == {"training_time"}
+    importance = pd.read_csv(artifacts.IMPORTANCE)
+    assert set(importance["feature"]) == {"plan", "months", "fee", "senior"}
+    assert list(pd.read_csv(artifacts.OUT_OF_FOLD)["row_key"]) == list(pd.read_csv(artifacts.TRAIN_ROWS)["row_key"])
+
+
+def test_a_given_threshold_is_the_one_decided_by(folder: Path) -> None:
+    edit_params(folder, "threshold: profit", "threshold: 0.4")
+    params = load_params(folder)
+    for stage in (preprocess, train, evaluate):
+        stage.run(params)
+    predictions = pd.read_csv(artifacts.TEST_PREDICTIONS)
+    assert artifacts.read_json(artifacts.TRAIN_METRICS)["threshold"] == 0.4
+    assert (predictions["contact"] == (predictions["probability"] >= 0.4)).all()
+
+
+def test_evaluate_gives_every_headline_figure_its_interval(params: Params) -> None:
+    for stage in (preprocess, train, evaluate):
+        stage.run(params)
+    for path in (artifacts.TEST_METRICS, artifacts.BUSINESS_METRICS):
+        metrics = artifacts.read_json(path)
+        for name in [name.removesuffix("_low") for name in metrics if name.endswith("_low")]:
+            assert metrics[f"{name}_low"] <= metrics[name] <= metrics[f"{name}_high"], name
+    test = artifacts.read_json(artifacts.TEST_METRICS)
+    assert {
+        f"test_{name}" for name in ("accuracy", "precision", "recall", "f1", "f1_at_half", "roc_auc", "ece")
+    } <= set(test)
+
+
+def test_the_slices_together_are_all_test_customers(params: Params) -> None:
+    for stage in (preprocess, train, evaluate):
+        stage.run(params)
+    slices = pd.read_csv(artifacts.SLICES)
+    customers = artifacts.read_json(artifacts.DATA_METRICS)["rows_test"]
+    assert slices.groupby("column")["customers"].sum().to_dict() == {"plan": customers, "senior": customers}
+
+
+def test_raw_rows_and_processed_rows_are_scored_alike_to_the_last_bit(folder: Path) -> None:
+    with_ids(folder)
+    params = load_params(folder)
+    for stage in (preprocess, train, evaluate):
+        stage.run(params)
+    model = artifacts.read_pickle(artifacts.MODEL)
+    raw = pd.read_csv(TABLE).set_index("name").loc[pd.read_csv(artifacts.TEST_ROWS)["name"]]
+    by_classifier = (
+        decision.pipeline_of(model).named_steps["classifier"].predict_proba(artifacts.read_features(artifacts.X_TEST))
+    )
+    predictions = pd.read_csv(artifacts.TEST_PREDICTIONS)
+    assert np.array_equal(model.predict_proba(raw), by_classifier)
+    assert np.array_equal(predictions["probability"], by_classifier[:, 1])
+    assert np.array_equal(predictions["contact"], model.predict(raw))
+
+
+def with_ids(folder: Path) -> pd.DataFrame:
+    """The customers with a name each, which alone decides their side."""
+    edit_params(folder, "id: null", "id: name")
+    named = make_customers().assign(name=[f"customer {number}" for number in range(400)])
+    named.to_csv(TABLE, index=False)
+    return named
+
+
+def test_test_rows_change_nothing_that_is_learned(folder: Path) -> None:
+    named = with_ids(folder)
+    params = load_params(folder)
+    preprocess.run(params)
+    train.run(params)
+    before = fingerprints([*LEARNED, artifacts.X_TRAIN, artifacts.TRAIN_METRICS])
+    in_test = named["name"].isin(pd.read_csv(artifacts.TEST_ROWS)["name"])
+
+    altered = named.copy()
+    altered.loc[in_test, ["plan", "months", "fee", "senior"]] = ["pro", "99", "9999", "1"]
+    altered.loc[in_test, "gone"] = altered.loc[in_test, "gone"].map({"yes": "no", "no": "yes"})
+    altered.to_csv(TABLE, index=False)
+    preprocess.run(params)
+    train.run(params)
+    assert (pd.read_csv(artifacts.TEST_ROWS)["fee"] == 9999).any()
+    assert fingerprints([*LEARNED, artifacts.X_TRAIN, artifacts.TRAIN_METRICS]) == before
+
+
+def test_training_does_not_open_the_test_side(params: Params) -> None:
+    preprocess.run(params)
+    for path in (artifacts.X_TEST, artifacts.Y_TEST, artifacts.TEST_ROWS, TABLE):
+        path.unlink()
+    train.run(params)
+    assert artifacts.MODEL.exists()
+
+
+def test_the_order_of_the_file_changes_no_byte(params: Params, customers: pd.DataFrame) -> None:
+    preprocess.run(params)
+    before = fingerprints([artifacts.TRAIN_ROWS, artifacts.X_TEST, artifacts.ENCODERS, artifacts.SCALER])
+    customers.sample(frac=1, random_state=5).to_csv(TABLE, index=False)
+    preprocess.run(params)
+    assert fingerprints([artifacts.TRAIN_ROWS, artifacts.X_TEST, artifacts.ENCODERS, artifacts.SCALER]) == before
+
+
+@pytest.mark.parametrize(
+    ("estimator", "arguments"),
+    [
+        ("sklearn.ensemble.HistGradientBoostingClassifier", "{max_iter: 20, early_stopping: false}"),
+        ("sklearn.linear_model.LogisticRegression", "{}"),
+        ("sklearn.ensemble.RandomForestClassifier", "{n_estimators: 20}"),
+    ],
+)
+def test_another_process_with_more_threads_gives_the_same_bytes(folder: Path, estimator: str, arguments: str) -> None:
+    edit_params(folder, "sklearn.linear_model.LogisticRegression", estimator)
+    edit_params(folder, "params: {C: 1.0}", f"params: {arguments}")
+    preprocess.run(load_params(folder))
+    written = []
+    for threads in ("1", "2"):
+        settings = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), threads)
+        run_in_process("train", PYTHONHASHSEED=threads, **settings)
+        written.append(fingerprints([artifacts.MODEL, artifacts.OUT_OF_FOLD, artifacts.TRAIN_METRICS]))
+    assert written[0] == written[1]
+
+
+def replaced(old: str, new: str, *, count: int = 1) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        content = (folder / TABLE).read_text()
+        assert old in content
+        (folder / TABLE).write_text(content.replace(old, new, count))
+
+    return edit
+
+
+def parameter(old: str, new: str) -> Callable[[Path], None]:
+    return lambda folder: edit_params(folder, old, new)
+
+
+def written(content: bytes) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        (folder / TABLE).write_bytes(content)
+
+    return write
+
+
+def all_of(column: str, value: str) -> Callable[[Path], None]:
+    return lambda folder: make_customers().assign(**{column: value}).to_csv(folder / TABLE, index=False)
+
+
+def missing(folder: Path) -> None:
+    (folder / TABLE).unlink()
+
+
+BAD_INPUT = {
+    "no such file": (missing, ["customers.csv: no such file", "data.source"]),
+    "empty file": (written(b""), ["customers.csv: is empty", "data.source"]),
+    "header alone": (written(b"gone,plan,months,fee,senior\n"), ["customers.csv: holds no rows", "data.source"]),
+    "not UTF-8": (written(b"gone,plan\nyes,caf\xe9\n"), ["customers.csv: byte 17 is not UTF-8", "save"]),
+    "wrong target": (
+        parameter("column: gone", "column: left"),
+        ["no column 'left'", "data.target.column", "gone, plan"],
+    ),
+    "missing column": (parameter("    senior:", "    age:"), ["no column 'age'", "data.columns"]),
+    "repeated header": (replaced("months", "fee"), ["column 'fee' stands 2 times in the header", "rename"]),
+    "third target value": (replaced("\nno,", "\nmaybe,"), ["column 'gone'", "'maybe'", "data row", "data.target"]),
+    "one class": (all_of("gone", "no"), ["column 'gone'", "only one of the two target values", "data.target"]),
+    "text for a number": (all_of("months", "many"), ["column 'months'", "not a number", "'many'", "data row 1"]),
+    "infinite": (all_of("fee", "inf"), ["column 'fee'", "infinite", "data row 1", "data.missing_values"]),
+    "nothing known": (all_of("fee", "NA"), ["column 'fee'", "entirely missing", "data.columns"]),
+    "unknown label": (all_of("plan", "gold"), ["column 'plan'", "not in values", "'gold'", "data row 1"]),
+    "below its range": (all_of("months", "-1"), ["column 'months'", "below min", "data row 1"]),
+    "misspelled parameter": (
+        parameter("test_share", "test_shares"),
+        ["preprocess.test_shares", "did you mean test_share?"],
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", BAD_INPUT)
+def test_bad_input_is_told_in_one_line_and_nothing_is_written(
+    fault: str, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    damage, expected = BAD_INPUT[fault]
+    damage(folder)
+    lines = told_by_failing("preprocess", preprocess.run, monkeypatch, caplog)
+    assert len(lines) == 1
+    for part in expected:
+        assert part in lines[0]
+    assert not artifacts.PROCESSED.exists()
+    assert not artifacts.METRICS.exists()
+
+
+BAD_ESTIMATOR = {
+    "not there": ("LogisticRegression", "LogisticRegresion", ["train.estimator", "LogisticRegresion", "import path"]),
+    "no classifier": (
+        "LogisticRegression\n  params: {C: 1.0}",
+        "Ridge\n  params: {}",
+        ["train.estimator", "sklearn.linear_model.Ridge", "not a classifier"],
+    ),
+    "unknown argument": ("C: 1.0", "depth: 3", ["train.params.depth", "no such argument", "max_iter"]),
+    "refused argument": ("C: 1.0", "C: -1.0", ["train.params", "LogisticRegression", "'C'", "-1.0"]),
+}
+
+
+@pytest.mark.parametrize("fault", BAD_ESTIMATOR)
+def test_an_estimator_that_cannot_be_used_is_told_in_one_line_and_nothing_is_written(
+    fault: str, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    preprocess.run(load_params(folder))
+    old, new, expected = BAD_ESTIMATOR[fault]
+    edit_params(folder, old, new)
+    lines = told_by_failing("train", train.run, monkeypatch, caplog)
+    assert len(lines) == 1
+    for part in expected:
+        assert part in lines[0]
+    assert not artifacts.MODELS.exists()
+
+
+def test_a_slice_that_is_no_column_is_told_before_anything_is_written(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    params = load_params(folder)
+    preprocess.run(params)
+    train.run(params)
+    edit_params(folder, "slices: [plan, senior]", "slices: [plan, region]")
+    lines = told_by_failing("evaluate", evaluate.run, monkeypatch, caplog)
+    assert lines == ["params.yaml: evaluate.slices: no column 'region'; the model has plan, months, fee, senior"]
+    assert not artifacts.SLICES.exists()
+
+
+def test_every_fault_of_a_table_is_told_at_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_customers().assign(months="many", plan="gold").to_csv(TABLE, index=False)
+    lines = told_by_failing("preprocess", preprocess.run, monkeypatch, caplog)
+    assert [line.split("'")[1] for line in lines] == ["months", "plan"]
+
+
+def test_a_full_disk_is_told_in_one_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_space(params: Params) -> dict[str, float]:
+        raise OSError(28, "No space left on device", "data/processed/X_train.csv")
+
+    lines = told_by_failing("preprocess", no_space, monkeypatch, caplog)
+    assert len(lines) == 1
+    assert "data/processed/X_train.csv: no space left" in lines[0]
+
+
+def told_by_failing(
+    stage: str,
+    work: Callable[[Params], object],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> list[str]:
+    """What a stage says when it leaves with exit code 1."""
+    monkeypatch.setattr(sys, "argv", [stage])
+    with pytest.raises(SystemExit) as left:
+        run_stage(stage, work)  # type: ignore[arg-type]
+    assert left.value.code == 1
+    lines = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    return lines
+
+
+def test_a_stage_tells_its_story_with_counts(folder: Path) -> None:
+    story = run_in_process("preprocess").stderr.splitlines()
+    assert "preprocess: data/raw/customers.csv: 400 rows, 5 columns" in story
+    assert all(line.startswith("preprocess: ") for line in story)
+
+
+def run_in_process(stage: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", f"churn.stages.{stage}"],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY / "src"), **environment},
+        text=True,
+        capture_output=True,
+        check=True,
+    )
+
+
+def edit_params(folder: Path, old: str, new: str) -> None:
+    path = folder / "params.yaml"
+    content = path.read_text()
+    assert old in content
+    path.write_text(content.replace(old, new))
+
+
+def fingerprints(paths: list[Path]) -> dict[str, str]:
+    return {str(path): sha256(path.read_bytes()).hexdigest() for path in paths}

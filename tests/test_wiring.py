@@ -1,0 +1,130 @@
+"""dvc.yaml, the map, against the code, the territory."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from churn import artifacts
+from churn.params import Params, load_params, read_yaml
+from churn.stages import evaluate, preprocess, train
+from churn.tracking.state import PIPELINE_FILE, RESULT_KEYS
+from tests.conftest import REPOSITORY
+
+SOURCE = REPOSITORY / "src"
+ASIDE = ("churn.params", "churn.tracking")
+"""They can refuse, but never change a result."""
+
+STAGES: dict[str, Any] = read_yaml(REPOSITORY / PIPELINE_FILE)["stages"]
+RESULTS = {
+    stage: [
+        result if isinstance(result, dict) else {result: {}} for kind in RESULT_KEYS for result in entry.get(kind, [])
+    ]
+    for stage, entry in STAGES.items()
+}
+"""Path of each result, with its options."""
+WORK = {"preprocess": preprocess.run, "train": train.run, "evaluate": evaluate.run}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_exactly_the_code_that_it_imports(stage: str) -> None:
+    declared = {path for path in STAGES[stage]["deps"] if path.startswith("src/")}
+    imported = {str(path.relative_to(REPOSITORY)) for path in _closure(SOURCE / f"churn/stages/{stage}.py")}
+    assert declared == imported
+
+
+def test_packages_hold_no_code_of_their_own() -> None:
+    for package in SOURCE.rglob("__init__.py"):
+        statements = ast.parse(package.read_text()).body
+        assert all(isinstance(statement, ast.Expr) for statement in statements), package
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_declares_exactly_the_sections_of_params_that_it_reads(
+    stage: str, folder: Path, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for earlier in list(WORK)[: list(WORK).index(stage)]:
+        WORK[earlier](params)
+    read = {"compute"}  # the threads, by which every stage is limited
+    section_of = Params.__getattribute__
+
+    def noting(self: Params, name: str) -> object:
+        if name in Params.model_fields:
+            read.add(name)
+        return section_of(self, name)
+
+    monkeypatch.setattr(Params, "__getattribute__", noting)
+    WORK[stage](params)
+    assert read == {key.partition(".")[0] for key in STAGES[stage]["params"]}
+
+
+def test_every_file_that_the_pipeline_writes_is_a_result_of_one_stage() -> None:
+    results = [path for stage in RESULTS.values() for result in stage for path in result]
+    folders = (artifacts.PROCESSED, artifacts.MODELS, artifacts.METRICS, artifacts.CURVES)
+    named = {str(path) for path in vars(artifacts).values() if isinstance(path, Path) and path not in folders}
+    assert len(results) == len(set(results))
+    assert {result for result in results if not result.startswith(str(artifacts.CURVES))} == named
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_small_results_are_kept_in_git_and_large_ones_in_the_cache(stage: str) -> None:
+    for result in RESULTS[stage]:
+        for path, options in result.items():
+            assert options.get("cache", True) != path.startswith("metrics/"), path
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_no_stage_switches_off_the_run_cache(stage: str) -> None:
+    """DVC saves no run of a stage that has a plain out with `cache: false`; metrics and plots may be such."""
+    assert all(isinstance(result, str) for result in STAGES[stage]["outs"])
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_results_do_not_depend_on_the_environment_variables_of_the_user(stage: str) -> None:
+    """No stage's closure reads the environment; only the edges may."""
+    readers = [path.name for path in _closure(SOURCE / f"churn/stages/{stage}.py") if "environ" in path.read_text()]
+    assert set(readers) <= {"execution.py"}
+
+
+def test_no_column_of_the_sample_stands_in_the_code() -> None:
+    columns = set(load_params(REPOSITORY).data.columns) - {"contract"}  # also the project's word for a table's shape
+    for path in SOURCE.rglob("*.py"):
+        constants = {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)}
+        assert not columns & constants, path
+
+
+def _closure(start: Path) -> set[Path]:
+    """A module and everything of the package that it imports, directly or not."""
+    found: set[Path] = set()
+    waiting = [start]
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found.add(path)
+            waiting += [_file_of(name) for name in _imports(path) if not name.startswith(ASIDE)]
+    return found
+
+
+def _imports(path: Path) -> Iterator[str]:
+    for node in _run_statements(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "churn":
+            members = [f"{node.module}.{alias.name}" for alias in node.names]
+            modules = [member for member in members if _file_of(member).exists()]
+            yield from modules or [node.module]
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.split(".")[0] == "churn")
+
+
+def _run_statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Every statement but those that only a type checker sees."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
+            continue
+        yield child
+        yield from _run_statements(child)
+
+
+def _file_of(module: str) -> Path:
+    return SOURCE / f"{module.replace('.', '/')}.py"
