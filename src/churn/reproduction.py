@@ -1,0 +1,111 @@
+"""Does the committed state come out again, byte for byte? A fresh clone, an empty cache, every stage run."""
+
+import logging
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from churn.errors import ChurnError
+from churn.tracking import state
+
+log = logging.getLogger(__name__)
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+NOT_INHERITED = ("DVC_ROOT", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "PYTHONPATH")
+LAST_LINES = 15
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What must not matter, set on purpose."""
+
+    name: str
+    environment: Mapping[str, str]
+
+
+def _circumstances(threads: int, *, bytecode: bool, hash_seed: int) -> Circumstances:
+    name = f"{threads} thread{'s' if threads > 1 else ''}, bytecode {'written' if bytecode else 'not written'}"
+    settings = dict.fromkeys(THREADS, str(threads))
+    settings |= {"PYTHONDONTWRITEBYTECODE": "" if bytecode else "1", "PYTHONHASHSEED": str(hash_seed)}
+    return Circumstances(name, settings)
+
+
+EVERY_CIRCUMSTANCE = (
+    _circumstances(1, bytecode=False, hash_seed=1),
+    _circumstances(2, bytecode=True, hash_seed=2),
+)
+
+
+def reproduce(repository: Path, circumstances: Sequence[Circumstances] = EVERY_CIRCUMSTANCE) -> None:
+    """Run the committed state again under each of the circumstances.
+
+    Raises:
+        ChurnError: a stage failed or did not run, or bytes under git came out differently: one line a file.
+    """
+    uncommitted = _run(["git", "status", "--porcelain"], repository).stdout.splitlines()
+    if uncommitted:
+        log.warning("%s uncommitted changes are not part of this check", len(uncommitted))
+    for one in circumstances:
+        with tempfile.TemporaryDirectory(prefix="churn-reproduce-") as folder:
+            _reproduce_in(Path(folder) / "clone", repository, one)
+
+
+def _reproduce_in(clone: Path, repository: Path, circumstances: Circumstances) -> None:
+    _run(["git", "clone", "--quiet", str(repository), str(clone)], repository)
+    _fetch_tracked_data(clone)
+    committed = state.stages_from_lock(state.read_lock(clone))
+    if not committed:
+        raise ChurnError(f"{state.LOCK_FILE}: not committed, so nothing can be compared; run `dvc repro` and commit")
+    log.info("%s: running %s", circumstances.name, ", ".join(committed))
+    story = _run(["dvc", "repro", "--force", "--no-run-cache"], clone, circumstances.environment).stdout
+    idle = sorted(set(committed) - set(re.findall(r"Running stage '(.+?)'", story)))
+    if idle:
+        raise ChurnError(f"{circumstances.name}: did not run: {', '.join(idle)}")
+    differences = list(_differences(clone, committed))
+    if differences:
+        raise ChurnError("\n".join(f"{circumstances.name}: {line}" for line in differences))
+    results = sum(len(stage.results) for stage in committed.values())
+    log.info("%s: %s stages, %s results, the same bytes", circumstances.name, len(committed), results)
+
+
+def _fetch_tracked_data(clone: Path) -> None:
+    """Data too large for git comes from the DVC remote."""
+    pointers = _run(["git", "ls-files", "*.dvc"], clone).stdout.split()
+    if pointers:
+        _run(["dvc", "pull", *pointers], clone)
+
+
+def _differences(clone: Path, committed: state.Stages) -> Iterator[str]:
+    now = state.stages_from_lock(state.read_lock(clone))
+    for name, stage in committed.items():
+        for path, md5 in stage.results.items():
+            if now[name].results.get(path) != md5:
+                yield f"{path}: other bytes than those committed (stage {name})"
+    explained = {path for stage in committed.values() for path in stage.results} | {state.LOCK_FILE}
+    for line in _run(["git", "status", "--porcelain"], clone).stdout.splitlines():
+        path = line[3:]
+        if path not in explained:
+            yield f"{path}: changed by the run"
+
+
+def _run(
+    command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
+    done = subprocess.run(  # noqa: S603
+        command,
+        cwd=folder,
+        env={**inherited, **(environment or {})},
+        text=True,
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    if done.returncode:
+        last = "\n".join(done.stdout.splitlines()[-LAST_LINES:])
+        raise ChurnError(f"`{' '.join(command)}` ended with exit code {done.returncode}:\n{last}")
+    return done

@@ -1,0 +1,42 @@
+"""What a run came to, in a few lines, from the files it wrote."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from churn import artifacts
+from churn.errors import ChurnError
+
+
+def summary_text(root: Path) -> str:
+    """The headline figures of the test rows, and where everything is.
+
+    Raises:
+        ChurnError: there are no results yet.
+    """
+    try:
+        data, test, money = (
+            artifacts.read_json(root / path)
+            for path in (artifacts.DATA_METRICS, artifacts.TEST_METRICS, artifacts.BUSINESS_METRICS)
+        )
+    except FileNotFoundError as error:
+        raise ChurnError(f"{error.filename}: no results yet; run `dvc repro`") from None
+    everybody = money["profit_contact_everybody_per_1000_eur"]
+    return "\n".join(
+        [
+            "",
+            f"Test rows: {data['rows_test']:,} customers that the model has not seen (95 % intervals in brackets)",
+            f"  ROC-AUC  {_interval(test, 'test_roc_auc', '.3f')}",
+            f"  PR-AUC   {_interval(test, 'test_pr_auc', '.3f')}",
+            f"  profit   {_interval(money, 'profit_per_1000_eur', ',.0f')} EUR per 1,000 customers, "
+            f"{money['contacted_share']:.0%} of them contacted",
+            f"           0 EUR contacting nobody, {everybody:,.0f} EUR contacting everybody",
+            "",
+            "Figures and pictures: metrics/   model: models/churn_model.pkl   experiments: `make ui`",
+            "Next: edit params.yaml, `source .venv/bin/activate`, `dvc repro`, `dvc metrics diff`",
+        ]
+    )
+
+
+def _interval(figures: Mapping[str, Any], name: str, form: str) -> str:
+    return f"{figures[name]:{form}}  [{figures[f'{name}_low']:{form}} to {figures[f'{name}_high']:{form}}]"
