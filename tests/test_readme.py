@@ -1,0 +1,70 @@
+"""The README says what is so: its commands run, in order, and its figures are those that they print."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from churn.artifacts import METRICS
+from churn.summary import summary_text
+from tests.conftest import REPOSITORY, shell
+
+README = (REPOSITORY / "README.md").read_text()
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+COMMANDS = [line for language, block in BLOCKS if language == "bash" for line in block.splitlines()]
+TARGETS = re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
+
+
+def test_the_figures_shown_are_those_of_the_committed_results() -> None:
+    shown = next(block for language, block in BLOCKS if not language and block.startswith("Test rows"))
+    assert shown.strip() in summary_text(REPOSITORY)
+
+
+def test_every_make_target_that_is_mentioned_exists() -> None:
+    mentioned = re.findall(r"`make ([a-z -]+)`", README + (REPOSITORY / "CONTRIBUTING.md").read_text())
+    assert {target for targets in mentioned for target in targets.split()} <= set(TARGETS)
+
+
+def test_every_file_that_is_mentioned_exists() -> None:
+    documents = README + (REPOSITORY / "CONTRIBUTING.md").read_text() + (REPOSITORY / "data/README.md").read_text()
+    linked = re.findall(r"\]\((?!http)([^)]+)\)|src=\"([^\"]+)\"", documents)
+    for path in {first or second for first, second in linked}:
+        assert (REPOSITORY / path).exists(), path
+    for name in re.findall(r"`(?:metrics/)?(\w+\.(?:json|csv|png))`", README.split("| `metrics/` | holds |")[1]):
+        assert (REPOSITORY / METRICS / name).exists(), name
+
+
+@pytest.mark.slow
+def test_every_command_runs_in_order_in_a_fresh_clone(tmp_path: Path) -> None:
+    """`make` makes no second environment here: a stand-in for its stamp says that the present one is set up."""
+    shell(tmp_path)(f"git clone --quiet {REPOSITORY} clone")
+    clone = tmp_path / "clone"
+    run = shell(clone)
+    run("git config user.name Tester && git config user.email tester@example.invalid")
+    (clone / ".venv").symlink_to(REPOSITORY / ".venv")
+    os.utime(REPOSITORY / ".venv/bin/setup-done")
+    story = {}
+    for command in COMMANDS:
+        if command == "make test":
+            story[command] = run("make --dry-run test").stdout  # this is it
+        elif command.startswith("source "):
+            assert (clone / command.split()[1]).exists()
+        else:
+            story[command] = run(command, COLUMNS="500").stdout
+    assert "ROC-AUC" in story["make run"]
+    assert "train.params.learning_rate" in story["dvc params diff"]
+    assert "cv_roc_auc" in story["dvc metrics diff"]
+    assert "Running stage" not in story["dvc repro"], "the last run, after the revert, finds its results in the cache"
+    assert "larger-steps" in story["dvc exp show --only-changed --no-pager"]
+    assert run("git status --porcelain").stdout.split() == ["M", ".dvc/config"]
+
+
+@pytest.mark.slow
+def test_the_model_is_used_as_the_readme_says(tmp_path: Path) -> None:
+    example = next(block for language, block in BLOCKS if language == "python")
+    for name in ("models", "data"):
+        shutil.copytree(REPOSITORY / name, tmp_path / name)
+    (tmp_path / "example.py").write_text(example)
+    assert shell(tmp_path)("python example.py").stdout.startswith("[0.")
