@@ -70,7 +70,7 @@ def _told(error: ChurnError | OSError) -> str:
     if not isinstance(error, OSError):
         return str(error)
     if error.errno == errno.ENOSPC:
-        return f"{error.filename or 'disk'}: no space left on the disk; free some (`dvc gc -w` drops unused results)"
+        return f"{error.filename or 'results'}: no space left on the disk; free some (`dvc gc -w` drops unused results)"
     return f"{error.filename or type(error).__name__}: {error.strerror or error}"
 
 
