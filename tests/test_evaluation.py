@@ -40,7 +40,7 @@ def economics(params: Params) -> Economics:
 
 @pytest.fixture
 def headline(economics: Economics) -> Statistics:
-    return headline_scores(0.2, economics, bins=5)
+    return headline_scores(0.2, economics)
 
 
 def churn_rate(churned: Labels, probability: Floats) -> dict[str, float]:
@@ -102,7 +102,7 @@ def test_an_interval_is_written_as_three_figures() -> None:
 
 def test_headline_figures_are_of_the_decision_at_the_threshold(economics: Economics) -> None:
     churned, probability = np.array([1, 1, 0, 0]), np.array([0.9, 0.2, 0.2, 0.1])
-    figures = headline_scores(0.2, economics, bins=2)(churned, probability)
+    figures = headline_scores(0.2, economics)(churned, probability)
     assert figures["recall"] == 1
     assert figures["precision"] == pytest.approx(2 / 3)
     assert figures["f1_at_half"] == pytest.approx(2 / 3)  # one of two churners found, nobody else contacted
@@ -111,7 +111,7 @@ def test_headline_figures_are_of_the_decision_at_the_threshold(economics: Econom
 
 
 def test_contacting_everybody_is_worth_nothing_over_contacting_everybody(economics: Economics) -> None:
-    figures = headline_scores(0.0, economics, bins=2)(*make_predictions(100))
+    figures = headline_scores(0.0, economics)(*make_predictions(100))
     assert figures["profit_over_everybody_per_1000_eur"] == 0
 
 
@@ -136,6 +136,14 @@ def test_the_calibration_error_is_the_mean_gap_of_the_calibration_table(
     assert table["customers"].sum() == len(pairs)
     assert table["customers"].max() - table["customers"].min() <= 1
     assert error == pytest.approx(np.average(gap, weights=table["customers"]), abs=1e-12)
+
+
+def test_the_order_of_equal_probabilities_changes_no_calibration() -> None:
+    probability = np.full(400, 0.25)
+    churned = (np.arange(400) % 4 == 0).astype(np.int64)
+    for order in (churned, np.sort(churned)):
+        assert expected_calibration_error(order, probability, bins=10) == pytest.approx(0)
+        assert calibration_table(order, probability, bins=10)["observed"].tolist() == pytest.approx([0.25] * 10)
 
 
 def test_a_model_too_sure_by_a_tenth_has_a_calibration_error_of_a_tenth() -> None:

@@ -49,6 +49,35 @@ def test_an_interrupted_stage_leaves_with_one_word(folder: Path) -> None:
     assert said == "interrupted\n"
 
 
+def test_a_stage_whose_inputs_change_while_it_runs_fails(
+    project: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """DVC would record the results under the parameters as they stand at the end."""
+
+    def work(params: Params) -> dict[str, float]:
+        path = project / "params.yaml"
+        path.write_text(path.read_text().replace("test_share: 0.3", "test_share: 0.4"))
+        return {}
+
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(sys, "argv", ["preprocess"])
+    with pytest.raises(SystemExit) as left:
+        run_stage("preprocess", work)
+    assert left.value.code == 1
+    assert "parameters, code or data changed while this stage ran; run `dvc repro` again" in caplog.messages
+
+
+def test_an_edit_that_does_not_concern_a_stage_lets_it_end(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def work(params: Params) -> dict[str, float]:
+        path = project / "params.yaml"
+        path.write_text(path.read_text().replace("curve_points: 50", "curve_points: 60"))
+        return {}
+
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(sys, "argv", ["preprocess"])
+    run_stage("preprocess", work)
+
+
 def test_a_fault_of_the_code_keeps_its_traceback(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def work(params: Params) -> dict[str, float]:
         raise ZeroDivisionError

@@ -76,6 +76,15 @@ def test_results_that_were_not_committed_are_found(finished: Path) -> None:
         reproduce(finished, ONE)
 
 
+@pytest.mark.slow
+def test_data_that_dvc_keeps_is_brought_to_the_clone(finished: Path) -> None:
+    run = shell(finished)
+    run("git rm --quiet --cached data/raw/customers.csv")
+    run("dvc add --quiet data/raw/customers.csv")
+    run("git add --all && git commit --quiet --message large")
+    reproduce(finished, ONE)
+
+
 def test_a_folder_that_never_ran_is_refused(project: Path) -> None:
     with pytest.raises(ChurnError, match=r"dvc\.lock: .* run `dvc repro` and commit"):
         reproduce(project, ONE)

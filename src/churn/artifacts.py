@@ -146,7 +146,7 @@ def _rounded(value: Any) -> Any:
 def _replacing(path: Path) -> Iterator[Path]:
     """A draft beside the file that takes its place only when it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".draft")
     os.close(handle)
     draft = Path(name)
     try:

@@ -16,21 +16,34 @@ Statistics = Callable[[Labels, Floats], Mapping[str, float]]
 
 
 def expected_calibration_error(churned: Labels, probability: Floats, bins: int) -> float:
-    """Mean gap between predicted and observed share, over groups of equal size by probability."""
-    gaps = [abs(probability[group].sum() - churned[group].sum()) for group in _equal_groups(probability, bins)]
-    return float(sum(gaps) / len(churned))
+    """Mean gap between predicted and observed share, over groups of equal size by probability.
+
+    It gets no bootstrap interval: chance widens the gaps, each resample adds chance again, and a percentile
+    interval would lie above the figure.
+    """
+    observed = _share_among_equals(churned, probability)
+    groups = _equal_groups(probability, bins)
+    return float(sum(abs(probability[group].sum() - observed[group].sum()) for group in groups) / len(churned))
 
 
 def calibration_table(churned: Labels, probability: Floats, bins: int) -> pd.DataFrame:
     """Predicted and observed share of churn in groups of equal size, lowest probabilities first."""
     groups = _equal_groups(probability, bins)
+    observed = _share_among_equals(churned, probability)
     return pd.DataFrame(
         {
             "predicted": [float(probability[group].mean()) for group in groups],
-            "observed": [float(churned[group].mean()) for group in groups],
+            "observed": [float(observed[group].mean()) for group in groups],
             "customers": [len(group) for group in groups],
         }
     )
+
+
+def _share_among_equals(churned: Labels, probability: Floats) -> Floats:
+    """Share of churn among the customers with the same probability, so that a tie cut in two has no order."""
+    _, group = np.unique(probability, return_inverse=True)
+    share: Floats = (np.bincount(group, weights=churned) / np.bincount(group))[group]
+    return share
 
 
 def _equal_groups(probability: Floats, bins: int) -> list[Labels]:
@@ -38,7 +51,7 @@ def _equal_groups(probability: Floats, bins: int) -> list[Labels]:
     return [group for group in np.array_split(order, bins) if len(group)]
 
 
-def headline_scores(threshold: float, economics: Economics, bins: int) -> Statistics:
+def headline_scores(threshold: float, economics: Economics) -> Statistics:
     """The figures that get an interval, as one function of what happened and what was predicted."""
 
     def scores(churned: Labels, probability: Floats) -> dict[str, float]:
@@ -49,7 +62,6 @@ def headline_scores(threshold: float, economics: Economics, bins: int) -> Statis
             **decision_scores(churned, contacted),
             "f1_at_half": decision_scores(churned, probability >= 0.5)["f1"],
             **probability_scores(churned, probability),
-            "ece": expected_calibration_error(churned, probability, bins),
             "profit_per_1000_eur": profit,
             "profit_over_everybody_per_1000_eur": profit - 1000 * profit_per_customer(churned, everybody, economics),
         }
@@ -109,7 +121,7 @@ def slice_table(
             share = {"customers": len(inside), "churn_rate": float(churned[inside].mean())}
             figures = statistics(churned[inside], probability[inside])
             table.append({"column": column, "value": _text(value), **share, **figures})
-    return pd.DataFrame(table)
+    return pd.DataFrame(table) if table else pd.DataFrame(columns=["column", "value", "customers", "churn_rate"])
 
 
 def _text(value: object) -> str:

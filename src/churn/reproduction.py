@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ log = logging.getLogger(__name__)
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 NOT_INHERITED = ("DVC_ROOT", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "PYTHONPATH")
 LAST_LINES = 15
+CACHE_AS_REMOTE = "original"
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Circumstances:
 
 
 def _circumstances(threads: int, *, bytecode: bool, hash_seed: int) -> Circumstances:
-    name = f"{threads} thread{'s' if threads > 1 else ''}, bytecode {'written' if bytecode else 'not written'}"
+    name = f"OMP_NUM_THREADS={threads}, bytecode {'written' if bytecode else 'not written'}"
     settings = dict.fromkeys(THREADS, str(threads))
     settings |= {"PYTHONDONTWRITEBYTECODE": "" if bytecode else "1", "PYTHONHASHSEED": str(hash_seed)}
     return Circumstances(name, settings)
@@ -56,7 +58,7 @@ def reproduce(repository: Path, circumstances: Sequence[Circumstances] = EVERY_C
 
 def _reproduce_in(clone: Path, repository: Path, circumstances: Circumstances) -> None:
     _run(["git", "clone", "--quiet", str(repository), str(clone)], repository)
-    _fetch_tracked_data(clone)
+    _fetch_tracked_data(repository, clone)
     committed = state.stages_from_lock(state.read_lock(clone))
     if not committed:
         raise ChurnError(f"{state.LOCK_FILE}: not committed, so nothing can be compared; run `dvc repro` and commit")
@@ -72,11 +74,13 @@ def _reproduce_in(clone: Path, repository: Path, circumstances: Circumstances) -
     log.info("%s: %s stages, %s results, the same bytes", circumstances.name, len(committed), results)
 
 
-def _fetch_tracked_data(clone: Path) -> None:
-    """Data too large for git comes from the DVC remote."""
-    pointers = _run(["git", "ls-files", "*.dvc"], clone).stdout.split()
+def _fetch_tracked_data(repository: Path, clone: Path) -> None:
+    """Data too large for git comes from the repository's own cache; results do not."""
+    pointers = _run(["git", "ls-files", "-z", "*.dvc"], clone).stdout.split("\0")[:-1]
     if pointers:
-        _run(["dvc", "pull", *pointers], clone)
+        cache = repository / _run(["dvc", "cache", "dir"], repository).stdout.strip()
+        _run(["dvc", "remote", "add", "--quiet", "--local", CACHE_AS_REMOTE, str(cache)], clone)
+        _run(["dvc", "pull", "--remote", CACHE_AS_REMOTE, *pointers], clone)
 
 
 def _differences(clone: Path, committed: state.Stages) -> Iterator[str]:
@@ -96,6 +100,8 @@ def _run(
     command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
+    # The commands of this environment, activated or not.
+    inherited["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{inherited.get('PATH', '')}"
     done = subprocess.run(  # noqa: S603
         command,
         cwd=folder,

@@ -21,6 +21,8 @@ def summary_text(root: Path) -> str:
         )
     except FileNotFoundError as error:
         raise ChurnError(f"{error.filename}: no results yet; run `dvc repro`") from None
+    except ValueError:
+        raise ChurnError("metrics/: not readable as JSON; `dvc repro --force` writes it anew") from None
     everybody = money["profit_contact_everybody_per_1000_eur"]
     return "\n".join(
         [

@@ -45,7 +45,7 @@ def run(params: Params) -> Measurements:
     model, rows, churned = load_model_and_data()
     require_slices(rows, params)
     predictions = generate_predictions(model, rows, churned)
-    statistics = evaluation.headline_scores(predictions.threshold, params.business, params.evaluate.calibration_bins)
+    statistics = evaluation.headline_scores(predictions.threshold, params.business)
     headline = score(predictions, statistics, params)
     curves = evaluation.curves(
         predictions.churned,
@@ -63,7 +63,7 @@ def run(params: Params) -> Measurements:
             ),
         },
         metrics={
-            artifacts.TEST_METRICS: figures_on_test_rows(headline),
+            artifacts.TEST_METRICS: figures_on_test_rows(predictions, headline, params),
             artifacts.CLASSIFICATION_REPORT: report_by_class(predictions),
             artifacts.BUSINESS_METRICS: calculate_business_metrics(predictions, headline, params),
         },
@@ -140,10 +140,15 @@ def generate_pr_curve(predictions: Predictions, curve: pd.DataFrame, area: evalu
     return plots.precision_recall_curve(curve, area, predictions.churned, predictions.contacted)
 
 
-def figures_on_test_rows(headline: dict[str, evaluation.Interval]) -> dict[str, float]:
-    """Every headline figure that is not money."""
+def figures_on_test_rows(
+    predictions: Predictions, headline: dict[str, evaluation.Interval], params: Params
+) -> dict[str, float]:
+    """Every headline figure that is not money, and the calibration error."""
     figures = {name: interval for name, interval in headline.items() if not name.endswith("_eur")}
-    return evaluation.flat(figures, prefix="test_")
+    error = evaluation.expected_calibration_error(
+        predictions.churned, predictions.probability, params.evaluate.calibration_bins
+    )
+    return evaluation.flat(figures, prefix="test_") | {"test_ece": error}
 
 
 def report_by_class(predictions: Predictions) -> dict[str, Any]:

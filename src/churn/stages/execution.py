@@ -12,10 +12,11 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from churn.errors import ChurnError
+from churn.errors import ChurnError, ParameterError
 from churn.params import Params, load_params
 from churn.tracking.description import Execution
 from churn.tracking.recording import log_to_mlflow
+from churn.tracking.state import StageInputs, UnidentifiedError, stages_from_files
 
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -42,9 +43,13 @@ def _run_and_record(stage: str, work: Callable[[Params], Measurements]) -> None:
         log_to_mlflow(workspace, Execution(stage, started, time.time(), fault, measurements))
 
     try:
+        inputs = inputs_of(workspace, stage)
         params = load_params(workspace)
         with limited_threads(params.compute.threads):
             measurements = work(params)
+        # DVC reads the inputs again when a stage has ended, and would take these results for theirs.
+        if inputs_of(workspace, stage) != inputs:
+            raise ChurnError("parameters, code or data changed while this stage ran; run `dvc repro` again")
     except (ChurnError, OSError) as error:
         fault = _told(error)
         for line in fault.splitlines():
@@ -56,6 +61,14 @@ def _run_and_record(stage: str, work: Callable[[Params], Measurements]) -> None:
         record(f"{type(error).__name__}: {error}", {})
         raise
     record(None, measurements)
+
+
+def inputs_of(workspace: Path, stage: str) -> StageInputs | None:
+    """What decides a stage's results, as it stands in the files now; None outside a pipeline."""
+    try:
+        return stages_from_files(workspace)[stage].inputs
+    except (KeyError, ParameterError, UnidentifiedError):
+        return None  # told where it matters: by the stage itself, or when it is recorded
 
 
 @contextmanager

@@ -85,7 +85,7 @@ def evaluate_model(data: TrainingData, params: Params) -> Judgement:
     effort = modeling.ImportanceEffort(params.train.importance.repeats, params.train.importance.max_rows)
     out_of_fold = modeling.judge_out_of_fold(untrained, data.rows, data.y, folds, effort, params.compute.seed)
     threshold = choose_threshold(data.y, out_of_fold.probability, params)
-    metrics = training_metrics(data.y, out_of_fold, threshold, params)
+    metrics = training_metrics(data.y, folds, out_of_fold, params) | {"threshold": threshold}
     log.info(
         "out of fold: ROC-AUC %.3f ± %.3f over %s folds; threshold %.6g",
         metrics["cv_roc_auc"],
@@ -103,16 +103,19 @@ def choose_threshold(y: Labels, probability: Floats, params: Params) -> float:
     return params.train.threshold
 
 
-def training_metrics(y: Labels, out_of_fold: modeling.OutOfFold, threshold: float, params: Params) -> dict[str, float]:
-    """All of it out of fold: no figure here is of rows that the model was fitted on."""
-    contacted = out_of_fold.probability >= threshold
-    decisions = scores.decision_scores(y, contacted)
-    metrics = {f"train_{name}": value for name, value in decisions.items()}
+def training_metrics(y: Labels, folds: Labels, out_of_fold: modeling.OutOfFold, params: Params) -> dict[str, float]:
+    """All of it out of fold: no row is judged by a model, or decided by a threshold, that has seen it."""
+    contacted = np.zeros(len(y), dtype=bool)
+    for fold in np.unique(folds):
+        inside = folds == fold
+        threshold = choose_threshold(y[~inside], out_of_fold.probability[~inside], params)
+        contacted[inside] = out_of_fold.probability[inside] >= threshold
+    metrics = {f"train_{name}": value for name, value in scores.decision_scores(y, contacted).items()}
     for name, values in out_of_fold.scores.items():
         metrics[f"cv_{name}"] = float(np.mean(values))
         metrics[f"cv_{name}_sd"] = float(np.std(values, ddof=1))
     profit = business.profit_per_customer(y, contacted, params.business)
-    return metrics | {"train_profit_per_1000_eur": 1000 * profit, "threshold": threshold}
+    return metrics | {"train_profit_per_1000_eur": 1000 * profit}
 
 
 def assemble(data: TrainingData, classifier: ClassifierMixin, threshold: float) -> FixedThresholdClassifier:
