@@ -11,18 +11,8 @@ from threadpoolctl import threadpool_info
 
 from churn.params import Params
 from churn.stages.execution import THREAD_SETTINGS, limited_threads, run_stage
+from churn.tracking.recording import Recorder
 from tests.conftest import REPOSITORY
-
-WAITING_STAGE = """
-import time
-from churn.stages.execution import run_stage
-
-def work(params):
-    print("working", flush=True)
-    time.sleep(60)
-
-run_stage("preprocess", work)
-"""
 
 
 def test_threads_are_limited_in_loaded_libraries_and_for_those_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,16 +24,17 @@ def test_threads_are_limited_in_loaded_libraries_and_for_those_to_come(monkeypat
 
 
 def test_an_interrupted_stage_leaves_with_one_word(folder: Path) -> None:
+    os.mkfifo(folder / "waiting.csv")
+    table = (folder / "params.yaml").read_text().replace("data/raw/customers.csv", "waiting.csv")
+    (folder / "params.yaml").write_text(table)
     process = subprocess.Popen(
-        [sys.executable, "-c", WAITING_STAGE],
+        [sys.executable, "-m", "churn.stages", "preprocess"],
         env={**os.environ, "PYTHONPATH": str(REPOSITORY / "src")},
         text=True,
-        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "working\n"
-    process.send_signal(signal.SIGINT)
+    with (folder / "waiting.csv").open("w"):  # opens when the stage reads the other end
+        process.send_signal(signal.SIGINT)
     _, said = process.communicate()
     assert process.returncode != 0
     assert said == "interrupted\n"
@@ -60,9 +51,8 @@ def test_a_stage_whose_inputs_change_while_it_runs_fails(
         return {}
 
     monkeypatch.chdir(project)
-    monkeypatch.setattr(sys, "argv", ["preprocess"])
     with pytest.raises(SystemExit) as left:
-        run_stage("preprocess", work)
+        run_stage(Recorder(Path.cwd(), "preprocess"), work)
     assert left.value.code == 1
     assert "parameters, code or data changed while this stage ran; run `dvc repro` again" in caplog.messages
 
@@ -74,24 +64,22 @@ def test_an_edit_that_does_not_concern_a_stage_lets_it_end(project: Path, monkey
         return {}
 
     monkeypatch.chdir(project)
-    monkeypatch.setattr(sys, "argv", ["preprocess"])
-    run_stage("preprocess", work)
+    run_stage(Recorder(Path.cwd(), "preprocess"), work)
 
 
-def test_a_fault_of_the_code_keeps_its_traceback(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_the_code_keeps_its_traceback(folder: Path) -> None:
     def work(params: Params) -> dict[str, float]:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(sys, "argv", ["preprocess"])
     with pytest.raises(ZeroDivisionError):
-        run_stage("preprocess", work)
+        run_stage(Recorder(Path.cwd(), "preprocess"), work)
 
 
 def test_verbose_says_where_a_fault_was_raised(folder: Path) -> None:
     (folder / "params.yaml").write_text("compute: {}\n")
     quiet, verbose = (
         subprocess.run(
-            [sys.executable, "-m", "churn.stages.preprocess", *option],
+            [sys.executable, "-m", "churn.stages", "preprocess", *option],
             env={**os.environ, "PYTHONPATH": str(REPOSITORY / "src")},
             text=True,
             capture_output=True,

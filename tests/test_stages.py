@@ -15,6 +15,7 @@ from churn import artifacts, decision
 from churn.params import Params, load_params
 from churn.stages import evaluate, preprocess, train
 from churn.stages.execution import run_stage
+from churn.tracking.recording import Recorder
 from tests.conftest import REPOSITORY, make_customers
 
 TABLE = Path("data/raw/customers.csv")
@@ -308,9 +309,8 @@ def told_by_failing(
     caplog: pytest.LogCaptureFixture,
 ) -> list[str]:
     """What a stage says when it leaves with exit code 1."""
-    monkeypatch.setattr(sys, "argv", [stage])
     with pytest.raises(SystemExit) as left:
-        run_stage(stage, work)  # type: ignore[arg-type]
+        run_stage(Recorder(Path.cwd(), stage), work)  # type: ignore[arg-type]
     assert left.value.code == 1
     lines = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
     return lines
@@ -324,7 +324,7 @@ def test_a_stage_tells_its_story_with_counts(folder: Path) -> None:
 
 def run_in_process(stage: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", f"churn.stages.{stage}"],
+        [sys.executable, "-m", "churn.stages", stage],
         env={**os.environ, "PYTHONPATH": str(REPOSITORY / "src"), **environment},
         text=True,
         capture_output=True,

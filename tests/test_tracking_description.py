@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from churn.tracking.description import FAILED, FINISHED, RUNNING, Execution, Experiment, describe_experiment
+from churn.tracking.description import FAILED, FINISHED, RUNNING, Experiment, describe_experiment
+from churn.tracking.handover import Execution
 from churn.tracking.state import UnidentifiedError, md5_of
 from tests.conftest import shell
 from tests.test_tracking_state import GIVEN, MADE, commit, edit, write

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from churn.tracking.description import Execution
 from churn.tracking.destination import Destination, find_destination, project_root, refusal, without_password
-from churn.tracking.recording import log_to_mlflow
+from churn.tracking.handover import Execution
+from churn.tracking.publisher import log_to_mlflow
 from tests.conftest import shell
 from tests.test_tracking_state import GIVEN, MADE, write
 
@@ -123,7 +123,7 @@ def test_no_password_gets_into_a_log(text: str, shown: str) -> None:
 
 def test_a_stage_ends_well_without_its_server_and_does_not_even_import_mlflow(project: Path) -> None:
     uri = f"http://ann:secret@127.0.0.1:{free_port()}"
-    command = f"PYTHONPATH=src {sys.executable} -X importtime -m churn.stages.preprocess"
+    command = f"PYTHONPATH=src {sys.executable} -X importtime -m churn.stages preprocess"
     stage = shell(project)(command, MLFLOW_TRACKING_URI=uri)
     imports = [line for line in stage.stderr.splitlines() if line.startswith("import time:")]
     story = [line for line in stage.stderr.splitlines() if line.startswith("preprocess:")]

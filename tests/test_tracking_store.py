@@ -31,12 +31,12 @@ from churn.tracking.description import (
     FINISHED,
     RUNNING,
     Dataset,
-    Execution,
     Experiment,
     describe_experiment,
 )
 from churn.tracking.destination import Destination, find_destination
-from churn.tracking.recording import log_to_mlflow
+from churn.tracking.handover import Execution
+from churn.tracking.publisher import log_to_mlflow
 from tests.conftest import shell
 from tests.test_tracking_destination import free_port
 from tests.test_tracking_state import GIVEN, MADE, commit, edit, write
@@ -341,8 +341,8 @@ def test_every_state_that_dvc_runs_is_one_complete_row(finished: Path, destinati
 PUBLISH = """
 import sys
 from pathlib import Path
-from churn.tracking.description import Execution
-from churn.tracking.recording import log_to_mlflow
+from churn.tracking.handover import Execution
+from churn.tracking.publisher import log_to_mlflow
 log_to_mlflow(Path.cwd(), Execution("preprocess", 100.0, 101.5, None, {}))
 """
 

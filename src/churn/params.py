@@ -1,6 +1,8 @@
 """params.yaml, typed and frozen: every key must be there, no other key may be."""
 
+import copy
 import difflib
+import functools
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -104,7 +106,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ParameterError: the file is missing, no UTF-8, no YAML, or no mapping.
     """
     try:
-        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        content = copy.deepcopy(_parsed(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         where = path.parent.resolve()
         raise ParameterError(f"{path.name}: not found in {where}; run this in the project's folder") from None
@@ -113,6 +115,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ParameterError(f"{path.name}: holds no keys; restore it with `git checkout {path.name}`")
     return content
+
+
+@functools.lru_cache(maxsize=8)
+def _parsed(text: str) -> Any:
+    """Kept, since tracking reads the same few files again and again, and this parser is slow."""
+    return YAML(typ="safe", pure=True).load(text)
 
 
 def _yaml_problem(error: Exception) -> str:

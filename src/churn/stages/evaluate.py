@@ -16,7 +16,7 @@ from churn import artifacts, business, decision, evaluation, features, plots
 from churn.business import Floats, Labels
 from churn.errors import ParameterError
 from churn.params import Params
-from churn.stages.execution import Measurements, run_stage
+from churn.stages.execution import Measurements
 
 log = logging.getLogger(__name__)
 
@@ -202,7 +202,3 @@ def save_results(results: Results, predictions: Predictions, keys: pd.Index) -> 
     )
     artifacts.write_rows(artifacts.TEST_PREDICTIONS, by_customer)
     log.info("written to %s and %s", artifacts.METRICS, artifacts.TEST_PREDICTIONS)
-
-
-if __name__ == "__main__":
-    run_stage("evaluate", run)

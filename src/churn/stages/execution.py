@@ -1,6 +1,5 @@
 """How every stage is run: parameters read, threads limited, faults told in one line each, the outcome recorded."""
 
-import argparse
 import errno
 import logging
 import os
@@ -14,8 +13,8 @@ from threadpoolctl import threadpool_limits
 
 from churn.errors import ChurnError, ParameterError
 from churn.params import Params, load_params
-from churn.tracking.description import Execution
-from churn.tracking.recording import log_to_mlflow
+from churn.tracking.handover import Execution
+from churn.tracking.recording import Recorder
 from churn.tracking.state import StageInputs, UnidentifiedError, stages_from_files
 
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -26,21 +25,13 @@ Measurements = Mapping[str, float]
 log = logging.getLogger(__name__)
 
 
-def run_stage(stage: str, work: Callable[[Params], Measurements]) -> None:
+def run_stage(recorder: Recorder, work: Callable[[Params], Measurements]) -> None:
     """Do a stage's work in the current folder and record it; on a fault tell it and leave with exit code 1."""
-    _set_up_logging(stage)
-    try:
-        _run_and_record(stage, work)
-    except KeyboardInterrupt:
-        sys.exit("interrupted")
-
-
-def _run_and_record(stage: str, work: Callable[[Params], Measurements]) -> None:
-    workspace = Path.cwd()
+    workspace, stage = recorder.workspace, recorder.stage
     started = time.time()
 
     def record(fault: str | None, measurements: Measurements) -> None:
-        log_to_mlflow(workspace, Execution(stage, started, time.time(), fault, measurements))
+        recorder.record(Execution(stage, started, time.time(), fault, dict(measurements)))
 
     try:
         inputs = inputs_of(workspace, stage)
@@ -85,12 +76,3 @@ def _told(error: ChurnError | OSError) -> str:
     if error.errno == errno.ENOSPC:
         return f"{error.filename or 'results'}: no space left on the disk; free some (`dvc gc -w` drops unused results)"
     return f"{error.filename or type(error).__name__}: {error.strerror or error}"
-
-
-def _set_up_logging(stage: str) -> None:
-    parser = argparse.ArgumentParser(prog=f"python -m churn.stages.{stage}")
-    parser.add_argument("--verbose", action="store_true", help="say more on the way, and where a fault was raised")
-    level = logging.DEBUG if parser.parse_args().verbose else logging.INFO
-    logging.basicConfig(format=f"{stage}: %(message)s", stream=sys.stderr)
-    for name in ("churn", "__main__"):  # a stage runs as __main__
-        logging.getLogger(name).setLevel(level)

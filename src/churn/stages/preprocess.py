@@ -16,7 +16,7 @@ from churn.contract import TableContract
 from churn.errors import DataError
 from churn.params import Params, Preprocess
 from churn.source import read_source
-from churn.stages.execution import Measurements, run_stage
+from churn.stages.execution import Measurements
 
 log = logging.getLogger(__name__)
 
@@ -148,7 +148,3 @@ def save_processed_data(split: Split, encoded: Encoded, report: dict[str, Any], 
     artifacts.write_pickle(artifacts.SCALER, encoded.scaler)
     artifacts.write_json(artifacts.DATA_METRICS, report)
     log.info("written to %s and %s", artifacts.PROCESSED, artifacts.DATA_METRICS)
-
-
-if __name__ == "__main__":
-    run_stage("preprocess", run)

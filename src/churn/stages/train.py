@@ -14,7 +14,7 @@ from sklearn.model_selection import FixedThresholdClassifier
 from churn import artifacts, business, cleaning, decision, features, modeling, scores
 from churn.business import Floats, Labels
 from churn.params import Params
-from churn.stages.execution import Measurements, run_stage
+from churn.stages.execution import Measurements
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +133,3 @@ def save_model(data: TrainingData, classifier: ClassifierMixin, judgement: Judge
     metrics: dict[str, Any] = judgement.metrics | {"model_size_mb": artifacts.megabytes(artifacts.MODEL)}
     artifacts.write_json(artifacts.TRAIN_METRICS, metrics)
     log.info("written to %s and %s", artifacts.MODELS, artifacts.TRAIN_METRICS)
-
-
-if __name__ == "__main__":
-    run_stage("train", run)

@@ -4,7 +4,6 @@ import json
 import math
 import os
 import re
-import socket
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 from churn import artifacts
 from churn.params import PARAMS_FILE, read_yaml
 from churn.tracking import state
+from churn.tracking.handover import Execution
 from churn.tracking.state import Stages, UnidentifiedError
 
 RUNNING, FINISHED, FAILED = "RUNNING", "FINISHED", "FAILED"
@@ -28,17 +28,6 @@ UNFIT_FOR_A_NAME = re.compile(r"[^\w\-. ]")
 
 FINGERPRINT, COMPLETE, MODEL_MD5 = "pipeline.fingerprint", "pipeline.complete", "model.md5"
 """Tags that rows and models are found by; complete has the results of every stage."""
-
-
-@dataclass(frozen=True)
-class Execution:
-    """One stage, run once. Times in seconds since 1970."""
-
-    stage: str
-    started: float
-    ended: float
-    fault: str | None
-    measurements: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -120,11 +109,6 @@ def describe_experiment(root: Path, execution: Execution) -> Experiment:
             }
         ),
     )
-
-
-def describe_host() -> dict[str, str]:
-    """Where an execution ran."""
-    return {"host": socket.gethostname(), "pid": str(os.getpid())}
 
 
 def _stages_that_count(files: Stages, locked: Stages, execution: Execution) -> set[str]:

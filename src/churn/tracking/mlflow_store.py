@@ -6,6 +6,7 @@ The only module that imports mlflow, and itself imported late: that takes a seco
 import fcntl
 import json
 import logging
+import socket
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,15 +29,21 @@ from churn.tracking.description import (
     FINISHED,
     MODEL_MD5,
     RUNNING,
-    Execution,
     Experiment,
-    describe_host,
 )
 from churn.tracking.destination import Destination
+from churn.tracking.handover import Execution
 
 ENTRIES_A_CALL = 100  # the most parameters that MLflow takes at once
 MODEL_PACKAGES = ("scikit-learn", "numpy", "scipy", "pandas", "joblib", "cloudpickle")
 EXAMPLE_ROWS = 5
+
+
+def get_ready(destination: Destination) -> None:
+    """Open an embedded store, or make it; a server needs nothing beforehand."""
+    if destination.embedded:
+        with _quiet(), _held(destination.lock):
+            mlflow.MlflowClient(destination.uri).get_experiment_by_name(destination.experiment)
 
 
 def publish(destination: Destination, experiment: Experiment, execution: Execution) -> str | None:
@@ -176,7 +183,8 @@ def _add_execution(
         tags={
             FINGERPRINT: experiment.fingerprint,
             "stage": execution.stage,
-            **describe_host(),
+            "host": socket.gethostname(),
+            "pid": str(execution.pid),
             **({"fault": execution.fault} if execution.fault else {}),
         },
     )
