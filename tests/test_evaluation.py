@@ -7,9 +7,12 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest
+from sklearn.metrics import roc_curve
 
 from churn.business import Economics, Floats, Labels
 from churn.evaluation import (
+    BANDED,
     Interval,
     Statistics,
     calibration_table,
@@ -18,6 +21,7 @@ from churn.evaluation import (
     flat,
     headline_scores,
     slice_table,
+    with_bands,
     with_intervals,
 )
 from churn.params import Params
@@ -218,3 +222,46 @@ def test_the_first_threshold_of_the_profit_curve_reaches_nobody_even_at_probabil
     contacted = [int((probability >= threshold).sum()) for threshold in curve["threshold"]]
     assert contacted == [0, 2, 3]
     assert (3 * curve["contacted_share"]).tolist() == contacted
+
+
+def test_a_band_holds_its_curve_and_narrows_with_more_customers(economics: Economics) -> None:
+    widths = []
+    for count in (200, 5000):
+        customers = make_predictions(count)
+        points = curves(*customers, economics, bins=5, points=100)
+        banded = with_bands(points, *customers, economics, resamples=200, seed=0)
+        for name, column in {**BANDED, "calibration": "observed"}.items():
+            curve = banded[name]
+            inside = (curve[f"{column}_low"] <= curve[column]) & (curve[column] <= curve[f"{column}_high"])
+            assert inside.mean() > 0.9, name
+            assert curve[points[name].columns.tolist()].equals(points[name])
+        roc = banded["roc"]
+        widths.append((roc["true_positive_rate_high"] - roc["true_positive_rate_low"]).mean())
+    assert widths[1] < widths[0] / 2
+
+
+def test_bands_are_those_of_the_curves_of_resampled_customers(economics: Economics) -> None:
+    """Held against scikit-learn's own curve on the same resamples."""
+    churned, probability = make_predictions(300)
+    probability = probability.round(1)  # with ties
+    points = curves(churned, probability, economics, bins=5, points=100)
+    banded = with_bands(points, churned, probability, economics, resamples=50, seed=3)["roc"]
+    order = np.argsort(-probability, kind="stable")
+    random = np.random.default_rng(3)
+    drawn = []
+    for _ in range(50):
+        rows = order[random.integers(0, 300, 300)]
+        fpr, tpr, _ = roc_curve(churned[rows], probability[rows], drop_intermediate=False)
+        drawn.append(np.interp(points["roc"]["false_positive_rate"], fpr, tpr))
+    np.testing.assert_allclose(banded["true_positive_rate_low"], np.percentile(drawn, 2.5, axis=0), atol=1e-9)
+
+
+def test_the_interval_of_a_share_is_wilsons(economics: Economics) -> None:
+    customers = make_predictions(100)
+    points = curves(*customers, economics, bins=4, points=50)
+    table = with_bands(points, *customers, economics, resamples=10, seed=0)["calibration"]
+    for share, count, low, high in zip(
+        table["observed"], table["customers"], table["observed_low"], table["observed_high"], strict=True
+    ):
+        exact = binomtest(round(share * count), int(count)).proportion_ci(method="wilson")
+        assert (low, high) == pytest.approx((exact.low, exact.high), abs=1e-6)

@@ -47,6 +47,9 @@ SLICES = METRICS / "slices.csv"
 CONFUSION_MATRIX = METRICS / "confusion_matrix.png"
 ROC_CURVE = METRICS / "roc_curve.png"
 PRECISION_RECALL_CURVE = METRICS / "precision_recall_curve.png"
+CALIBRATION_CURVE = METRICS / "calibration_curve.png"
+PROFIT_CURVE = METRICS / "profit_curve.png"
+IMPORTANCE_CHART = METRICS / "feature_importance.png"
 CURVES = METRICS / "curves"
 
 DECIMALS = 6
@@ -81,6 +84,11 @@ def read_labels(path: Path) -> pd.Series:
 def write_rounded_table(path: Path, table: pd.DataFrame) -> None:
     """Write a table for people: figures to six places."""
     _write_csv(path, table.round(DECIMALS), index=False)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a table for people."""
+    return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from churn.business import NOBODY, Economics, Floats, Labels, profit_curve, profit_per_customer
+from churn.business import NOBODY, Economics, Floats, Labels, gains, profit_curve, profit_per_customer
 from churn.scores import decision_scores, probability_scores
 
 LOW, HIGH = 2.5, 97.5  # percentiles of a 95 % interval
@@ -151,6 +151,74 @@ def curves(
             points,
         ),
     }
+
+
+def with_bands(
+    curves: Mapping[str, pd.DataFrame],
+    churned: Labels,
+    probability: Floats,
+    economics: Economics,
+    *,
+    resamples: int,
+    seed: int,
+) -> dict[str, pd.DataFrame]:
+    """The curves with a 95 % interval at each point, as columns ending in _low and _high.
+
+    By bootstrap over customers, point by point, the model fixed; for the groups of the calibration curve, Wilson's
+    interval of a share (Wilson 1927, JASA 22).
+    """
+    drawn = _resampled_curves(curves, churned, probability, economics, resamples, seed)
+    bands = {name: np.nanpercentile(rows, [LOW, HIGH], axis=0) for name, rows in drawn.items()}
+    banded = {name: _beside(curves[name], BANDED[name], band) for name, band in bands.items()}
+    groups = curves["calibration"]
+    return banded | {"calibration": _beside(groups, "observed", _wilson(groups["observed"], groups["customers"]))}
+
+
+BANDED = {"roc": "true_positive_rate", "precision_recall": "precision", "profit": "profit_per_1000_eur"}
+"""Column of each curve that gets a band."""
+
+
+def _resampled_curves(
+    curves: Mapping[str, pd.DataFrame],
+    churned: Labels,
+    probability: Floats,
+    economics: Economics,
+    resamples: int,
+    seed: int,
+) -> dict[str, Floats]:
+    """The banded column of each curve on resampled customers, one row a resample, at the curve's own points."""
+    random = np.random.default_rng(seed)
+    order = np.argsort(-probability, kind="stable")
+    last_of_ties = np.append(np.flatnonzero(np.diff(probability[order])), len(order) - 1)
+    left, gain = churned[order], gains(churned[order], economics)
+    drawn: dict[str, list[Floats]] = {name: [] for name in BANDED}
+    for _ in range(resamples):
+        times = np.bincount(random.integers(0, len(order), len(order)), minlength=len(order))
+        found, contacted, earned = (
+            np.append(0.0, np.cumsum(times * amount)[last_of_ties]) for amount in (left, np.ones(len(order)), gain)
+        )
+        if not 0 < found[-1] < contacted[-1]:
+            continue
+        recall, bothered = found / found[-1], (contacted - found) / (contacted[-1] - found[-1])
+        drawn["roc"].append(np.interp(curves["roc"]["false_positive_rate"], bothered, recall))
+        wanted = curves["precision_recall"]["recall"].to_numpy()
+        reached = np.searchsorted(recall, wanted)
+        precision = found[reached] / np.maximum(contacted[reached], 1)
+        drawn["precision_recall"].append(np.where(wanted == 0, 1.0, precision))  # as the curve itself begins
+        share = contacted / contacted[-1]
+        drawn["profit"].append(np.interp(curves["profit"]["contacted_share"], share, 1000 * earned / contacted[-1]))
+    return {name: np.array(rows) for name, rows in drawn.items()}
+
+
+def _beside(curve: pd.DataFrame, column: str, interval: Floats) -> pd.DataFrame:
+    return curve.assign(**{f"{column}_low": interval[0], f"{column}_high": interval[1]})
+
+
+def _wilson(share: pd.Series, count: pd.Series) -> Floats:
+    z = 1.959964  # of a 95 % interval
+    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
+    return np.array([middle - half, middle + half])
 
 
 def _thinned(columns: Mapping[str, Floats], points: int) -> pd.DataFrame:

@@ -8,6 +8,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
 from churn.business import Labels
@@ -15,6 +16,10 @@ from churn.evaluation import Interval
 from churn.scores import decision_scores
 
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#6b6b6b"  # of the palette of Okabe and Ito (2008)
+
+BAND = "95 % interval"
+LONGEST_CHART = 20
+LONGEST_NAME = 24
 
 STYLE: dict[Any, Any] = {
     **mpl.rcParamsDefault,  # whatever a matplotlibrc of the user says
@@ -27,7 +32,8 @@ STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so the same everywhere
     "font.size": 10,
     "grid.alpha": 0.3,
-    "legend.frameon": False,
+    "legend.edgecolor": "none",
+    "legend.framealpha": 1,
 }
 
 
@@ -44,7 +50,18 @@ def confusion_matrix(churned: Labels, contacted: NDArray[np.bool_], threshold: f
     ]
     figure, axes = _axes(f"Contacted: {shares[0, 1]:.0%} of churners, {shares[1, 1]:.0%} of stayers")
     annotations = np.array(texts)
-    sns.heatmap(shares, annot=annotations, fmt="", cmap="Blues", vmin=0, vmax=1, cbar=False, linewidths=2, ax=axes)
+    sns.heatmap(
+        shares,
+        annot=annotations,
+        fmt="",
+        cmap="Blues",
+        vmin=0,
+        vmax=1,
+        cbar=False,
+        linewidths=2,
+        ax=axes,
+        annot_kws={"size": 13},
+    )
     axes.grid(visible=False)
     axes.set_xticklabels(["left alone", "contacted"])
     axes.set_yticklabels(["churned", "stayed"], rotation=0)
@@ -55,14 +72,15 @@ def confusion_matrix(churned: Labels, contacted: NDArray[np.bool_], threshold: f
 @mpl.rc_context(STYLE)
 def roc_curve(curve: pd.DataFrame, area: Interval, churned: Labels, contacted: NDArray[np.bool_]) -> Figure:
     """Churners found against stayers bothered."""
-    figure, axes = _axes(f"ROC-AUC {_shown(area)}")
+    pairs = f"In {area.value:.0%} of pairs the churner is ranked first" if np.isfinite(area.value) else "No ranking"
+    figure, axes = _axes(pairs, f"ROC-AUC {_shown(area)}; by chance 0.500")
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="by chance")
-    axes.plot(curve["false_positive_rate"], curve["true_positive_rate"], color=BLUE, linewidth=2, label="model")
+    _draw_with_band(axes, curve, "false_positive_rate", "true_positive_rate", "model")
     found = decision_scores(churned, contacted)["recall"]
     bothered = float(contacted[churned == 0].mean())
-    axes.plot(bothered, found, "o", color=ORANGE, markersize=8, label="the decision")
+    _mark_decision(axes, bothered, found)
     axes.set(xlabel="stayers contacted (false positive rate)", ylabel="churners contacted (true positive rate)")
-    return _finished(figure, axes, "lower right")
+    return _in_unit_square(figure, axes, "lower right")
 
 
 @mpl.rc_context(STYLE)
@@ -70,27 +88,97 @@ def precision_recall_curve(
     curve: pd.DataFrame, area: Interval, churned: Labels, contacted: NDArray[np.bool_]
 ) -> Figure:
     """How many of the contacted would have left, against how many of the leavers are contacted."""
-    figure, axes = _axes(f"PR-AUC {_shown(area)}")
     rate = float(churned.mean())
-    axes.axhline(rate, color=GREY, linestyle="--", label=f"by chance ({rate:.0%} churn)")
-    axes.plot(curve["recall"], curve["precision"], color=BLUE, linewidth=2, label="model")
     decision = decision_scores(churned, contacted)
-    axes.plot(decision["recall"], decision["precision"], "o", color=ORANGE, markersize=8, label="the decision")
+    finding = f"{decision['precision']:.0%} of the contacted would have left, {rate:.0%} of all"
+    figure, axes = _axes(finding, f"PR-AUC {_shown(area)}; by chance {rate:.3f}")
+    axes.axhline(rate, color=GREY, linestyle="--", label="by chance")
+    _draw_with_band(axes, curve, "recall", "precision", "model")
+    _mark_decision(axes, decision["recall"], decision["precision"])
     axes.set(xlabel="churners contacted (recall)", ylabel="churners among the contacted (precision)")
-    return _finished(figure, axes, "upper right")
+    return _in_unit_square(figure, axes, "upper right")
 
 
-def _axes(title: str) -> tuple[Figure, Axes]:
+@mpl.rc_context(STYLE)
+def calibration_curve(groups: pd.DataFrame, error: float) -> Figure:
+    """Share of churn that came against the share that was predicted, in groups of equal size."""
+    finding = f"Predictions are off by {100 * error:.1f} points on average"
+    figure, axes = _axes(finding, f"{len(groups)} groups of about {groups['customers'].median():,.0f} customers each")
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="as predicted")
+    observed = groups["observed"]
+    reach = [observed - groups["observed_low"], groups["observed_high"] - observed]
+    label = f"model, {BAND}"
+    axes.errorbar(groups["predicted"], observed, np.maximum(reach, 0), fmt="o", color=BLUE, capsize=3, label=label)
+    axes.set(xlabel="predicted probability of churn", ylabel="share that churned")
+    return _in_unit_square(figure, axes, "upper left")
+
+
+@mpl.rc_context(STYLE)
+def profit_curve(curve: pd.DataFrame, earned: Interval, over_everybody: Interval, contacted_share: float) -> Figure:
+    """What a campaign earns against how many customers it contacts, most likely churners first."""
+    finding = f"Contacting {contacted_share:.0%} earns {earned.value:,.0f} EUR"
+    above = over_everybody
+    subtitle = (
+        f"{above.value:+,.0f} against contacting everybody (95 % interval {above.low:+,.0f} to {above.high:+,.0f})"
+    )
+    figure, axes = _axes(finding, subtitle)
+    everybody = curve["profit_per_1000_eur"].iloc[-1]
+    axes.axhline(0, color=GREY, linewidth=1)
+    axes.plot([0, 1], [0, everybody], color=GREY, linestyle="--", label="chosen by chance")
+    _draw_with_band(axes, curve, "contacted_share", "profit_per_1000_eur", "model")
+    _mark_decision(axes, contacted_share, earned.value)
+    axes.set(xlabel="customers contacted", ylabel="EUR per 1,000 customers", xlim=(-0.01, 1.01))
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.legend(loc="lower right")
+    return figure
+
+
+@mpl.rc_context(STYLE)
+def feature_importance(table: pd.DataFrame) -> Figure:
+    """What the model loses when a column is shuffled, with its spread; the columns that matter most, at most 20."""
+    shown = table.head(LONGEST_CHART)[::-1]
+    rest = len(table) - len(shown)
+    first = table.iloc[0]
+    finding = f"{_short(first['feature'])} matters most"
+    figure, axes = _axes(finding, f"ROC-AUC falls by {first['roc_auc_drop']:.3f} without it; lines: ± sd out of fold")
+    names = [_short(name) for name in shown["feature"]]
+    places = np.arange(len(shown))
+    axes.barh(places, shown["roc_auc_drop"], xerr=shown["roc_auc_drop_sd"], color=BLUE, ecolor=GREY, capsize=2)
+    axes.axvline(0, color=GREY, linewidth=1)
+    axes.set_yticks(places, names, fontsize=8, parse_math=False)
+    axes.grid(visible=False, axis="y")
+    unseen = f" ({rest} more not shown)" if rest else ""
+    axes.set(xlabel=f"drop in ROC-AUC when the column is shuffled{unseen}")
+    return figure
+
+
+def _draw_with_band(axes: Axes, curve: pd.DataFrame, x: str, y: str, label: str) -> None:
+    axes.fill_between(curve[x], curve[f"{y}_low"], curve[f"{y}_high"], color=BLUE, alpha=0.2, linewidth=0, label=BAND)
+    axes.plot(curve[x], curve[y], color=BLUE, linewidth=2, label=label)
+
+
+def _mark_decision(axes: Axes, x: float, y: float) -> None:
+    axes.plot(x, y, "o", color=ORANGE, markersize=9, markeredgecolor="white", label="the decision")
+
+
+def _axes(finding: str, subtitle: str = "") -> tuple[Figure, Axes]:
+    """Axes under what is to be seen in them, in words: these may hold names of columns, so no formula is read there."""
     figure = Figure(layout="constrained")
     axes = figure.subplots()
-    axes.set_title(title)
+    axes.set_title(finding, pad=24 if subtitle else 6, parse_math=False)
+    axes.annotate(subtitle, (0, 1), (0, 9), "axes fraction", "offset points", color=GREY, fontsize=9, parse_math=False)
     return figure, axes
 
 
-def _finished(figure: Figure, axes: Axes, legend: Literal["lower right", "upper right"]) -> Figure:
+def _in_unit_square(figure: Figure, axes: Axes, legend: Literal["lower right", "upper right", "upper left"]) -> Figure:
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
     axes.legend(loc=legend)
     return figure
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
 
 
 def _shown(area: Interval) -> str:

@@ -47,13 +47,8 @@ def run(params: Params) -> Measurements:
     predictions = generate_predictions(model, rows, churned)
     statistics = evaluation.headline_scores(predictions.threshold, params.business)
     headline = score(predictions, statistics, params)
-    curves = evaluation.curves(
-        predictions.churned,
-        predictions.probability,
-        params.business,
-        bins=params.evaluate.calibration_bins,
-        points=params.evaluate.curve_points,
-    )
+    curves = points_of_curves(predictions, params)
+    scored = figures_on_test_rows(predictions, headline, params)
     results = Results(
         figures={
             artifacts.CONFUSION_MATRIX: generate_confusion_matrix(predictions),
@@ -61,9 +56,12 @@ def run(params: Params) -> Measurements:
             artifacts.PRECISION_RECALL_CURVE: generate_pr_curve(
                 predictions, curves["precision_recall"], headline["pr_auc"]
             ),
+            artifacts.CALIBRATION_CURVE: plots.calibration_curve(curves["calibration"], scored["test_ece"]),
+            artifacts.PROFIT_CURVE: generate_profit_curve(predictions, curves["profit"], headline),
+            artifacts.IMPORTANCE_CHART: plots.feature_importance(artifacts.read_table(artifacts.IMPORTANCE)),
         },
         metrics={
-            artifacts.TEST_METRICS: figures_on_test_rows(predictions, headline, params),
+            artifacts.TEST_METRICS: scored,
             artifacts.CLASSIFICATION_REPORT: report_by_class(predictions),
             artifacts.BUSINESS_METRICS: calculate_business_metrics(predictions, headline, params),
         },
@@ -125,6 +123,14 @@ def score(
     return headline
 
 
+def points_of_curves(predictions: Predictions, params: Params) -> dict[str, pd.DataFrame]:
+    """Every curve with its intervals."""
+    customers = (predictions.churned, predictions.probability, params.business)
+    how = params.evaluate
+    points = evaluation.curves(*customers, bins=how.calibration_bins, points=how.curve_points)
+    return evaluation.with_bands(points, *customers, resamples=how.bootstrap_resamples, seed=params.compute.seed)
+
+
 def generate_confusion_matrix(predictions: Predictions) -> Figure:
     """Decisions against what happened."""
     return plots.confusion_matrix(predictions.churned, predictions.contacted, predictions.threshold)
@@ -138,6 +144,14 @@ def generate_roc_curve(predictions: Predictions, curve: pd.DataFrame, area: eval
 def generate_pr_curve(predictions: Predictions, curve: pd.DataFrame, area: evaluation.Interval) -> Figure:
     """Precision against recall, the decision marked."""
     return plots.precision_recall_curve(curve, area, predictions.churned, predictions.contacted)
+
+
+def generate_profit_curve(
+    predictions: Predictions, curve: pd.DataFrame, headline: dict[str, evaluation.Interval]
+) -> Figure:
+    """Profit against the share of customers contacted, the decision marked."""
+    earned, over_everybody = headline["profit_per_1000_eur"], headline["profit_over_everybody_per_1000_eur"]
+    return plots.profit_curve(curve, earned, over_everybody, float(predictions.contacted.mean()))
 
 
 def figures_on_test_rows(
