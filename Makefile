@@ -1,6 +1,6 @@
 # One name per habit, the same for people and CI. Each target makes what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all lint format reproduce ui lock clean
+.PHONY: help run test test-all lint format reproduce bench ui lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -37,6 +37,9 @@ format: $(DEV)  ## put the code in style
 
 reproduce: $(SETUP)  ## run the committed state again in a fresh clone and compare every byte
 	churn reproduce
+
+bench: $(SETUP)  ## time the pipeline beside a bare script, into bench/results.md (many minutes)
+	python -m bench.pipeline
 
 ui: $(SETUP)  ## MLflow's pages on this folder's experiments, http://localhost:5000
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri sqlite:///mlflow.db --workers 1

@@ -1,0 +1,23 @@
+"""The same computation and the same result files as `dvc repro`, in one process, without DVC and MLflow.
+
+Run in a folder that holds params.yaml and its table: python bench/bare.py
+"""
+
+from pathlib import Path
+
+from churn.params import load_params
+from churn.stages import evaluate, preprocess, train
+from churn.stages.execution import limited_threads
+
+
+def main() -> None:
+    """Run the three stages in the current folder."""
+    params = load_params(Path())
+    with limited_threads(params.compute.threads):
+        preprocess.run(params)
+        train.run(params)
+        evaluate.run(params)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""Time and memory of the stages and of `churn predict` with the number of customers."""
+
+import json
+import math
+import statistics
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.rounds import NO_SERVER, set_parameter
+from bench.tables import resampled
+from bench.timing import Measurement, log, measure
+from churn import artifacts
+from churn.errors import ChurnError
+from churn.params import PARAMS_FILE, Params, load_params
+from churn.source import read_source
+from churn.stages.execution import THREAD_SETTINGS
+
+FLOOR = Path(__file__).with_name("floor.py")
+CHURN = (sys.executable, "-c", "from churn.cli import main; main()")
+TABLE = "customers.csv"
+PREDICTIONS = "predictions.csv"
+SEED = 2013
+
+PREPROCESS = "preprocess"
+TRAIN = "train"
+PREDICT = "predict"
+FLOOR_OF_PREDICT = "floor of predict"
+
+
+@dataclass(frozen=True)
+class Point:
+    """What one piece of work took for a number of customers, start of the process included."""
+
+    work: str
+    rows: int
+    seconds: float
+    peak_bytes: int
+
+
+def growth_exponent(points: Sequence[Point]) -> float:
+    """Slope of log seconds over log rows, by least squares."""
+    rows = [math.log(point.rows) for point in points]
+    return statistics.linear_regression(rows, [math.log(point.seconds) for point in points]).slope
+
+
+def measure_growth(clone: Path, folder: Path, sizes: Sequence[int]) -> tuple[Point, ...]:
+    """Every size once, each piece of work in a process of its own."""
+    settings = {"PYTHONPATH": str(clone / "src"), **NO_SERVER}
+    predicts = _has_predict(clone, settings)
+    points: list[Point] = []
+    for rows in sizes:
+        place = folder / f"{rows}-rows"
+        params = _make_place(clone, place, rows)
+        points += _stages(place, settings, rows)
+        if predicts:
+            points += _predictions(place, settings, params, rows)
+    return tuple(points)
+
+
+def _has_predict(clone: Path, settings: Mapping[str, str]) -> bool:
+    try:
+        measure("predict --help", (*CHURN, PREDICT, "--help"), clone, settings)
+    except ChurnError:
+        log.warning("this state has no `churn predict`, so it is not measured")
+        return False
+    return True
+
+
+def _make_place(clone: Path, place: Path, rows: int) -> Params:
+    """A folder with a table of that length and params.yaml pointing at it."""
+    params = load_params(clone)
+    place.mkdir()
+    table = resampled(read_source(clone / params.data.source), params.data, rows, SEED)
+    table.to_csv(place / TABLE, index=False)
+    (place / PARAMS_FILE).write_text((clone / PARAMS_FILE).read_text(encoding="utf-8"), encoding="utf-8")
+    set_parameter(place, ("data", "source"), TABLE)
+    return params
+
+
+def _stages(place: Path, settings: Mapping[str, str], rows: int) -> Iterator[Point]:
+    for stage in (PREPROCESS, TRAIN):
+        command = (sys.executable, "-m", f"churn.stages.{stage}")
+        yield _point(stage, rows, measure(f"{rows:,} rows, {stage}", command, place, settings))
+
+
+def _predictions(place: Path, settings: Mapping[str, str], params: Params, rows: int) -> Iterator[Point]:
+    """`churn predict` and its floor, with the same number of numerical threads."""
+    threads = dict.fromkeys(THREAD_SETTINGS, str(params.compute.threads))
+    model = str(artifacts.MODEL)
+    command = (*CHURN, PREDICT, TABLE, "--output", PREDICTIONS, "--model", model)
+    yield _point(PREDICT, rows, measure(f"{rows:,} rows, {PREDICT}", command, place, {**settings, **threads}))
+    _require_predictions(place / PREDICTIONS, rows)
+    contract = json.dumps(
+        {
+            "types": {name: column.type for name, column in params.data.columns.items()},
+            "missing_values": params.data.missing_values,
+        }
+    )
+    floor = (sys.executable, str(FLOOR), TABLE, model, contract)
+    yield _point(FLOOR_OF_PREDICT, rows, measure(f"{rows:,} rows, {FLOOR_OF_PREDICT}", floor, place, threads))
+
+
+def _require_predictions(path: Path, rows: int) -> None:
+    with path.open("rb") as file:
+        lines = sum(1 for _ in file)
+    if lines < rows:
+        raise ChurnError(f"predict: {lines:,} lines for {rows:,} customers")
+
+
+def _point(work: str, rows: int, measured: Measurement) -> Point:
+    return Point(work, rows, measured.seconds, measured.peak_bytes)

@@ -1,0 +1,51 @@
+"""Whether a folder holds the results that a pipeline has made."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import joblib
+
+from churn import artifacts
+from churn.tracking import state
+
+SIZE_OF_MODEL = "model_size_mb"
+
+
+@dataclass(frozen=True)
+class Sameness:
+    """Results by path: in other bytes but with the same content, and with another content."""
+
+    other_bytes: tuple[str, ...]
+    different: tuple[str, ...]
+
+
+def compare(made: state.Stages, pipeline: Path, folder: Path) -> Sameness:
+    """Hold a folder to the bytes that dvc.lock vouches for, and what differs to the content in the pipeline's folder.
+
+    A pickle's bytes also say which of its equal texts are one object, and that depends on what its process did before.
+    """
+    suspects = list(_other_bytes(made, folder))
+    different = tuple(path for path in suspects if not _same_content(pipeline / path, folder / path))
+    return Sameness(tuple(path for path in suspects if path not in different), different)
+
+
+def _other_bytes(made: state.Stages, folder: Path) -> Iterator[str]:
+    for stage in made.values():
+        for path, md5 in stage.results.items():
+            if md5 is None or state.md5_of(folder / path) != md5:
+                yield path
+
+
+def _same_content(one: Path, other: Path) -> bool:
+    if not (one.exists() and other.exists()):
+        return False
+    if one.suffix == ".pkl":
+        return bool(joblib.hash(artifacts.read_pickle(one)) == joblib.hash(artifacts.read_pickle(other)))
+    if one.suffix == ".json":
+        return _without_size(one) == _without_size(other)
+    return False
+
+
+def _without_size(path: Path) -> dict[str, object]:
+    return {name: value for name, value in artifacts.read_json(path).items() if name != SIZE_OF_MODEL}
