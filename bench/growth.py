@@ -16,6 +16,7 @@ from churn.errors import ChurnError
 from churn.params import PARAMS_FILE, Params, load_params
 from churn.source import read_source
 from churn.stages.execution import THREAD_SETTINGS
+from churn.tracking.state import stages_from_files
 
 FLOOR = Path(__file__).with_name("floor.py")
 CHURN = (sys.executable, "-c", "from churn.cli import main; main()")
@@ -47,13 +48,13 @@ def growth_exponent(points: Sequence[Point]) -> float:
 
 def measure_growth(clone: Path, folder: Path, sizes: Sequence[int]) -> tuple[Point, ...]:
     """Every size once, each piece of work in a process of its own."""
-    settings = {"PYTHONPATH": str(clone / "src"), **NO_SERVER}
+    settings = {"PYTHONPATH": str(clone / "src")}
     predicts = _has_predict(clone, settings)
     points: list[Point] = []
     for rows in sizes:
         place = folder / f"{rows}-rows"
         params = _make_place(clone, place, rows)
-        points += _stages(place, settings, rows)
+        points += _stages(clone, place, rows)
         if predicts:
             points += _predictions(place, settings, params, rows)
     return tuple(points)
@@ -69,9 +70,10 @@ def _has_predict(clone: Path, settings: Mapping[str, str]) -> bool:
 
 
 def _make_place(clone: Path, place: Path, rows: int) -> Params:
-    """A folder with a table of that length and params.yaml pointing at it."""
+    """A folder with the code, a table of that length and params.yaml pointing at it."""
     params = load_params(clone)
     place.mkdir()
+    (place / "src").symlink_to(clone / "src")
     table = resampled(read_source(clone / params.data.source), params.data, rows, SEED)
     table.to_csv(place / TABLE, index=False)
     (place / PARAMS_FILE).write_text((clone / PARAMS_FILE).read_text(encoding="utf-8"), encoding="utf-8")
@@ -79,10 +81,12 @@ def _make_place(clone: Path, place: Path, rows: int) -> Params:
     return params
 
 
-def _stages(place: Path, settings: Mapping[str, str], rows: int) -> Iterator[Point]:
+def _stages(clone: Path, place: Path, rows: int) -> Iterator[Point]:
+    """The stages by the commands of dvc.yaml."""
+    declared = stages_from_files(clone)
     for stage in (PREPROCESS, TRAIN):
-        command = (sys.executable, "-m", f"churn.stages.{stage}")
-        yield _point(stage, rows, measure(f"{rows:,} rows, {stage}", command, place, settings))
+        command = ("sh", "-c", declared[stage].inputs.command)
+        yield _point(stage, rows, measure(f"{rows:,} rows, {stage}", command, place, NO_SERVER))
 
 
 def _predictions(place: Path, settings: Mapping[str, str], params: Params, rows: int) -> Iterator[Point]:

@@ -93,7 +93,8 @@ def report_text(results: Results) -> str:
         _sameness(results.rounds),
         "## Set against each other\n\nTaken within each round, then summarised; an aim is judged by the median.",
         _table(("", "median", "min to max", "aim", ""), _comparison_lines(results.rounds)),
-        "For comparison, not measured here: ratios to a bare script for the same work, from a trial of ours in November 2026:",
+        "For comparison, outside this run, from a trial of ours in November 2026: ratios to a bare script for the\n"
+        "same work.",
         _table(("", "ratio"), [(name, f"{ratio:g}") for name, ratio in ELSEWHERE]),
         "## Growth\n\nEach piece of work once, in a process of its own, its start included. The floor of predict reads "
         "the table\nwith pyarrow and asks the model; it checks and writes nothing.",
