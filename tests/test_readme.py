@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from churn.artifacts import METRICS
+from churn.artifacts import BUSINESS_METRICS, METRICS, TEST_METRICS, TRAIN_METRICS, read_json
 from churn.summary import summary_text
 from tests.conftest import REPOSITORY, shell
 
@@ -19,6 +19,24 @@ TARGETS = re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.M
 def test_the_figures_shown_are_those_of_the_committed_results() -> None:
     shown = next(block for language, block in BLOCKS if not language and block.startswith("Test rows"))
     assert shown.strip() in summary_text(REPOSITORY)
+
+
+def test_the_table_of_how_good_the_model_is_holds_the_committed_figures() -> None:
+    section = README.split("## How good is the model")[1].split("\n## ")[0]
+    figures: dict[str, float] = {}
+    for path in (TRAIN_METRICS, TEST_METRICS, BUSINESS_METRICS):
+        figures |= read_json(REPOSITORY / path)
+    for name in ("cv_roc_auc", "cv_pr_auc"):
+        assert f"{figures[name]:.3f} ± {figures[f'{name}_sd']:.3f}" in section
+    for name in ("test_roc_auc", "test_pr_auc", "test_f1", "test_f1_at_half"):
+        assert f"{figures[name]:.3f} [{figures[f'{name}_low']:.3f}, {figures[f'{name}_high']:.3f}]" in section
+    assert f"| {figures['empc_eur']:.2f} |" in section
+
+
+def test_every_make_target_is_told_somewhere() -> None:
+    documents = README + (REPOSITORY / "CONTRIBUTING.md").read_text()
+    for target in TARGETS:
+        assert re.search(rf"make [a-z -]*\b{target}\b", documents), target
 
 
 def test_every_make_target_that_is_mentioned_exists() -> None:

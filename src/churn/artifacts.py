@@ -94,7 +94,7 @@ def read_table(path: Path) -> pd.DataFrame:
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Write figures to six places, keys sorted; what is not defined (NaN) as null."""
     text = json.dumps(_rounded(values), indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
-    with _replacing(path) as draft:
+    with replacing(path) as draft:
         draft.write_text(f"{text}\n", encoding="utf-8")
 
 
@@ -106,7 +106,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_pickle(path: Path, fitted: object) -> None:
     """Write a fitted scikit-learn object, uncompressed."""
-    with _replacing(path) as draft:
+    with replacing(path) as draft:
         joblib.dump(fitted, draft, compress=0)
 
 
@@ -119,7 +119,7 @@ def write_figure(path: Path, figure: "Figure") -> None:
     """Write a PNG at 150 dpi, without the name and version of the program that drew it."""
     import matplotlib as mpl  # here: only evaluation draws
 
-    with _replacing(path) as draft, mpl.rc_context(mpl.rcParamsDefault):
+    with replacing(path) as draft, mpl.rc_context(mpl.rcParamsDefault):
         figure.savefig(draft, format="png", dpi=150, metadata={"Software": None})
 
 
@@ -134,7 +134,7 @@ def _read_csv(path: Path, dtypes: Any) -> pd.DataFrame:
 
 
 def _write_csv(path: Path, table: pd.DataFrame, *, index: bool) -> None:
-    with _replacing(path) as draft:
+    with replacing(path) as draft:
         table.to_csv(draft, index=index, lineterminator="\n")
 
 
@@ -151,7 +151,7 @@ def _rounded(value: Any) -> Any:
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path) -> Iterator[Path]:
     """A draft beside the file that takes its place only when it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".draft")

@@ -69,6 +69,11 @@ def gains(churned: Labels, economics: Economics) -> Floats:
     return np.where(churned == 1, economics.contacted_churner_eur, economics.contacted_stayer_eur)
 
 
+def expected_gain(probability: Floats, economics: Economics) -> Floats:
+    """Expected gain of contacting each customer, given his probability of churn, in euros."""
+    return probability * economics.contacted_churner_eur + (1 - probability) * economics.contacted_stayer_eur
+
+
 def profit_per_customer(churned: Labels, contacted: NDArray[np.bool_], economics: Economics) -> float:
     """Expected profit of contacting these customers, spread over all of them, in euros."""
     return float(np.where(contacted, gains(churned, economics), 0.0).mean())

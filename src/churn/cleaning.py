@@ -48,12 +48,17 @@ def _texts(column: pd.Series, *, numeric: bool) -> list[str]:
     return [texts[code] if code >= 0 else "\x00" for code in codes]
 
 
+def row_keys(table: pd.DataFrame, contract: TableContract) -> list[str]:
+    """Key of each row, in the order of the table; rows with one text have one key."""
+    return [_digest(text)[:KEY_DIGITS] for text in canonical_text(table, contract)]
+
+
 def with_row_keys(table: pd.DataFrame, contract: TableContract) -> pd.DataFrame:
     """Index the rows by key and sort by it, so that the order in the file changes nothing.
 
     The key is the start of the SHA-256 of the canonical text; the second and later rows with one text get -2, -3, …
     """
-    keys = [_digest(text)[:KEY_DIGITS] for text in canonical_text(table, contract)]
+    keys = row_keys(table, contract)
     # The target comes last: rows that still tie are equal throughout, whichever is numbered first.
     ties = [table[name] for name in contract.columns] + [table[contract.target.column]]
     order = np.lexsort([pd.factorize(column, sort=True)[0] for column in reversed(ties)] + [np.array(keys)])

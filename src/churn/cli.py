@@ -2,11 +2,21 @@
 
 import logging
 import sys
+from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from churn.errors import ChurnError
+
+
+class OnError(StrEnum):
+    """What happens to rows that break the contract."""
+
+    REJECT = "reject"
+    FAIL = "fail"
+
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -30,6 +40,35 @@ def reproduce() -> None:
     from churn.reproduction import reproduce as check
 
     check(Path.cwd())
+
+
+@app.command()
+def predict(
+    table: Annotated[Path, typer.Argument(help="customers to score: CSV or Parquet, with the columns of data.columns")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="where the scores go: .csv or .parquet")],
+    model: Annotated[Path | None, typer.Option(help="another model than the one dvc.lock vouches for")] = None,
+    on_error: Annotated[OnError, typer.Option(help="rows that break the contract: set aside or stop")] = OnError.REJECT,
+    rejects: Annotated[Path | None, typer.Option(help="where rows set aside go  [default: beside the output]")] = None,
+) -> None:
+    """Score a table: probability of churn, whether to contact, and what the contact is expected to earn."""
+    from churn.params import load_params
+    from churn.prediction import load_decision, score_table
+
+    params = load_params(Path())
+    refused = rejects or output.with_name(f"{output.stem}.rejects.csv")
+    with typer.progressbar(length=1000, file=sys.stderr, hidden=not sys.stderr.isatty(), label="scoring") as bar:
+        counts = score_table(
+            load_decision(Path(), model),
+            table,
+            output,
+            refused,
+            params.data,
+            params.business,
+            stop_at_fault=on_error is OnError.FAIL,
+            on_progress=lambda done: bar.update(int(1000 * done) - bar.pos),
+        )
+    print(f"{output}: {counts.scored:,} customers scored, {counts.to_contact:,} to be contacted", file=sys.stderr)
+    print(f"{refused}: {counts.rejected:,} rows set aside", file=sys.stderr)
 
 
 def main() -> None:

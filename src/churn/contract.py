@@ -113,6 +113,11 @@ class TableContract(Strict):
         return self
 
     @property
+    def of_customer(self) -> list[str]:
+        """Every column but the target, in the contract's order."""
+        return [name for name in self.needed if name != self.target.column]
+
+    @property
     def needed(self) -> list[str]:
         """Every column the table must have, in the contract's order."""
         identifier = [] if self.id is None else [self.id]

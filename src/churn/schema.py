@@ -55,13 +55,13 @@ class Fault:
         return "missing" in self.problem
 
 
-def header_problem(header: list[str], contract: TableContract) -> str | None:
-    """Say what is wrong with the names of the columns, or None."""
+def header_problem(header: list[str], contract: TableContract, *, target: bool = True) -> str | None:
+    """Say what is wrong with the names of the columns, or None; without `target`, that column may be absent."""
     repeated = sorted({name for name in header if header.count(name) > 1})
     if repeated:
         times = header.count(repeated[0])
         return f"column {repeated[0]!r} stands {times} times in the header; rename or remove the others"
-    absent = [name for name in contract.needed if name not in header]
+    absent = [name for name in (contract.needed if target else contract.of_customer) if name not in header]
     if contract.target.column in absent:
         return f"no column {contract.target.column!r} (data.target.column); the file has: {', '.join(header)}"
     if absent:
@@ -89,6 +89,37 @@ def parse_table(texts: pd.DataFrame, contract: TableContract) -> tuple[pd.DataFr
     typed[name] = _parse_target(known[name], contract.target)
     faults += _unparsed(name, known[name], typed[name], "neither positive nor negative")
     return pd.DataFrame(typed), faults
+
+
+def parse_customers(texts: pd.DataFrame, contract: TableContract) -> tuple[pd.DataFrame, pd.Series]:
+    """Typed columns of customers to be scored, and for each row all that breaks the contract, in words ('': nothing).
+
+    The target is not looked at. A gap is let in only where the contract allows it: the model was fitted without others.
+    """
+    empty = ["", *contract.missing_values]
+    reasons = pd.Series("", index=texts.index, dtype="object")
+    typed: dict[str, pd.Series] = {}
+    for name in contract.of_customer:
+        column = contract.columns.get(name)
+        known = texts[name].str.strip()
+        known = known.mask(known.isin(empty))
+        parser, checks = (_parse_label, ()) if column is None else (PARSERS[column.type], CHECKS[column.type](column))
+        typed[name], problem = parser(known)
+        broken = {problem: known.notna() & typed[name].isna()}
+        if column is None or column.missing != "allow":
+            broken["missing"] = known.isna()
+        broken |= {str(check.error): ~_passes(check, typed[name]) for check in checks}
+        for said, rows in broken.items():
+            if rows.any():
+                values = ["it" if pd.isna(value) else shown(value) for value in known[rows]]
+                reasons[rows] += [f"column {name!r}: {value} is {said}; " for value in values]
+    return pd.DataFrame(typed), reasons.str.removesuffix("; ")
+
+
+def _passes(check: pa.Check, values: pd.Series) -> pd.Series:
+    """Which values a check lets in; gaps are another check's business."""
+    result = check(values.dropna()).check_output
+    return pd.Series(result, index=values.dropna().index).reindex(values.index, fill_value=True).astype(bool)
 
 
 def all_faults(table: pd.DataFrame, unparsed: list[Fault], contract: TableContract) -> list[Fault]:

@@ -29,7 +29,7 @@ def read_source(path: Path) -> pd.DataFrame:
         table = pyarrow.csv.read_csv(
             path,
             read_options=pyarrow.csv.ReadOptions(use_threads=False),  # with threads, ragged rows have no number
-            parse_options=_parse_options(set_aside),
+            parse_options=parse_options(set_aside),
             convert_options=pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string())),
         )
     except FileNotFoundError:
@@ -42,7 +42,7 @@ def read_source(path: Path) -> pd.DataFrame:
             f"{path}: byte {error.start:,} is not UTF-8, in line {line:,}; save the table as UTF-8"
         ) from None
     except pa.ArrowInvalid as error:
-        raise DataError(f"{path}: {_first_line(error)}; save the table as CSV (comma, UTF-8)") from None
+        raise DataError(f"{path}: {first_line(error)}; save the table as CSV (comma, UTF-8)") from None
     if ragged:
         first = ragged[0]
         raise DataError(
@@ -65,12 +65,14 @@ def _read_header(path: Path) -> list[str]:
         raise DataError(f"{path}: {NO_ROWS}")
     if content.count(b'"') % 2:  # else the rest of the table would be read as one cell
         raise DataError(f"{path}: has an odd number of double quotes; close the open one, or double it inside a cell")
-    return list(pyarrow.csv.open_csv(path, parse_options=_parse_options(lambda _: "skip")).schema.names)
+    return list(pyarrow.csv.open_csv(path, parse_options=parse_options(lambda _: "skip")).schema.names)
 
 
-def _parse_options(on_ragged_row: Callable[[pyarrow.csv.InvalidRow], str]) -> pyarrow.csv.ParseOptions:
+def parse_options(on_ragged_row: Callable[[pyarrow.csv.InvalidRow], str]) -> pyarrow.csv.ParseOptions:
+    """How a CSV table is cut into cells; what happens to a row of another length than the header is said there."""
     return pyarrow.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=on_ragged_row)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What a library says, without its explanations."""
     return str(error).splitlines()[0].rstrip(". ")

@@ -1,0 +1,102 @@
+"""A table to be scored, as texts, some rows at a time, so that its length does not matter."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+from numpy.typing import NDArray
+
+from churn.contract import TableContract
+from churn.errors import DataError
+from churn.schema import header_problem
+from churn.source import first_line, parse_options
+
+BLOCK_BYTES = 8 * 1024 * 1024
+ROWS_A_BATCH = 65_536
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some rows of a table.
+
+    Attributes:
+        texts: one column a column of the table; an empty text is a gap.
+        numbers: place of each row in the table, from 1, the header apart.
+        ragged: rows left out because they have another number of cells: place and reason.
+        done: share of the table that this batch ends at.
+    """
+
+    texts: pd.DataFrame
+    numbers: NDArray[np.int64]
+    ragged: dict[int, str]
+    done: float
+
+
+def read_batches(path: Path, contract: TableContract) -> Iterator[Batch]:
+    """Read a CSV or Parquet table of customers; it needs the contract's columns, but no target.
+
+    Raises:
+        DataError: missing, not readable, or without rows or a column of the contract.
+    """
+    reader = _parquet_batches if path.suffix == ".parquet" else _csv_batches
+    empty = True
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder; name a CSV or Parquet file")
+    try:
+        for batch in reader(path):
+            problem = header_problem(list(batch.texts.columns), contract, target=False)
+            if problem:
+                raise DataError(f"{path}: {problem}")
+            empty = False
+            yield batch
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; name a CSV or Parquet file") from None
+    except pa.ArrowInvalid as error:
+        raise DataError(f"{path}: {first_line(error)}; save the table as CSV (comma, UTF-8) or Parquet") from None
+    if empty:
+        raise DataError(f"{path}: holds no rows")
+
+
+def _csv_batches(path: Path) -> Iterator[Batch]:
+    ragged: dict[int, str] = {}
+
+    def set_aside(row: pyarrow.csv.InvalidRow) -> str:
+        ragged[row.number - 1] = f"has {row.actual_columns} cells, the header has {row.expected_columns}"
+        return "skip"
+
+    size = path.stat().st_size
+    # With threads, ragged rows have no number.
+    options = pyarrow.csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES)
+    header = pyarrow.csv.open_csv(path, parse_options=parse_options(lambda _: "skip")).schema.names
+    texts = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()))
+    following = 1
+    with path.open("rb") as file:
+        for block in pyarrow.csv.open_csv(file, options, parse_options(set_aside), texts):
+            numbers: list[int] = []
+            while len(numbers) < len(block):
+                if following not in ragged:
+                    numbers.append(following)
+                following += 1
+            # The reader looks ahead: what it met beyond this block belongs to the next one.
+            here = {number: ragged.pop(number) for number in sorted(ragged) if number < following}
+            yield Batch(block.to_pandas(), np.array(numbers, dtype=np.int64), here, file.tell() / size)
+    if ragged:
+        nobody = pd.DataFrame(columns=header, dtype="str")
+        yield Batch(nobody, np.array([], dtype=np.int64), dict(sorted(ragged.items())), 1.0)
+
+
+def _parquet_batches(path: Path) -> Iterator[Batch]:
+    following = 1
+    with pyarrow.parquet.ParquetFile(path) as file:
+        total = file.metadata.num_rows
+        for block in file.iter_batches(ROWS_A_BATCH):
+            columns = [column.cast(pa.string()).fill_null("") for column in block.columns]
+            texts = pa.RecordBatch.from_arrays(columns, names=block.schema.names).to_pandas()
+            numbers = np.arange(following, following + len(texts), dtype=np.int64)
+            following += len(texts)
+            yield Batch(texts, numbers, {}, (following - 1) / total)

@@ -1,0 +1,163 @@
+"""Batch scoring: the pipeline's own figures for any table, and every row accounted for."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from churn import artifacts, batches, business, cli
+from churn.params import load_params
+from tests.conftest import make_customers
+
+TABLE = Path("new.csv")
+
+
+@pytest.fixture
+def project(finished: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder: a project that has run, and a table of new customers without the target."""
+    monkeypatch.chdir(finished)
+    new_customers().to_csv(TABLE, index=False)
+    return finished
+
+
+def new_customers() -> pd.DataFrame:
+    return make_customers(300, seed=5).drop(columns="gone")
+
+
+def predict(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run the command; the message that it ends with, empty when it ends well."""
+    monkeypatch.setattr(sys, "argv", ["churn", "predict", *arguments])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    return "" if left.value.code in (0, None) else str(left.value.code)
+
+
+def scores(name: str = "scores.csv") -> pd.DataFrame:
+    return pd.read_csv(name, dtype={"row_key": "str"})
+
+
+def test_known_customers_get_the_probabilities_of_the_pipeline(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert predict("data/raw/customers.csv", "-o", "scores.csv", monkeypatch=monkeypatch) == ""
+    known = pd.read_csv(artifacts.TEST_PREDICTIONS, index_col="row_key")
+    known = known[~known.index.str.contains("-")]  # equal customers stand there once more, numbered
+    found = scores().drop_duplicates("row_key").set_index("row_key").loc[known.index]
+    assert len(known) > 50
+    np.testing.assert_allclose(found["probability"], known["probability"], rtol=1e-14)
+    assert found["contact"].equals(known["contact"])
+
+
+def test_every_customer_is_one_row_in_the_order_of_the_table(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert predict(str(TABLE), "-o", "scores.csv", monkeypatch=monkeypatch) == ""
+    found = scores()
+    assert found["data_row"].tolist() == list(range(1, 301))
+    assert found["row_key"].str.fullmatch("[0-9a-f]{16}").all()
+    assert set(found["contact"]) == {0, 1}
+    economics = load_params(project).business
+    gain = business.expected_gain(found["probability"].to_numpy(), economics)
+    np.testing.assert_allclose(found["expected_profit_of_contact_eur"], gain)
+    assert pd.read_csv("scores.rejects.csv").empty
+
+
+def test_the_expected_gain_lies_between_that_of_a_stayer_and_that_of_a_churner(project: Path) -> None:
+    economics = load_params(project).business
+    ends = business.expected_gain(np.array([0.0, 1.0]), economics)
+    assert ends.tolist() == [economics.contacted_stayer_eur, economics.contacted_churner_eur]
+
+
+def test_rows_that_break_the_contract_are_set_aside_with_place_and_reason(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = new_customers()
+    table.loc[3, "months"] = "soon"
+    table.loc[5, ["plan", "months"]] = ["gold", "101"]
+    table.loc[7, "senior"] = "NA"
+    lines = table.to_csv(index=False).splitlines()
+    lines.insert(10, "basic,1")  # data row 10
+    TABLE.write_text("\n".join(lines))
+    assert predict(str(TABLE), "-o", "scores.csv", monkeypatch=monkeypatch) == ""
+    refused = pd.read_csv("scores.rejects.csv", index_col="data_row")["reason"]
+    assert refused.sort_index().to_dict() == {
+        4: "column 'months': 'soon' is not a number",
+        6: "column 'plan': 'gold' is not in values; column 'months': '101' is above max",
+        8: "column 'senior': it is missing",
+        10: "has 2 cells, the header has 4",
+    }
+    assert sorted([*scores()["data_row"], *refused.index]) == list(range(1, 302))
+
+
+def test_on_error_fail_names_the_first_fault_and_writes_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = new_customers()
+    table.loc[200, "months"] = "soon"
+    table.to_csv(TABLE, index=False)
+    told = predict(str(TABLE), "-o", "scores.csv", "--on-error", "fail", monkeypatch=monkeypatch)
+    assert told.startswith("churn: new.csv: data row 201: column 'months': 'soon' is not a number; ")
+    assert not list(project.glob("*scores*"))
+
+
+def test_small_batches_and_parquet_give_what_one_batch_of_csv_gives(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict(str(TABLE), "-o", "scores.csv", monkeypatch=monkeypatch)
+    whole = scores()
+    typed = new_customers().assign(months=lambda table: table["months"].astype(float))
+    typed.assign(fee=pd.to_numeric(typed["fee"], errors="coerce")).to_parquet("new.parquet")
+    monkeypatch.setattr(batches, "BLOCK_BYTES", 1000)
+    monkeypatch.setattr(batches, "ROWS_A_BATCH", 7)
+    for table in (str(TABLE), "new.parquet"):
+        assert predict(table, "-o", "scores.csv", monkeypatch=monkeypatch) == ""
+        pd.testing.assert_frame_equal(scores(), whole, rtol=1e-14)
+
+
+def test_scores_can_be_written_as_parquet(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("scores.csv", "scores.parquet"):
+        predict(str(TABLE), "-o", name, monkeypatch=monkeypatch)
+    pd.testing.assert_frame_equal(pd.read_parquet("scores.parquet"), scores())
+
+
+def test_a_model_that_dvc_lock_does_not_vouch_for_is_not_unpickled(
+    project: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with artifacts.MODEL.open("ab") as file:
+        file.write(b"more")
+    told = predict(str(TABLE), "-o", "scores.csv", monkeypatch=monkeypatch)
+    assert "dvc.lock says" in told
+    assert "so it is not unpickled" in told
+    assert predict(str(TABLE), "-o", "scores.csv", "--model", str(artifacts.MODEL), monkeypatch=monkeypatch) == ""
+    assert "a pickle runs code" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["absent.csv", "-o", "scores.csv"], "absent.csv: no such file"),
+        (["data", "-o", "scores.csv"], "data: is a folder"),
+        (["new.csv", "-o", "new.csv"], "table, output and rejects must be three files"),
+        (["new.csv", "-o", "scores.xlsx"], "end its name in .csv or .parquet"),
+        (["params.yaml", "-o", "scores.csv"], "params.yaml: "),
+        (["new.csv", "-o", "scores.csv", "--model", "absent.pkl"], "absent.pkl: No such file"),
+        (["narrow.csv", "-o", "scores.csv"], "narrow.csv: no column 'fee'"),
+    ],
+)
+def test_what_cannot_be_scored_is_told_in_a_line(
+    project: Path, arguments: list[str], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new_customers().drop(columns="fee").to_csv("narrow.csv", index=False)
+    message = predict(*arguments, monkeypatch=monkeypatch)
+    assert told in message
+    assert len(message.splitlines()) == 1
+    assert not list(project.glob("scores*"))
+
+
+def test_a_contract_other_than_the_models_is_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    params = Path("params.yaml")
+    other = params.read_text().replace("senior: {type: boolean,", "senior: {type: categorical, values: null,")
+    params.write_text(other)
+    told = predict(str(TABLE), "-o", "scores.csv", monkeypatch=monkeypatch)
+    assert "the model was fitted with 'senior' as boolean" in told
+
+
+def test_a_table_without_customers_gives_files_without_rows(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    new_customers().head(0).to_csv(TABLE, index=False)
+    assert "holds no rows" in predict(str(TABLE), "-o", "scores.csv", monkeypatch=monkeypatch)
