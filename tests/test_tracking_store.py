@@ -388,7 +388,7 @@ def test_a_server_gets_the_same_rows_with_files_and_model(finished: Path, tmp_pa
     with mlflow_server(tmp_path) as uri:
         run = shell(finished)
         for stage in ("train", "evaluate"):
-            told = run(f"PYTHONPATH=src python -m churn.stages.{stage}", MLFLOW_TRACKING_URI=uri)
+            told = run(f"PYTHONPATH=src python -m churn.stages {stage}", MLFLOW_TRACKING_URI=uri)
             assert told.stdout == ""
             assert all(line.startswith(f"{stage}: ") for line in told.stderr.splitlines())
             assert "not recorded" not in told.stderr
