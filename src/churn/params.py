@@ -119,8 +119,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=8)
 def _parsed(text: str) -> Any:
-    """Kept, since tracking reads the same few files again and again, and this parser is slow."""
-    return YAML(typ="safe", pure=True).load(text)
+    """Kept, since tracking reads the same few files again and again."""
+    return YAML(typ="safe").load(text)
 
 
 def _yaml_problem(error: Exception) -> str:
