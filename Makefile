@@ -63,6 +63,7 @@ $(SETUP): requirements-setup.lock requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-setup.lock
 	@$(SYNC) -r requirements.lock
 	@$(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -c 'import vl_convert; print(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed", vl_version="5.21"))' > $(VENV)/vega.js
 	@touch $@
 
 $(DEV): $(SETUP) requirements-dev.lock

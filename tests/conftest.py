@@ -87,7 +87,7 @@ def make_project(folder: Path) -> None:
         shutil.copy(REPOSITORY / name, folder / name)
     shutil.copytree(REPOSITORY / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     (folder / ".dvc").mkdir()
-    for name in ("config", ".gitignore"):
+    for name in ("config", ".gitignore", "plots.html"):
         shutil.copy(REPOSITORY / ".dvc" / name, folder / ".dvc" / name)
     run = shell(folder)
     run("git init --quiet --initial-branch=main")

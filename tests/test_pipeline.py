@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,20 @@ def test_metrics_params_and_plots_can_be_compared_between_commits(finished: Path
     page = Path(run("dvc plots diff HEAD~1").stdout.strip().removeprefix("file://"))
     assert "true_positive_rate" in page.read_text()
     assert run("git status --porcelain").stdout == ""
+
+
+def test_the_page_of_plots_draws_itself_without_a_network(finished: Path) -> None:
+    page = Path(shell(finished)("dvc plots show").stdout.strip().removeprefix("file://"))
+    script, *others = re.findall(r'<script src="(.+?)"', page.read_text())
+    assert (page.parent / script).resolve() == finished / ".venv/vega.js"
+    # What DVC would load from elsewhere stays unread unless the script beside it is missing.
+    inert = re.search(r"<template.*?</template>", page.read_text(), re.DOTALL)
+    assert inert
+    assert re.findall(r'<script src="(.+?)"', inert[0]) == others
+
+
+def test_the_environment_holds_the_script_that_draws_the_page() -> None:
+    assert "vegaEmbed" in Path(sys.prefix, "vega.js").read_text()
 
 
 def test_an_experiment_needs_a_parameter_on_the_command_line_only(finished: Path) -> None:
