@@ -106,7 +106,10 @@ def test_every_command_runs_in_order_in_a_fresh_clone(tmp_path: Path) -> None:
     assert "train.params.learning_rate" in story["dvc params diff"]
     assert "cv_roc_auc" in story["dvc metrics diff"]
     assert "Running stage" not in story["dvc repro"], "the last run, after the revert, finds its results in the cache"
+    shown = next(output for command, output in story.items() if command.startswith("dvc exp show"))
+    assert all(name in shown for name in ("larger-steps", "leaves-1", "leaves-2"))
     assert "larger-steps" in story["dvc exp list"]
+    assert run("git diff --name-only HEAD four-leaves -- params.yaml").stdout.strip() == "params.yaml"
     assert run("git status --porcelain").stdout == ""
     (tmp_path / "example.py").write_text(next(block for language, block in BLOCKS if language == "python"))
     assert run(f"python {tmp_path / 'example.py'}").stdout.startswith("[0.")
