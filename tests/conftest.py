@@ -156,6 +156,7 @@ def _finished_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run("dvc repro", MLFLOW_TRACKING_URI=NO_SERVER)
     run("git add --all")
     run("git commit --quiet --message results")
+    shutil.rmtree(folder / ".churn")  # what waits there for a server is no part of the project
     return folder
 
 
@@ -163,3 +164,13 @@ def _finished_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def finished(_finished_once: Path, tmp_path: Path) -> Path:
     """A git repository whose pipeline has run and is committed."""
     return shutil.copytree(_finished_once, tmp_path / "project", symlinks=True)
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database with all its tables, which takes MLflow seconds to make; copied for each test."""
+    import mlflow  # here: most tests do without
+
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path

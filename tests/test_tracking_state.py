@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from churn.params import read_yaml
 from churn.tracking import state
 from churn.tracking.state import UnidentifiedError
 from tests.conftest import shell
@@ -122,8 +123,8 @@ def test_whatever_dvc_accepts_is_read_as_dvc_wrote_it_to_the_lock(tmp_path: Path
     files, locked = state.stages_from_files(tmp_path), state.stages_from_lock(state.read_lock(tmp_path))
     assert files == locked
     assert state.fingerprint(files) == state.fingerprint(locked)
-    assert state.results_called("metrics", tmp_path) == {"score.json"}
-    assert state.results_called("plots", tmp_path) == {"two.csv"}
+    assert state.results_called("metrics", read_yaml(tmp_path / state.PIPELINE_FILE)) == {"score.json"}
+    assert state.results_called("plots", read_yaml(tmp_path / state.PIPELINE_FILE)) == {"two.csv"}
 
 
 @pytest.mark.parametrize(

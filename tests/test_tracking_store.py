@@ -1,18 +1,12 @@
 """Rows in a real MLflow store: one an experiment, one an execution, nothing lost and nothing twice."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from urllib.request import urlopen
 
 import mlflow
 import numpy as np
@@ -24,33 +18,30 @@ from sklearn.calibration import CalibratedClassifierCV
 
 from churn import artifacts, decision, features
 from churn.tracking import mlflow_store
-from churn.tracking.description import (
+from churn.tracking.description import describe
+from churn.tracking.destination import Destination, find_destination
+from churn.tracking.mlflow_store import StoreError, open_store
+from churn.tracking.outbox import outbox_of
+from churn.tracking.record import (
     COMPLETE,
     FAILED,
     FINGERPRINT,
     FINISHED,
     RUNNING,
     Dataset,
+    Execution,
     Experiment,
-    describe_experiment,
+    Record,
 )
-from churn.tracking.destination import Destination, find_destination
-from churn.tracking.handover import Execution
-from churn.tracking.publisher import log_to_mlflow
+from churn.tracking.recording import Recorder
+from churn.tracking.snapshot import of_workspace
+from churn.tracking.state import md5_of_bytes
 from tests.conftest import shell
-from tests.test_tracking_destination import free_port
+from tests.servers import mlflow_server
 from tests.test_tracking_state import GIVEN, MADE, commit, edit, write
 
 # MLflow uses a loader that SQLAlchemy 2.1 is about to drop; nothing here can help that.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:sqlalchemy.exc.SADeprecationWarning")
-
-
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty database with all its tables, which takes MLflow seconds to make; copied for each test."""
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
 
 
 @pytest.fixture
@@ -62,20 +53,22 @@ def destination(tmp_path: Path, migrated: Path) -> Destination:
     return Destination(f"sqlite:///{root}/mlflow.db", "churn", root)
 
 
+FILES = {"params.yaml": b"a: 1", "metrics/test.json": b"{}", "metrics/curves/roc.csv": b"x,y\n"}
+
+
 @pytest.fixture
-def experiment(tmp_path: Path) -> Experiment:
+def experiment() -> Experiment:
     """A complete one without a model."""
-    write(tmp_path / "workspace", {"params.yaml": "a: 1", "metrics/test.json": "{}", "metrics/curves/roc.csv": "x,y\n"})
     return Experiment(
         fingerprint="0123456789abcdef",
         name="first",
         status=FINISHED,
         parameters={"train.C": "1.0"},
         metrics={"test_f1": 0.5},
-        workspace=tmp_path / "workspace",
-        files=(Path("params.yaml"), Path("metrics/test.json"), Path("metrics/curves/roc.csv")),
+        files={path: md5_of_bytes(content) for path, content in FILES.items()},
         dataset=Dataset("customers", "data/raw/customers.csv", "d" * 32, 400),
         model_md5=None,
+        example_md5=None,
         tags={FINGERPRINT: "0123456789abcdef", COMPLETE: "true"},
     )
 
@@ -88,17 +81,42 @@ def ended(stage: str, fault: str | None = None, started: float = 100.0, **measur
     return Execution(stage, started, started + 1.5, fault, measurements)
 
 
-def publish(destination: Destination, experiment: Experiment, execution: Execution) -> None:
-    assert mlflow_store.publish(destination, experiment, execution) is None
+def publish(destination: Destination, experiment: Experiment, execution: Execution | None) -> None:
+    contents = destination.root / ".churn/contents"
+    contents.mkdir(parents=True, exist_ok=True)
+    for content in FILES.values():
+        (contents / md5_of_bytes(content)).write_bytes(content)
+    open_store(destination).publish(Record(experiment, execution), lambda md5: contents / md5)
 
 
-def rows(destination: Destination, name: str = "churn") -> list[Run]:
+def publish_workspace(destination: Destination, workspace: Path, execution: Execution) -> None:
+    """What a stage that ended in a workspace leaves to be shown."""
+    record, content_of = describe(of_workspace(workspace, execution.stage), execution)
+    outbox = outbox_of(destination.root)
+    outbox.add(record, content_of)
+    open_store(destination).publish(record, outbox.content)
+
+
+def rows(destination: Destination) -> list[Run]:
+    return runs_of(destination, destination.experiment)
+
+
+def runs_of(destination: Destination, experiment: str) -> list[Run]:
     client = mlflow.MlflowClient(destination.uri)
-    return list(client.search_runs([client.get_experiment_by_name(name).experiment_id], order_by=["start_time ASC"]))
+    number = client.get_experiment_by_name(experiment).experiment_id
+    return list(client.search_runs([number], order_by=["start_time ASC"]))
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for what another process does; a minute is more than it ever needs."""
+    end = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < end, "it never came about"
+        time.sleep(0.1)
 
 
 def executions(destination: Destination) -> list[Run]:
-    return rows(destination, destination.executions)
+    return runs_of(destination, destination.executions)
 
 
 def test_a_row_shows_parameters_metrics_files_and_tags_of_an_experiment(
@@ -112,7 +130,7 @@ def test_a_row_shows_parameters_metrics_files_and_tags_of_an_experiment(
     assert row.data.metrics == {"test_f1": 0.5, "training_time": 0.25}
     assert experiment.tags.items() <= row.data.tags.items()
     folder = destination.root / "mlruns/churn" / row.info.run_id / "artifacts"
-    assert {str(path.relative_to(folder)) for path in folder.rglob("*.*")} == {str(path) for path in experiment.files}
+    assert {str(path.relative_to(folder)) for path in folder.rglob("*.*")} == set(experiment.files)
 
 
 def test_two_executions_of_a_state_are_one_row_and_two_executions(
@@ -211,7 +229,10 @@ def test_a_deleted_experiment_is_told_with_the_way_to_bring_it_back(
     client = mlflow.MlflowClient(destination.uri)
     number = client.get_experiment_by_name("churn").experiment_id
     client.delete_experiment(number)
-    assert mlflow_store.publish(destination, experiment, ended("train")) == (
+    with pytest.raises(StoreError) as told:
+        publish(destination, experiment, ended("train"))
+    assert told.value.refused
+    assert str(told.value) == (
         "experiment 'churn' was deleted there; bring it back with `mlflow experiments restore "
         f"--experiment-id {number}`, or set MLFLOW_EXPERIMENT_NAME to another name"
     )
@@ -219,7 +240,8 @@ def test_a_deleted_experiment_is_told_with_the_way_to_bring_it_back(
 
 def test_a_database_that_is_none_is_told(destination: Destination, experiment: Experiment) -> None:
     (destination.root / "mlflow.db").write_text("text" * 1000)
-    assert "file is not a database" in str(mlflow_store.publish(destination, experiment, ended("train")))
+    with pytest.raises(StoreError, match="file is not a database"):
+        publish(destination, experiment, ended("train"))
 
 
 def test_a_temporary_copy_writes_to_the_store_of_the_project(
@@ -230,7 +252,8 @@ def test_a_temporary_copy_writes_to_the_store_of_the_project(
     monkeypatch.setenv("DVC_ROOT", str(destination.root))
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     monkeypatch.chdir(copy)
-    log_to_mlflow(copy, ended("preprocess"))
+    Recorder(copy, "preprocess").record(ended("preprocess"))
+    until(lambda: not outbox_of(destination.root).never_shown())
     assert [row.info.status for row in rows(destination)] == [RUNNING]
     (artifact,) = destination.root.glob("mlruns/churn/*/artifacts/metrics/data.json")
     assert artifact.read_text() == MADE["preprocess"]["metrics/data.json"]
@@ -260,7 +283,7 @@ def models(destination: Destination) -> list[LoggedModel]:
 def test_the_model_is_the_pipelines_own_with_signature_example_and_pinned_packages(
     destination: Destination, finished: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    publish(destination, describe_experiment(finished, ended("train")), ended("train"))
+    publish_workspace(destination, finished, ended("train"))
     assert capfd.readouterr() == ("", ""), "MLflow's own news is no part of a stage's story"
     (model,) = models(destination)
     original = artifacts.read_pickle(finished / artifacts.MODEL)
@@ -281,7 +304,7 @@ def test_the_model_is_the_pipelines_own_with_signature_example_and_pinned_packag
 def test_a_model_is_logged_once_and_has_the_metrics_of_its_row(destination: Destination, finished: Path) -> None:
     for number, stage in enumerate(["train", "evaluate", "train"]):
         execution = ended(stage, started=100.0 * number, training_time=0.1 * number)
-        publish(destination, describe_experiment(finished, execution), execution)
+        publish_workspace(destination, finished, execution)
     (row,) = rows(destination)
     (model,) = models(destination)
     assert [output.model_id for output in row.outputs.model_outputs] == [model.model_id]
@@ -292,17 +315,20 @@ def test_a_model_is_logged_once_and_has_the_metrics_of_its_row(destination: Dest
     other.threshold = 0.9
     artifacts.write_pickle(finished / artifacts.MODEL, other)
     commit(finished, "train")
-    publish(destination, describe_experiment(finished, ended("evaluate")), ended("evaluate"))
+    publish_workspace(destination, finished, ended("evaluate"))
     assert len(models(destination)) == 2
 
 
 def test_a_model_that_was_not_logged_to_its_end_is_logged_anew(destination: Destination, finished: Path) -> None:
-    experiment = describe_experiment(finished, ended("train"))
-    publish(destination, experiment, ended("train"))
+    publish_workspace(destination, finished, ended("train"))
     client = mlflow.MlflowClient(destination.uri)
-    client.finalize_logged_model(models(destination)[0].model_id, "FAILED")
-    publish(destination, experiment, ended("train"))
-    assert sorted(model.status for model in models(destination)) == ["FAILED", "READY"]
+    interrupted = models(destination)[0].model_id
+    client.finalize_logged_model(interrupted, "FAILED")
+    (row,) = rows(destination)
+    client.set_tag(row.info.run_id, COMPLETE, "false")  # which it is not, when it is interrupted there
+    publish_workspace(destination, finished, ended("train"))
+    (model,) = models(destination)
+    assert (model.status, model.model_id == interrupted) == ("READY", False)
 
 
 @pytest.mark.parametrize("classifier", [CSLogitClassifier(), CalibratedClassifierCV(CSLogitClassifier())])
@@ -336,51 +362,6 @@ def test_every_state_that_dvc_runs_is_one_complete_row(finished: Path, destinati
         "evaluate",
         *("train", "evaluate"),
     ]
-
-
-PUBLISH = """
-import sys
-from pathlib import Path
-from churn.tracking.handover import Execution
-from churn.tracking.publisher import log_to_mlflow
-log_to_mlflow(Path.cwd(), Execution("preprocess", 100.0, 101.5, None, {}))
-"""
-
-
-@pytest.mark.slow
-def test_two_processes_that_start_an_empty_store_at_once_are_both_recorded(tmp_path: Path) -> None:
-    write(tmp_path, GIVEN | MADE["preprocess"])
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": ""}
-    processes = [
-        subprocess.Popen([sys.executable, "-c", PUBLISH], cwd=tmp_path, env=environment, stderr=subprocess.PIPE)
-        for _ in range(2)
-    ]
-    assert [process.communicate()[1] for process in processes] == [b"", b""]
-    destination = Destination(f"sqlite:///{tmp_path}/mlflow.db", "churn", tmp_path)
-    assert len(rows(destination)) == 1
-    assert len(executions(destination)) == 2
-
-
-@contextmanager
-def mlflow_server(folder: Path) -> Iterator[str]:
-    """Address of a server with a store and artifacts of its own."""
-    uri = f"http://127.0.0.1:{free_port()}"
-    command = f"mlflow server --backend-store-uri sqlite:///{folder}/server.db --artifacts-destination {folder}/files"
-    with subprocess.Popen(
-        [*command.split(), "--workers", "1", "--port", uri.rpartition(":")[2]],
-        env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as server:
-        try:
-            for _ in range(600):
-                with suppress(OSError), urlopen(f"{uri}/health"):  # noqa: S310 - an address of ours
-                    break
-                time.sleep(0.1)
-            yield uri
-        finally:
-            os.killpg(server.pid, signal.SIGTERM)
 
 
 @pytest.mark.slow

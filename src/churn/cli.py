@@ -4,11 +4,15 @@ import logging
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from churn.errors import ChurnError
+from churn.tracking.destination import without_password
+
+if TYPE_CHECKING:
+    from churn.tracking.sync import Report
 
 
 class OnError(StrEnum):
@@ -69,6 +73,40 @@ def predict(
         )
     print(f"{output}: {counts.scored:,} customers scored, {counts.to_contact:,} to be contacted", file=sys.stderr)
     print(f"{refused}: {counts.rejected:,} rows set aside", file=sys.stderr)
+
+
+@app.command()
+def sync(
+    everything: Annotated[
+        bool, typer.Option("--all", help="every state that git records, DVC experiments too")
+    ] = False,
+    again: Annotated[bool, typer.Option("--again", help="also states whose row was deleted in MLflow")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="fail when anything is left unpublished")] = False,
+) -> None:
+    """Bring MLflow up to date: what waits in the outbox, and this state if it is not shown yet."""
+    from churn.tracking.sync import Wanted
+    from churn.tracking.sync import sync as bring_up_to_date
+
+    _tell(bring_up_to_date(Path.cwd(), Wanted(everything, again)), strict=strict)
+
+
+@app.command()
+def status(
+    strict: Annotated[bool, typer.Option("--strict", help="fail when something is not as it should be")] = False,
+) -> None:
+    """Say where tracking goes, what waits, and whether this state is shown in MLflow."""
+    from churn.tracking.sync import status as look
+
+    _tell(look(Path.cwd()), strict=strict)
+
+
+def _tell(report: "Report", *, strict: bool) -> None:
+    for line in report.lines:
+        print(line)
+    for fault in report.faults:
+        print(without_password(fault), file=sys.stderr)
+    if strict and report.faults:
+        sys.exit(1)
 
 
 def main() -> None:

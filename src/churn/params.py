@@ -106,14 +106,26 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ParameterError: the file is missing, no UTF-8, no YAML, or no mapping.
     """
     try:
-        content = copy.deepcopy(_parsed(path.read_text(encoding="utf-8")))
+        return parse_yaml(path.read_text(encoding="utf-8"), path.name)
     except FileNotFoundError:
         where = path.parent.resolve()
         raise ParameterError(f"{path.name}: not found in {where}; run this in the project's folder") from None
-    except (YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a date such as 2013-99-99
+    except UnicodeDecodeError as error:
         raise ParameterError(f"{path.name}: not readable as YAML: {_yaml_problem(error)}") from None
+
+
+def parse_yaml(text: str, name: str) -> dict[str, Any]:
+    """Parse what a file of that name holds, as `read_yaml` does.
+
+    Raises:
+        ParameterError: it is no YAML, or no mapping.
+    """
+    try:
+        content = copy.deepcopy(_parsed(text))
+    except (YAMLError, ValueError) as error:  # ValueError: a date such as 2013-99-99
+        raise ParameterError(f"{name}: not readable as YAML: {_yaml_problem(error)}") from None
     if not isinstance(content, dict):
-        raise ParameterError(f"{path.name}: holds no keys; restore it with `git checkout {path.name}`")
+        raise ParameterError(f"{name}: holds no keys; restore it with `git checkout {name}`")
     return content
 
 

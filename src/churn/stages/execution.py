@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from churn.errors import ChurnError, ParameterError
 from churn.params import Params, load_params
-from churn.tracking.handover import Execution
+from churn.tracking.record import Execution
 from churn.tracking.recording import Recorder
 from churn.tracking.state import StageInputs, UnidentifiedError, stages_from_files
 

@@ -1,22 +1,36 @@
-"""An experiment and an execution as plain values: what MLflow will show, without MLflow."""
+"""An experiment as plain values: what MLflow will show of a snapshot."""
 
+import csv
+import io
+import itertools
 import json
 import math
-import os
+import posixpath
 import re
-import subprocess
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from churn import artifacts
-from churn.params import PARAMS_FILE, read_yaml
+from churn.params import PARAMS_FILE, parse_yaml
 from churn.tracking import state
-from churn.tracking.handover import Execution
-from churn.tracking.state import Stages, UnidentifiedError
-
-RUNNING, FINISHED, FAILED = "RUNNING", "FINISHED", "FAILED"
+from churn.tracking.record import (
+    COMMIT,
+    COMPLETE,
+    DATA_MD5,
+    DVC_EXPERIMENT,
+    FAILED,
+    FINGERPRINT,
+    FINISHED,
+    MODEL_MD5,
+    RUNNING,
+    Dataset,
+    Execution,
+    Experiment,
+    Record,
+)
+from churn.tracking.snapshot import Snapshot
+from churn.tracking.state import Stages
 
 PARAMETER_DEPTH = 3
 """Keys deep that a parameter's name goes, as train.params.learning_rate; what is below is shown as JSON."""
@@ -25,115 +39,86 @@ LONGEST_VALUE = 6000
 """MLflow cuts a longer parameter without a word."""
 
 UNFIT_FOR_A_NAME = re.compile(r"[^\w\-. ]")
-
-FINGERPRINT, COMPLETE, MODEL_MD5 = "pipeline.fingerprint", "pipeline.complete", "model.md5"
-"""Tags that rows and models are found by; complete has the results of every stage."""
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """The table that was learned from."""
-
-    name: str
-    source: str
-    md5: str
-    rows: int | None
-    """None until a stage has counted them."""
+EXAMPLE_ROWS = 5
+UNAVAILABLE = "not in the cache"
 
 
-@dataclass(frozen=True)
-class Experiment:
-    """One state of the pipeline, with the results of those stages that belong to it."""
-
-    fingerprint: str
-    name: str
-    status: str
-    parameters: Mapping[str, str]
-    metrics: Mapping[str, float]
-    workspace: Path
-    files: tuple[Path, ...]
-    """Shown as they are; paths within the workspace."""
-    dataset: Dataset | None
-    model_md5: str | None
-    tags: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Commit:
-    """Where git stands."""
-
-    sha: str
-    edited: bool
-    """Whether anything that decides the results differs from it; results themselves do not count."""
-
-
-def describe_experiment(root: Path, execution: Execution) -> Experiment:
-    """What the files of a workspace say, as the stage that just ended leaves them.
-
-    Results count only of that stage and of those that dvc.lock vouches for, so none is of another state.
+def describe(snapshot: Snapshot, execution: Execution | None = None) -> tuple[Record, Callable[[str], bytes]]:
+    """What a snapshot says, and the bytes of what it refers to, by md5.
 
     Raises:
         UnidentifiedError: the files belong to no experiment.
     """
-    files = state.stages_from_files(root)
-    fingerprint = state.fingerprint(files)
-    counted = _stages_that_count(files, state.stages_from_lock(state.read_lock(root)), execution)
-    results = {path: md5 for name in counted for path, md5 in files[name].results.items()}
-    parameters = dict(_named_parameters(files))
-    metrics = dict(_metrics(root, results))
-    shown = state.results_called("metrics", root) | state.results_called("plots", root)
-    dataset = _dataset(root, parameters, metrics)
-    model_md5 = results.get(str(artifacts.MODEL))
-    commit = _commit(root, files)
-    complete = counted == set(files)
-    return Experiment(
+    contents: dict[str, bytes] = {}
+
+    def kept(content: bytes | None) -> str | None:
+        if content is None:
+            return None
+        md5 = state.md5_of_bytes(content)
+        contents[md5] = content
+        return md5
+
+    fingerprint = snapshot.fingerprint
+    parameters = dict(_named_parameters(snapshot.stages))
+    metrics = dict(_metrics(snapshot))
+    shown = {PARAMS_FILE, *snapshot.results_called("metrics"), *snapshot.results_called("plots")}
+    files = {path: md5 for path in sorted(shown) if (md5 := kept(snapshot.read(path))) is not None}
+    dataset = _dataset(snapshot, parameters, metrics)
+    model = str(artifacts.MODEL) in snapshot.results
+    model_md5 = kept(snapshot.read(str(artifacts.MODEL))) if model else None
+    example_md5 = kept(_example(snapshot.read(str(artifacts.TRAIN_ROWS)))) if model_md5 else None
+    experiment = Experiment(
         fingerprint=fingerprint,
-        name=os.environ.get("DVC_EXP_NAME") or _name(commit, fingerprint),
-        status=FAILED if execution.fault else FINISHED if complete else RUNNING,
+        name=_name(snapshot, fingerprint),
+        status=_status(snapshot, execution),
         parameters=parameters,
         metrics=metrics,
-        workspace=root,
-        files=(Path(PARAMS_FILE), *(Path(path) for path in sorted(shown.intersection(results)))),
+        files=files,
         dataset=dataset,
         model_md5=model_md5,
+        example_md5=example_md5,
         tags=_without_gaps(
             {
                 FINGERPRINT: fingerprint,
-                COMPLETE: str(complete).lower(),
-                "git.commit": commit.sha if commit else None,
-                "git.edited": str(commit.edited).lower() if commit else None,
-                "dvc.experiment": os.environ.get("DVC_EXP_NAME"),
-                "dvc.baseline": os.environ.get("DVC_EXP_BASELINE_REV"),
-                "data.md5": dataset.md5 if dataset else None,
-                MODEL_MD5: model_md5,
+                COMPLETE: str(snapshot.complete).lower(),
+                COMMIT: snapshot.commit,
+                "git.edited": str(snapshot.edited).lower() if snapshot.commit else None,
+                DVC_EXPERIMENT: snapshot.experiment,
+                "dvc.baseline": snapshot.baseline,
+                DATA_MD5: dataset.md5 if dataset else None,
+                MODEL_MD5: snapshot.results.get(str(artifacts.MODEL)),
+                "model": UNAVAILABLE if model and not model_md5 else None,
             }
         ),
     )
+    return Record(experiment, execution), contents.__getitem__
 
 
-def _stages_that_count(files: Stages, locked: Stages, execution: Execution) -> set[str]:
-    ended = execution.stage
-    if ended not in files:
-        raise UnidentifiedError(f"{state.PIPELINE_FILE}: no stage {ended}, so this run belongs to no experiment")
-    vouched = state.vouched_for(files, locked)
-    counted = state.of_this_state(files, vouched | {ended})
-    if ended not in counted:
-        raise UnidentifiedError(f"{ended} read results of another state; run `dvc repro` to have all of one state")
-    return state.of_this_state(files, vouched - {ended}) if execution.fault else counted
+def _status(snapshot: Snapshot, execution: Execution | None) -> str:
+    if execution is not None and execution.fault:
+        return FAILED
+    return FINISHED if snapshot.complete else RUNNING
 
 
-def _metrics(root: Path, results: Iterable[str]) -> Iterator[tuple[str, float]]:
-    for path in sorted(state.results_called("metrics", root).intersection(results)):
-        is_json = path.endswith(".json")
-        yield from _numbers("", artifacts.read_json(root / path) if is_json else read_yaml(root / path))
+def _metrics(snapshot: Snapshot) -> Iterator[tuple[str, float]]:
+    for path in sorted(snapshot.results_called("metrics")):
+        content = snapshot.read(path)
+        if content is not None:
+            text = content.decode()
+            yield from _numbers("", json.loads(text) if path.endswith(".json") else parse_yaml(text, path))
 
 
 def _numbers(name: str, value: Any) -> Iterator[tuple[str, float]]:
-    """Finite numbers by dotted name; texts and lists are no metrics, for DVC neither."""
+    """Numbers by dotted name, what is not defined as NaN; texts and lists are no metrics, for DVC neither.
+
+    What is infinite is left out: MLflow would show it as 1.8e308.
+    """
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _numbers(f"{name}.{key}" if name else str(key), inner)
-    elif isinstance(value, int | float) and math.isfinite(value):
+    elif value is None and name:
+        yield _fit(name), math.nan
+    elif isinstance(value, int | float) and not math.isinf(value):
         yield _fit(name), float(value)
 
 
@@ -165,37 +150,33 @@ def _fit(name: str) -> str:
     return UNFIT_FOR_A_NAME.sub("_", name)
 
 
-def _dataset(root: Path, parameters: Mapping[str, str], metrics: Mapping[str, float]) -> Dataset | None:
+def _dataset(snapshot: Snapshot, parameters: Mapping[str, str], metrics: Mapping[str, float]) -> Dataset | None:
     source = parameters.get("data.source", "")
-    md5 = state.md5_of(root / source)
+    md5s = {path: md5 for stage in snapshot.stages.values() for path, md5 in stage.inputs.dependencies.items()}
+    md5 = md5s.get(posixpath.normpath(source))
     if md5 is None:
         return None
     rows = metrics.get("rows_in")
     return Dataset(Path(source).stem, source, md5, None if rows is None else int(rows))
 
 
-def _name(commit: Commit | None, fingerprint: str) -> str:
-    if commit and not commit.edited:
-        return commit.sha[:7]
-    return f"{f'{commit.sha[:7]}-edited' if commit else 'no-commit'}-{fingerprint[:6]}"
-
-
-def _commit(root: Path, files: Stages) -> Commit | None:
-    sha = _git(root, "rev-parse", "HEAD")
-    made = {path for stage in files.values() for path in stage.results}
-    given = {path for stage in files.values() for path in [*stage.inputs.dependencies, *stage.inputs.parameters]} - made
-    by_dvc = {f"{path}.dvc" for path in given}
-    changes = _git(root, "status", "--porcelain", "--", state.PIPELINE_FILE, *sorted(given | by_dvc))
-    return None if sha is None or changes is None else Commit(sha, edited=bool(changes))
-
-
-def _git(root: Path, *arguments: str) -> str | None:
-    """What git answers; None outside a repository, before the first commit, or without git."""
-    try:
-        answer = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True)  # noqa: S603, S607
-    except (OSError, subprocess.CalledProcessError):
+def _example(rows: bytes | None) -> bytes | None:
+    """The header and the first customers of a table."""
+    if rows is None:
         return None
-    return answer.stdout.strip()
+    reader = csv.reader(io.StringIO(rows.decode(), newline=""))
+    head = io.StringIO(newline="")
+    csv.writer(head, lineterminator="\n").writerows(itertools.islice(reader, 1 + EXAMPLE_ROWS))
+    return head.getvalue().encode()
+
+
+def _name(snapshot: Snapshot, fingerprint: str) -> str:
+    if snapshot.experiment:
+        return snapshot.experiment
+    if snapshot.commit is None:
+        return f"no-commit-{fingerprint[:6]}"
+    commit = snapshot.commit[:7]
+    return f"{commit}-edited-{fingerprint[:6]}" if snapshot.edited else commit
 
 
 def _without_gaps(tags: Mapping[str, str | None]) -> dict[str, str]:

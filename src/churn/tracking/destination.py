@@ -1,8 +1,10 @@
 """Where tracking goes: settings from the environment, and a look at whether anybody is there."""
 
+import hashlib
 import os
 import re
 import socket
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,6 +13,17 @@ DEFAULT_EXPERIMENT = "churn"
 SECONDS_TO_ANSWER = 0.3
 SQLITE = "sqlite:///"
 PORTS = {"http": 80, "https": 443}
+
+CLIENT_SETTINGS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "4",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+"""Taken where the user has set nothing: by default a server that refuses costs MLflow four minutes a call."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +49,18 @@ class Destination:
         """Held while a row is looked for and made."""
         return self.root / ".churn" / "tracking.lock"
 
+    @property
+    def publisher_lock(self) -> Path:
+        """Held by the process that publishes there; one for all settings that a store or its client goes by."""
+        settings = sorted((name, value) for name, value in os.environ.items() if name.startswith("MLFLOW_"))
+        key = hashlib.sha256(repr((self.uri, self.experiment, settings)).encode()).hexdigest()[:12]
+        return self.root / ".churn" / f"publisher-{key}.lock"
+
+    @property
+    def shown(self) -> str:
+        """The address, fit for a log."""
+        return without_password(self.uri)
+
 
 def find_destination(root: Path) -> Destination:
     """By MLFLOW_TRACKING_URI and MLFLOW_EXPERIMENT_NAME; without them, mlflow.db in the project's folder."""
@@ -59,10 +84,23 @@ def refusal(destination: Destination) -> str | None:
         return None
     try:
         address = (parts.hostname or "", parts.port or PORTS[parts.scheme])
-        socket.create_connection(address, timeout=SECONDS_TO_ANSWER).close()
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         return str(error)
-    return None
+    reasons = [f"no answer within {SECONDS_TO_ANSWER} s"]
+    # In a thread, since looking up a name has no time limit of its own.
+    look = threading.Thread(target=_look, args=[address, reasons], daemon=True)
+    look.start()
+    look.join(SECONDS_TO_ANSWER)
+    return reasons[-1] or None
+
+
+def _look(address: tuple[str, int], reasons: list[str]) -> None:
+    try:
+        socket.create_connection(address, timeout=SECONDS_TO_ANSWER).close()
+    except OSError as error:
+        reasons.append(str(error))
+    else:
+        reasons.append("")
 
 
 def without_password(text: str) -> str:

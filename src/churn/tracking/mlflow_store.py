@@ -1,166 +1,339 @@
 """Rows in MLflow: one an experiment, found again by its fingerprint; one an execution, in an experiment apart.
 
-The only module that imports mlflow, and itself imported late: that takes a second.
+The only module that imports mlflow, and itself imported late: that takes a second. Whatever is done here can be
+interrupted anywhere and done again: it looks for what is there and adds what is not.
 """
 
 import fcntl
 import json
 import logging
-import socket
+import math
+import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
 import mlflow
-from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelStatus, Metric, Param, Run, RunTag
+import mlflow.sklearn
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    LoggedModel,
+    LoggedModelStatus,
+    Metric,
+    Param,
+    Run,
+    RunTag,
+    ViewType,
+)
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.models import infer_signature
+from mlflow.models import Model, infer_signature
 from sklearn.base import BaseEstimator
 from sqlalchemy.exc import SQLAlchemyError
 
 from churn import artifacts, decision, features
-from churn.tracking import description
-from churn.tracking.description import (
+from churn.errors import ChurnError
+from churn.tracking import record
+from churn.tracking.destination import Destination
+from churn.tracking.record import (
     COMPLETE,
     FAILED,
     FINGERPRINT,
     FINISHED,
     MODEL_MD5,
     RUNNING,
+    Execution,
     Experiment,
+    Record,
 )
-from churn.tracking.destination import Destination
-from churn.tracking.handover import Execution
 
 ENTRIES_A_CALL = 100  # the most parameters that MLflow takes at once
 MODEL_PACKAGES = ("scikit-learn", "numpy", "scipy", "pandas", "joblib", "cloudpickle")
-EXAMPLE_ROWS = 5
+RECORD, ENDED, DIGEST = "churn.record", "churn.ended", "churn.digest"
+"""Tags by which a record's execution, the latest word on a row's status, and its results are known again."""
+TRANSIENT = (408, 429)
+CLIENT_ERRORS = range(400, 500)
+
+ContentOf = Callable[[str], Path]
+"""Where the bytes with an md5 are."""
 
 
-def get_ready(destination: Destination) -> None:
-    """Open an embedded store, or make it; a server needs nothing beforehand."""
-    if destination.embedded:
-        with _quiet(), _held(destination.lock):
-            mlflow.MlflowClient(destination.uri).get_experiment_by_name(destination.experiment)
+class StoreError(ChurnError):
+    """A store that is away, or refuses."""
+
+    def __init__(self, reason: str, *, refused: bool) -> None:
+        super().__init__(reason)
+        self.refused = refused
+        """Whether asking again later will not help."""
 
 
-def publish(destination: Destination, experiment: Experiment, execution: Execution) -> str | None:
-    """Bring the row up to date and add the execution; why not, when the store refuses or is away."""
-    try:
-        with _quiet(), _held(destination.lock):
-            mlflow.set_tracking_uri(destination.uri)
-            client = mlflow.MlflowClient(destination.uri)
-            _add_execution(client, destination, experiment, execution)
-            _bring_up_to_date(client, destination, experiment, execution)
-    except (MlflowException, SQLAlchemyError, OSError) as error:
-        return str(error) or type(error).__name__
-    return None
+@dataclass(frozen=True)
+class Store:
+    """A destination with both its experiments open."""
+
+    destination: Destination
+    client: mlflow.MlflowClient
+    experiment_id: str
+    executions_id: str
+    identity: str
+    """Changes when the store, or its experiment, is made anew."""
+
+    def publish(self, given: Record, content_of: ContentOf) -> None:
+        """Bring the experiment's row up to date and add the execution.
+
+        Raises:
+            StoreError: the store refuses, or is away.
+        """
+        with _told(), _held(self.destination.lock):
+            if given.execution is not None:
+                self._add_execution(given, given.execution)
+            self._bring_up_to_date(given, content_of)
+
+    def is_complete(self, fingerprint: str) -> bool:
+        """Whether the store shows all of an experiment."""
+        with _told():
+            return any(row.data.tags.get(COMPLETE) == "true" for row in self._rows(fingerprint))
+
+    def was_deleted(self, fingerprint: str) -> bool:
+        """Whether somebody deleted the row of an experiment, and there is no other."""
+        with _told():
+            deleted = self._rows(fingerprint, ViewType.DELETED_ONLY)
+            return bool(deleted) and not self._rows(fingerprint)
+
+    def rows_tagged(self, tag: str, value: str) -> list[Run]:
+        """Rows with a value of a tag."""
+        with _told():
+            found = self.client.search_runs([self.experiment_id], filter_string=f"tags.`{tag}` = '{value}'")
+            return list(found)
+
+    def row(self, run_id: str) -> Run | None:
+        """A row by MLflow's id."""
+        try:
+            with _quiet():
+                return self.client.get_run(run_id)
+        except MlflowException:
+            return None
+
+    def version(self, name: str, number: str) -> ModelVersion | None:
+        """A registered model's version, by number or alias."""
+        try:
+            with _quiet():
+                if number.isdigit():
+                    return self.client.get_model_version(name, number)
+                return self.client.get_model_version_by_alias(name, number)
+        except MlflowException:
+            return None
+
+    def versions_of(self, run_id: str) -> list[str]:
+        """Registered versions of a row's model, as name/number."""
+        with _told():
+            return [f"{one.name}/{one.version}" for one in self.client.search_model_versions(f"run_id='{run_id}'")]
+
+    def _rows(self, fingerprint: str, view: int = ViewType.ACTIVE_ONLY) -> list[Run]:
+        """Rows of an experiment, complete ones first, then the oldest."""
+        found = self.client.search_runs(
+            [self.experiment_id], filter_string=f"tags.`{FINGERPRINT}` = '{fingerprint}'", run_view_type=view
+        )
+        return sorted(
+            found, key=lambda row: (row.data.tags.get(COMPLETE) != "true", row.info.start_time, row.info.run_id)
+        )
+
+    def _only_row(self, fingerprint: str) -> Run | None:
+        """The row of an experiment; another machine may have made a second one, which goes."""
+        rows = self._rows(fingerprint)
+        for other in rows[1:]:
+            self.client.delete_run(other.info.run_id)
+        return rows[0] if rows else None
+
+    def _find_or_create(self, given: Record) -> Run:
+        experiment = given.experiment
+        row = self._only_row(experiment.fingerprint)
+        if row is not None:
+            return row
+        self.client.create_run(
+            self.experiment_id,
+            start_time=_milliseconds(given.started),
+            run_name=experiment.name,
+            tags={FINGERPRINT: experiment.fingerprint, COMPLETE: "false"},
+        )
+        made = self._only_row(experiment.fingerprint)
+        if made is None:
+            raise StoreError("a row that was just made is not there", refused=False)
+        return made
+
+    def _bring_up_to_date(self, given: Record, content_of: ContentOf) -> None:
+        experiment = given.experiment
+        row = self._find_or_create(given)
+        run_id = row.info.run_id
+        measured = given.execution.measurements if given.execution else {}
+        if row.data.tags.get(COMPLETE) == "true" and (
+            experiment.status != FINISHED or row.data.tags.get(DIGEST) == experiment.digest
+        ):
+            self._log_metrics(row, measured, given.ended)
+            return  # all the rest is there
+        self._log_parameters(row, experiment.parameters)
+        model_id = self._find_or_log_model(row, experiment, content_of)
+        self._log_metrics(row, {**experiment.metrics, **measured}, given.ended, model_id)
+        self._log_dataset(run_id, experiment.dataset)
+        self._log_files(run_id, experiment.files, content_of)
+        ended = _milliseconds(given.ended)
+        if experiment.status == FINISHED or ended >= int(row.data.tags.get(ENDED, 0)):
+            self._set_status(run_id, experiment.status, given.ended)
+            # Last, so that a row says complete only when all of it is there.
+            tags = {**experiment.tags, ENDED: str(ended), DIGEST: experiment.digest}
+            self.client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+        self._only_row(experiment.fingerprint)
+
+    def _log_parameters(self, row: Run, parameters: Mapping[str, str]) -> None:
+        # What DVC holds equal may be written otherwise (1, 1.0), and MLflow lets no value be changed.
+        absent = [Param(name, value) for name, value in parameters.items() if name not in row.data.params]
+        for start in range(0, len(absent), ENTRIES_A_CALL):
+            self.client.log_batch(row.info.run_id, params=absent[start : start + ENTRIES_A_CALL])
+
+    def _log_metrics(self, row: Run, metrics: Mapping[str, float], when: float, model_id: str | None = None) -> None:
+        """Log what the row does not say yet; a metric that is new to it is one of the model, too.
+
+        Always with the time it was measured at: of two values MLflow shows the later one, whichever came first.
+        """
+        known = row.data.metrics
+        logged = [
+            Metric(name, value, _milliseconds(when), 0, model_id=None if name in known else model_id)
+            for name, value in metrics.items()
+            if not _equal(known.get(name), value)
+        ]
+        for start in range(0, len(logged), ENTRIES_A_CALL):
+            self.client.log_batch(row.info.run_id, metrics=logged[start : start + ENTRIES_A_CALL])
+
+    def _log_dataset(self, run_id: str, dataset: record.Dataset | None) -> None:
+        """Note the table, when its rows are counted; MLflow keeps one of a name and digest."""
+        if dataset is None or dataset.rows is None:
+            return
+        entry = Dataset(
+            name=dataset.name,
+            digest=dataset.md5,
+            source_type="local",
+            source=json.dumps({"uri": dataset.source}),
+            profile=json.dumps({"num_rows": dataset.rows}),
+        )
+        self.client.log_inputs(run_id, [DatasetInput(entry, [InputTag("mlflow.data.context", "training")])])
+
+    def _log_files(self, run_id: str, files: Mapping[str, str], content_of: ContentOf) -> None:
+        """In one go: a folder of links under the names that the files had."""
+        with tempfile.TemporaryDirectory(prefix="churn-files-") as folder:
+            for path, md5 in files.items():
+                link = Path(folder, path)
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(content_of(md5))
+            self.client.log_artifacts(run_id, folder)
+
+    def _find_or_log_model(self, row: Run, experiment: Experiment, content_of: ContentOf) -> str | None:
+        """MLflow's id of the row's model. Before the metrics: a model that comes later asks for each of them."""
+        model = experiment.model_md5
+        if model is None:
+            return None
+        of_row = f"source_run_id = '{row.info.run_id}' AND tags.`{MODEL_MD5}` = '{model}'"
+        ready: list[LoggedModel] = []
+        for found in self.client.search_logged_models([self.experiment_id], filter_string=of_row):
+            if found.status == LoggedModelStatus.READY:
+                ready.append(found)
+            else:  # interrupted on the way
+                self.client.delete_logged_model(found.model_id)
+        if ready:
+            return str(ready[0].model_id)
+        example = experiment.example_md5
+        mlflow.set_tracking_uri(self.destination.uri)
+        mlflow.set_experiment(experiment_id=self.experiment_id)
+        return _log_model(row.info.run_id, model, content_of(model), content_of(example) if example else None)
+
+    def _add_execution(self, given: Record, execution: Execution) -> None:
+        found = self.client.search_runs([self.executions_id], filter_string=f"tags.`{RECORD}` = '{given.name}'")
+        run = (
+            found[0]
+            if found
+            else self.client.create_run(
+                self.executions_id,
+                start_time=_milliseconds(execution.started),
+                run_name=execution.stage,
+                tags={
+                    RECORD: given.name,
+                    FINGERPRINT: given.experiment.fingerprint,
+                    "stage": execution.stage,
+                    "host": execution.host,
+                    "pid": str(execution.pid),
+                    **({"fault": execution.fault} if execution.fault else {}),
+                },
+            )
+        )
+        measurements = {"duration": execution.ended - execution.started, **execution.measurements}
+        self._log_metrics(run, measurements, execution.ended)
+        self._set_status(run.info.run_id, FAILED if execution.fault else FINISHED, execution.ended)
+
+    def _set_status(self, run_id: str, status: str, when: float) -> None:
+        if status == RUNNING:
+            self.client.update_run(run_id, status=RUNNING)
+        else:
+            self.client.set_terminated(run_id, status, end_time=_milliseconds(when))
 
 
-def _bring_up_to_date(
-    client: mlflow.MlflowClient, destination: Destination, experiment: Experiment, execution: Execution
-) -> None:
-    experiment_id = _experiment_id(client, destination, destination.experiment)
-    row = _find_or_create(client, experiment_id, experiment, execution)
-    if row.data.tags.get(COMPLETE) == "true" and experiment.status != FINISHED:
-        return  # all of it is there from an earlier execution of the same state
-    run_id = row.info.run_id
-    _log_parameters(client, row, experiment.parameters)
-    model_id = _find_or_log_model(client, row, experiment)
-    _log_metrics(client, row, {**experiment.metrics, **execution.measurements}, execution.ended, model_id)
-    _log_dataset(client, run_id, experiment.dataset)
-    for path in experiment.files:
-        folder = str(path.parent) if path.parent.parts else None
-        client.log_artifact(run_id, str(experiment.workspace / path), folder)
-    # Last, so that a row says complete only when all of it is there.
-    client.log_batch(run_id, tags=[RunTag(name, value) for name, value in experiment.tags.items()])
-    _set_status(client, run_id, experiment.status, execution.ended)
+def open_store(destination: Destination) -> Store:
+    """Open a store; an embedded one, and what is not there yet of the experiments, is made.
+
+    Raises:
+        StoreError: the store refuses, or is away.
+    """
+    with _told(), _held(destination.lock):
+        client = mlflow.MlflowClient(destination.uri)
+        experiment = _experiment(client, destination, destination.experiment)
+        executions = _experiment(client, destination, destination.executions)
+    identity = f"{experiment.experiment_id}-{experiment.creation_time}"
+    return Store(destination, client, str(experiment.experiment_id), str(executions.experiment_id), identity)
 
 
-def _find_or_create(
-    client: mlflow.MlflowClient, experiment_id: str, experiment: Experiment, execution: Execution
-) -> Run:
-    found = client.search_runs(
-        [experiment_id],
-        filter_string=f"tags.`{FINGERPRINT}` = '{experiment.fingerprint}'",
-        order_by=["attributes.start_time ASC"],
-        max_results=1,
-    )
-    if found:
-        return found[0]
-    return client.create_run(
-        experiment_id,
-        start_time=_milliseconds(execution.started),
-        run_name=experiment.name,
-        tags={FINGERPRINT: experiment.fingerprint, COMPLETE: "false"},
-    )
+def _experiment(client: mlflow.MlflowClient, destination: Destination, name: str) -> mlflow.entities.Experiment:
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        made = client.create_experiment(name, artifact_location=_artifact_location(destination, name))
+        return client.get_experiment(made)
+    if found.lifecycle_stage == "deleted":
+        raise StoreError(
+            f"experiment {name!r} was deleted there; bring it back with `mlflow experiments restore "
+            f"--experiment-id {found.experiment_id}`, or set MLFLOW_EXPERIMENT_NAME to another name",
+            refused=True,
+        )
+    return found
 
 
-def _log_parameters(client: mlflow.MlflowClient, row: Run, parameters: Mapping[str, str]) -> None:
-    # What DVC holds equal may be written otherwise (1, 1.0), and MLflow lets no value be changed.
-    absent = [Param(name, value) for name, value in parameters.items() if name not in row.data.params]
-    for start in range(0, len(absent), ENTRIES_A_CALL):
-        client.log_batch(row.info.run_id, params=absent[start : start + ENTRIES_A_CALL])
-
-
-def _log_metrics(
-    client: mlflow.MlflowClient, row: Run, metrics: Mapping[str, float], when: float, model_id: str | None = None
-) -> None:
-    """Log what the row does not say yet; a metric that is new to it is one of the model, too."""
-    known = row.data.metrics
-    logged = [
-        Metric(name, value, _milliseconds(when), 0, model_id=None if name in known else model_id)
-        for name, value in metrics.items()
-        if known.get(name) != value
-    ]
-    for start in range(0, len(logged), ENTRIES_A_CALL):
-        client.log_batch(row.info.run_id, metrics=logged[start : start + ENTRIES_A_CALL])
-
-
-def _log_dataset(client: mlflow.MlflowClient, run_id: str, dataset: description.Dataset | None) -> None:
-    """Note the table, when its rows are counted; MLflow keeps one of a name and digest."""
-    if dataset is None or dataset.rows is None:
-        return
-    entry = Dataset(
-        name=dataset.name,
-        digest=dataset.md5,
-        source_type="local",
-        source=json.dumps({"uri": dataset.source}),
-        profile=json.dumps({"num_rows": dataset.rows}),
-    )
-    client.log_inputs(run_id, [DatasetInput(entry, [InputTag("mlflow.data.context", "training")])])
-
-
-def _find_or_log_model(client: mlflow.MlflowClient, row: Run, experiment: Experiment) -> str | None:
-    """MLflow's id of the row's model. Before the metrics: a model logged after them asks the server for each one."""
-    md5 = experiment.model_md5
-    if md5 is None:
+def _artifact_location(destination: Destination, name: str) -> str | None:
+    """For the embedded store a folder of the project, fixed now; a server knows its own."""
+    if not destination.embedded:
         return None
-    of_row = f"source_run_id = '{row.info.run_id}' AND tags.`{MODEL_MD5}` = '{md5}'"
-    for found in client.search_logged_models([row.info.experiment_id], filter_string=of_row):
-        if found.status == LoggedModelStatus.READY:
-            return str(found.model_id)
-    return _log_model(row.info.run_id, experiment.workspace, md5)
+    return (destination.root / "mlruns" / name).as_uri()
 
 
-def _log_model(run_id: str, workspace: Path, md5: str) -> str:
-    model = artifacts.read_pickle(workspace / artifacts.MODEL)
+def _log_model(run_id: str, md5: str, model_file: Path, example_file: Path | None) -> str:
+    model = artifacts.read_pickle(model_file)
     pipeline = decision.pipeline_of(model)
     types = features.column_types(pipeline.named_steps["encoders"])
-    example = artifacts.read_rows(workspace / artifacts.TRAIN_ROWS, types).head(EXAMPLE_ROWS).reset_index(drop=True)
-    with mlflow.start_run(run_id=run_id):
-        logged = mlflow.sklearn.log_model(
-            model,
-            name="model",
-            tags={MODEL_MD5: md5},
-            signature=infer_signature(example, model.predict(example)),
-            input_example=example,
-            pip_requirements=pinned_requirements(pipeline.named_steps["classifier"]),
-            # MLflow's default, skops, refuses tree models unless each type is named.
-            serialization_format="cloudpickle",
-        )
+    example = artifacts.read_rows(example_file, types).reset_index(drop=True) if example_file else None
+    # What mlflow.sklearn.log_model does, but without a run made active, which would be finished by it.
+    logged = Model.log(
+        artifact_path=None,
+        name="model",
+        flavor=mlflow.sklearn,
+        run_id=run_id,
+        sk_model=model,
+        tags={MODEL_MD5: md5},
+        signature=None if example is None else infer_signature(example, model.predict(example)),
+        input_example=example,
+        pip_requirements=pinned_requirements(pipeline.named_steps["classifier"]),
+        # MLflow's default, skops, refuses tree models unless each type is named.
+        serialization_format="cloudpickle",
+    )
     return str(logged.model_id)
 
 
@@ -173,54 +346,25 @@ def pinned_requirements(classifier: BaseEstimator) -> list[str]:
     return [f"{package}=={version(package)}" for package in sorted({*MODEL_PACKAGES, *its_own})]
 
 
-def _add_execution(
-    client: mlflow.MlflowClient, destination: Destination, experiment: Experiment, execution: Execution
-) -> None:
-    run = client.create_run(
-        _experiment_id(client, destination, destination.executions),
-        start_time=_milliseconds(execution.started),
-        run_name=execution.stage,
-        tags={
-            FINGERPRINT: experiment.fingerprint,
-            "stage": execution.stage,
-            "host": socket.gethostname(),
-            "pid": str(execution.pid),
-            **({"fault": execution.fault} if execution.fault else {}),
-        },
-    )
-    measurements = {"duration": execution.ended - execution.started, **execution.measurements}
-    _log_metrics(client, run, measurements, execution.ended)
-    _set_status(client, run.info.run_id, FAILED if execution.fault else FINISHED, execution.ended)
-
-
-def _experiment_id(client: mlflow.MlflowClient, destination: Destination, name: str) -> str:
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        return str(client.create_experiment(name, artifact_location=_artifact_location(destination, name)))
-    if found.lifecycle_stage == "deleted":
-        raise MlflowException(
-            f"experiment {name!r} was deleted there; bring it back with `mlflow experiments restore "
-            f"--experiment-id {found.experiment_id}`, or set MLFLOW_EXPERIMENT_NAME to another name"
-        )
-    return str(found.experiment_id)
-
-
-def _artifact_location(destination: Destination, name: str) -> str | None:
-    """For the embedded store a folder of the project, fixed now; a server knows its own."""
-    if not destination.embedded:
-        return None
-    return (destination.root / "mlruns" / name).as_uri()
-
-
-def _set_status(client: mlflow.MlflowClient, run_id: str, status: str, when: float) -> None:
-    if status == RUNNING:
-        client.update_run(run_id, status=RUNNING)
-    else:
-        client.set_terminated(run_id, status, end_time=_milliseconds(when))
+def _equal(known: float | None, value: float) -> bool:
+    return known is not None and (known == value or (math.isnan(known) and math.isnan(value)))
 
 
 def _milliseconds(seconds: float) -> int:
     return int(seconds * 1000)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Whatever MLflow, its database or the disk says, as one kind of fault."""
+    try:
+        with _quiet():
+            yield
+    except MlflowException as error:
+        status = error.get_http_status_code()
+        raise StoreError(str(error), refused=status in CLIENT_ERRORS and status not in TRANSIENT) from error
+    except (SQLAlchemyError, OSError) as error:
+        raise StoreError(str(error) or type(error).__name__, refused=False) from error
 
 
 @contextmanager

@@ -1,80 +1,129 @@
-"""The process that records a stage in MLflow: it gets ready while the stage computes, and waits for how that ended.
+"""The process that publishes beside the computation: one for a whole `dvc repro`, ready before the first stage ends.
 
-MLflow takes two seconds to import and to open a store; beside the computation they cost the stage nothing.
+MLflow takes seconds to import and to open a store; beside the computation, and once, they cost the stages little. It
+works through the outbox, tells how each attempt ended, and leaves when no stage has been at work for a while. Whatever
+ends it, the outbox still holds what has not been published.
 """
 
+import fcntl
 import logging
-import os
 import signal
 import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from churn.errors import ChurnError
-from churn.tracking.description import Experiment, describe_experiment
-from churn.tracking.destination import Destination, find_destination, project_root, refusal
-from churn.tracking.handover import Execution, execution_from, say_not_recorded
+from churn.tracking import mlflow_store
+from churn.tracking.destination import Destination, find_destination, refusal
+from churn.tracking.mlflow_store import Store, StoreError
+from churn.tracking.outbox import Outbox, outbox_of
+from churn.tracking.record import Record
+from churn.tracking.recording import STAGES_LOCK
 
-CLIENT_SETTINGS = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "4",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-}
-"""Taken where the user has set nothing: by default a server that refuses costs MLflow four minutes a call."""
+SECONDS_BETWEEN_LOOKS = 0.05
+SECONDS_WITHOUT_A_STAGE = 3.0
 
 log = logging.getLogger(__name__)
 
 
-def log_to_mlflow(workspace: Path, execution: Execution) -> None:
-    """Bring the experiment's row up to date and add the execution; what cannot be recorded is said, and why."""
-    destination = find_destination(project_root(workspace))
+@dataclass
+class Flush:
+    """What became of the records that a store does not show yet."""
+
+    published: list[str] = field(default_factory=list)
+    kept: dict[str, str] = field(default_factory=dict)
+    """Why, by record."""
+    refused: bool = False
+    """Whether one of them was refused, so that trying again later will not help."""
+
+
+def flush(outbox: Outbox, store: Store, names: Iterable[str]) -> Flush:
+    """Publish records, oldest first. One that is refused stops no other; a store that is away stops all."""
+    result = Flush()
+    away = ""
+    for name in sorted(set(names).intersection(outbox.without_receipt(store.identity))):
+        record = outbox.record(name)
+        if record is None:
+            continue
+        reason, refused = (away, False) if away else _attempt(outbox, store, name, record)
+        outbox.note_outcome(name, reason)
+        if not reason:
+            result.published.append(name)
+            continue
+        result.kept[name] = reason
+        result.refused |= refused
+        away = "" if refused else reason
+    return result
+
+
+def _attempt(outbox: Outbox, store: Store, name: str, record: Record) -> tuple[str, bool]:
+    """Why a record could not be published ('': it was), and whether it was refused."""
     try:
-        experiment = describe_experiment(workspace, execution)
-        refused = refusal(destination) or _publish(destination, experiment, execution)
-        reason = f"{destination.uri}: {refused}" if refused else None
-    except (ChurnError, OSError) as error:
-        reason = str(error)
-    except Exception as error:  # results are there and good, whatever MLflow or a plugin of it makes of them
-        reason = f"{type(error).__name__}: {error}"
-        log.debug("the fault in full", exc_info=True)
-    if reason:
-        say_not_recorded(reason)
+        store.publish(record, outbox.content)
+    except StoreError as error:
+        return str(error), error.refused
+    except Exception as error:  # one record that MLflow or a model's own code chokes on must not hold up the others
+        log.debug("%s", name, exc_info=True)
+        return f"{type(error).__name__}: {error}", True
+    outbox.give_receipt(store.identity, name)
+    return "", False
+
+
+def work(destination: Destination, outbox: Outbox) -> None:
+    """Publish what no store shows yet and whatever comes, each record tried once, until no stage has been at work."""
+    store, reason = _open(destination)
+    tried = set(outbox.names()).difference(outbox.never_shown())
+    left = time.monotonic() + SECONDS_WITHOUT_A_STAGE
+    while time.monotonic() < left or not _nobody_at_work(destination.root):
+        if not outbox.folder.parent.is_dir():
+            return  # the project is gone
+        new = [name for name in outbox.names() if name not in tried]
+        if new:
+            tried.update(new)
+            if store is None:
+                store, reason = _open(destination)
+            if store is None:
+                for name in new:
+                    outbox.note_outcome(name, reason)
+            else:
+                flush(outbox, store, new)
+            left = time.monotonic() + SECONDS_WITHOUT_A_STAGE
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    outbox.prune()
+
+
+def _open(destination: Destination) -> tuple[Store | None, str]:
+    refused = refusal(destination)
+    if refused:
+        return None, refused
+    try:
+        return mlflow_store.open_store(destination), ""
+    except StoreError as error:
+        return None, str(error)
+
+
+def _nobody_at_work(root: Path) -> bool:
+    with (root / STAGES_LOCK).open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
 
 def main() -> None:
-    """Get ready, wait for the execution on standard input, record it; without one the stage was killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the stage, which then ends this process
-    stage = sys.argv[1]
-    logging.basicConfig(format=f"{stage}: %(message)s", stream=sys.stderr)
-    _get_ready(find_destination(project_root(Path.cwd())))
-    text = sys.stdin.read()
-    if text:
-        log_to_mlflow(Path.cwd(), execution_from(text))
-
-
-def _get_ready(destination: Destination) -> None:
-    try:
-        _settle()
-        from churn.tracking import mlflow_store
-
-        mlflow_store.get_ready(destination)
-    except Exception:  # what is wrong will be as wrong when the execution is recorded, and is told then
-        log.debug("not ready", exc_info=True)
-
-
-def _publish(destination: Destination, experiment: Experiment, execution: Execution) -> str | None:
-    _settle()
-    from churn.tracking import mlflow_store  # late: mlflow takes a second to import, and may not be needed
-
-    return mlflow_store.publish(destination, experiment, execution)
-
-
-def _settle() -> None:
-    for name, value in CLIENT_SETTINGS.items():
-        os.environ.setdefault(name, value)
+    """Publish for the project in the current folder while holding the lock that is named, unless another one does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.basicConfig(format="%(asctime)s %(message)s", stream=sys.stderr)
+    logging.getLogger("churn").setLevel(logging.DEBUG)
+    root = Path.cwd()
+    with Path(sys.argv[1]).open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        work(find_destination(root), outbox_of(root))
 
 
 if __name__ == "__main__":

@@ -75,10 +75,9 @@ def read_lock(root: Path) -> dict[str, Any]:
     return read_yaml(path) if path.exists() else {}
 
 
-def results_called(kind: str, root: Path) -> set[str]:
-    """What dvc.yaml calls metrics, or plots, by path."""
-    pipeline = read_yaml(root / PIPELINE_FILE)
-    entries = [pipeline, *_declared_stages(root).values()]
+def results_called(kind: str, pipeline: Mapping[str, Any]) -> set[str]:
+    """What a dvc.yaml calls metrics, or plots, by path."""
+    entries = [pipeline, *(pipeline.get("stages") or {}).values()]
     return {posixpath.normpath(_path_of(result)) for entry in entries for result in entry.get(kind) or []}
 
 
@@ -122,6 +121,17 @@ def md5_of(path: Path) -> str | None:
         return None
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def md5_of_bytes(content: bytes) -> str:
+    """As DVC computes it for a file that holds them."""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def last_stages(stages: Stages) -> set[str]:
+    """Stages that make nothing for another one."""
+    needed = {path for stage in stages.values() for path in stage.inputs.dependencies}
+    return {name for name, stage in stages.items() if not needed.intersection(stage.results)}
 
 
 def _declared_stages(root: Path) -> Mapping[str, Any]:

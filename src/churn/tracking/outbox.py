@@ -1,0 +1,129 @@
+"""The record of what has to be shown in MLflow: written first, always, and whatever becomes of a server.
+
+A record names no store. Each store has receipts for the records that it shows, so that another store can be brought up
+to date later. Records and what they need to be shown (`contents`, by md5) outlive the files of the workspace.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from churn.artifacts import replacing
+from churn.tracking.destination import without_password
+from churn.tracking.record import Record, record_from
+
+log = logging.getLogger(__name__)
+
+KEPT = 200
+"""Records kept for other stores once a store has shown them; those that none has shown are kept without limit."""
+
+
+@dataclass(frozen=True)
+class Outbox:
+    """Under .churn in the project's folder, also for stages that run in a temporary copy of it."""
+
+    folder: Path
+
+    def add(self, record: Record, content_of: Callable[[str], bytes]) -> None:
+        """Keep a record. What it refers to comes first, so that a record that is there can be shown.
+
+        Raises:
+            OSError: it cannot be written; then there is no record.
+        """
+        for md5 in record.experiment.contents:
+            if not self.content(md5).exists():
+                _write(self.content(md5), content_of(md5))
+        _write(self._records / f"{record.name}.json", record.as_text().encode())
+
+    def content(self, md5: str) -> Path:
+        """Where the bytes with that md5 are."""
+        return self.folder / "contents" / md5
+
+    def names(self) -> list[str]:
+        """Of every record, oldest first."""
+        return sorted(path.stem for path in self._records.glob("*.json"))
+
+    def record(self, name: str) -> Record | None:
+        """A record by name; one that cannot be read is set aside, and said to be, and stops no other."""
+        path = self._records / f"{name}.json"
+        try:
+            return record_from(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            self._aside.mkdir(parents=True, exist_ok=True)
+            path.replace(self._aside / path.name)
+            log.warning("%s: not readable as a record, set aside to %s", path.name, self._aside)
+            return None
+
+    def set_aside(self) -> list[Path]:
+        """Records that could not be read."""
+        return sorted(self._aside.glob("*"))
+
+    def without_receipt(self, store: str) -> list[str]:
+        """Names of the records that a store does not show yet, oldest first."""
+        shown = {path.name for path in (self.folder / "receipts" / store).glob("*")}
+        return [name for name in self.names() if name not in shown]
+
+    def never_shown(self) -> list[str]:
+        """Names of the records that no store has shown."""
+        shown = {path.name for path in self.folder.glob("receipts/*/*")}
+        return [name for name in self.names() if name not in shown]
+
+    def give_receipt(self, store: str, name: str) -> None:
+        """Note that a store shows a record."""
+        receipt = self.folder / "receipts" / store / name
+        receipt.parent.mkdir(parents=True, exist_ok=True)
+        receipt.touch()
+
+    def note_outcome(self, name: str, reason: str) -> None:
+        """Note how the last attempt to show a record ended; an empty reason is a success."""
+        _write(self.folder / "outcomes" / name, without_password(reason).encode())
+
+    def outcome(self, name: str) -> str | None:
+        """How the last attempt to show a record ended; None before there was one."""
+        try:
+            return (self.folder / "outcomes" / name).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+
+    def prune(self) -> None:
+        """Drop the oldest of the records that some store has shown, and what no record refers to any more."""
+        unshown = set(self.never_shown())
+        shown = [name for name in self.names() if name not in unshown]
+        for name in shown[: max(0, len(shown) - KEPT)]:
+            for path in self._belonging_to(name):
+                path.unlink(missing_ok=True)
+        records = filter(None, map(self.record, self.names()))
+        needed = {md5 for record in records for md5 in record.experiment.contents}
+        for path in self.folder.glob("contents/*"):
+            if path.name not in needed:
+                path.unlink(missing_ok=True)
+
+    def _belonging_to(self, name: str) -> Iterator[Path]:
+        yield self._records / f"{name}.json"
+        yield self.folder / "outcomes" / name
+        yield from self.folder.glob(f"receipts/*/{name}")
+
+    @property
+    def _records(self) -> Path:
+        return self.folder / "records"
+
+    @property
+    def _aside(self) -> Path:
+        return self.folder / "set-aside"
+
+
+def outbox_of(root: Path) -> Outbox:
+    """The outbox of a project."""
+    return Outbox(root / ".churn" / "outbox")
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Whole and on the disk, or not at all."""
+    with replacing(path) as draft, draft.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,118 @@
+"""What happened, as plain values that outlive the process and the folder: what MLflow will show, without MLflow.
+
+Light to import: a stage starts with it.
+"""
+
+import hashlib
+import json
+import os
+import socket
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+RUNNING, FINISHED, FAILED = "RUNNING", "FINISHED", "FAILED"
+
+FINGERPRINT, COMPLETE, MODEL_MD5, DATA_MD5, COMMIT, DVC_EXPERIMENT = (
+    "pipeline.fingerprint",
+    "pipeline.complete",
+    "model.md5",
+    "data.md5",
+    "git.commit",
+    "dvc.experiment",
+)
+"""Tags that rows and models are found by; complete has the results of every stage."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """One stage, run once. Times in seconds since 1970."""
+
+    stage: str
+    started: float
+    ended: float
+    fault: str | None
+    measurements: Mapping[str, float]
+    pid: int = field(default_factory=os.getpid)
+    host: str = field(default_factory=socket.gethostname)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The table that was learned from."""
+
+    name: str
+    source: str
+    md5: str
+    rows: int | None
+    """None until a stage has counted them."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One state of the pipeline, with the results of those stages that belong to it."""
+
+    fingerprint: str
+    name: str
+    status: str
+    parameters: Mapping[str, str]
+    metrics: Mapping[str, float]
+    files: Mapping[str, str]
+    """Shown as they are: md5 by path within the project."""
+    dataset: Dataset | None
+    model_md5: str | None
+    example_md5: str | None
+    """A few customers such as the model takes."""
+    tags: Mapping[str, str]
+
+    @property
+    def digest(self) -> str:
+        """The same for the same results, whenever and wherever they were made."""
+        text = repr((sorted(self.metrics.items()), sorted(self.files.items()), self.dataset, self.model_md5))
+        return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+    @property
+    def contents(self) -> set[str]:
+        """md5 of everything that has to be at hand to show it."""
+        return {*self.files.values(), *filter(None, (self.model_md5, self.example_md5))}
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is to be shown once: an experiment, and the execution that brought it there, if one did."""
+
+    experiment: Experiment
+    execution: Execution | None
+    recorded: float = field(default_factory=time.time)
+    serial: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
+
+    @property
+    def name(self) -> str:
+        """Sorts by time; no two records share one."""
+        return f"{int(1000 * self.recorded):013d}-{self.serial}"
+
+    @property
+    def started(self) -> float:
+        """When the execution began, in seconds since 1970."""
+        return self.recorded if self.execution is None else self.execution.started
+
+    @property
+    def ended(self) -> float:
+        """When the execution ended, in seconds since 1970."""
+        return self.recorded if self.execution is None else self.execution.ended
+
+    def as_text(self) -> str:
+        """All of it; a figure that is not defined as NaN."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+
+def record_from(text: str) -> Record:
+    """What `as_text` wrote.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    from pydantic import TypeAdapter  # here: whoever only writes records does without
+
+    return TypeAdapter(Record).validate_python(json.loads(text))
