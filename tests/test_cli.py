@@ -28,3 +28,4 @@ def test_help_lists_the_commands() -> None:
     said = shell(REPOSITORY)("churn --help").stdout
     assert "summary" in said
     assert "reproduce" in said
+    assert "changes" in said

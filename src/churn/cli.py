@@ -109,6 +109,35 @@ def _tell(report: "Report", *, strict: bool) -> None:
         sys.exit(1)
 
 
+@app.command()
+def changes(
+    base: Annotated[str, typer.Argument(help="git revision of the old state")] = "HEAD",
+    head: Annotated[str | None, typer.Argument(help="git revision of the new state  [default: the workspace]")] = None,
+    merge_base: Annotated[bool, typer.Option("--merge-base", help="the old state is where HEAD left BASE")] = False,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="a file instead of standard output")] = None,
+    repository: Annotated[
+        str | None, typer.Option(envvar="GITHUB_REPOSITORY", help="owner/name: pictures are shown from there")
+    ] = None,
+    head_repository: Annotated[str | None, typer.Option(help="owner/name of the fork that has HEAD")] = None,
+    server: Annotated[str, typer.Option(envvar="GITHUB_SERVER_URL", help="where both are")] = "https://github.com",
+) -> None:
+    """Print what differs in parameters, metrics and pictures, as the Markdown of a pull-request comment."""
+    from churn.artifacts import replacing
+    from churn.changes import comment
+    from churn.comparison import Forge, compare
+
+    forge = Forge(server, repository or None, head_repository or None)
+    text = comment(compare(Path(), base, head or None, forge, from_merge_base=merge_base))
+    if output is None:
+        print(text, end="")
+        return
+    try:
+        with replacing(output) as draft:
+            draft.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ChurnError(f"{output}: cannot be written: {error.strerror}") from None
+
+
 def main() -> None:
     """Run a command; a fault that the user can mend is told in a line, without a traceback."""
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
