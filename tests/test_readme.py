@@ -105,6 +105,7 @@ def test_every_command_runs_in_order_in_a_fresh_clone(tmp_path: Path) -> None:
     assert "ROC-AUC" in story["make run"]
     assert "train.params.learning_rate" in story["dvc params diff"]
     assert "cv_roc_auc" in story["dvc metrics diff"]
+    assert "1 parameter, " in story["churn changes"]
     assert "Running stage" not in story["dvc repro"], "the last run, after the revert, finds its results in the cache"
     shown = next(output for command, output in story.items() if command.startswith("dvc exp show"))
     assert all(name in shown for name in ("larger-steps", "leaves-1", "leaves-2"))
