@@ -16,8 +16,9 @@ SYNC := $(UV) pip install --quiet --require-hashes --compile-bytecode --build-co
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-run: $(SETUP)  ## set up, run the pipeline, say what came out
+run: $(SETUP)  ## set up, run the pipeline, bring MLflow up to date, say what came out
 	dvc repro
+	churn sync
 	churn summary
 
 test: $(DEV)  ## the fast tests

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.rounds import NO_SERVER, set_parameter
+from bench.rounds import set_parameter
 from bench.tables import resampled
 from bench.timing import Measurement, log, measure
 from churn import artifacts
@@ -16,6 +16,7 @@ from churn.errors import ChurnError
 from churn.params import PARAMS_FILE, Params, load_params
 from churn.source import read_source
 from churn.stages.execution import THREAD_SETTINGS
+from churn.tracking.destination import NOWHERE
 from churn.tracking.state import stages_from_files
 
 FLOOR = Path(__file__).with_name("floor.py")
@@ -86,7 +87,7 @@ def _stages(clone: Path, place: Path, rows: int) -> Iterator[Point]:
     declared = stages_from_files(clone)
     for stage in (PREPROCESS, TRAIN):
         command = ("sh", "-c", declared[stage].inputs.command)
-        yield _point(stage, rows, measure(f"{rows:,} rows, {stage}", command, place, NO_SERVER))
+        yield _point(stage, rows, measure(f"{rows:,} rows, {stage}", command, place, NOWHERE))
 
 
 def _predictions(place: Path, settings: Mapping[str, str], params: Params, rows: int) -> Iterator[Point]:

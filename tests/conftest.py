@@ -12,9 +12,10 @@ import pytest
 
 from churn.contract import TableContract
 from churn.params import Params, load_params
+from churn.tracking.destination import NOWHERE
 
 REPOSITORY = Path(__file__).parent.parent
-NO_SERVER = "http://127.0.0.1:9"
+NO_SERVER = NOWHERE["MLFLOW_TRACKING_URI"]
 
 PARAMS = """\
 compute: {seed: 7, threads: 1}

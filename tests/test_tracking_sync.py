@@ -31,9 +31,6 @@ from tests.servers import CUT, HANG, LOSE, Proxy, mlflow_server, proxy_to
 from tests.test_tracking_state import edit
 from tests.test_tracking_store import ended, executions, rows
 
-# MLflow uses a loader that SQLAlchemy 2.1 is about to drop; nothing here can help that.
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:sqlalchemy.exc.SADeprecationWarning")
-
 STAGES = ("preprocess", "train", "evaluate")
 THIS_STATE = Wanted(everything=False, again=False)
 
@@ -267,7 +264,7 @@ def test_status_says_where_things_go_and_what_is_left_to_do(embedded: Path) -> N
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("many", [2, 3, 8])
+@pytest.mark.parametrize("many", [3, 8])
 def test_many_syncs_at_once_on_a_store_that_is_not_there_yet_make_one_row(embedded: Path, many: int) -> None:
     (embedded / "mlflow.db").unlink()
     keep(embedded, *(ended(stage, started=100.0 + number) for number, stage in enumerate(STAGES)))
@@ -292,6 +289,7 @@ root, empty = Path(sys.argv[1]), Path(sys.argv[2])
 kept = root.with_name("kept")
 shutil.copytree(root / ".churn", kept)
 steps = 0
+CHANGING = ("create", "log_", "set_", "update", "delete", "finalize", "link", "give", "note")
 
 def counted(method, last):
     def step(*arguments, **named):
@@ -308,7 +306,7 @@ def child(last):
         return os.waitpid(pid, 0)[1]
     for owner in (mlflow.MlflowClient, Outbox):
         for name, method in list(vars(owner).items()):
-            if callable(method) and not name.startswith("__") and name != "content":
+            if name.startswith(CHANGING):
                 setattr(owner, name, counted(method, last))
     report = sync.sync(root, sync.Wanted(everything=False, again=False))
     os._exit(len(report.faults))
@@ -325,12 +323,12 @@ for last in itertools.count(1):
     if not os.WIFSIGNALED(ended):
         break
 """
-"""Before each call of MLflow's client and of the outbox, in turn, kill -9; then sync undisturbed."""
+"""Before each call that changes the store or the outbox, in turn, kill -9; then sync undisturbed."""
 
 
 @pytest.mark.slow
 def test_killed_at_any_step_of_publishing_the_next_sync_makes_one_whole_row(embedded: Path, migrated: Path) -> None:
-    keep(embedded, ended("train", started=100), ended("evaluate", started=200))
+    keep(embedded, ended("evaluate"))
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", KILLED_AT, str(embedded), str(migrated)],
         capture_output=True,
@@ -338,7 +336,7 @@ def test_killed_at_any_step_of_publishing_the_next_sync_makes_one_whole_row(embe
         check=True,
     )
     steps = [line.split() for line in done.stdout.splitlines()]
-    assert sum(killed == "True" for _, killed, _ in steps) > 25, "so many steps, or nothing was tried"
+    assert sum(killed == "True" for _, killed, _ in steps) > 10, "so many steps, or nothing was tried"
     for step, _, faults in steps:
         assert faults == "0", step
         destination = Destination(f"sqlite:///{embedded}/after-{step}.db", "churn", embedded)
@@ -346,7 +344,7 @@ def test_killed_at_any_step_of_publishing_the_next_sync_makes_one_whole_row(embe
         assert (row.info.status, row.data.tags[COMPLETE]) == (FINISHED, "true"), step
         models = mlflow.MlflowClient(destination.uri).search_logged_models([row.info.experiment_id])
         assert [model.status for model in models] == ["READY"], step
-        assert [run.info.status for run in executions(destination)] == [FINISHED, FINISHED], step
+        assert [run.info.status for run in executions(destination)] == [FINISHED], step
 
 
 @pytest.mark.slow
@@ -361,13 +359,23 @@ def test_whatever_a_server_answers_a_stage_ends_well_and_nothing_is_lost(
     assert warning.startswith(f"evaluate: kept for MLflow at {proxy.uri}, `churn sync` publishes it: ")
     assert fault < 0 or str(fault) in warning
     assert "Traceback" not in told
-    assert run("churn sync").returncode == 0
+    assert len(sync(finished, THIS_STATE).faults) == 1
+    proxy.fault = lambda method, path: None
+    assert sync(finished, THIS_STATE).faults == ()
+    assert_whole(only_row(finished), finished)
+    assert len(executions(find_destination(finished))) == 1
+
+
+@pytest.mark.slow
+def test_what_is_left_undone_is_an_error_where_it_is_asked_to_be(proxy: Proxy, finished: Path) -> None:
+    proxy.fault = lambda method, path: 401
+    run = shell(finished)
+    assert "401" in run("churn sync").stderr
     assert run("churn sync --strict", check=False).returncode == 1
     assert run("churn status --strict", check=False).returncode == 1
     proxy.fault = lambda method, path: None
     run("churn sync --strict")
-    assert_whole(only_row(finished), finished)
-    assert len(executions(find_destination(finished))) == 1
+    run("churn status --strict")
 
 
 @pytest.mark.slow

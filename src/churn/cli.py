@@ -1,5 +1,6 @@
 """The `churn` command."""
 
+import json
 import logging
 import sys
 from enum import StrEnum
@@ -98,6 +99,20 @@ def status(
     from churn.tracking.sync import status as look
 
     _tell(look(Path.cwd()), strict=strict)
+
+
+@app.command()
+def lineage(
+    of: Annotated[
+        str, typer.Argument(help="model file, MLflow run id, registered model as name/version, fingerprint or commit")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+) -> None:
+    """Say what belongs together: commit, experiment, data, model, rows in MLflow, and how to bring that state back."""
+    from churn.tracking.lineage import lineage_of
+
+    found = lineage_of(Path.cwd(), of)
+    print(json.dumps(found.as_json(), indent=2) if as_json else found.as_text())
 
 
 def _tell(report: "Report", *, strict: bool) -> None:

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from churn.errors import ChurnError
 from churn.tracking import state
+from churn.tracking.destination import NOWHERE
 
 log = logging.getLogger(__name__)
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-NOT_INHERITED = ("DVC_ROOT", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "PYTHONPATH")
+NOT_INHERITED = ("DVC_ROOT", "MLFLOW_EXPERIMENT_NAME", "PYTHONPATH")
 LAST_LINES = 15
 CACHE_AS_REMOTE = "original"
 
@@ -105,7 +106,7 @@ def _run(
     done = subprocess.run(  # noqa: S603
         command,
         cwd=folder,
-        env={**inherited, **(environment or {})},
+        env={**inherited, **NOWHERE, **(environment or {})},  # a check is no experiment
         text=True,
         check=False,
         stdout=subprocess.PIPE,

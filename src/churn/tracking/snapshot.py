@@ -107,6 +107,12 @@ def recorded_in_git(root: Path) -> Iterator[Snapshot]:
             yield snapshot
 
 
+def of_revision(root: Path, revision: str) -> Snapshot | None:
+    """What the dvc.lock of any revision that git knows records; None where there is none."""
+    commit = _git(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+    return _of_commit(root, commit, None, functools.cache(lambda: _cache_folder(root))) if commit else None
+
+
 def _of_commit(root: Path, commit: str, name: str | None, cache: Callable[[], Path]) -> Snapshot | None:
     content = _git_bytes(root, commit, LOCK_FILE)
     if content is None:

@@ -1,0 +1,183 @@
+"""From a model, a row in MLflow, a registered version, a fingerprint or a commit to the others of the same state."""
+
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from churn import artifacts
+from churn.errors import ChurnError
+from churn.tracking import snapshot
+from churn.tracking.description import describe
+from churn.tracking.destination import find_destination, without_password
+from churn.tracking.record import DATA_MD5, DVC_EXPERIMENT, FINGERPRINT, MODEL_MD5
+from churn.tracking.snapshot import Snapshot
+from churn.tracking.state import UnidentifiedError, md5_of
+from churn.tracking.sync import connect
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+    from churn.tracking.mlflow_store import Store
+
+REGISTERED = re.compile(r"(?:models:/)?([^/@]+)(?:/|@)([^/@]+)")
+RUN_FORM = re.compile(r"[0-9a-f]{32}")
+FINGERPRINT_FORM = re.compile(r"[0-9a-f]{16}")
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """One state of the pipeline, under all its names."""
+
+    fingerprint: str
+    commits: tuple[str, ...]
+    """Those that first recorded it."""
+    experiments: tuple[str, ...]
+    """Names that DVC gave it."""
+    in_workspace: bool
+    model_md5: str | None
+    data_md5: str | None
+    runs: tuple[str, ...]
+    """Rows in MLflow, by id."""
+    versions: tuple[str, ...]
+    """Registered models, as name/version."""
+    unknown: tuple[str, ...]
+    """What could not be asked, and why."""
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """What brings the state back; nothing when no commit or experiment holds it."""
+        if self.commits:
+            return (f"git checkout {self.commits[0]}", "dvc checkout")
+        if self.experiments:
+            return (f"dvc exp apply {shlex.quote(self.experiments[0])}",)
+        return ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, the commands too."""
+        return asdict(self) | {"commands": self.commands}
+
+    def as_text(self) -> str:
+        """Everything, a line each."""
+        entries = {
+            "fingerprint": [self.fingerprint],
+            "commit": self.commits,
+            "DVC experiment": self.experiments,
+            "model md5": filter(None, [self.model_md5]),
+            "data md5": filter(None, [self.data_md5]),
+            "MLflow run": self.runs,
+            "registered as": self.versions,
+            "not known": self.unknown,
+        }
+        lines = [f"{name:15} {value}" for name, values in entries.items() for value in values]
+        return "\n".join([*lines, *self._way_back()])
+
+    def _way_back(self) -> Iterator[str]:
+        if self.in_workspace:
+            yield "It is the state of this folder."
+        if self.commands:
+            yield "To bring it back (`dvc pull` or `dvc repro` where the cache lacks something):"
+            yield from (f"  {command}" for command in self.commands)
+        elif not self.in_workspace:
+            yield "No commit and no DVC experiment holds it: its parameters are in params.yaml of the MLflow run."
+
+
+def lineage_of(root: Path, asked: str) -> Lineage:
+    """Find the state that something belongs to.
+
+    Raises:
+        ChurnError: it belongs to nothing that is known here.
+    """
+    workspace = _workspace(root)
+    recorded = list(snapshot.recorded_in_git(root))
+    store, unknown = _store(root)
+    fingerprint = _fingerprint(root, asked, [*filter(None, [workspace]), *recorded], store)
+    of_state = [one for one in recorded if one.fingerprint == fingerprint]
+    rows = store.rows_tagged(FINGERPRINT, fingerprint) if store else []
+    in_workspace = workspace is not None and workspace.fingerprint == fingerprint
+    tags = _tags(of_state[0] if of_state else workspace if in_workspace else None, rows)
+    return Lineage(
+        fingerprint=fingerprint,
+        commits=_unique(one.commit for one in of_state if one.experiment is None),
+        experiments=_unique([*(one.experiment for one in of_state), tags.get(DVC_EXPERIMENT)]),
+        in_workspace=in_workspace,
+        model_md5=tags.get(MODEL_MD5),
+        data_md5=tags.get(DATA_MD5),
+        runs=tuple(row.info.run_id for row in rows),
+        versions=_unique(version for row in rows if store for version in store.versions_of(row.info.run_id)),
+        unknown=unknown,
+    )
+
+
+def _workspace(root: Path) -> Snapshot | None:
+    try:
+        return snapshot.of_workspace(root)
+    except UnidentifiedError:
+        return None
+
+
+def _store(root: Path) -> tuple["Store | None", tuple[str, ...]]:
+    destination = find_destination(root)
+    try:
+        return connect(destination), ()
+    except ChurnError as error:
+        return None, (f"rows in MLflow: {without_password(str(error))}",)
+
+
+def _tags(state: Snapshot | None, rows: "list[Run]") -> Mapping[str, str]:
+    """What the state says of itself, or its row in MLflow."""
+    if state is not None:
+        return describe(state)[0].experiment.tags
+    return rows[0].data.tags if rows else {}
+
+
+def _fingerprint(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | None") -> str:
+    for find in (_of_model_file, _of_known_state, _of_commit, _of_row, _of_version):
+        found = find(root, asked, states, store)
+        if found:
+            return found
+    raise ChurnError(
+        f"{asked}: belongs to nothing that is known here: no commit, DVC experiment, row or registered model has it"
+    )
+
+
+def _of_model_file(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | None") -> str | None:
+    md5 = md5_of(Path(asked)) if Path(asked).is_file() else None
+    for one in states:
+        if md5 is not None and one.results.get(str(artifacts.MODEL)) == md5:
+            return one.fingerprint
+    rows = store.rows_tagged(MODEL_MD5, md5) if store and md5 else []
+    return _fingerprint_of(rows[0]) if rows else None
+
+
+def _of_known_state(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | None") -> str | None:
+    if store and FINGERPRINT_FORM.fullmatch(asked) and store.rows_tagged(FINGERPRINT, asked):
+        return asked
+    return next((one.fingerprint for one in states if asked in (one.fingerprint, one.experiment)), None)
+
+
+def _of_commit(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | None") -> str | None:
+    found = snapshot.of_revision(root, asked)
+    return found.fingerprint if found else None
+
+
+def _of_row(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | None") -> str | None:
+    row = store.row(asked) if store and RUN_FORM.fullmatch(asked) else None
+    return _fingerprint_of(row) if row else None
+
+
+def _of_version(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | None") -> str | None:
+    form = REGISTERED.fullmatch(asked)
+    version = store.version(form[1], form[2]) if store and form else None
+    return _of_row(root, version.run_id, states, store) if version and version.run_id else None
+
+
+def _fingerprint_of(row: "Run") -> str | None:
+    found: str | None = row.data.tags.get(FINGERPRINT)
+    return found
+
+
+def _unique(values: Iterable[str | None]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(value for value in values if value))
