@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.strategies import DataObject, DrawFn
 
-from churn.cleaning import drop_incomplete, equal_rows, fold_of, is_test, with_row_keys
+from churn.cleaning import canonical_text, drop_incomplete, equal_rows, fold_of, is_test, with_row_keys
 from churn.contract import TableContract
 from churn.schema import parse_table
 from tests.strategies import contracts, repeatable, tables, values_of
@@ -141,6 +141,43 @@ def test_the_key_is_a_hash_of_the_id_or_of_all_features(
     row = {"gone": ["yes"], "plan": ["basic"], "months": ["3"], "fee": ["NA"], "senior": ["true"], "name": ["Ann"]}
     rows = keyed(pd.DataFrame(row, dtype="str"), contract.model_copy(update={"id": identifier}))
     assert rows.index.tolist() == [hashlib.sha256(text.encode()).hexdigest()[:16]]
+
+
+PLAN_AND_MONTHS = TableContract.model_validate(
+    {
+        "id": None,
+        "target": {"column": "gone", "positive": "yes", "negative": "no", "missing": "fail"},
+        "missing_values": [],
+        "columns": {
+            "plan": {"type": "categorical", "values": None, "missing": "allow"},
+            "months": {"type": "numeric", "min": None, "max": None, "missing": "allow"},
+        },
+    }
+)
+AWKWARD_LABELS = st.none() | st.sampled_from(
+    ["", "nan", "None", "\x00", "\x1f", "a\x1fb", "a\x00", "é", "e\u0301", "1", "1.0"]
+)
+AWKWARD_NUMBERS = (
+    st.sampled_from([0.0, -0.0, 1.0, 0.1 + 0.2, 1e-300, 1e16, 5e-324, np.inf, -np.inf, np.nan]) | st.floats()
+)
+
+
+def plain_text(plan: str | None, months: float) -> str:
+    """The canonical text of a customer with these two features, one value after the other."""
+    number = "\x00" if np.isnan(months) else repr(months + 0.0)
+    return number + "\x1f" + ("\x00" if plan is None else plan)
+
+
+@repeatable
+@given(st.lists(st.tuples(AWKWARD_LABELS | st.text(max_size=3), AWKWARD_NUMBERS), max_size=12))
+def test_the_text_of_a_row_is_that_of_its_values_one_by_one(rows: list[tuple[str | None, float]]) -> None:
+    table = pd.DataFrame(
+        {
+            "plan": pd.Series([plan for plan, _ in rows], dtype="str"),
+            "months": pd.Series([months for _, months in rows], dtype="float64"),
+        }
+    )
+    assert canonical_text(table, PLAN_AND_MONTHS) == [plain_text(plan, months) for plan, months in rows]
 
 
 def test_rows_that_differ_in_the_target_alone_are_equal_and_numbered(

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.strategies import DataObject
 
-from churn.contract import TableContract
-from churn.schema import Fault, all_faults, header_problem, parse_table
+from churn.contract import Column, TableContract
+from churn.schema import Fault, all_faults, header_problem, parse_customers, parse_table
 from tests.strategies import contracts, just_outside, repeatable, tables
 
 
@@ -292,3 +292,97 @@ def test_labels_whose_encoded_columns_would_share_a_name_are_told(
 def test_a_label_nan_is_welcome_where_gaps_are_dropped(contract: TableContract) -> None:
     texts = pd.DataFrame({"gone": ["yes", "no", "no"], "a": ["nan", "", "b"]}, dtype="str")
     assert faults_of(texts, changed(contract, columns={"a": ANY_LABEL | {"missing": "drop"}})) == []
+
+
+AWKWARD_TEXTS = [
+    *(
+        "",
+        " ",
+        "NA",
+        " NA ",
+        "nan",
+        "None",
+        "\xa0",
+        "\x00",
+        "basic",
+        " basic\t",
+        "Basic",
+        "gold",
+        "plan\x1fbasic",
+        "é",
+        "e\u0301",
+    ),
+    *(
+        "0",
+        "-0.0",
+        "1",
+        " 1",
+        "1.0",
+        "1e0",
+        "+1",
+        "TRUE",
+        "true",
+        "False",
+        "-1",
+        "100",
+        "100.5",
+        "inf",
+        "-1e999",
+        "0x1",
+        "1,5",
+    ),
+]
+
+
+def read_alone(row: pd.Series, contract: TableContract) -> tuple[list[float | str], str]:
+    """Values and reasons of one customer, cell by cell, without any table; NaN for a gap or what does not parse."""
+    values: list[float | str] = []
+    reasons: list[str] = []
+    for name, column in contract.columns.items():
+        text = str(row[name]).strip()
+        value, problems = read_cell(text, column, contract)
+        values.append(value)
+        told = "it" if text in ("", *contract.missing_values) else repr(text)
+        reasons += [f"column {name!r}: {told} is {problem}" for problem in problems]
+    return values, "; ".join(reasons)
+
+
+def read_cell(text: str, column: Column, contract: TableContract) -> tuple[float | str, list[str]]:
+    if text in ("", *contract.missing_values):
+        return np.nan, [] if column.missing == "allow" else ["missing"]
+    if column.type == "categorical":
+        return text, [] if column.values is None or text in column.values else ["not in values"]
+    if column.type == "boolean":
+        words = {"0": 0.0, "0.0": 0.0, "false": 0.0, "1": 1.0, "1.0": 1.0, "true": 1.0}
+        return words.get(text.lower(), np.nan), [] if text.lower() in words else ["not 0 or 1"]
+    number = float(pd.to_numeric(text, errors="coerce"))
+    if np.isnan(number):
+        return number, ["not a number"]
+    if np.isinf(number):
+        return number, ["infinite"]
+    below = column.min is not None and number < column.min
+    above = column.max is not None and number > column.max
+    return number, ["below min"] * below + ["above max"] * above
+
+
+@repeatable
+@given(st.data())
+def test_customers_are_read_as_if_each_stood_alone(data: DataObject) -> None:
+    contract = data.draw(contracts()).model_copy(update={"id": None})
+    names = list(contract.columns)
+    cells = st.sampled_from(AWKWARD_TEXTS) | st.text(max_size=3)
+    rows = data.draw(st.lists(st.lists(cells, min_size=len(names), max_size=len(names)), max_size=12))
+    texts = pd.DataFrame(rows, columns=names, dtype="str")
+    typed, reasons = parse_customers(texts, contract)
+    alone = [read_alone(row, contract) for _, row in texts.iterrows()]
+    assert reasons.tolist() == [told for _, told in alone]
+    for position, name in enumerate(names):
+        expected = pd.Series([values[position] for values, _ in alone], dtype=typed[name].dtype, name=name)
+        pd.testing.assert_series_equal(typed[name], expected, check_exact=True)
+
+
+def test_an_id_is_read_as_text_and_may_not_be_missing(contract: TableContract, table: pd.DataFrame) -> None:
+    named = changed(contract, id="name")
+    typed, reasons = parse_customers(table.assign(name=["7", "", " 7.0 ", "NA"]), named)
+    assert typed["name"].dropna().tolist() == ["7", "7.0"]
+    assert reasons.tolist() == ["", "column 'name': it is missing", "", "column 'name': it is missing"]

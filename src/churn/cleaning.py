@@ -8,11 +8,17 @@ import hashlib
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute
 from numpy.typing import NDArray
 
 from churn.contract import ROW_KEY, TableContract
 
 KEY_DIGITS = 16
+SEPARATOR = "\x1f"
+GAP = "\x00"
+# The other type of text is limited to 2 GB a column.
+TEXT = pa.large_string()
 
 
 def drop_incomplete(table: pd.DataFrame, contract: TableContract) -> tuple[pd.DataFrame, dict[str, int]]:
@@ -38,14 +44,19 @@ def canonical_text(table: pd.DataFrame, contract: TableContract) -> list[str]:
     parts = [
         _texts(table[name], numeric=contract.columns[name].type != "categorical") for name in sorted(contract.columns)
     ]
-    return ["\x1f".join(row) for row in zip(*parts, strict=True)]
+    joined = pyarrow.compute.binary_join_element_wise(
+        *parts, pa.scalar(SEPARATOR, TEXT), null_handling="replace", null_replacement=GAP
+    )
+    rows: list[str] = joined.to_pylist()
+    return rows
 
 
-def _texts(column: pd.Series, *, numeric: bool) -> list[str]:
+def _texts(column: pd.Series, *, numeric: bool) -> pa.Array:
+    """Each value as a text, a gap as null; written once for all rows that share it."""
     codes, values = pd.factorize(column, use_na_sentinel=True)
     # + 0.0 turns -0.0 into 0.0
-    texts = [repr(float(value) + 0.0) if numeric else str(value) for value in values]
-    return [texts[code] if code >= 0 else "\x00" for code in codes]
+    texts = map(repr, (values.astype("float64") + 0.0).tolist()) if numeric else map(str, values)
+    return pa.array(texts, TEXT).take(pa.array(codes, mask=codes < 0))
 
 
 def row_keys(table: pd.DataFrame, contract: TableContract) -> list[str]:
@@ -86,7 +97,7 @@ def fold_of(keys: pd.Index, salt: str, folds: int) -> NDArray[np.int64]:
 
 def _fractions(keys: pd.Index, salt: str) -> NDArray[np.float64]:
     """A number from 0 to below 1 for each row, uniform over salts, from the key without its repeat number."""
-    hashed = [int(_digest(f"{salt}\x1f{key[:KEY_DIGITS]}")[:13], 16) for key in keys]
+    hashed = [int(_digest(f"{salt}{SEPARATOR}{key[:KEY_DIGITS]}")[:13], 16) for key in keys]
     return np.array(hashed, dtype=np.float64) / 16.0**13
 
 
