@@ -1,6 +1,6 @@
 """A table to be scored, as texts, some rows at a time, so that its length does not matter."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,17 +77,20 @@ def _csv_batches(path: Path) -> Iterator[Batch]:
     following = 1
     with path.open("rb") as file:
         for block in pyarrow.csv.open_csv(file, options, parse_options(set_aside), texts):
-            numbers: list[int] = []
-            while len(numbers) < len(block):
-                if following not in ragged:
-                    numbers.append(following)
-                following += 1
+            numbers = _numbers(following, len(block), ragged)
+            following = int(numbers[-1]) + 1 if len(numbers) else following
             # The reader looks ahead: what it met beyond this block belongs to the next one.
             here = {number: ragged.pop(number) for number in sorted(ragged) if number < following}
-            yield Batch(block.to_pandas(), np.array(numbers, dtype=np.int64), here, file.tell() / size)
+            yield Batch(block.to_pandas(), numbers, here, file.tell() / size)
     if ragged:
         nobody = pd.DataFrame(columns=header, dtype="str")
         yield Batch(nobody, np.array([], dtype=np.int64), dict(sorted(ragged.items())), 1.0)
+
+
+def _numbers(first: int, count: int, ragged: Collection[int]) -> NDArray[np.int64]:
+    """Places of as many rows from the first place on, those of ragged rows left out."""
+    places = np.arange(first, first + count + len(ragged), dtype=np.int64)
+    return places[~np.isin(places, list(ragged))][:count]
 
 
 def _parquet_batches(path: Path) -> Iterator[Batch]:
