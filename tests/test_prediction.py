@@ -1,13 +1,15 @@
 """Batch scoring: the pipeline's own figures for any table, and every row accounted for."""
 
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from churn import artifacts, batches, business, cli
+from churn import artifacts, batches, business, cli, decision
+from churn.errors import ChurnError
 from churn.params import load_params
 from tests.conftest import make_customers
 
@@ -108,6 +110,42 @@ def test_small_batches_and_parquet_give_what_one_batch_of_csv_gives(
     for table in (str(TABLE), "new.parquet"):
         assert predict(table, "-o", "scores.csv", monkeypatch=monkeypatch) == ""
         pd.testing.assert_frame_equal(scores(), whole, rtol=1e-14)
+
+
+def test_ragged_rows_keep_their_places_in_small_batches(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    header, *lines = new_customers().to_csv(index=False).splitlines()
+    ragged = [1, 2, *range(40, 140), 150, 152, 400, 401]
+    for number in ragged:
+        lines.insert(number - 1, "basic")
+    TABLE.write_text("\n".join([header, *lines]))
+    monkeypatch.setattr(batches, "BLOCK_BYTES", 300)
+    assert predict(str(TABLE), "-o", "scores.csv", monkeypatch=monkeypatch) == ""
+    assert pd.read_csv("scores.rejects.csv")["data_row"].tolist() == ragged
+    assert scores()["data_row"].tolist() == sorted(set(range(1, len(lines) + 1)) - set(ragged))
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ChurnError("no")])
+def test_scoring_cut_short_leaves_no_file_and_no_thread(
+    project: Path, error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(batches, "BLOCK_BYTES", 1000)
+    monkeypatch.setattr(decision, "churn_probability", refuse)
+    running = threading.active_count()
+    assert predict(str(TABLE), "-o", "scores.csv", monkeypatch=monkeypatch) != ""
+    assert threading.active_count() == running
+    assert not list(project.glob("*scores*"))
+
+
+def test_a_fault_of_a_later_batch_is_told_in_a_line(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    TABLE.write_bytes(TABLE.read_bytes() + b"\xff,1,2,0\n")
+    monkeypatch.setattr(batches, "BLOCK_BYTES", 1000)
+    told = predict(str(TABLE), "-o", "scores.csv", monkeypatch=monkeypatch)
+    assert told.startswith("churn: new.csv: ")
+    assert len(told.splitlines()) == 1
+    assert not list(project.glob("*scores*"))
 
 
 def test_scores_can_be_written_as_parquet(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

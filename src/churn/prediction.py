@@ -3,17 +3,20 @@
 import hashlib
 import io
 import logging
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import joblib
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
+from numpy.typing import NDArray
 from sklearn.model_selection import FixedThresholdClassifier
 
 from churn import artifacts, business, cleaning, decision, features, schema
@@ -33,6 +36,25 @@ class Counts:
     scored: int
     to_contact: int
     rejected: int
+
+
+@dataclass(frozen=True)
+class Customers:
+    """A batch, read by the contract.
+
+    Attributes:
+        rows: typed columns of those who keep the contract.
+        numbers: place of each of them in the table.
+        keys: row key of each of them.
+        refused: place and reason of every other row.
+        done: share of the table that the batch ends at.
+    """
+
+    rows: pd.DataFrame
+    numbers: NDArray[np.int64]
+    keys: list[str]
+    refused: pd.DataFrame
+    done: float
 
 
 def load_decision(root: Path, other: Path | None) -> FixedThresholdClassifier:
@@ -94,19 +116,36 @@ def score_table(
     with ExitStack() as stack:
         predictions = stack.enter_context(_TableWriter(output))
         refused = stack.enter_context(_TableWriter(rejects))
-        for batch in read_batches(table, contract):
-            rows, reasons = schema.parse_customers(batch.texts, contract)
-            broken = reasons != ""
-            if stop_at_fault and (broken.any() or batch.ragged):
-                raise DataError(f"{table}: {_first_fault(batch, reasons)}; mend it, or --on-error reject sets it aside")
-            refused.write(_rejected(batch, reasons[broken]))
-            result = _judged(model, rows[~broken], batch.numbers[~broken.to_numpy()], contract, economics)
+        read = (_read_by_contract(batch, contract) for batch in read_batches(table, contract))
+        for customers in stack.enter_context(closing(_one_ahead(read))):
+            if stop_at_fault and len(customers.refused):
+                fault = _first_fault(customers.refused)
+                raise DataError(f"{table}: {fault}; mend it, or --on-error reject sets it aside")
+            refused.write(customers.refused)
+            result = _judged(model, customers, contract, economics)
             predictions.write(result)
             scored += len(result)
             contacted += int(result["contact"].sum())
-            rejected += int(broken.sum()) + len(batch.ragged)
-            on_progress(batch.done)
+            rejected += len(customers.refused)
+            on_progress(customers.done)
     return Counts(scored, contacted, rejected)
+
+
+def _one_ahead(read: Iterator[Customers]) -> Generator[Customers]:
+    """The same batches; while one is scored, mostly outside Python, a thread reads the next."""
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        following = reader.submit(next, read, None)
+        while (customers := following.result()) is not None:
+            following = reader.submit(next, read, None)
+            yield customers
+
+
+def _read_by_contract(batch: Batch, contract: TableContract) -> Customers:
+    rows, reasons = schema.parse_customers(batch.texts, contract)
+    broken = (reasons != "").to_numpy()
+    kept = rows[~broken]
+    keys = cleaning.row_keys(kept, contract)
+    return Customers(kept, batch.numbers[~broken], keys, _rejected(batch, reasons[broken]), batch.done)
 
 
 def _require_paths(table: Path, output: Path, rejects: Path) -> None:
@@ -130,15 +169,16 @@ def _require_columns(model: FixedThresholdClassifier, contract: TableContract) -
 
 
 def _judged(
-    model: FixedThresholdClassifier, rows: pd.DataFrame, numbers: Any, contract: TableContract, economics: Economics
+    model: FixedThresholdClassifier, customers: Customers, contract: TableContract, economics: Economics
 ) -> pd.DataFrame:
+    rows = customers.rows
     identifiers = {} if contract.id is None else {contract.id: rows[contract.id].tolist()}
     probability = decision.churn_probability(model, rows) if len(rows) else pd.Series(dtype="float64").to_numpy()
     return pd.DataFrame(
         {
-            "data_row": numbers,
+            "data_row": customers.numbers,
             **identifiers,
-            "row_key": cleaning.row_keys(rows, contract),
+            "row_key": customers.keys,
             "probability": probability,
             # What `predict` of the decision says, without scoring a second time.
             "contact": (probability >= model.threshold).astype("int64"),
@@ -153,9 +193,9 @@ def _rejected(batch: Batch, reasons: pd.Series) -> pd.DataFrame:
     return pd.DataFrame({"data_row": numbers, "reason": told}).astype({"data_row": "int64", "reason": "str"})
 
 
-def _first_fault(batch: Batch, reasons: pd.Series) -> str:
-    faults = _rejected(batch, reasons[reasons != ""]).sort_values("data_row", kind="stable")
-    return f"data row {faults['data_row'].iloc[0]:,}: {faults['reason'].iloc[0]}"
+def _first_fault(refused: pd.DataFrame) -> str:
+    first = refused.sort_values("data_row", kind="stable").iloc[0]
+    return f"data row {first['data_row']:,}: {first['reason']}"
 
 
 PLAIN = pyarrow.csv.WriteOptions(quoting_style="needed")
