@@ -39,6 +39,8 @@ def mlflow_server(folder: Path, port: int | None = None) -> Iterator[str]:
                 with suppress(OSError), urlopen(f"{uri}/health"):  # noqa: S310 - an address of ours
                     break
                 time.sleep(0.1)
+            else:
+                raise TimeoutError(f"{uri} does not come up")
             yield uri
         finally:
             os.killpg(server.pid, signal.SIGTERM)

@@ -55,6 +55,8 @@ def test_only_servers_can_be_away_and_say_why() -> None:
         assert refusal(Destination(f"http://127.0.0.1:{port}", "churn", Path())) is None
     assert refusal(Destination("sqlite:////nowhere/mlflow.db", "churn", Path())) is None
     assert "refused" in str(refusal(Destination(f"http://127.0.0.1:{free_port()}", "churn", Path())))
+    for broken in ("http://[::1", "http://mlflow..example:5000"):
+        assert refusal(Destination(broken, "churn", Path())), broken
     assert "Port out of range" in str(refusal(Destination("http://127.0.0.1:99999", "churn", Path())))
 
 

@@ -19,8 +19,8 @@ from sklearn.calibration import CalibratedClassifierCV
 from churn import artifacts, decision, features
 from churn.tracking import mlflow_store
 from churn.tracking.description import describe
-from churn.tracking.destination import Destination, find_destination
-from churn.tracking.mlflow_store import StoreError, open_store
+from churn.tracking.destination import Destination, StoreError, find_destination
+from churn.tracking.mlflow_store import open_store
 from churn.tracking.outbox import outbox_of
 from churn.tracking.record import (
     COMPLETE,

@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,19 +17,20 @@ import pytest
 from mlflow.entities import Run
 
 from churn import artifacts
+from churn.errors import ChurnError
 from churn.tracking import outbox as outbox_module
 from churn.tracking import snapshot
 from churn.tracking.description import describe
 from churn.tracking.destination import Destination, find_destination
 from churn.tracking.mlflow_store import open_store
 from churn.tracking.outbox import outbox_of
-from churn.tracking.record import COMPLETE, FINGERPRINT, FINISHED, MODEL_MD5, Execution, Record
+from churn.tracking.record import COMPLETE, FINGERPRINT, FINISHED, MODEL_MD5, MODEL_NOTE, Execution, Record
 from churn.tracking.recording import Recorder
-from churn.tracking.state import md5_of
+from churn.tracking.state import LOCK_FILE, md5_of
 from churn.tracking.sync import Wanted, status, sync
-from tests.conftest import shell
+from tests.conftest import NO_SERVER, shell
 from tests.servers import CUT, HANG, LOSE, Proxy, mlflow_server, proxy_to
-from tests.test_tracking_state import edit
+from tests.test_tracking_state import edit, fingerprint, write
 from tests.test_tracking_store import ended, executions, rows
 
 STAGES = ("preprocess", "train", "evaluate")
@@ -54,6 +56,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def proxy(server: str, finished: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     """What the project in the current folder takes for its server; each test has experiments of its own there."""
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", f"churn-{uuid.uuid4().hex[:8]}")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "4")
     monkeypatch.chdir(finished)
     with proxy_to(server) as proxy:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", proxy.uri)
@@ -144,7 +147,7 @@ def test_a_full_disk_costs_the_record_and_not_the_row(
         patched.setattr(os, "fsync", full)
         Recorder(embedded, "evaluate").record(ended("evaluate"))
     assert "No space left on device" in caplog.text
-    assert [path for path in embedded.glob(".churn/outbox/**/*") if path.is_file()] == []
+    assert [path.name for path in embedded.glob(".churn/outbox/**/*") if path.is_file()] == ["lock"]
     sync(embedded, THIS_STATE)
     assert_whole(only_row(embedded), embedded)
 
@@ -261,6 +264,111 @@ def test_status_says_where_things_go_and_what_is_left_to_do(embedded: Path) -> N
     after = status(embedded)
     assert after.faults == ()
     assert "this state is shown in MLflow" in after.lines
+
+
+def test_a_record_whose_contents_are_gone_is_set_aside_and_its_state_shown_from_the_files(embedded: Path) -> None:
+    box = outbox_of(embedded)
+    lost, _ = keep(embedded, ended("train"), ended("evaluate", started=200))
+    box.content(str(lost.experiment.model_md5)).unlink()
+    report = sync(embedded, THIS_STATE)
+    assert (report.faults, len(box.set_aside())) == ((), 2)
+    assert_whole(only_row(embedded), embedded)
+
+
+def test_a_record_that_is_refused_stops_no_other(embedded: Path) -> None:
+    box = outbox_of(embedded)
+    first, _, last = (keep(embedded, ended(stage))[0] for stage in STAGES)
+    refused = replace(first, recorded=first.recorded + 0.001, serial="refused")
+    bad = replace(first.experiment, fingerprint="f" * 16, parameters={"../up": "x"})
+    box.add(replace(refused, experiment=bad), lambda _: b"")
+    (fault,) = sync(embedded, THIS_STATE).faults
+    assert fault.startswith(f"{refused.name}: refused: ")
+    assert box.never_shown() == [refused.name]
+    found = [
+        row.data.tags[FINGERPRINT] for row in rows(find_destination(embedded)) if row.data.tags[COMPLETE] == "true"
+    ]
+    assert found == [last.experiment.fingerprint]
+
+
+def test_what_one_process_adds_while_another_tidies_up_is_not_lost(embedded: Path) -> None:
+    stop = threading.Event()
+    box = outbox_of(embedded)
+
+    def tidy() -> None:
+        while not stop.is_set():
+            box.prune()
+
+    tidying = threading.Thread(target=tidy)
+    tidying.start()
+    try:
+        added = [record.name for _ in range(10) for record in keep(embedded, ended("evaluate"))]
+    finally:
+        stop.set()
+        tidying.join()
+    assert box.names() == added
+    assert all(box.record(name) for name in added)
+    assert box.set_aside() == []
+
+
+def test_a_model_that_cannot_be_loaded_here_leaves_the_rest_of_its_row(embedded: Path) -> None:
+    write(embedded, {str(artifacts.MODEL): "no pickle"})
+    keep(embedded, ended("train"))
+    sync(embedded, THIS_STATE)
+    row = only_row(embedded)
+    assert row.data.tags[MODEL_NOTE] == "cannot be loaded here"
+    assert "cv_roc_auc" in row.data.metrics
+
+
+def test_an_older_record_of_a_complete_row_changes_nothing_but_adds_its_execution(embedded: Path) -> None:
+    older, newer = keep(embedded, ended("evaluate", started=100), ended("evaluate", started=200))
+    other = replace(older.experiment, metrics={"test_f1": 0.123}, tags={**older.experiment.tags, "git.commit": "old"})
+    store = open_store(find_destination(embedded))
+    for record in (newer, replace(older, experiment=other)):
+        store.publish(record, outbox_of(embedded).content)
+    row = only_row(embedded)
+    assert row.data.metrics["test_f1"] == newer.experiment.metrics["test_f1"]
+    assert row.data.tags.get("git.commit") == newer.experiment.tags.get("git.commit")
+    assert len(executions(find_destination(embedded))) == 2
+
+
+@pytest.mark.parametrize(
+    "broken",
+    ["schema: '2.0'\n", "schema: '2.0'\nstages:\n", "stages: 3", "- 1", "schema: '2.0'\nstages: {preprocess: {}}"],
+)
+def test_a_lock_in_git_that_records_no_whole_state_makes_no_row(embedded: Path, broken: str) -> None:
+    run = shell(embedded)
+    lock = (embedded / LOCK_FILE).read_text()
+    (embedded / LOCK_FILE).write_text(broken)
+    run("git commit --quiet --all --message broken")
+    (embedded / LOCK_FILE).write_text(lock)
+    run("git commit --quiet --all --message mended")
+    assert sync(embedded, replace(THIS_STATE, everything=True)).faults == ()
+    assert_whole(only_row(embedded), embedded)
+
+
+def test_a_model_that_comes_back_to_the_cache_is_added_to_its_row(embedded: Path) -> None:
+    run = shell(embedded)
+    first = fingerprint(embedded)
+    edit(embedded / "params.yaml", "C: 1.0", "C: 0.5")
+    run("dvc repro && git commit --quiet --all --message second", MLFLOW_TRACKING_URI=NO_SERVER)
+    (embedded / ".dvc/cache/files").rename(embedded / "aside")
+    everything = replace(THIS_STATE, everything=True)
+    told = sync(embedded, everything).lines
+    assert any("without its model, which is not in the cache" in line for line in told)
+    assert not any("published" in line for line in sync(embedded, everything).lines[2:]), "nothing new to show"
+    (embedded / "aside").rename(embedded / ".dvc/cache/files")
+    sync(embedded, everything)
+    (row,) = [row for row in rows(find_destination(embedded)) if row.data.tags[FINGERPRINT] == first]
+    assert row.data.tags[MODEL_NOTE] == "shown"
+    assert len(row.outputs.model_outputs) == 1
+
+
+def test_a_folder_that_is_no_project_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ChurnError, match=r"dvc\.yaml: not found"):
+        sync(tmp_path, THIS_STATE)
+    with pytest.raises(ChurnError, match=r"dvc\.yaml: not found"):
+        status(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow

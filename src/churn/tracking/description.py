@@ -23,6 +23,8 @@ from churn.tracking.record import (
     FINGERPRINT,
     FINISHED,
     MODEL_MD5,
+    MODEL_NOTE,
+    NOT_IN_CACHE,
     RUNNING,
     Dataset,
     Execution,
@@ -40,7 +42,6 @@ LONGEST_VALUE = 6000
 
 UNFIT_FOR_A_NAME = re.compile(r"[^\w\-. ]")
 EXAMPLE_ROWS = 5
-UNAVAILABLE = "not in the cache"
 
 
 def describe(snapshot: Snapshot, execution: Execution | None = None) -> tuple[Record, Callable[[str], bytes]]:
@@ -87,7 +88,7 @@ def describe(snapshot: Snapshot, execution: Execution | None = None) -> tuple[Re
                 "dvc.baseline": snapshot.baseline,
                 DATA_MD5: dataset.md5 if dataset else None,
                 MODEL_MD5: snapshot.results.get(str(artifacts.MODEL)),
-                "model": UNAVAILABLE if model and not model_md5 else None,
+                MODEL_NOTE: ("shown" if model_md5 else NOT_IN_CACHE) if model else None,
             }
         ),
     )

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from churn.errors import ChurnError
+
 DEFAULT_EXPERIMENT = "churn"
 SECONDS_TO_ANSWER = 0.3
 SQLITE = "sqlite:///"
@@ -26,6 +28,15 @@ CLIENT_SETTINGS = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 """Taken where the user has set nothing: by default a server that refuses costs MLflow four minutes a call."""
+
+
+class StoreError(ChurnError):
+    """A store that is away, or refuses."""
+
+    def __init__(self, reason: str, *, refused: bool) -> None:
+        super().__init__(without_password(reason))
+        self.refused = refused
+        """Whether asking again later will not help."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +75,11 @@ class Destination:
         return without_password(self.uri)
 
 
+PATIENT_SETTINGS = {**CLIENT_SETTINGS, "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
+"""For what a person waits for, such as a sync, and not a stage."""
+PATIENCE = 5.0
+
+
 def find_destination(root: Path) -> Destination:
     """By MLFLOW_TRACKING_URI and MLFLOW_EXPERIMENT_NAME; without them, mlflow.db in the project's folder."""
     uri = os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}mlflow.db"
@@ -79,27 +95,27 @@ def project_root(workspace: Path) -> Path:
     return Path(os.environ.get("DVC_ROOT") or workspace).resolve()
 
 
-def refusal(destination: Destination) -> str | None:
+def refusal(destination: Destination, patience: float = SECONDS_TO_ANSWER) -> str | None:
     """Why a server cannot be reached, found out in a moment and without importing mlflow; None when it can."""
-    parts = urlsplit(destination.uri)
-    if parts.scheme not in PORTS:
-        return None
     try:
+        parts = urlsplit(destination.uri)
+        if parts.scheme not in PORTS:
+            return None
         address = (parts.hostname or "", parts.port or PORTS[parts.scheme])
     except ValueError as error:
         return str(error)
-    reasons = [f"no answer within {SECONDS_TO_ANSWER} s"]
+    reasons = [f"no answer within {patience:g} s"]
     # In a thread, since looking up a name has no time limit of its own.
-    look = threading.Thread(target=_look, args=[address, reasons], daemon=True)
+    look = threading.Thread(target=_look, args=[address, patience, reasons], daemon=True)
     look.start()
-    look.join(SECONDS_TO_ANSWER)
+    look.join(patience)
     return reasons[-1] or None
 
 
-def _look(address: tuple[str, int], reasons: list[str]) -> None:
+def _look(address: tuple[str, int], patience: float, reasons: list[str]) -> None:
     try:
-        socket.create_connection(address, timeout=SECONDS_TO_ANSWER).close()
-    except OSError as error:
+        socket.create_connection(address, timeout=patience).close()
+    except (OSError, ValueError) as error:
         reasons.append(str(error))
     else:
         reasons.append("")

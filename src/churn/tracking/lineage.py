@@ -11,7 +11,7 @@ from churn import artifacts
 from churn.errors import ChurnError
 from churn.tracking import snapshot
 from churn.tracking.description import describe
-from churn.tracking.destination import find_destination, without_password
+from churn.tracking.destination import StoreError, find_destination, without_password
 from churn.tracking.record import DATA_MD5, DVC_EXPERIMENT, FINGERPRINT, MODEL_MD5
 from churn.tracking.snapshot import Snapshot
 from churn.tracking.state import UnidentifiedError, md5_of
@@ -90,9 +90,16 @@ def lineage_of(root: Path, asked: str) -> Lineage:
     Raises:
         ChurnError: it belongs to nothing that is known here.
     """
+    store, unknown = _store(root)
+    try:
+        return _lineage_of(root, asked, store, unknown)
+    except StoreError as error:  # git may know all the same
+        return _lineage_of(root, asked, None, (f"rows in MLflow: {error}",))
+
+
+def _lineage_of(root: Path, asked: str, store: "Store | None", unknown: tuple[str, ...]) -> Lineage:
     workspace = _workspace(root)
     recorded = list(snapshot.recorded_in_git(root))
-    store, unknown = _store(root)
     fingerprint = _fingerprint(root, asked, [*filter(None, [workspace]), *recorded], store)
     of_state = [one for one in recorded if one.fingerprint == fingerprint]
     rows = store.rows_tagged(FINGERPRINT, fingerprint) if store else []

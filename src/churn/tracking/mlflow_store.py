@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
+from typing import TypeVar
 
 import mlflow
 import mlflow.sklearn
@@ -37,15 +38,15 @@ from sklearn.base import BaseEstimator
 from sqlalchemy.exc import SQLAlchemyError
 
 from churn import artifacts, decision, features
-from churn.errors import ChurnError
 from churn.tracking import record
-from churn.tracking.destination import Destination
+from churn.tracking.destination import Destination, StoreError
 from churn.tracking.record import (
     COMPLETE,
     FAILED,
     FINGERPRINT,
     FINISHED,
     MODEL_MD5,
+    MODEL_NOTE,
     RUNNING,
     Execution,
     Experiment,
@@ -57,19 +58,15 @@ MODEL_PACKAGES = ("scikit-learn", "numpy", "scipy", "pandas", "joblib", "cloudpi
 RECORD, ENDED, DIGEST = "churn.record", "churn.ended", "churn.digest"
 """Tags by which a record's execution, the latest word on a row's status, and its results are known again."""
 TRANSIENT = (408, 429)
+NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 CLIENT_ERRORS = range(400, 500)
+
+log = logging.getLogger(__name__)
+
+Found = TypeVar("Found")
 
 ContentOf = Callable[[str], Path]
 """Where the bytes with an md5 are."""
-
-
-class StoreError(ChurnError):
-    """A store that is away, or refuses."""
-
-    def __init__(self, reason: str, *, refused: bool) -> None:
-        super().__init__(reason)
-        self.refused = refused
-        """Whether asking again later will not help."""
 
 
 @dataclass(frozen=True)
@@ -94,10 +91,11 @@ class Store:
                 self._add_execution(given, given.execution)
             self._bring_up_to_date(given, content_of)
 
-    def is_complete(self, fingerprint: str) -> bool:
-        """Whether the store shows all of an experiment."""
+    def complete_row(self, fingerprint: str) -> Run | None:
+        """The row that shows all of an experiment."""
         with _told():
-            return any(row.data.tags.get(COMPLETE) == "true" for row in self._rows(fingerprint))
+            complete = [row for row in self._rows(fingerprint) if row.data.tags.get(COMPLETE) == "true"]
+            return complete[0] if complete else None
 
     def was_deleted(self, fingerprint: str) -> bool:
         """Whether somebody deleted the row of an experiment, and there is no other."""
@@ -113,21 +111,12 @@ class Store:
 
     def row(self, run_id: str) -> Run | None:
         """A row by MLflow's id."""
-        try:
-            with _quiet():
-                return self.client.get_run(run_id)
-        except MlflowException:
-            return None
+        return _if_there(lambda: self.client.get_run(run_id))
 
     def version(self, name: str, number: str) -> ModelVersion | None:
         """A registered model's version, by number or alias."""
-        try:
-            with _quiet():
-                if number.isdigit():
-                    return self.client.get_model_version(name, number)
-                return self.client.get_model_version_by_alias(name, number)
-        except MlflowException:
-            return None
+        by_number, by_alias = self.client.get_model_version, self.client.get_model_version_by_alias
+        return _if_there(lambda: by_number(name, number) if number.isdigit() else by_alias(name, number))
 
     def versions_of(self, run_id: str) -> list[str]:
         """Registered versions of a row's model, as name/number."""
@@ -171,8 +160,11 @@ class Store:
         row = self._find_or_create(given)
         run_id = row.info.run_id
         measured = given.execution.measurements if given.execution else {}
-        if row.data.tags.get(COMPLETE) == "true" and (
-            experiment.status != FINISHED or row.data.tags.get(DIGEST) == experiment.digest
+        ended = _milliseconds(given.ended)
+        tags = row.data.tags
+        older = ended < int(tags.get(ENDED, 0))
+        if tags.get(COMPLETE) == "true" and (
+            older or experiment.status != FINISHED or tags.get(DIGEST) == experiment.digest
         ):
             self._log_metrics(row, measured, given.ended)
             return  # all the rest is there
@@ -181,12 +173,13 @@ class Store:
         self._log_metrics(row, {**experiment.metrics, **measured}, given.ended, model_id)
         self._log_dataset(run_id, experiment.dataset)
         self._log_files(run_id, experiment.files, content_of)
-        ended = _milliseconds(given.ended)
-        if experiment.status == FINISHED or ended >= int(row.data.tags.get(ENDED, 0)):
+        if experiment.status == FINISHED or not older:
             self._set_status(run_id, experiment.status, given.ended)
             # Last, so that a row says complete only when all of it is there.
-            tags = {**experiment.tags, ENDED: str(ended), DIGEST: experiment.digest}
-            self.client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+            said = {**experiment.tags, ENDED: str(ended), DIGEST: experiment.digest}
+            if experiment.model_md5 and model_id is None:
+                said[MODEL_NOTE] = "cannot be loaded here"
+            self.client.log_batch(run_id, tags=[RunTag(name, value) for name, value in said.items()])
         self._only_row(experiment.fingerprint)
 
     def _log_parameters(self, row: Run, parameters: Mapping[str, str]) -> None:
@@ -315,8 +308,13 @@ def _artifact_location(destination: Destination, name: str) -> str | None:
     return (destination.root / "mlruns" / name).as_uri()
 
 
-def _log_model(run_id: str, md5: str, model_file: Path, example_file: Path | None) -> str:
-    model = artifacts.read_pickle(model_file)
+def _log_model(run_id: str, md5: str, model_file: Path, example_file: Path | None) -> str | None:
+    """MLflow's id of the model; None for one that cannot be loaded here, such as with a package that is gone."""
+    try:
+        model = artifacts.read_pickle(model_file)
+    except Exception:  # a pickle runs code, so it can fail in any way
+        log.warning("model %s cannot be loaded here; its row is shown without it", md5, exc_info=True)
+        return None
     pipeline = decision.pipeline_of(model)
     types = features.column_types(pipeline.named_steps["encoders"])
     example = artifacts.read_rows(example_file, types).reset_index(drop=True) if example_file else None
@@ -346,6 +344,16 @@ def pinned_requirements(classifier: BaseEstimator) -> list[str]:
     return [f"{package}=={version(package)}" for package in sorted({*MODEL_PACKAGES, *its_own})]
 
 
+def _if_there(look: Callable[[], Found]) -> Found | None:
+    with _told():
+        try:
+            return look()
+        except MlflowException as error:
+            if error.error_code in NOT_THERE:
+                return None
+            raise
+
+
 def _equal(known: float | None, value: float) -> bool:
     return known is not None and (known == value or (math.isnan(known) and math.isnan(value)))
 
@@ -365,6 +373,8 @@ def _told() -> Iterator[None]:
         raise StoreError(str(error), refused=status in CLIENT_ERRORS and status not in TRANSIENT) from error
     except (SQLAlchemyError, OSError) as error:
         raise StoreError(str(error) or type(error).__name__, refused=False) from error
+    except ImportError as error:  # the driver of a database
+        raise StoreError(str(error), refused=True) from error
 
 
 @contextmanager

@@ -4,9 +4,11 @@ A record names no store. Each store has receipts for the records that it shows, 
 to date later. Records and what they need to be shown (`contents`, by md5) outlive the files of the workspace.
 """
 
+import fcntl
 import logging
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,10 +34,11 @@ class Outbox:
         Raises:
             OSError: it cannot be written; then there is no record.
         """
-        for md5 in record.experiment.contents:
-            if not self.content(md5).exists():
-                _write(self.content(md5), content_of(md5))
-        _write(self._records / f"{record.name}.json", record.as_text().encode())
+        with self._locked(fcntl.LOCK_SH):
+            for md5 in record.experiment.contents:
+                if not self.content(md5).exists():
+                    _write(self.content(md5), content_of(md5))
+            _write(self._records / f"{record.name}.json", record.as_text().encode())
 
     def content(self, md5: str) -> Path:
         """Where the bytes with that md5 are."""
@@ -46,17 +49,25 @@ class Outbox:
         return sorted(path.stem for path in self._records.glob("*.json"))
 
     def record(self, name: str) -> Record | None:
-        """A record by name; one that cannot be read is set aside, and said to be, and stops no other."""
+        """A record by name; one that cannot be read, or lacks contents, is set aside and said to be."""
         path = self._records / f"{name}.json"
         try:
-            return record_from(path.read_text(encoding="utf-8"))
+            record = record_from(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
         except ValueError:
-            self._aside.mkdir(parents=True, exist_ok=True)
-            path.replace(self._aside / path.name)
-            log.warning("%s: not readable as a record, set aside to %s", path.name, self._aside)
+            self._set_aside(path, "not readable as a record")
             return None
+        if not all(self.content(md5).exists() for md5 in record.experiment.contents):
+            self._set_aside(path, "what it refers to is not there any more")
+            return None
+        return record
+
+    def _set_aside(self, path: Path, reason: str) -> None:
+        self._aside.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # another process was quicker
+            path.replace(self._aside / path.name)
+        log.warning("%s: %s; set aside to %s", path.name, reason, self._aside)
 
     def set_aside(self) -> list[Path]:
         """Records that could not be read."""
@@ -91,16 +102,24 @@ class Outbox:
 
     def prune(self) -> None:
         """Drop the oldest of the records that some store has shown, and what no record refers to any more."""
-        unshown = set(self.never_shown())
-        shown = [name for name in self.names() if name not in unshown]
-        for name in shown[: max(0, len(shown) - KEPT)]:
-            for path in self._belonging_to(name):
-                path.unlink(missing_ok=True)
-        records = filter(None, map(self.record, self.names()))
-        needed = {md5 for record in records for md5 in record.experiment.contents}
-        for path in self.folder.glob("contents/*"):
-            if path.name not in needed:
-                path.unlink(missing_ok=True)
+        with self._locked(fcntl.LOCK_EX):  # nobody adds meanwhile, so every draft is one that a kill has left
+            unshown = set(self.never_shown())
+            shown = [name for name in self.names() if name not in unshown]
+            for name in shown[: max(0, len(shown) - KEPT)]:
+                for path in self._belonging_to(name):
+                    path.unlink(missing_ok=True)
+            records = filter(None, map(self.record, self.names()))
+            needed = {md5 for record in records for md5 in record.experiment.contents}
+            for path in [*self.folder.glob("contents/*"), *self._records.glob(".*.draft")]:
+                if path.name not in needed:
+                    path.unlink(missing_ok=True)
+
+    @contextmanager
+    def _locked(self, how: int) -> Iterator[None]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "lock").open("a") as file:
+            fcntl.flock(file, how)
+            yield
 
     def _belonging_to(self, name: str) -> Iterator[Path]:
         yield self._records / f"{name}.json"

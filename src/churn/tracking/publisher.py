@@ -11,12 +11,13 @@ import signal
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from churn.tracking import mlflow_store
-from churn.tracking.destination import Destination, find_destination, refusal
-from churn.tracking.mlflow_store import Store, StoreError
+from churn.tracking.destination import Destination, StoreError, find_destination, refusal
+from churn.tracking.mlflow_store import Store
 from churn.tracking.outbox import Outbox, outbox_of
 from churn.tracking.record import Record
 from churn.tracking.recording import STAGES_LOCK
@@ -27,47 +28,54 @@ SECONDS_WITHOUT_A_STAGE = 3.0
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Kept:
+    """Why a record could not be published, and whether it was refused, so that trying again will not help."""
+
+    reason: str
+    refused: bool
+
+
 @dataclass
 class Flush:
     """What became of the records that a store does not show yet."""
 
     published: list[str] = field(default_factory=list)
-    kept: dict[str, str] = field(default_factory=dict)
-    """Why, by record."""
-    refused: bool = False
-    """Whether one of them was refused, so that trying again later will not help."""
+    kept: dict[str, Kept] = field(default_factory=dict)
 
 
 def flush(outbox: Outbox, store: Store, names: Iterable[str]) -> Flush:
     """Publish records, oldest first. One that is refused stops no other; a store that is away stops all."""
     result = Flush()
-    away = ""
+    away: Kept | None = None
     for name in sorted(set(names).intersection(outbox.without_receipt(store.identity))):
         record = outbox.record(name)
         if record is None:
             continue
-        reason, refused = (away, False) if away else _attempt(outbox, store, name, record)
-        outbox.note_outcome(name, reason)
-        if not reason:
+        kept = away or _attempt(outbox, store, name, record)
+        with suppress(OSError):  # told below all the same
+            outbox.note_outcome(name, kept.reason if kept else "")
+        if kept is None:
             result.published.append(name)
             continue
-        result.kept[name] = reason
-        result.refused |= refused
-        away = "" if refused else reason
+        result.kept[name] = kept
+        away = None if kept.refused else kept
     return result
 
 
-def _attempt(outbox: Outbox, store: Store, name: str, record: Record) -> tuple[str, bool]:
-    """Why a record could not be published ('': it was), and whether it was refused."""
+def _attempt(outbox: Outbox, store: Store, name: str, record: Record) -> Kept | None:
+    """None: it was published."""
     try:
         store.publish(record, outbox.content)
+        outbox.give_receipt(store.identity, name)
     except StoreError as error:
-        return str(error), error.refused
+        return Kept(str(error), error.refused)
+    except OSError as error:
+        return Kept(str(error), refused=False)
     except Exception as error:  # one record that MLflow or a model's own code chokes on must not hold up the others
         log.debug("%s", name, exc_info=True)
-        return f"{type(error).__name__}: {error}", True
-    outbox.give_receipt(store.identity, name)
-    return "", False
+        return Kept(f"{type(error).__name__}: {error}", refused=True)
+    return None
 
 
 def work(destination: Destination, outbox: Outbox) -> None:
@@ -75,7 +83,8 @@ def work(destination: Destination, outbox: Outbox) -> None:
     store, reason = _open(destination)
     tried = set(outbox.names()).difference(outbox.never_shown())
     left = time.monotonic() + SECONDS_WITHOUT_A_STAGE
-    while time.monotonic() < left or not _nobody_at_work(destination.root):
+    pruned = False
+    while time.monotonic() < left or not _nobody_at_work(destination.root) or not pruned:
         if not outbox.folder.parent.is_dir():
             return  # the project is gone
         new = [name for name in outbox.names() if name not in tried]
@@ -89,8 +98,11 @@ def work(destination: Destination, outbox: Outbox) -> None:
             else:
                 flush(outbox, store, new)
             left = time.monotonic() + SECONDS_WITHOUT_A_STAGE
+            pruned = False
+        elif not pruned and time.monotonic() >= left:
+            outbox.prune()
+            pruned = True
         time.sleep(SECONDS_BETWEEN_LOOKS)
-    outbox.prune()
 
 
 def _open(destination: Destination) -> tuple[Store | None, str]:
@@ -113,17 +125,12 @@ def _nobody_at_work(root: Path) -> bool:
 
 
 def main() -> None:
-    """Publish for the project in the current folder while holding the lock that is named, unless another one does."""
+    """Publish for the project in the current folder; whoever starts this has taken the publisher's lock for it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.basicConfig(format="%(asctime)s %(message)s", stream=sys.stderr)
     logging.getLogger("churn").setLevel(logging.DEBUG)
     root = Path.cwd()
-    with Path(sys.argv[1]).open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return
-        work(find_destination(root), outbox_of(root))
+    work(find_destination(root), outbox_of(root))
 
 
 if __name__ == "__main__":

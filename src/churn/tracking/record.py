@@ -24,6 +24,9 @@ FINGERPRINT, COMPLETE, MODEL_MD5, DATA_MD5, COMMIT, DVC_EXPERIMENT = (
 )
 """Tags that rows and models are found by; complete has the results of every stage."""
 
+MODEL_NOTE, NOT_IN_CACHE = "model", "not in the cache"
+"""Tag of a row that says where its model is."""
+
 
 @dataclass(frozen=True)
 class Execution:

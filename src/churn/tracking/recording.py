@@ -43,22 +43,28 @@ class Recorder:
         self.stage = stage
         self._destination = find_destination(project_root(workspace))
         self._outbox = outbox_of(self._destination.root)
+        self._attendance: int | None = None
         with suppress(OSError):  # what stands in the way is told when there is something to record
-            _attend(self._destination.root)
+            self._attendance = _attend(self._destination.root)
             if not refusal(self._destination):
                 _ensure_publisher(self._destination)
 
     def record(self, execution: Execution) -> None:
         """Keep an execution; what cannot be kept, and what cannot be published now, is a warning."""
         try:
-            record, last = self._kept(execution)
+            self._record(execution)
         except (ChurnError, OSError) as error:
             _warn("not recorded", str(error))
-            return
         except Exception as error:  # results are there and good, whatever the record makes of them
             _warn("not recorded", f"{type(error).__name__}: {error}")
             log.debug("the fault in full", exc_info=True)
-            return
+        finally:
+            if self._attendance is not None:
+                os.close(self._attendance)
+                self._attendance = None
+
+    def _record(self, execution: Execution) -> None:
+        record, last = self._kept(execution)
         reason = refusal(self._destination)
         if not reason:
             reason = self._publish(record, wait=last or execution.fault is not None)
@@ -83,38 +89,37 @@ class Recorder:
         return _outcome(self._outbox, record.name, self._destination) if wait else ""
 
 
-def _attend(root: Path) -> None:
-    """Be seen at work until this process ends, in whatever way."""
+def _attend(root: Path) -> int:
+    """Be seen at work until what this returns is closed, or this process ends in whatever way."""
     (root / STAGES_LOCK).parent.mkdir(parents=True, exist_ok=True)
-    fcntl.flock(os.open(root / STAGES_LOCK, os.O_RDWR | os.O_CREAT, 0o644), fcntl.LOCK_SH)
+    attendance = os.open(root / STAGES_LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    fcntl.flock(attendance, fcntl.LOCK_SH)
+    return attendance
 
 
 def _ensure_publisher(destination: Destination) -> None:
-    """Start a publisher unless one is there. It has nothing of the stage's: no terminal, no pipe, no folder."""
-    if _publisher_is_there(destination):
-        return
-    package = Path(__file__).resolve().parents[2]
-    environment = {**CLIENT_SETTINGS, **os.environ, "PYTHONPATH": str(package)}
-    with (destination.root / PUBLISHER_LOG).open("a") as told:
-        publisher = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-m", "churn.tracking.publisher", str(destination.publisher_lock)],
-            cwd=destination.root,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=told,
-            stderr=told,
-            start_new_session=True,
-        )
-    publisher.returncode = 0  # left to itself: it outlives the stage, and nobody here waits for it
+    """Start a publisher unless one is there. It has nothing of the stage's: no terminal, no pipe, no folder.
 
-
-def _publisher_is_there(destination: Destination) -> bool:
-    with destination.publisher_lock.open("a") as file:
+    The lock that says so is taken here and handed on, so that there is never a second one.
+    """
+    with destination.publisher_lock.open("a") as lock:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            return True
-        return False
+            return
+        package = Path(__file__).resolve().parents[2]
+        with (destination.root / PUBLISHER_LOG).open("w") as told:
+            publisher = subprocess.Popen(
+                [sys.executable, "-m", "churn.tracking.publisher"],
+                cwd=destination.root,
+                env={**CLIENT_SETTINGS, **os.environ, "PYTHONPATH": str(package)},
+                stdin=subprocess.DEVNULL,
+                stdout=told,
+                stderr=told,
+                pass_fds=[lock.fileno()],
+                start_new_session=True,
+            )
+    publisher.returncode = 0  # left to itself: it outlives the stage, and nobody here waits for it
 
 
 def _outcome(outbox: Outbox, name: str, destination: Destination) -> str:
@@ -124,6 +129,7 @@ def _outcome(outbox: Outbox, name: str, destination: Destination) -> str:
         reason = outbox.outcome(name)
         if reason is not None:
             return reason
+        _ensure_publisher(destination)  # one that was about to leave may have missed the record
         time.sleep(SECONDS_BETWEEN_LOOKS)
     return f"not done within {SECONDS_TO_PUBLISH:g} s"
 

@@ -3,6 +3,7 @@
 import functools
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,10 +119,12 @@ def _of_commit(root: Path, commit: str, name: str | None, cache: Callable[[], Pa
     if content is None:
         return None
     try:
-        stages = state.stages_from_lock(parse_yaml(content.decode(), LOCK_FILE))
+        locked = state.stages_from_lock(parse_yaml(content.decode(), LOCK_FILE))
+        declared = parse_yaml((_git_bytes(root, commit, PIPELINE_FILE) or b"").decode(), PIPELINE_FILE)["stages"]
+        stages = {name: locked[name] for name in declared}  # DVC keeps those that were renamed, too
         state.fingerprint(stages)
-    except (ChurnError, ValueError, KeyError, TypeError):
-        return None  # a lock of another schema, or a broken one: it records no state
+    except (ChurnError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # no lock, a broken one, or one that lacks a stage: it records no state
     md5s = {path: md5 for stage in stages.values() for path, md5 in stage.results.items()}
     md5s |= {path: md5 for stage in stages.values() for path, md5 in stage.inputs.dependencies.items() if md5}
 
@@ -162,7 +165,9 @@ def _experiments(root: Path) -> dict[str, str]:
 
 def _cache_folder(root: Path) -> Path:
     """Where DVC keeps data and models."""
-    told = subprocess.run(["dvc", "cache", "dir"], cwd=root, capture_output=True, text=True, check=False)  # noqa: S607
+    told = subprocess.run(
+        [sys.executable, "-m", "dvc", "cache", "dir"], cwd=root, capture_output=True, text=True, check=False
+    )
     return Path(told.stdout.strip() or root / ".dvc" / "cache")
 
 

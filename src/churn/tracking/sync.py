@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from churn.errors import ChurnError
+from churn.params import read_yaml
 from churn.tracking import snapshot
 from churn.tracking.description import describe
-from churn.tracking.destination import CLIENT_SETTINGS, Destination, find_destination, refusal
+from churn.tracking.destination import PATIENCE, PATIENT_SETTINGS, Destination, find_destination, refusal
 from churn.tracking.outbox import Outbox, outbox_of
+from churn.tracking.record import MODEL_NOTE, NOT_IN_CACHE
 from churn.tracking.snapshot import Snapshot
+from churn.tracking.state import PIPELINE_FILE, UnidentifiedError
 
 if TYPE_CHECKING:
     from churn.tracking.mlflow_store import Store
-    from churn.tracking.publisher import Flush
 
 
 @dataclass(frozen=True)
@@ -37,23 +39,34 @@ class Wanted:
 
 
 def sync(root: Path, wanted: Wanted) -> Report:
-    """Publish what waits, then what is wanted and not shown."""
+    """Publish what waits, then what is wanted and not shown.
+
+    Raises:
+        ChurnError: this is no project's folder.
+    """
+    read_yaml(root / PIPELINE_FILE)
     destination, outbox = find_destination(root), outbox_of(root)
+    lines: list[str] = [f"MLflow at {destination.shown}"]
+    faults: list[str] = []
     try:
         store = connect(destination)
-        flushed = _flush(outbox, store, outbox.names())
-        lines, faults = [f"{len(flushed.published):,} records from the outbox published"], _told(flushed)
-        reconciled, missing = _reconcile(root, outbox, store, wanted)
-        lines += reconciled
-        faults += missing
+        published = _flush(outbox, store, outbox.names(), faults)
+        lines.append(f"{published:,} records from the outbox published")
+        for one in _states(root, wanted, faults):
+            lines += _reconcile(one, outbox, store, wanted, faults)
         outbox.prune()
-    except ChurnError as error:
-        lines, faults = [], [str(error)]
-    return Report((f"MLflow at {destination.shown}", *lines, *_kept(outbox)), tuple(faults))
+    except (ChurnError, OSError) as error:
+        faults.append(str(error))
+    return Report((*lines, *_kept(outbox)), tuple(faults))
 
 
 def status(root: Path) -> Report:
-    """Where tracking goes, what waits, and whether the state of the workspace is shown."""
+    """Where tracking goes, what waits, and whether the state of the workspace is shown.
+
+    Raises:
+        ChurnError: this is no project's folder.
+    """
+    read_yaml(root / PIPELINE_FILE)
     destination, outbox = find_destination(root), outbox_of(root)
     lines = [f"MLflow at {destination.shown}, experiment {destination.experiment}"]
     faults: list[str] = []
@@ -64,11 +77,13 @@ def status(root: Path) -> Report:
         waiting = outbox.without_receipt(store.identity)
         if waiting:
             faults.append(f"{len(waiting):,} records wait in the outbox: {_last_reason(outbox, waiting)}")
-        if store.is_complete(state.fingerprint):
+        if store.complete_row(state.fingerprint):
             lines.append("this state is shown in MLflow")
+        elif store.was_deleted(state.fingerprint):
+            lines.append("the row of this state was deleted in MLflow; `churn sync --again` brings it back")
         elif state.complete:
             faults.append("this state is not shown in MLflow; `churn sync` publishes it")
-    except ChurnError as error:
+    except (ChurnError, OSError) as error:
         faults.append(str(error))
     return Report((*lines, *_kept(outbox)), tuple(faults))
 
@@ -79,59 +94,66 @@ def connect(destination: Destination) -> "Store":
     Raises:
         ChurnError: it is away, or refuses.
     """
-    refused = refusal(destination)
+    refused = refusal(destination, PATIENCE)
     if refused:
         raise ChurnError(f"{destination.shown}: {refused}")
-    for name, value in CLIENT_SETTINGS.items():
+    for name, value in PATIENT_SETTINGS.items():
         os.environ.setdefault(name, value)
     from churn.tracking import mlflow_store  # here: mlflow takes seconds to import, and may not be needed
 
     return mlflow_store.open_store(destination)
 
 
-def _reconcile(root: Path, outbox: Outbox, store: "Store", wanted: Wanted) -> tuple[list[str], list[str]]:
-    """Publish complete states that are not shown; what was done, and what could not be."""
-    lines: list[str] = []
-    faults: list[str] = []
-    waiting = {record.experiment.fingerprint for name in outbox.never_shown() if (record := outbox.record(name))}
-    for one in _states(root, wanted):
-        name = one.experiment or (one.commit or "")[:7]
-        if not one.complete:
-            lines.append(f"{name}: not run to its end, so there is nothing to show; `dvc repro`")
-            continue
-        if one.fingerprint in waiting or store.is_complete(one.fingerprint):
-            continue
-        if store.was_deleted(one.fingerprint) and not wanted.again:
-            lines.append(f"{name}: its row was deleted in MLflow and stays so; --again brings it back")
-            continue
+def _reconcile(one: Snapshot, outbox: Outbox, store: "Store", wanted: Wanted, faults: list[str]) -> Iterator[str]:
+    """Publish a state that is not shown, and say so."""
+    name = one.experiment or (one.commit or "")[:7]
+    if not one.complete:
+        yield f"{name}: not run to its end, so there is nothing to show; `dvc repro`"
+        return
+    row = store.complete_row(one.fingerprint)
+    if row is not None and row.data.tags.get(MODEL_NOTE) != NOT_IN_CACHE:
+        return
+    if row is None and store.was_deleted(one.fingerprint) and not wanted.again:
+        yield f"{name}: its row was deleted in MLflow and stays so; --again brings it back"
+        return
+    try:
         record, content_of = describe(one)
-        outbox.add(record, content_of)
-        flushed = _flush(outbox, store, [record.name])
-        faults += _told(flushed)
-        if flushed.published:
-            without_model = "" if record.experiment.model_md5 else ", without its model, which is not in the cache"
-            lines.append(f"{record.experiment.name}: published{without_model}")
-    return lines, faults
+    except (ChurnError, ValueError) as error:
+        faults.append(f"{name}: {error}")
+        return
+    waiting = (outbox.record(other) for other in outbox.never_shown())
+    if any(other.experiment.digest == record.experiment.digest for other in waiting if other):
+        return  # refused, and told
+    if row is not None and record.experiment.model_md5 is None:
+        return  # nothing to add to it
+    outbox.add(record, content_of)
+    if _flush(outbox, store, [record.name], faults):
+        without_model = "" if record.experiment.model_md5 else ", without its model, which is not in the cache"
+        yield f"{record.experiment.name}: published{without_model}"
 
 
-def _states(root: Path, wanted: Wanted) -> Iterator[Snapshot]:
+def _states(root: Path, wanted: Wanted, faults: list[str]) -> Iterator[Snapshot]:
     """Each once, by fingerprint; that of the workspace first."""
     seen: set[str] = set()
-    workspace = [snapshot.of_workspace(root)]
-    for one in [*workspace, *(snapshot.recorded_in_git(root) if wanted.everything else ())]:
+    try:
+        workspace = [snapshot.of_workspace(root)]
+        seen.add(workspace[0].fingerprint)
+        yield from workspace
+    except UnidentifiedError as error:
+        faults.append(str(error))
+    for one in snapshot.recorded_in_git(root) if wanted.everything else ():
         if one.fingerprint not in seen:
             seen.add(one.fingerprint)
             yield one
 
 
-def _flush(outbox: Outbox, store: "Store", names: list[str]) -> "Flush":
-    from churn.tracking.publisher import flush
+def _flush(outbox: Outbox, store: "Store", names: list[str], faults: list[str]) -> int:
+    """How many records were published; what was kept goes to the faults."""
+    from churn.tracking.publisher import flush  # here: it imports mlflow
 
-    return flush(outbox, store, names)
-
-
-def _told(flushed: "Flush") -> list[str]:
-    return [f"{name}: {'refused' if flushed.refused else 'kept'}: {reason}" for name, reason in flushed.kept.items()]
+    flushed = flush(outbox, store, names)
+    faults += [f"{name}: {'refused' if kept.refused else 'kept'}: {kept.reason}" for name, kept in flushed.kept.items()]
+    return len(flushed.published)
 
 
 def _kept(outbox: Outbox) -> Iterator[str]:
