@@ -101,6 +101,7 @@ def test_what_belongs_together_is_found_from_every_side(
     assert len(by_state) == 3, "the first one, which was never tracked, from git and the cache"
     client = mlflow.MlflowClient(uri)
     client.create_registered_model("churn")
+    mlflow.set_tracking_uri(uri)
     run_id = by_state[first].info.run_id
     (model,) = client.search_logged_models(
         [by_state[first].info.experiment_id], filter_string=f"source_run_id = '{run_id}'"
