@@ -2,6 +2,7 @@
 
 import socket
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,14 @@ def test_only_servers_can_be_away_and_say_why() -> None:
     for broken in ("http://[::1", "http://mlflow..example:5000"):
         assert refusal(Destination(broken, "churn", Path())), broken
     assert "Port out of range" in str(refusal(Destination("http://127.0.0.1:99999", "churn", Path())))
+
+
+def test_a_name_that_takes_for_ever_to_look_up_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answered.wait() and [])
+    assert refusal(Destination("http://slow.example:5000", "churn", Path())) == "no answer within 0.3 s"
+    assert not answered.is_set()
+    answered.set()
 
 
 @pytest.mark.parametrize(

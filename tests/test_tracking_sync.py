@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,7 +20,7 @@ from mlflow.entities import Run
 from churn import artifacts
 from churn.errors import ChurnError
 from churn.tracking import outbox as outbox_module
-from churn.tracking import snapshot
+from churn.tracking import recording, snapshot
 from churn.tracking.description import describe
 from churn.tracking.destination import Destination, find_destination
 from churn.tracking.mlflow_store import open_store
@@ -150,6 +151,23 @@ def test_a_full_disk_costs_the_record_and_not_the_row(
     assert [path.name for path in embedded.glob(".churn/outbox/**/*") if path.is_file()] == ["lock"]
     sync(embedded, THIS_STATE)
     assert_whole(only_row(embedded), embedded)
+
+
+def test_the_last_stage_waits_four_seconds_for_its_record_and_no_longer(
+    embedded: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = itertools.count()
+    waited: list[float] = []
+    monkeypatch.setattr(recording, "_ensure_publisher", lambda _: None)  # one that never gets round to it
+    monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(time, "sleep", waited.append)
+    Recorder(embedded, "evaluate").record(ended("evaluate"))
+    assert "not done within 4 s" in caplog.text
+    assert len(waited) == 3
+    caplog.clear()
+    Recorder(embedded, "train").record(ended("train"))
+    assert caplog.text == "", "a stage that another one follows does not wait at all"
+    assert len(outbox_of(embedded).never_shown()) == 2
 
 
 def test_a_model_that_was_overwritten_since_is_shown_as_it_was(embedded: Path) -> None:
