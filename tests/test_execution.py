@@ -10,7 +10,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from churn.params import Params
-from churn.stages.execution import THREAD_SETTINGS, limited_threads, run_stage
+from churn.stages.execution import THREAD_SETTINGS, at_work_alone, limited_threads, run_stage
 from churn.tracking.recording import Recorder
 from tests.conftest import REPOSITORY
 
@@ -65,6 +65,16 @@ def test_an_edit_that_does_not_concern_a_stage_lets_it_end(project: Path, monkey
 
     monkeypatch.chdir(project)
     run_stage(Recorder(Path.cwd(), "preprocess"), work)
+
+
+def test_two_stages_do_not_work_in_one_folder_at_once(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with at_work_alone(folder):
+        with pytest.raises(SystemExit) as left:
+            run_stage(Recorder(Path.cwd(), "preprocess"), lambda _: pytest.fail("it went to work"))
+        assert left.value.code == 1
+        told = f"{folder}: another stage is at work here; wait until it has ended, then run `dvc repro` again"
+        assert told in caplog.messages
+    run_stage(Recorder(Path.cwd(), "preprocess"), lambda _: {})
 
 
 def test_a_fault_of_the_code_keeps_its_traceback(folder: Path) -> None:

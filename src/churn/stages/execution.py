@@ -1,6 +1,7 @@
 """How every stage is run: parameters read, threads limited, faults told in one line each, the outcome recorded."""
 
 import errno
+import fcntl
 import logging
 import os
 import sys
@@ -36,7 +37,7 @@ def run_stage(recorder: Recorder, work: Callable[[Params], Measurements]) -> Non
     try:
         inputs = inputs_of(workspace, stage)
         params = load_params(workspace)
-        with limited_threads(params.compute.threads):
+        with at_work_alone(workspace), limited_threads(params.compute.threads):
             measurements = work(params)
         # DVC reads the inputs again when a stage has ended, and would take these results for theirs.
         if inputs_of(workspace, stage) != inputs:
@@ -60,6 +61,28 @@ def inputs_of(workspace: Path, stage: str) -> StageInputs | None:
         return stages_from_files(workspace)[stage].inputs
     except (KeyError, ParameterError, UnidentifiedError):
         return None  # told where it matters: by the stage itself, or when it is recorded
+
+
+@contextmanager
+def at_work_alone(workspace: Path) -> Iterator[None]:
+    """Keep a folder from two stages at once: an orphan that outlived its `dvc`, or one in a container beside this one.
+
+    The lock is the kernel's, on the folder itself, so it ends with its process and leaves nothing behind.
+
+    Raises:
+        ChurnError: another stage is at work there.
+    """
+    folder = os.open(workspace, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ChurnError(
+            f"{workspace.resolve()}: another stage is at work here; wait until it has ended, then run `dvc repro` again"
+        ) from None
+    else:
+        yield
+    finally:
+        os.close(folder)
 
 
 @contextmanager
