@@ -173,7 +173,7 @@ def test_another_process_with_more_threads_gives_the_same_bytes(folder: Path, es
     written = []
     for threads in ("1", "2"):
         settings = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), threads)
-        run_in_process("train", PYTHONHASHSEED=threads, **settings)
+        run_in_process("churn.stages train", PYTHONHASHSEED=threads, **settings)
         written.append(fingerprints([artifacts.MODEL, artifacts.OUT_OF_FOLD, artifacts.TRAIN_METRICS]))
     assert written[0] == written[1]
 
@@ -316,15 +316,16 @@ def told_by_failing(
     return lines
 
 
-def test_a_stage_tells_its_story_with_counts(folder: Path) -> None:
-    story = run_in_process("preprocess").stderr.splitlines()
+@pytest.mark.parametrize("command", ["churn.stages preprocess", "churn.stages.preprocess"])
+def test_a_stage_tells_its_story_with_counts(folder: Path, command: str) -> None:
+    story = run_in_process(command).stderr.splitlines()
     assert "preprocess: data/raw/customers.csv: 400 rows, 5 columns" in story
     assert all(line.startswith("preprocess: ") for line in story)
 
 
-def run_in_process(stage: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_in_process(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "churn.stages", stage],
+        [sys.executable, "-m", *command.split()],
         env={**os.environ, "PYTHONPATH": str(REPOSITORY / "src"), **environment},
         text=True,
         capture_output=True,

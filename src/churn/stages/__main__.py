@@ -1,4 +1,4 @@
-"""`python -m churn.stages NAME` runs a stage in the current folder, as dvc.yaml does."""
+"""A stage in the current folder, by `python -m churn.stages NAME` as in dvc.yaml, or `python -m churn.stages.NAME`."""
 
 import argparse
 import importlib
@@ -11,12 +11,12 @@ from churn.tracking.recording import Recorder
 STAGES = ("preprocess", "train", "evaluate")
 
 
-def main() -> None:
+def main(*stage: str) -> None:
     """Start what records the stage, then the stage: both take seconds to import what they need, side by side."""
     parser = argparse.ArgumentParser(prog="python -m churn.stages")
     parser.add_argument("stage", choices=STAGES)
     parser.add_argument("--verbose", action="store_true", help="say more on the way, and where a fault was raised")
-    given = parser.parse_args()
+    given = parser.parse_args([*stage, *sys.argv[1:]])
     logging.basicConfig(format=f"{given.stage}: %(message)s", stream=sys.stderr)
     logging.getLogger("churn").setLevel(logging.DEBUG if given.verbose else logging.INFO)
     try:

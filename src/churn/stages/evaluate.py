@@ -16,6 +16,7 @@ from churn import artifacts, business, decision, evaluation, features, plots
 from churn.business import Floats, Labels
 from churn.errors import ParameterError
 from churn.params import Params
+from churn.stages.__main__ import main
 from churn.stages.execution import Measurements
 
 log = logging.getLogger(__name__)
@@ -216,3 +217,7 @@ def save_results(results: Results, predictions: Predictions, keys: pd.Index) -> 
     )
     artifacts.write_rows(artifacts.TEST_PREDICTIONS, by_customer)
     log.info("written to %s and %s", artifacts.METRICS, artifacts.TEST_PREDICTIONS)
+
+
+if __name__ == "__main__":
+    main("evaluate")

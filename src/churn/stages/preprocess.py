@@ -16,6 +16,7 @@ from churn.contract import TableContract
 from churn.errors import DataError
 from churn.params import Params, Preprocess
 from churn.source import read_source
+from churn.stages.__main__ import main
 from churn.stages.execution import Measurements
 
 log = logging.getLogger(__name__)
@@ -148,3 +149,7 @@ def save_processed_data(split: Split, encoded: Encoded, report: dict[str, Any], 
     artifacts.write_pickle(artifacts.SCALER, encoded.scaler)
     artifacts.write_json(artifacts.DATA_METRICS, report)
     log.info("written to %s and %s", artifacts.PROCESSED, artifacts.DATA_METRICS)
+
+
+if __name__ == "__main__":
+    main("preprocess")

@@ -14,6 +14,7 @@ from sklearn.model_selection import FixedThresholdClassifier
 from churn import artifacts, business, cleaning, decision, features, modeling, scores
 from churn.business import Floats, Labels
 from churn.params import Params
+from churn.stages.__main__ import main
 from churn.stages.execution import Measurements
 
 log = logging.getLogger(__name__)
@@ -133,3 +134,7 @@ def save_model(data: TrainingData, classifier: ClassifierMixin, judgement: Judge
     metrics: dict[str, Any] = judgement.metrics | {"model_size_mb": artifacts.megabytes(artifacts.MODEL)}
     artifacts.write_json(artifacts.TRAIN_METRICS, metrics)
     log.info("written to %s and %s", artifacts.MODELS, artifacts.TRAIN_METRICS)
+
+
+if __name__ == "__main__":
+    main("train")
