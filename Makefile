@@ -1,6 +1,6 @@
 # One name per habit, the same for people and CI. Each target makes what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all lint format reproduce bench ui lock clean
+.PHONY: help run test test-all stack-test lint format reproduce bench ui notebook up down lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -22,10 +22,13 @@ run: $(SETUP)  ## set up, run the pipeline, bring MLflow up to date, say what ca
 	churn summary
 
 test: $(DEV)  ## the fast tests
-	pytest -n auto --dist worksteal -m "not slow"
+	pytest -n auto --dist worksteal -m "not slow and not stack"
 
-test-all: $(DEV)  ## every test
-	pytest -n auto --dist worksteal
+test-all: $(DEV)  ## every test that needs no containers
+	pytest -n auto --dist worksteal -m "not stack"
+
+stack-test: $(DEV)  ## build, start and try the containers (needs a Docker engine)
+	pytest -m stack -rP
 
 lint: $(DEV)  ## style and types
 	ruff check
@@ -45,16 +48,32 @@ bench: $(SETUP)  ## time the pipeline beside a bare script, into bench/results.m
 ui: $(SETUP)  ## MLflow's pages on this folder's experiments, http://localhost:5000
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri sqlite:///mlflow.db --workers 1
 
-lock: $(SETUP)  ## write the three lock files anew from pyproject.toml
-	for group in "" dev setup; do \
+notebook: $(DEV)  ## JupyterLab on notebooks/, without containers
+	jupyter lab notebooks/explore.ipynb
+
+up: .env  ## start MLflow and JupyterLab in containers, and show the server what this folder knows
+	docker compose --profile run build
+	docker compose up --detach --wait
+	docker compose run --rm pipeline churn sync --all
+	@docker compose ps --format '{{.Service}}: {{range .Publishers}}http://{{.URL}}:{{.PublishedPort}} {{end}}'
+
+down:  ## stop the containers (everything they made stays)
+	docker compose --profile run down
+
+lock: $(SETUP)  ## write the lock files anew from pyproject.toml
+	for group in "" notebook dev setup; do \
 	  UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --upgrade --universal --generate-hashes \
 	    --fork-strategy fewest --python-version 3.11 --no-emit-index-url --no-annotate \
 	    $${group:+--group $$group --constraints requirements.lock} $$(test -n "$$group" || echo pyproject.toml) \
+	    $$(test "$$group" != dev || echo --constraints requirements-notebook.lock) \
 	    --output-file requirements$${group:+-$$group}.lock || exit 1; \
 	done
 
 clean:  ## remove the environment (data, models and experiments stay)
 	rm -rf $(VENV)
+
+.env:
+	@deploy/settings > $@.draft && mv $@.draft $@
 
 $(SETUP): requirements-setup.lock requirements.lock pyproject.toml
 	@for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \

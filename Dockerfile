@@ -1,0 +1,93 @@
+# One locked environment in three images: `mlflow` (server), `pipeline` (stages, DVC, churn) and `jupyter`.
+# Plain instructions only, so that any builder will do. What changes often comes last.
+
+FROM python:3.11-slim-bookworm AS environment
+# Certificates of the system, so that a build behind a company's proxy needs no change here.
+ENV UV_SYSTEM_CERTS=true SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
+COPY requirements-setup.lock /setup/
+RUN python -m venv /setup/venv \
+ && /setup/venv/bin/pip install --quiet --no-cache-dir --require-hashes -r /setup/requirements-setup.lock \
+ && python -m venv --without-pip /opt/venv
+COPY requirements.lock /setup/
+RUN /setup/venv/bin/uv pip install --python /opt/venv/bin/python --no-cache --require-hashes --compile-bytecode \
+      --build-constraints /setup/requirements.lock -r /setup/requirements.lock \
+ # The packages' own tests are a sixth of the environment.
+ && find /opt/venv -type d -name tests -prune -exec rm -r {} +
+# The `churn` command, by reference to the sources in /workspace, which may be the image's own or mounted ones.
+WORKDIR /workspace
+COPY pyproject.toml LICENSE ./
+RUN mkdir -p src/churn && touch README.md src/churn/__init__.py \
+ && /setup/venv/bin/uv pip install --python /opt/venv/bin/python --no-cache --no-deps --no-build-isolation --editable .
+
+
+FROM python:3.11-slim-bookworm AS base
+LABEL org.opencontainers.image.title="churn-pipeline" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=environment /opt/venv /opt/venv
+# Any user id will do, also one without a name: DVC and MLflow ask for USER then. HOME is a tmpfs.
+ENV PATH=/opt/churn:/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
+    VIRTUAL_ENV=/opt/venv \
+    HOME=/tmp \
+    USER=churn \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    MLFLOW_DISABLE_TELEMETRY=true \
+    TINI_KILL_PROCESS_GROUP=1
+COPY deploy/entrypoint /opt/churn/
+ENTRYPOINT ["entrypoint"]
+USER 1000:1000
+
+
+FROM base AS mlflow
+LABEL org.opencontainers.image.description="MLflow server with a store of its own in /mlflow"
+ENV MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false
+WORKDIR /mlflow
+EXPOSE 5000
+HEALTHCHECK --interval=5s --timeout=5s --start-period=90s --retries=6 \
+  CMD ["answers", "http://127.0.0.1:5000/api/2.0/mlflow/experiments/get-by-name?experiment_name=Default"]
+COPY deploy/answers /opt/churn/
+# Names that a browser or a client may call it by; others are refused, so that no foreign page reaches it (DNS rebinding).
+CMD ["mlflow", "server", "--host", "0.0.0.0", "--port", "5000", "--workers", "1", \
+     "--allowed-hosts", "mlflow:5000,localhost:*,127.0.0.1:*", \
+     "--backend-store-uri", "sqlite:////mlflow/mlflow.db", \
+     "--artifacts-destination", "/mlflow/artifacts"]
+
+
+FROM base AS workbench
+USER root
+RUN apt-get update -qq \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends git >/dev/null \
+ && apt-get clean && rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/dpkg.log \
+ # The project in /workspace may belong to any user, and DVC's own files are a volume that any user may write.
+ && git config --system --add safe.directory '*' \
+ && mkdir -p /workspace/.dvc/tmp && chmod 1777 /workspace/.dvc/tmp
+ENV DVC_SITE_CACHE_DIR=/tmp/dvc-site-cache
+COPY deploy/dvc /opt/churn/
+WORKDIR /workspace
+USER 1000:1000
+
+
+FROM workbench AS jupyter
+LABEL org.opencontainers.image.description="JupyterLab on the project in /workspace"
+USER root
+COPY requirements-notebook.lock /setup/
+RUN pip --python /opt/venv/bin/python install --quiet --no-cache-dir --require-hashes -r /setup/requirements-notebook.lock
+COPY deploy/jupyter_server_config.py deploy/jupyterlab_overrides.json /setup/
+RUN mkdir -p /etc/jupyter /opt/venv/share/jupyter/lab/settings \
+ && mv /setup/jupyter_server_config.py /etc/jupyter/ \
+ && mv /setup/jupyterlab_overrides.json /opt/venv/share/jupyter/lab/settings/overrides.json
+COPY deploy/answers /opt/churn/
+COPY src /workspace/src
+USER 1000:1000
+EXPOSE 8888
+HEALTHCHECK --interval=5s --timeout=5s --start-period=60s --retries=6 \
+  CMD ["answers", "http://127.0.0.1:8888/api/status"]
+CMD ["jupyter", "lab"]
+
+
+FROM workbench AS pipeline
+LABEL org.opencontainers.image.description="The stages, DVC and the churn command on the project in /workspace"
+COPY src /workspace/src
+# DVC tidies up on SIGINT, not on SIGTERM.
+STOPSIGNAL SIGINT
+CMD ["dvc", "repro"]
