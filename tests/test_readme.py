@@ -79,8 +79,9 @@ def test_every_make_target_that_is_mentioned_exists() -> None:
 def test_every_file_that_is_mentioned_exists() -> None:
     documents = README + (REPOSITORY / "CONTRIBUTING.md").read_text() + (REPOSITORY / "data/README.md").read_text()
     linked = re.findall(r"\]\((?!http)([^)]+)\)|src=\"([^\"]+)\"", documents)
+    headings = {heading.lower().replace(" ", "-") for heading in re.findall(r"^#+ (.+)$", README, re.MULTILINE)}
     for path in {first or second for first, second in linked}:
-        assert (REPOSITORY / path).exists(), path
+        assert path.removeprefix("#") in headings if path.startswith("#") else (REPOSITORY / path).exists(), path
     for name in re.findall(r"`(?:metrics/)?(\w+\.(?:json|csv|png))`", README.split("| `metrics/` | holds |")[1]):
         assert (REPOSITORY / METRICS / name).exists(), name
 

@@ -1,0 +1,82 @@
+"""What the containers are made of and start with, as far as it shows without an engine."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from churn.params import read_yaml
+from tests.conftest import REPOSITORY
+
+COMPOSE = read_yaml(REPOSITORY / "docker-compose.yml")
+
+
+def settings(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run deploy/settings, as `make up` does for a folder without .env."""
+    return subprocess.run(
+        ["sh", REPOSITORY / "deploy/settings"], cwd=folder, env=environment, text=True, capture_output=True, check=False
+    )
+
+
+def engine(folder: Path, says: str) -> str:
+    """A search path on which `docker info` gives an answer, before the tools of the system."""
+    (folder / "docker").write_text(f"#!/bin/sh\necho '{says}'\n")
+    (folder / "docker").chmod(0o755)
+    return f"{folder}:/usr/bin:/bin"
+
+
+def test_without_an_engine_one_line_says_what_to_do(tmp_path: Path) -> None:
+    told = settings(REPOSITORY, PATH="/usr/bin:/bin", DOCKER_HOST=f"unix://{tmp_path}/none")
+    assert told.returncode == 1
+    assert told.stdout == ""
+    assert told.stderr.startswith("no Docker engine answers: ")
+    assert len(told.stderr.splitlines()) == 1
+
+
+def test_the_settings_name_the_user_whom_the_folder_belongs_to(tmp_path: Path) -> None:
+    path = engine(tmp_path, "[name=seccomp]")
+    shutil.copy(REPOSITORY / ".env.example", tmp_path)
+    told = settings(tmp_path, PATH=path)
+    user = subprocess.run(["id", "-u"], text=True, capture_output=True, check=True).stdout.strip()
+    if user == "0":
+        assert told.returncode == 1
+        assert "containers are not to run as root" in told.stderr
+        shutil.chown(tmp_path, 4242, 4343)
+        told, user = settings(tmp_path, PATH=path), "4242"
+    assert f"CHURN_UID={user}\n" in told.stdout
+    assert told.stdout.count("\n") == (tmp_path / ".env.example").read_text().count("\n")
+
+
+def test_with_an_engine_that_runs_without_root_the_user_outside_is_root_inside(tmp_path: Path) -> None:
+    shutil.copy(REPOSITORY / ".env.example", tmp_path)
+    told = settings(tmp_path, PATH=engine(tmp_path, "[name=seccomp name=rootless]"))
+    assert "CHURN_UID=0\nCHURN_GID=0\n" in told.stdout
+
+
+def test_every_setting_has_the_same_value_in_the_example_as_without_a_file() -> None:
+    text = (REPOSITORY / "docker-compose.yml").read_text()
+    example = (REPOSITORY / ".env.example").read_text().splitlines()
+    settings = dict(line.split("=") for line in example if line and not line.startswith("#"))
+    assert settings
+    for name, value in settings.items():
+        assert f"${{{name}:-{value}}}" in text
+
+
+@pytest.mark.parametrize("service", ["mlflow", "jupyter", "pipeline"])
+def test_every_container_is_confined(service: str) -> None:
+    declared = COMPOSE["services"][service]
+    assert declared["read_only"] is True
+    assert declared["cap_drop"] == ["ALL"]
+    assert declared["user"].startswith("${CHURN_UID")
+    assert all(port.startswith("127.0.0.1:") for port in declared.get("ports", []))
+    assert "mem_limit" in declared
+
+
+def test_the_builder_gets_only_what_the_dockerfile_copies() -> None:
+    lines = (REPOSITORY / ".dockerignore").read_text().splitlines()
+    assert lines[1] == "*"
+    copied = (REPOSITORY / "Dockerfile").read_text()
+    for line in lines[2:]:
+        if line.startswith("!"):
+            assert line[1:].split("*")[0] in copied
