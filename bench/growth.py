@@ -75,7 +75,7 @@ def _make_place(clone: Path, place: Path, rows: int) -> Params:
     params = load_params(clone)
     place.mkdir()
     (place / "src").symlink_to(clone / "src")
-    table = resampled(read_source(clone / params.data.source), params.data, rows, SEED)
+    table = resampled(read_source(clone / params.data.source, params.data.format), params.data, rows, SEED)
     table.to_csv(place / TABLE, index=False)
     (place / PARAMS_FILE).write_text((clone / PARAMS_FILE).read_text(encoding="utf-8"), encoding="utf-8")
     set_parameter(place, ("data", "source"), TABLE)

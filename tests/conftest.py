@@ -17,19 +17,26 @@ from churn.tracking.destination import NOWHERE
 REPOSITORY = Path(__file__).parent.parent
 NO_SERVER = NOWHERE["MLFLOW_TRACKING_URI"]
 
+PLAIN_FORMAT = {"delimiter": ",", "quote": '"', "encoding": "utf-8", "decimal": "."}
+REST_OF_CONTRACT = {"format": PLAIN_FORMAT, "unused": {}, "audit": {"max_column_auc": 0.9, "accept": []}}
+"""What a contract needs to be whole, where a test is about something else."""
+
 PARAMS = """\
 compute: {seed: 7, threads: 1}
 data:
   source: data/raw/customers.csv
+  format: {delimiter: ",", quote: '"', encoding: utf-8, decimal: "."}
   id: null
   target: {column: gone, positive: "yes", negative: "no", missing: fail}
   missing_values: ["NA"]
   columns:
-    plan: {type: categorical, values: [basic, plus, pro], missing: fail}
-    months: {type: numeric, min: 0, max: 100, missing: fail}
-    fee: {type: numeric, min: 0, max: null, missing: allow}
-    senior: {type: boolean, missing: fail}
-preprocess: {test_share: 0.3, split_salt: small}
+    plan: {type: categorical, values: [basic, plus, pro], missing: fail, on_error: fail}
+    months: {type: numeric, min: 0, max: 100, missing: fail, on_error: fail}
+    fee: {type: numeric, min: 0, max: null, missing: allow, on_error: fail}
+    senior: {type: boolean, missing: fail, on_error: fail}
+  unused: {}
+  audit: {max_column_auc: 0.9, accept: []}
+preprocess: {test_share: 0.3, split_salt: small, split: {by: key, column: null, format: null}}
 business:
   customer_value_eur: 200.0
   offer_cost_eur: 10.0

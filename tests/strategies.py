@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from churn.contract import Column, TableContract
+from tests.conftest import REST_OF_CONTRACT
 
 # Repeatable, without a verdict on speed, and without a minute of explanations when a test fails.
 repeatable = settings(
@@ -26,7 +27,7 @@ POLICIES = st.sampled_from(["allow", "drop", "fail"])
 def numeric_columns(draw: DrawFn) -> dict[str, Any]:
     low, high = sorted(draw(st.tuples(NUMBERS, NUMBERS)))
     bounds = {"min": draw(st.sampled_from([low, None])), "max": draw(st.sampled_from([high, None]))}
-    return {"type": "numeric", "missing": draw(POLICIES), **bounds}
+    return {"type": "numeric", "missing": draw(POLICIES), "on_error": "fail", **bounds}
 
 
 CATEGORICAL_COLUMNS = st.fixed_dictionaries(
@@ -34,9 +35,10 @@ CATEGORICAL_COLUMNS = st.fixed_dictionaries(
         "type": st.just("categorical"),
         "values": st.none() | st.lists(LABELS, min_size=1, max_size=4),
         "missing": POLICIES,
+        "on_error": st.just("fail"),
     }
 )
-BOOLEAN_COLUMNS = st.fixed_dictionaries({"type": st.just("boolean"), "missing": POLICIES})
+BOOLEAN_COLUMNS = st.fixed_dictionaries({"type": st.just("boolean"), "missing": POLICIES, "on_error": st.just("fail")})
 
 
 @st.composite
@@ -53,6 +55,7 @@ def contracts(draw: DrawFn) -> TableContract:
                 "negative": "no",
                 "missing": draw(st.sampled_from(["drop", "fail"])),
             },
+            **REST_OF_CONTRACT,
             "missing_values": draw(st.lists(st.sampled_from(["NA", "?"]), unique=True)),
             "columns": draw(st.dictionaries(names, columns, min_size=1, max_size=4)),
         }
@@ -94,7 +97,7 @@ def values_of(column: Column) -> SearchStrategy[str]:
 def just_outside(column: Column) -> list[tuple[str, str]]:
     """Texts that break a column's contract, each with the problem it is."""
     if column.type == "boolean":
-        texts = [("2", "not 0 or 1"), ("yes", "not 0 or 1")]
+        texts = [("2", "not 0 or 1"), ("maybe", "not 0 or 1")]
     elif column.type == "categorical":
         texts = [] if column.values is None else [("".join(column.values) + "!", "not in values")]
     else:

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.strategies import DataObject, DrawFn
 
-from churn.cleaning import canonical_text, drop_incomplete, equal_rows, fold_of, is_test, with_row_keys
+from churn.cleaning import canonical_text, drop_incomplete, equal_rows, fold_of, is_newest, is_test, with_row_keys
 from churn.contract import TableContract
 from churn.schema import parse_table
+from tests.conftest import REST_OF_CONTRACT
 from tests.strategies import contracts, repeatable, tables, values_of
 
 SALT = "any text"
@@ -145,12 +146,13 @@ def test_the_key_is_a_hash_of_the_id_or_of_all_features(
 
 PLAN_AND_MONTHS = TableContract.model_validate(
     {
+        **REST_OF_CONTRACT,
         "id": None,
         "target": {"column": "gone", "positive": "yes", "negative": "no", "missing": "fail"},
         "missing_values": [],
         "columns": {
-            "plan": {"type": "categorical", "values": None, "missing": "allow"},
-            "months": {"type": "numeric", "min": None, "max": None, "missing": "allow"},
+            "plan": {"type": "categorical", "values": None, "missing": "allow", "on_error": "fail"},
+            "months": {"type": "numeric", "min": None, "max": None, "missing": "allow", "on_error": "fail"},
         },
     }
 )
@@ -262,3 +264,17 @@ def test_a_table_without_rows_is_keyed_as_one(contract: TableContract, customers
     rows = keyed(customers.head(0), contract)
     assert len(rows) == equal_rows(rows) == 0
     assert rows.index.name == "row_key"
+
+
+@pytest.mark.parametrize(
+    ("times", "share", "test"),
+    [
+        ([5, 1, 3, 2, 4], 0.4, [True, False, False, False, True]),
+        ([1, 2, 2, 2, 3], 0.3, [False, False, False, False, True]),
+        ([1, 1, 1, 2, 2], 0.1, [False, False, False, True, True]),
+        ([1, 1, 1], 0.5, [False, False, False]),
+    ],
+    ids=["the newest", "equal times share a side", "some are kept aside", "without a past there is no future"],
+)
+def test_time_keeps_the_newest_rows_aside(times: list[float], share: float, test: list[bool]) -> None:
+    assert is_newest(np.array(times, dtype=float), share).tolist() == test

@@ -7,16 +7,18 @@ import pytest
 from pydantic import ValidationError
 
 from churn.contract import TableContract, columns_of_type
+from tests.conftest import REST_OF_CONTRACT
 
 CONTRACT: dict[str, Any] = {
+    **REST_OF_CONTRACT,
     "id": "name",
     "target": {"column": "gone", "positive": "yes", "negative": "no", "missing": "fail"},
     "missing_values": ["NA"],
     "columns": {
-        "plan": {"type": "categorical", "values": ["basic", "pro"], "missing": "allow"},
-        "fee": {"type": "numeric", "min": 0.0, "max": 90.0, "missing": "drop"},
-        "senior": {"type": "boolean", "missing": "fail"},
-        "months": {"type": "numeric", "min": None, "max": None, "missing": "fail"},
+        "plan": {"type": "categorical", "values": ["basic", "pro"], "missing": "allow", "on_error": "fail"},
+        "fee": {"type": "numeric", "min": 0.0, "max": 90.0, "missing": "drop", "on_error": "fail"},
+        "senior": {"type": "boolean", "missing": "fail", "on_error": "fail"},
+        "months": {"type": "numeric", "min": None, "max": None, "missing": "fail", "on_error": "fail"},
     },
 }
 
@@ -66,6 +68,10 @@ def test_a_range_may_be_a_single_value() -> None:
         (altered("target", "negative", to="yes"), "positive and negative are both 'yes'"),
         (altered("target", "positive", to="NA"), "target.positive: 'NA' is read as missing"),
         (altered("target", "negative", to="no "), "cells are read without the spaces around them"),
+        (altered("columns", "senior", "on_error", to="missing"), "on_error: missing makes gaps, and missing: fail"),
+        (altered("unused", to={"fee": "constant"}), "'fee' is listed under unused, and used: a column has one role"),
+        (altered("format", "encoding", to="klingon"), "encoding 'klingon' is not known"),
+        (altered("format", "quote", to=","), "delimiter and quote are both ','"),
         (altered("missing_values", to=["NA", "? "]), "cells are read without the spaces around them"),
     ],
 )

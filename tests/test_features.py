@@ -13,18 +13,25 @@ from sklearn.compose import ColumnTransformer
 from churn.contract import TableContract
 from churn.features import column_types, encode, encoded_columns, make_encoders, make_scaler, unknown_labels
 from churn.schema import parse_table
+from tests.conftest import REST_OF_CONTRACT
 from tests.strategies import contracts, repeatable, tables
 
-NUMBER = {"type": "numeric", "min": None, "max": None, "missing": "allow"}
-LABEL = {"type": "categorical", "values": None, "missing": "allow"}
-YES_OR_NO = {"type": "boolean", "missing": "allow"}
+NUMBER = {"type": "numeric", "min": None, "max": None, "missing": "allow", "on_error": "fail"}
+LABEL = {"type": "categorical", "values": None, "missing": "allow", "on_error": "fail"}
+YES_OR_NO = {"type": "boolean", "missing": "allow", "on_error": "fail"}
 TARGET = {"column": "gone", "positive": "yes", "negative": "no", "missing": "fail"}
 GAP = np.nan
 
 
 def fitted(rows: pd.DataFrame, **columns: dict[str, Any]) -> tuple[ColumnTransformer, ColumnTransformer]:
     """Encoders and scaler that have learned from some rows."""
-    content: dict[str, Any] = {"id": None, "target": TARGET, "missing_values": [], "columns": columns}
+    content: dict[str, Any] = {
+        **REST_OF_CONTRACT,
+        "id": None,
+        "target": TARGET,
+        "missing_values": [],
+        "columns": columns,
+    }
     contract = TableContract.model_validate(content)
     encoders, scaler = make_encoders(contract.columns), make_scaler(contract.columns)
     scaler.fit(encoders.fit_transform(rows))

@@ -55,7 +55,7 @@ def test_parameters_cannot_be_changed_once_read(params: Params) -> None:
             "compute: None is not accepted: must be a section of keys",
         ),
         (
-            "months: {type: numeric, min: 0, max: 100, missing: fail}",
+            "months: {type: numeric, min: 0, max: 100, missing: fail, on_error: fail}",
             "months: numeric",
             "data.columns.months: 'numeric' is not accepted: must be a section of keys",
         ),
@@ -182,12 +182,14 @@ def value_at(content: dict[str, Any], section: Sequence[str]) -> dict[str, Any]:
 
 def test_numbers_and_words_are_read_as_in_yaml_1_2(folder: Path) -> None:
     edited(folder, "test_share: 0.3", "test_share: 3e-1")
-    columns = "{plan: {type: categorical, values: [No, Yes, off], missing: fail}}"
+    columns = "{plan: {type: categorical, values: [No, Yes, off], missing: fail, on_error: fail}}"
     content = read_yaml(folder / PARAMS_FILE)
     assert content["preprocess"]["test_share"] == 0.3
     (folder / "words.yaml").write_text(f"columns: {columns}\nyes: 010\n")
     assert read_yaml(folder / "words.yaml") == {
-        "columns": {"plan": {"type": "categorical", "values": ["No", "Yes", "off"], "missing": "fail"}},
+        "columns": {
+            "plan": {"type": "categorical", "values": ["No", "Yes", "off"], "missing": "fail", "on_error": "fail"}
+        },
         "yes": 10,
     }
 

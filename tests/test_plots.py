@@ -133,7 +133,7 @@ def test_the_calibration_curve_shows_each_group_with_its_interval() -> None:
 def test_the_profit_curve_compares_the_decision_with_chance_and_with_everybody() -> None:
     figure = FIGURES["profit"]()
     finding, subtitle = said(figure)
-    assert finding == "Contacting 50% earns 900 EUR"
+    assert finding == "Contacting 50% earns 900 EUR per 1,000"
     assert subtitle == "+500 against contacting everybody (95 % interval -20 to +800)"
     drawn = lines(figure)
     assert drawn["the decision"] == [(0.5, 900)]

@@ -1,6 +1,5 @@
 """From text to types, and every way in which a table breaks its contract."""
 
-from dataclasses import astuple
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,16 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DataObject
 
 from churn.contract import Column, TableContract
-from churn.schema import Fault, all_faults, header_problem, parse_customers, parse_table
+from churn.schema import (
+    Fault,
+    all_faults,
+    header_problem,
+    parse_customers,
+    parse_numbers,
+    parse_table,
+    parse_times,
+    settle,
+)
 from tests.strategies import contracts, just_outside, repeatable, tables
 
 
@@ -72,7 +80,40 @@ def test_numbers_are_read_as_python_reads_them(contract: TableContract, table: p
     assert typed["months"].dtype == np.float64
 
 
-@pytest.mark.parametrize("texts", [["0", "1", "0", "1"], ["0.0", "1.0", "0", "1"], ["false", "TRUE", "False", "true"]])
+WITH_A_POINT = ["1,234.50", "$ 12", "12 %", "-€3.5", "€-3.5", "1 234", "12EUR", "(5.00)", ".5"]
+WITH_A_COMMA = ["1.234,50", "12,5 €", "1234", "1.234", "1 234,5", "-0,5"]
+
+
+@pytest.mark.parametrize(
+    ("decimal", "texts", "numbers"),
+    [
+        (".", WITH_A_POINT, [1234.5, 12, 12, -3.5, -3.5, 1234, 12, -5, 0.5]),
+        (",", WITH_A_COMMA, [1234.5, 12.5, 1234, 1234, 1234.5, -0.5]),
+    ],
+)
+def test_numbers_are_read_as_people_write_them(decimal: str, texts: list[str], numbers: list[float]) -> None:
+    assert parse_numbers(pd.Series(texts), decimal).tolist() == numbers
+
+
+@pytest.mark.parametrize("text", ["1,23", "1.2.3", "12,34,5", "1,5", "5)", "--5", "5 apples", "$", "", "1,234,5"])
+def test_what_could_mean_two_numbers_is_none(text: str) -> None:
+    assert parse_numbers(pd.Series([text]), ".").isna().all()
+
+
+def test_a_point_is_no_decimal_sign_beside_a_comma() -> None:
+    assert parse_numbers(pd.Series(["1.5", "1,2,3", "1.23,4"]), ",").isna().all()
+
+
+WORDS_OF_BOOLEANS = [
+    ["0", "1", "0", "1"],
+    ["0.0", "1.0", "0", "1"],
+    ["false", "TRUE", "False", "true"],
+    ["no", "Yes", "N", "y"],
+    ["f", "t", "F", "T"],
+]
+
+
+@pytest.mark.parametrize("texts", WORDS_OF_BOOLEANS)
 def test_booleans_may_be_digits_or_words(contract: TableContract, table: pd.DataFrame, texts: list[str]) -> None:
     typed, unparsed = parse_table(table.assign(senior=texts), contract)
     assert typed["senior"].tolist() == [0.0, 1.0, 0.0, 1.0]
@@ -125,7 +166,8 @@ def test_columns_outside_the_contract_are_left_out(contract: TableContract, tabl
         ),
         (
             ["gone", "plan", "senior"],
-            "no column 'months', 'fee'; take it out of data.columns or data.id, or mend the file",
+            "no column 'months', 'fee'; take it out of data.columns or data.id, or mend the file "
+            "(the file has: gone, plan, senior)",
         ),
     ],
 )
@@ -232,7 +274,7 @@ def test_a_target_with_gaps_still_needs_both_values(contract: TableContract, tab
     lenient = changed(contract, target=target)
     assert faults_of(table.assign(gone=["", "no", "yes", ""]), lenient) == []
     (one_sided,) = faults_of(table.assign(gone=["", "no", "no", ""]), lenient)
-    assert astuple(one_sided) == ("gone", "only one of the two target values", 2, "no", 2)
+    assert one_sided == Fault("gone", "only one of the two target values", 2, "no", 2)
     (nothing,) = faults_of(table.assign(gone=""), lenient)
     assert nothing.problem == "entirely missing in the target"
 
@@ -266,8 +308,8 @@ def test_all_faults_are_told_at_once_those_of_parsing_first(contract: TableContr
     ]
 
 
-ANY_LABEL = {"type": "categorical", "values": None, "missing": "allow"}
-ANY_NUMBER = {"type": "numeric", "min": None, "max": None, "missing": "allow"}
+ANY_LABEL = {"type": "categorical", "values": None, "missing": "allow", "on_error": "fail"}
+ANY_NUMBER = {"type": "numeric", "min": None, "max": None, "missing": "allow", "on_error": "fail"}
 
 
 @pytest.mark.parametrize(
@@ -353,9 +395,10 @@ def read_cell(text: str, column: Column, contract: TableContract) -> tuple[float
     if column.type == "categorical":
         return text, [] if column.values is None or text in column.values else ["not in values"]
     if column.type == "boolean":
-        words = {"0": 0.0, "0.0": 0.0, "false": 0.0, "1": 1.0, "1.0": 1.0, "true": 1.0}
+        words = dict.fromkeys(["0", "0.0", "false", "f", "no", "n"], 0.0)
+        words |= dict.fromkeys(["1", "1.0", "true", "t", "yes", "y"], 1.0)
         return words.get(text.lower(), np.nan), [] if text.lower() in words else ["not 0 or 1"]
-    number = float(pd.to_numeric(text, errors="coerce"))
+    number = float(parse_numbers(pd.Series([text]), contract.format.decimal).iloc[0])
     if np.isnan(number):
         return number, ["not a number"]
     if np.isinf(number):
@@ -386,3 +429,64 @@ def test_an_id_is_read_as_text_and_may_not_be_missing(contract: TableContract, t
     typed, reasons = parse_customers(table.assign(name=["7", "", " 7.0 ", "NA"]), named)
     assert typed["name"].dropna().tolist() == ["7", "7.0"]
     assert reasons.tolist() == ["", "column 'name': it is missing", "", "column 'name': it is missing"]
+
+
+def with_on_error(contract: TableContract, policy: str, **missing: str) -> TableContract:
+    columns = {
+        name: column.model_dump() | {"on_error": policy, "missing": missing.get(name, "allow")}
+        for name, column in contract.columns.items()
+    }
+    return changed(contract, columns=columns)
+
+
+BROKEN = {"plan": ["gold", "plus", "pro", "basic"], "months": ["-1", "x", "3", "4"], "senior": ["0", "1", "2", "1"]}
+
+
+def test_values_that_break_the_contract_may_be_taken_for_gaps(contract: TableContract, table: pd.DataFrame) -> None:
+    lenient = with_on_error(contract, "missing")
+    settled = settle(*parse_table(table.assign(**BROKEN), lenient), lenient)
+    assert settled.faults == []
+    assert settled.taken_for_gaps == {"plan": 1, "months": 2, "senior": 1}
+    assert settled.rows_dropped == {}
+    assert settled.table["months"].isna().tolist() == [True, True, False, False]
+    assert settled.table["plan"].isna().tolist() == [True, False, False, False]
+
+
+def test_rows_with_values_that_break_the_contract_may_be_left_out(contract: TableContract, table: pd.DataFrame) -> None:
+    lenient = with_on_error(contract, "drop")
+    texts = table.assign(**BROKEN, gone=["yes", "no", "yes", "no"])
+    more = pd.concat([texts, table], ignore_index=True)
+    settled = settle(*parse_table(more, lenient), lenient)
+    assert settled.faults == []
+    assert settled.rows_dropped == {"months": 1, "senior": 1, "plan": 1}
+    assert settled.table.index.tolist() == [3, 4, 5, 6, 7]
+
+
+def test_what_is_settled_is_told_no_more_and_the_rest_keeps_its_place(
+    contract: TableContract, table: pd.DataFrame
+) -> None:
+    lenient = with_on_error(contract, "drop", fee="fail")
+    settled = settle(*parse_table(table.assign(months=["x", "2", "3", "4"]), lenient), lenient)
+    assert [(fault.column, fault.problem, fault.first_row) for fault in settled.faults] == [("fee", "missing", 2)]
+
+
+def test_customers_to_be_scored_are_settled_as_those_that_were_learned_from(
+    contract: TableContract, table: pd.DataFrame
+) -> None:
+    typed, reasons = parse_customers(table.assign(**BROKEN), with_on_error(contract, "missing", senior="drop"))
+    assert typed["months"].isna().tolist() == [True, True, False, False]
+    assert typed["plan"].isna().tolist() == [True, False, False, False]
+    assert reasons.tolist() == ["", "", "column 'senior': '2' is missing", ""]
+
+
+@pytest.mark.parametrize(
+    ("texts", "how", "days"),
+    [
+        (["1970-01-02", "1970-01-11T12:00", "", "soon"], None, [1.0, 10.5, np.nan, np.nan]),
+        (["02.01.1970", "1970-01-02", " 11.01.1970 "], "%d.%m.%Y", [1.0, np.nan, 10.0]),
+        (["3", "10", "2.5", ""], None, [3.0, 10.0, 2.5, np.nan]),
+    ],
+    ids=["ISO 8601", "a format", "numbers"],
+)
+def test_times_are_numbers_that_rise_with_time(texts: list[str], how: str | None, days: list[float]) -> None:
+    np.testing.assert_array_equal(parse_times(pd.Series(texts), how), days)

@@ -217,13 +217,13 @@ BAD_INPUT = {
     ),
     "missing column": (parameter("    senior:", "    age:"), ["no column 'age'", "data.columns"]),
     "repeated header": (replaced("months", "fee"), ["column 'fee' stands 2 times in the header", "rename"]),
-    "third target value": (replaced("\nno,", "\nmaybe,"), ["column 'gone'", "'maybe'", "data row", "data.target"]),
+    "third target value": (replaced("\nno,", "\nmaybe,"), ["column 'gone'", "'maybe'", "in line", "data.target"]),
     "one class": (all_of("gone", "no"), ["column 'gone'", "only one of the two target values", "data.target"]),
-    "text for a number": (all_of("months", "many"), ["column 'months'", "not a number", "'many'", "data row 1"]),
-    "infinite": (all_of("fee", "inf"), ["column 'fee'", "infinite", "data row 1", "data.missing_values"]),
+    "text for a number": (all_of("months", "many"), ["column 'months'", "not a number", "'many'", "line 2"]),
+    "infinite": (all_of("fee", "inf"), ["column 'fee'", "infinite", "line 2", "data.missing_values"]),
     "nothing known": (all_of("fee", "NA"), ["column 'fee'", "entirely missing", "data.columns"]),
-    "unknown label": (all_of("plan", "gold"), ["column 'plan'", "not in values", "'gold'", "data row 1"]),
-    "below its range": (all_of("months", "-1"), ["column 'months'", "below min", "data row 1"]),
+    "unknown label": (all_of("plan", "gold"), ["column 'plan'", "not in values", "'gold'", "line 2"]),
+    "below its range": (all_of("months", "-1"), ["column 'months'", "below min", "line 2"]),
     "misspelled parameter": (
         parameter("test_share", "test_shares"),
         ["preprocess.test_shares", "did you mean test_share?"],
@@ -289,6 +289,126 @@ def test_every_fault_of_a_table_is_told_at_once(
     make_customers().assign(months="many", plan="gold").to_csv(TABLE, index=False)
     lines = told_by_failing("preprocess", preprocess.run, monkeypatch, caplog)
     assert [line.split("'")[1] for line in lines] == ["months", "plan"]
+
+
+def test_every_case_of_every_fault_stands_in_a_file_until_the_table_is_mended(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    customers = make_customers()
+    damaged = customers.assign(months=customers["months"].mask(customers.index.isin([3, 7, 9, 11]), "many"))
+    damaged.loc[7, "plan"] = "gold"
+    damaged.to_csv(TABLE, index=False)
+    lines = told_by_failing("preprocess", preprocess.run, monkeypatch, caplog)
+    assert "first 'many' in line 5, then 9, 11; " in lines[0]
+    cases = pd.read_csv(artifacts.FAULTS)
+    assert cases["line"].tolist() == [5, 9, 11, 13, 9]
+    assert cases["column"].tolist() == ["months"] * 4 + ["plan"]
+    assert cases["value"].tolist() == ["many"] * 4 + ["gold"]
+    customers.to_csv(TABLE, index=False)
+    preprocess.run(load_params(folder))
+    assert not artifacts.FAULTS.exists()
+
+
+def test_what_on_error_settles_is_counted(folder: Path) -> None:
+    customers = make_customers()
+    customers.loc[[3, 7], "fee"] = "many"
+    customers.loc[[7, 9, 11], "plan"] = "gold"
+    customers.to_csv(TABLE, index=False)
+    edit_params(folder, "fee: {type: numeric, min: 0, max: null, missing: allow, on_error: fail}",
+                "fee: {type: numeric, min: 0, max: null, missing: allow, on_error: missing}")  # fmt: skip
+    edit_params(
+        folder,
+        "values: [basic, plus, pro], missing: fail, on_error: fail",
+        "values: [basic, plus, pro], missing: fail, on_error: drop",
+    )
+    preprocess.run(load_params(folder))
+    report = artifacts.read_json(artifacts.DATA_METRICS)
+    assert report["taken_for_gaps"] == {"fee": 2}
+    assert report["rows_dropped_on_error"] == {"plan": 3}
+    assert (report["rows_in"], report["rows_kept"]) == (400, 397)
+
+
+def with_dates(folder: Path) -> pd.DataFrame:
+    """The table with the day on which each customer was looked at, in random order."""
+    days = np.random.default_rng(3).permutation(400)
+    dated = make_customers().assign(
+        seen=(pd.Timestamp("2020-01-01") + pd.to_timedelta(days, unit="D")).strftime("%Y-%m-%d")
+    )
+    dated.to_csv(TABLE, index=False)
+    return dated
+
+
+def test_time_can_divide_the_customers(folder: Path) -> None:
+    dated = with_dates(folder)
+    edit_params(folder, "split: {by: key, column: null", "split: {by: time, column: seen")
+    preprocess.run(load_params(folder))
+    assert len(pd.read_csv(artifacts.Y_TEST)) == 120
+    newest = dated.sort_values("seen").tail(120)
+    assert sorted(pd.read_csv(artifacts.TEST_ROWS)["months"]) == sorted(newest["months"].astype(float))
+    written = {path: fingerprints([path]) for path in (artifacts.TRAIN_ROWS, artifacts.TEST_ROWS)}
+    dated.sample(frac=1, random_state=1).to_csv(TABLE, index=False)
+    preprocess.run(load_params(folder))
+    assert {path: fingerprints([path]) for path in written} == written, "the order of the file changes nothing"
+
+
+@pytest.mark.parametrize(
+    ("split", "told"),
+    [
+        ("{by: time, column: when, format: null}", "no column 'when' (preprocess.split.column)"),
+        ("{by: time, column: plan, format: null}", "column 'plan' (preprocess.split.column): 400 rows have no time"),
+        ("{by: time, column: null, format: null}", "by: time needs a column"),
+    ],
+)
+def test_a_split_by_time_that_cannot_be_made_is_told_in_one_line(
+    folder: Path, split: str, told: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with_dates(folder)
+    edit_params(folder, "{by: key, column: null, format: null}", split)
+    (line,) = told_by_failing("preprocess", preprocess.run, monkeypatch, caplog)
+    assert told in line
+
+
+def with_a_leak(folder: Path) -> None:
+    customers = make_customers()
+    customers.assign(senior=(customers["gone"] == "yes").astype(int)).to_csv(TABLE, index=False)
+
+
+def test_a_column_that_gives_the_outcome_away_stops_the_run_before_anything_is_fitted(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with_a_leak(folder)
+    lines = told_by_failing("preprocess", preprocess.run, monkeypatch, caplog)
+    assert any("'predicts_alone:senior' under data.audit.accept" in line for line in lines)
+    assert not artifacts.PROCESSED.exists()
+    report = artifacts.read_json(artifacts.AUDIT)
+    assert report["failing"] == len(lines)
+    assert {finding["severity"] for finding in report["findings"]} >= {"fail"}
+
+
+def test_a_finding_that_is_accepted_stops_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with_a_leak(folder)
+    told_by_failing("preprocess", preprocess.run, monkeypatch, caplog)
+    names = [finding["name"] for finding in artifacts.read_json(artifacts.AUDIT)["findings"]]
+    edit_params(folder, "accept: []", f"accept: {[*names, 'id_like:plan']}")
+    caplog.clear()
+    preprocess.run(load_params(folder))
+    report = artifacts.read_json(artifacts.AUDIT)
+    assert (report["failing"], report["warnings"], report["accepted"]) == (0, 0, len(names))
+    assert "params.yaml: data.audit.accept: nothing of the name 'id_like:plan' is found; take it out" in caplog.messages
+
+
+def test_the_audit_looks_at_no_outcome_of_a_test_row(folder: Path) -> None:
+    """Outcomes of test rows turned around: the audit says the same."""
+    named = with_ids(folder)
+    preprocess.run(load_params(folder))
+    before = artifacts.AUDIT.read_bytes()
+    in_test = named["name"].isin(pd.read_csv(artifacts.TEST_ROWS)["name"])
+    turned = named["gone"].map({"yes": "no", "no": "yes"})
+    named.assign(gone=named["gone"].mask(in_test, turned)).to_csv(TABLE, index=False)
+    preprocess.run(load_params(folder))
+    assert artifacts.AUDIT.read_bytes() == before
 
 
 def test_a_full_disk_is_told_in_one_line(

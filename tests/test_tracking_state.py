@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 
 from churn.params import read_yaml
 from churn.tracking import state
-from churn.tracking.state import UnidentifiedError
+from churn.tracking.state import UnidentifiedError, edited_parameters
 from tests.conftest import shell
 
 PIPELINE = """\
@@ -244,3 +244,11 @@ def test_what_cannot_be_identified_is_told_in_one_line(
         fingerprint(workspace)
     assert message in str(told.value)
     assert "\n" not in str(told.value)
+
+
+def test_parameters_edited_since_the_results_were_computed_are_named(finished: Path) -> None:
+    assert edited_parameters(finished) == []
+    path = finished / "params.yaml"
+    edited = path.read_text().replace("customer_value_eur: 200.0", "customer_value_eur: 900.0")
+    path.write_text(edited.replace("params: {C: 1.0}", "params: {C: 1.0, max_iter: 200}"))
+    assert edited_parameters(finished) == ["business.customer_value_eur", "train.params.max_iter"]

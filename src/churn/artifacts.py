@@ -21,6 +21,9 @@ from churn.contract import ROW_KEY
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+FAULTS = Path("data/faults.csv")
+"""Every value that breaks the contract, after a table was refused; no result, so DVC does not know it."""
+
 PROCESSED = Path("data/processed")
 TRAIN_ROWS = PROCESSED / "train_rows.csv"
 TEST_ROWS = PROCESSED / "test_rows.csv"
@@ -39,6 +42,7 @@ TEST_PREDICTIONS = MODELS / "test_predictions.csv"
 
 METRICS = Path("metrics")
 DATA_METRICS = METRICS / "data.json"
+AUDIT = METRICS / "audit.json"
 TRAIN_METRICS = METRICS / "train.json"
 TEST_METRICS = METRICS / "test.json"
 BUSINESS_METRICS = METRICS / "business_metrics.json"

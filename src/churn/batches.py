@@ -11,10 +11,10 @@ import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from churn.contract import TableContract
+from churn.contract import TableContract, TableFormat
 from churn.errors import DataError
 from churn.schema import header_problem
-from churn.source import first_line, parse_options
+from churn.source import NOT_PACKED, PARQUET, first_line, opened, parse_options, texts_of
 
 BLOCK_BYTES = 8 * 1024 * 1024
 ROWS_A_BATCH = 65_536
@@ -43,12 +43,12 @@ def read_batches(path: Path, contract: TableContract) -> Iterator[Batch]:
     Raises:
         DataError: missing, not readable, or without rows or a column of the contract.
     """
-    reader = _parquet_batches if path.suffix == ".parquet" else _csv_batches
+    batches = _parquet_batches(path) if path.suffix == PARQUET else _csv_batches(path, contract.format)
     empty = True
     if path.is_dir():
         raise DataError(f"{path}: is a folder; name a CSV or Parquet file")
     try:
-        for batch in reader(path):
+        for batch in batches:
             problem = header_problem(list(batch.texts.columns), contract, target=False)
             if problem:
                 raise DataError(f"{path}: {problem}")
@@ -56,13 +56,15 @@ def read_batches(path: Path, contract: TableContract) -> Iterator[Batch]:
             yield batch
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; name a CSV or Parquet file") from None
-    except pa.ArrowInvalid as error:
-        raise DataError(f"{path}: {first_line(error)}; save the table as CSV (comma, UTF-8) or Parquet") from None
+    except NOT_PACKED as error:
+        raise DataError(f"{path}: cannot be unpacked ({first_line(error)}); pack it anew") from None
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise DataError(f"{path}: {first_line(error)}; save the table as data.format says, or as Parquet") from None
     if empty:
         raise DataError(f"{path}: holds no rows")
 
 
-def _csv_batches(path: Path) -> Iterator[Batch]:
+def _csv_batches(path: Path, how: TableFormat) -> Iterator[Batch]:
     ragged: dict[int, str] = {}
 
     def set_aside(row: pyarrow.csv.InvalidRow) -> str:
@@ -71,12 +73,13 @@ def _csv_batches(path: Path) -> Iterator[Batch]:
 
     size = path.stat().st_size
     # With threads, ragged rows have no number.
-    options = pyarrow.csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES)
-    header = pyarrow.csv.open_csv(path, parse_options=parse_options(lambda _: "skip")).schema.names
+    options = pyarrow.csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES, encoding=how.encoding)
+    with opened(path) as (_, stream):
+        header = pyarrow.csv.open_csv(stream, options, parse_options(how, lambda _: "skip")).schema.names
     texts = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()))
     following = 1
-    with path.open("rb") as file:
-        for block in pyarrow.csv.open_csv(file, options, parse_options(set_aside), texts):
+    with opened(path) as (file, stream):
+        for block in pyarrow.csv.open_csv(stream, options, parse_options(how, set_aside), texts):
             numbers = _numbers(following, len(block), ragged)
             following = int(numbers[-1]) + 1 if len(numbers) else following
             # The reader looks ahead: what it met beyond this block belongs to the next one.
@@ -98,7 +101,7 @@ def _parquet_batches(path: Path) -> Iterator[Batch]:
     with pyarrow.parquet.ParquetFile(path) as file:
         total = file.metadata.num_rows
         for block in file.iter_batches(ROWS_A_BATCH):
-            columns = [column.cast(pa.string()).fill_null("") for column in block.columns]
+            columns = [texts_of(column) for column in block.columns]
             texts = pa.RecordBatch.from_arrays(columns, names=block.schema.names).to_pandas()
             numbers = np.arange(following, following + len(texts), dtype=np.int64)
             following += len(texts)

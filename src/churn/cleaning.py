@@ -5,6 +5,7 @@ contract move it. Rows that are equal in every feature share a side, so none is 
 """
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -64,14 +65,15 @@ def row_keys(table: pd.DataFrame, contract: TableContract) -> list[str]:
     return [_digest(text)[:KEY_DIGITS] for text in canonical_text(table, contract)]
 
 
-def with_row_keys(table: pd.DataFrame, contract: TableContract) -> pd.DataFrame:
+def with_row_keys(table: pd.DataFrame, contract: TableContract, then_by: Sequence[str] = ()) -> pd.DataFrame:
     """Index the rows by key and sort by it, so that the order in the file changes nothing.
 
     The key is the start of the SHA-256 of the canonical text; the second and later rows with one text get -2, -3, …
+    `then_by`: columns outside the contract that decide which of them is the second.
     """
     keys = row_keys(table, contract)
     # The target comes last: rows that still tie are equal throughout, whichever is numbered first.
-    ties = [table[name] for name in contract.columns] + [table[contract.target.column]]
+    ties = [table[name] for name in (*contract.columns, *then_by, contract.target.column)]
     order = np.lexsort([pd.factorize(column, sort=True)[0] for column in reversed(ties)] + [np.array(keys)])
     ordered = table.iloc[order]
     base = pd.Series([keys[position] for position in order])
@@ -88,6 +90,20 @@ def equal_rows(keyed: pd.DataFrame) -> int:
 def is_test(keys: pd.Index, salt: str, share: float) -> NDArray[np.bool_]:
     """Which rows are kept aside; `share` is the expected part of the customers."""
     return _fractions(keys, f"split {salt}") < share
+
+
+def is_newest(times: NDArray[np.float64], share: float) -> NDArray[np.bool_]:
+    """Which rows are kept aside when time decides: the newest, as near to `share` of them as equal times allow.
+
+    Without two different times, none.
+    """
+    moments, counts = np.unique(times, return_counts=True)
+    if len(moments) < 2:
+        return np.zeros(len(times), dtype=bool)
+    from_here = counts[::-1].cumsum()[::-1] / len(times)
+    first = moments[1:][np.argmin(np.abs(from_here[1:] - share))]
+    newest: NDArray[np.bool_] = times >= first
+    return newest
 
 
 def fold_of(keys: pd.Index, salt: str, folds: int) -> NDArray[np.int64]:

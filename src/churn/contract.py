@@ -1,13 +1,20 @@
 """What a table of customers must look like: its columns, their types, and what a gap in them means."""
 
+import codecs
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+DATE = "date"
+"""Reason under `unused` for a column that says when."""
 
 ROW_KEY = "row_key"
 """Name of the index that every table of customers carries."""
 
 MissingPolicy = Literal["allow", "drop", "fail"]
+
+OnError = Literal["fail", "drop", "missing"]
+"""What becomes of a value that breaks the contract: stop, leave the row out, or take it for a gap."""
 
 
 class Strict(BaseModel):
@@ -32,13 +39,25 @@ Cell = Annotated[str, AfterValidator(_without_spaces_around)]
 """A text that a cell may hold."""
 
 
-class NumericColumn(Strict):
+class FeatureColumn(Strict):
+    """What every column of a customer has to say about gaps and about values that break the contract."""
+
+    missing: MissingPolicy
+    on_error: OnError
+
+    @model_validator(mode="after")
+    def _gaps_may_be_made_where_gaps_may_be(self) -> Self:
+        if self.on_error == "missing" and self.missing == "fail":
+            raise ValueError("on_error: missing makes gaps, and missing: fail stops at them; change one of the two")
+        return self
+
+
+class NumericColumn(FeatureColumn):
     """A quantity. A gap that is allowed is filled with the median of the training rows."""
 
     type: Literal["numeric"]
     min: float | None
     max: float | None
-    missing: MissingPolicy
 
     @model_validator(mode="after")
     def _bounds_in_order(self) -> Self:
@@ -47,19 +66,17 @@ class NumericColumn(Strict):
         return self
 
 
-class CategoricalColumn(Strict):
+class CategoricalColumn(FeatureColumn):
     """A label. `values: null` accepts any; a gap that is allowed counts as a label of its own."""
 
     type: Literal["categorical"]
     values: Annotated[tuple[Cell, ...], Field(strict=False), AfterValidator(_at_least_one)] | None
-    missing: MissingPolicy
 
 
-class BooleanColumn(Strict):
-    """0 or 1 (true and false are read as such). A gap that is allowed is filled with the commoner value."""
+class BooleanColumn(FeatureColumn):
+    """0 or 1 (true and false, yes and no are read as such). A gap that is allowed is filled with the commoner value."""
 
     type: Literal["boolean"]
-    missing: MissingPolicy
 
 
 Column = Annotated[NumericColumn | CategoricalColumn | BooleanColumn, Field(discriminator="type")]
@@ -80,19 +97,51 @@ class Target(Strict):
         return self
 
 
+class TableFormat(Strict):
+    """How a CSV table is written. A Parquet table is read without it, but for the decimal sign of texts."""
+
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)]
+    quote: Annotated[str, Field(min_length=1, max_length=1)]
+    encoding: str
+    decimal: Literal[".", ","]
+
+    @model_validator(mode="after")
+    def _can_be_read(self) -> Self:
+        try:
+            codecs.lookup(self.encoding)
+        except LookupError:
+            raise ValueError(f"encoding {self.encoding!r} is not known; utf-8 and windows-1252 are common") from None
+        if self.delimiter == self.quote:
+            raise ValueError(f"delimiter and quote are both {self.quote!r}")
+        return self
+
+
+class Audit(Strict):
+    """How suspicious preprocess is."""
+
+    max_column_auc: Annotated[float, Field(gt=0.5, le=1)]
+    accept: Annotated[tuple[str, ...], Field(strict=False)]
+
+
 class TableContract(Strict):
     """The whole table. Columns that it does not name are left out, and said to be."""
 
+    format: TableFormat
     id: str | None
     target: Target
     missing_values: Annotated[tuple[Cell, ...], Field(strict=False)]
     columns: Annotated[dict[str, Column], Field(min_length=1)]
+    unused: dict[str, str]
+    audit: Audit
 
     @model_validator(mode="after")
     def _each_column_has_one_role(self) -> Self:
         for role, name in (("target.column", self.target.column), ("id", self.id)):
             if name in self.columns:
                 raise ValueError(f"{role} {name!r} is also listed under columns: a column has one role")
+        for name in self.unused:
+            if name in self.needed:
+                raise ValueError(f"{name!r} is listed under unused, and used: a column has one role")
         if self.id == self.target.column:
             raise ValueError(f"id and target.column are both {self.id!r}")
         if ROW_KEY in self.needed:

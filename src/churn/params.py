@@ -6,9 +6,9 @@ import functools
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
@@ -45,11 +45,26 @@ class Data(TableContract):
     source: str
 
 
+class SplitBy(Strict):
+    """What decides a customer's side: his key, or time, the newest customers being the test."""
+
+    by: Literal["key", "time"]
+    column: str | None
+    format: str | None
+
+    @model_validator(mode="after")
+    def _time_has_a_column(self) -> Self:
+        if (self.by == "time") != (self.column is not None):
+            raise ValueError("by: time needs a column, and by: key takes none")
+        return self
+
+
 class Preprocess(Strict):
     """How customers are divided into training and test rows."""
 
     test_share: Share
     split_salt: str
+    split: SplitBy
 
 
 class Importance(Strict):

@@ -116,7 +116,7 @@ def calibration_curve(groups: pd.DataFrame, error: float) -> Figure:
 @mpl.rc_context(STYLE)
 def profit_curve(curve: pd.DataFrame, earned: Interval, over_everybody: Interval, contacted_share: float) -> Figure:
     """What a campaign earns against how many customers it contacts, most likely churners first."""
-    finding = f"Contacting {contacted_share:.0%} earns {earned.value:,.0f} EUR"
+    finding = f"Contacting {contacted_share:.0%} earns {earned.value:,.0f} EUR per 1,000"
     above = over_everybody
     subtitle = (
         f"{above.value:+,.0f} against contacting everybody (95 % interval {above.low:+,.0f} to {above.high:+,.0f})"
@@ -141,10 +141,10 @@ def feature_importance(table: pd.DataFrame) -> Figure:
     rest = len(table) - len(shown)
     first = table.iloc[0]
     finding = f"{_short(first['feature'])} matters most"
-    figure, axes = _axes(finding, f"ROC-AUC falls by {first['roc_auc_drop']:.3f} without it; lines: ± sd out of fold")
+    figure, axes = _axes(finding, f"ROC-AUC falls by {first['roc_auc_drop']:.3f} when it is shuffled; lines: ± sd")
     names = [_short(name) for name in shown["feature"]]
     places = np.arange(len(shown))
-    axes.barh(places, shown["roc_auc_drop"], xerr=shown["roc_auc_drop_sd"], color=BLUE, ecolor=GREY, capsize=2)
+    axes.barh(places, shown["roc_auc_drop"], xerr=shown["roc_auc_drop_sd"], color=BLUE, ecolor="black", capsize=2)
     axes.axvline(0, color=GREY, linewidth=1)
     axes.set_yticks(places, names, fontsize=8, parse_math=False)
     axes.grid(visible=False, axis="y")

@@ -1,16 +1,21 @@
 """From text to typed columns, and every way in which a table breaks its contract."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-import pandera.pandas as pa
+import pandera.pandas as pandera
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
+from churn.amounts import read_amounts
 from churn.contract import Column, MissingPolicy, TableContract, Target, columns_of_type
 from churn.errors import shown
 
-BOOLEAN_TEXTS = {"0": 0.0, "1": 1.0, "0.0": 0.0, "1.0": 1.0, "false": 0.0, "true": 1.0}
+BOOLEAN_TEXTS = {"0": 0.0, "0.0": 0.0, "false": 0.0, "f": 0.0, "no": 0.0, "n": 0.0}
+BOOLEAN_TEXTS |= {"1": 1.0, "1.0": 1.0, "true": 1.0, "t": 1.0, "yes": 1.0, "y": 1.0}
 
 REMEDIES = {
     "not a number": "correct them, or list the text under data.missing_values",
@@ -31,6 +36,9 @@ REMEDIES = {
 }
 
 
+VALUE_PROBLEMS = {"not a number", "not 0 or 1", "infinite", "below min", "above max", "not in values"}
+
+
 @dataclass(frozen=True)
 class Fault:
     """One way in which one column breaks the contract. Rows count from 1, the header apart."""
@@ -40,14 +48,22 @@ class Fault:
     count: int
     first_value: str
     first_row: int
+    rows: NDArray[np.int64] = field(default_factory=lambda: np.array([], dtype=np.int64), compare=False, repr=False)
+    """Places of all of them in the table, from 0."""
 
     def __str__(self) -> str:
+        return self.told(f"data row {self.first_row:,}")
+
+    def told(self, place: str) -> str:
+        """The fault in a line, its first rows named as the place says."""
         values = "1 value is" if self.count == 1 else f"{self.count:,} values are"
         first = f", first {shown(self.first_value)}" if self.first_value else ", first"
-        return (
-            f"column {self.column!r}: {values} {self.problem}{first} in data row {self.first_row:,}; "
-            f"{REMEDIES[self.problem]}"
-        )
+        return f"column {self.column!r}: {values} {self.problem}{first} in {place}; {REMEDIES[self.problem]}"
+
+    @property
+    def is_value(self) -> bool:
+        """Whether single values are wrong, which `on_error` decides about."""
+        return self.problem in VALUE_PROBLEMS
 
     @property
     def is_gap(self) -> bool:
@@ -65,7 +81,8 @@ def header_problem(header: list[str], contract: TableContract, *, target: bool =
     if contract.target.column in absent:
         return f"no column {contract.target.column!r} (data.target.column); the file has: {', '.join(header)}"
     if absent:
-        return f"no column {', '.join(map(repr, absent))}; take it out of data.columns or data.id, or mend the file"
+        advice = "take it out of data.columns or data.id, or mend the file" if target else "the model needs it"
+        return f"no column {', '.join(map(repr, absent))}; {advice} (the file has: {', '.join(header)})"
     return None
 
 
@@ -75,20 +92,52 @@ def parse_table(texts: pd.DataFrame, contract: TableContract) -> tuple[pd.DataFr
     Numbers and booleans become float64, labels and ids text, the target 1.0 (positive) or 0.0 (negative);
     a gap is NaN everywhere. Columns outside the contract are left out.
     """
-    empty = ["", *contract.missing_values]
-    known = texts[contract.needed].apply(lambda column: column.str.strip())
-    known = known.mask(known.isin(empty))
+    parsers = {name: PARSERS[column.type] for name, column in contract.columns.items()}
+    numeric = columns_of_type(contract.columns, "numeric")
+    parsers[contract.target.column] = lambda cells, _: _parse_target(cells, contract.target)
     typed: dict[str, pd.Series] = {}
     faults: list[Fault] = []
-    if contract.id is not None:
-        typed[contract.id] = known[contract.id]
-    for name, column in contract.columns.items():
-        typed[name], problem = PARSERS[column.type](known[name])
-        faults += _unparsed(name, known[name], typed[name], problem)
-    name = contract.target.column
-    typed[name] = _parse_target(known[name], contract.target)
-    faults += _unparsed(name, known[name], typed[name], "neither positive nor negative")
+    for name in contract.needed:
+        if name in numeric and (plain := _plain_numbers(texts[name], contract)) is not None:
+            typed[name] = plain
+            continue
+        # Numbers seldom repeat enough for that to pay.
+        places, cells = (np.arange(len(texts)), texts[name]) if name in numeric else _distinct_texts(texts[name])
+        known = _known(cells, contract)
+        values, problem = parsers.get(name, _parse_label)(known, contract.format.decimal)
+        typed[name] = pd.Series(values.array.take(places), index=texts.index)
+        unread = (known.notna() & values.isna()).to_numpy()
+        if unread.any():
+            lost = np.flatnonzero(unread[places])
+            faults.append(Fault(name, problem, len(lost), str(known.iloc[places[lost[0]]]), int(lost[0]) + 1, lost))
     return pd.DataFrame(typed), faults
+
+
+def _plain_numbers(texts: pd.Series, contract: TableContract) -> pd.Series | None:
+    """The fast way, for a column that holds gaps and numbers as programs write them; None when it holds more."""
+    if contract.format.decimal != ".":
+        return None
+    cells = pa.array(texts, pa.large_string())
+    is_gap = pc.is_in(cells, pa.array(["", *contract.missing_values], pa.large_string()))
+    try:
+        numbers = pc.cast(pc.if_else(is_gap, None, cells), pa.float64())
+    except pa.ArrowInvalid:
+        return None
+    if pc.any(pc.is_nan(numbers)).as_py():  # a text that says so is no gap
+        return None
+    return pd.Series(numbers.to_numpy(zero_copy_only=False), index=texts.index)
+
+
+def _distinct_texts(texts: pd.Series) -> tuple[NDArray[np.intp], pd.Series]:
+    """Each text once, and where in that list each row's is: what is done with a text is then done once for all rows."""
+    places, distinct = pd.factorize(texts, use_na_sentinel=False)
+    return places, pd.Series(distinct, dtype=texts.dtype)
+
+
+def _known(texts: pd.Series, contract: TableContract) -> pd.Series:
+    """Texts without the blanks around them, NaN where they mean a gap."""
+    stripped = texts.str.strip()
+    return stripped.mask(stripped.isin(["", *contract.missing_values]))
 
 
 def parse_customers(texts: pd.DataFrame, contract: TableContract) -> tuple[pd.DataFrame, pd.Series]:
@@ -99,9 +148,8 @@ def parse_customers(texts: pd.DataFrame, contract: TableContract) -> tuple[pd.Da
     reasons = pd.Series("", index=texts.index, dtype="object")
     typed: dict[str, pd.Series] = {}
     for name in contract.of_customer:
-        # Each text is read once, for all rows that share it.
-        places, distinct = pd.factorize(texts[name], use_na_sentinel=False)
-        values, told = _read_cells(name, pd.Series(distinct), contract)
+        places, distinct = _distinct_texts(texts[name])
+        values, told = _read_cells(name, distinct, contract)
         typed[name] = pd.Series(values.array.take(places), index=texts.index)
         if told.any():
             reasons += told.to_numpy()[places]
@@ -113,14 +161,16 @@ def parse_customers(texts: pd.DataFrame, contract: TableContract) -> tuple[pd.Da
 def _read_cells(name: str, texts: pd.Series, contract: TableContract) -> tuple[pd.Series, pd.Series]:
     """Typed values of some cells of one column, and of each all that breaks the contract, '; ' after each breach."""
     column = contract.columns.get(name)
-    known = texts.str.strip()
-    known = known.mask(known.isin(["", *contract.missing_values]))
+    known = _known(texts, contract)
     parser, checks = (_parse_label, ()) if column is None else (PARSERS[column.type], CHECKS[column.type](column))
-    values, problem = parser(known)
+    values, problem = parser(known, contract.format.decimal)
     broken = {problem: known.notna() & values.isna()}
-    if column is None or column.missing != "allow":
-        broken["missing"] = known.isna()
     broken |= {str(check.error): ~_passes(check, values) for check in checks}
+    if column is not None and column.on_error == "missing":
+        values = values.mask(np.logical_or.reduce(list(broken.values())))
+        broken = {}
+    if column is None or column.missing != "allow":
+        broken = {"missing": known.isna() if broken else values.isna()} | broken
     told = pd.Series("", index=texts.index, dtype="object")
     for said, cells in broken.items():
         if cells.any():
@@ -129,10 +179,25 @@ def _read_cells(name: str, texts: pd.Series, contract: TableContract) -> tuple[p
     return values, told
 
 
-def _passes(check: pa.Check, values: pd.Series) -> pd.Series:
+def _passes(check: pandera.Check, values: pd.Series) -> pd.Series:
     """Which values a check lets in; gaps are another check's business."""
     result = check(values.dropna()).check_output
     return pd.Series(result, index=values.dropna().index).reindex(values.index, fill_value=True).astype(bool)
+
+
+def parse_times(texts: pd.Series, how: str | None) -> pd.Series:
+    """Numbers that rise with time, NaN where a text is none: days since 1970 of dates, or the numbers themselves.
+
+    `how`: format of the dates as in `datetime.strptime`, None for ISO 8601 or numbers.
+    """
+    known = texts.str.strip()
+    known = known.mask(known == "")
+    numbers = pd.to_numeric(known, errors="coerce").astype("float64")
+    if how is None and numbers.notna().sum() >= known.notna().sum() / 2:
+        return numbers
+    dates = pd.to_datetime(known, format=how or "ISO8601", errors="coerce", utc=True)
+    days: pd.Series = (dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
+    return days.astype("float64")
 
 
 def all_faults(table: pd.DataFrame, unparsed: list[Fault], contract: TableContract) -> list[Fault]:
@@ -143,11 +208,54 @@ def all_faults(table: pd.DataFrame, unparsed: list[Fault], contract: TableContra
     return [*unparsed, *broken, *one_sided, *name_faults(table, contract)]
 
 
+@dataclass(frozen=True)
+class Settled:
+    """A table after `on_error` has been obeyed.
+
+    Attributes:
+        table: without rows that were left out, with gaps in place of values taken for gaps; places kept as index.
+        faults: what nothing in the contract settles.
+        rows_dropped: rows left out, by the first column that said so.
+        taken_for_gaps: values, by column.
+    """
+
+    table: pd.DataFrame
+    faults: list[Fault]
+    rows_dropped: dict[str, int]
+    taken_for_gaps: dict[str, int]
+
+
+def settle(table: pd.DataFrame, unparsed: list[Fault], contract: TableContract) -> Settled:
+    """Do with values that break the contract what their column's `on_error` says; the rest is told."""
+    faults = all_faults(table, unparsed, contract)
+    policy = {name: column.on_error for name, column in contract.columns.items()}
+    settled = [fault for fault in faults if fault.is_value and policy[fault.column] != "fail"]
+    if not settled:
+        return Settled(table, faults, {}, {})
+    table = table.copy()
+    taken: dict[str, int] = {}
+    dropped: dict[str, int] = {}
+    going: set[int] = set()
+    for fault in settled:
+        if policy[fault.column] == "missing":
+            table.loc[fault.rows, fault.column] = np.nan
+            taken[fault.column] = taken.get(fault.column, 0) + fault.count
+        else:
+            new = set(fault.rows.tolist()) - going
+            going |= new
+            dropped[fault.column] = dropped.get(fault.column, 0) + len(new)
+    table = table.drop(index=sorted(going))
+    if table.empty:
+        return Settled(table, settled, dropped, taken)
+    left = [fault for fault in unparsed if policy.get(fault.column, "fail") == "fail"]
+    return Settled(table, all_faults(table, left, contract), dropped, taken)
+
+
 def contract_faults(table: pd.DataFrame, contract: TableContract) -> list[Fault]:
     """Check every value of a typed table; all faults come at once, in the contract's order."""
     try:
         _pandera_schema(contract).validate(table, lazy=True)
-    except pa.errors.SchemaErrors as error:
+    except pandera.errors.SchemaErrors as error:
         return list(_faults_of(error.failure_cases, table))
     return []
 
@@ -159,7 +267,8 @@ def target_faults(table: pd.DataFrame, contract: TableContract) -> list[Fault]:
     if labels.nunique() != 1:
         return []
     only = contract.target.positive if labels.iloc[0] == 1 else contract.target.negative
-    return [Fault(name, "only one of the two target values", len(labels), only, int(labels.index[0]) + 1)]
+    rows = labels.index.to_numpy()
+    return [Fault(name, "only one of the two target values", len(labels), only, int(rows[0]) + 1, rows)]
 
 
 def name_faults(table: pd.DataFrame, contract: TableContract) -> Iterator[Fault]:
@@ -173,79 +282,85 @@ def name_faults(table: pd.DataFrame, contract: TableContract) -> Iterator[Fault]
         for label in labels:
             encoded = f"{name}_{label}"  # so does the encoder; an allowed gap is a label called nan
             if encoded in taken:
-                rows = (table[name].astype("object").map(str) == str(label)).to_numpy()
+                rows = table.index[table[name].astype("object").map(str) == str(label)].to_numpy()
                 problem = "encoded under the name of another column or label"
-                yield Fault(name, problem, int(rows.sum()), str(label), int(rows.argmax()) + 1)
+                yield Fault(name, problem, len(rows), str(label), int(rows[0]) + 1, rows)
             taken.add(encoded)
 
 
-def _parse_number(texts: pd.Series) -> tuple[pd.Series, str]:
-    return pd.to_numeric(texts, errors="coerce").astype("float64"), "not a number"
+def parse_numbers(texts: pd.Series, decimal: str) -> pd.Series:
+    """Numbers as float64, NaN where a text is none; as people write them, or else as programs do."""
+    numbers = pd.Series(read_amounts(pa.array(texts, pa.large_string()), decimal), index=texts.index)
+    unread = texts[numbers.isna() & texts.notna()]
+    if decimal == ",":  # what looks like a number may mean another one
+        unread = unread[~unread.str.contains(".", regex=False)]
+    numbers[unread.index] = pd.to_numeric(unread, errors="coerce").astype("float64")
+    return numbers
 
 
-def _parse_boolean(texts: pd.Series) -> tuple[pd.Series, str]:
+def _parse_number(texts: pd.Series, decimal: str) -> tuple[pd.Series, str]:
+    return parse_numbers(texts, decimal), "not a number"
+
+
+def _parse_boolean(texts: pd.Series, _: str) -> tuple[pd.Series, str]:
     return texts.str.lower().map(BOOLEAN_TEXTS).astype("float64"), "not 0 or 1"
 
 
-def _parse_label(texts: pd.Series) -> tuple[pd.Series, str]:
+def _parse_label(texts: pd.Series, _: str) -> tuple[pd.Series, str]:
     return texts, "not in values"
 
 
-PARSERS: dict[str, Callable[[pd.Series], tuple[pd.Series, str]]] = {
+PARSERS: dict[str, Callable[[pd.Series, str], tuple[pd.Series, str]]] = {
     "numeric": _parse_number,
     "boolean": _parse_boolean,
     "categorical": _parse_label,
 }
 
 
-def _parse_target(texts: pd.Series, target: Target) -> pd.Series:
-    return texts.map({target.positive: 1.0, target.negative: 0.0}).astype("float64")
+def _parse_target(texts: pd.Series, target: Target) -> tuple[pd.Series, str]:
+    labels = texts.map({target.positive: 1.0, target.negative: 0.0}).astype("float64")
+    return labels, "neither positive nor negative"
 
 
-def _unparsed(name: str, texts: pd.Series, values: pd.Series, problem: str) -> list[Fault]:
-    lost = np.flatnonzero(texts.notna() & values.isna())
-    if not len(lost):
-        return []
-    return [Fault(name, problem, len(lost), str(texts.iloc[lost[0]]), int(lost[0]) + 1)]
-
-
-def _pandera_schema(contract: TableContract) -> pa.DataFrameSchema:
+def _pandera_schema(contract: TableContract) -> pandera.DataFrameSchema:
     target = contract.target
     columns = {name: _pandera_column(column) for name, column in contract.columns.items()}
-    columns[target.column] = pa.Column(checks=list(_gap_checks(target.missing, " in the target")), nullable=True)
+    columns[target.column] = pandera.Column(checks=list(_gap_checks(target.missing, " in the target")), nullable=True)
     if contract.id is not None:
-        columns[contract.id] = pa.Column(checks=list(_gap_checks("fail", " in the id")), nullable=True)
-    return pa.DataFrameSchema(columns)
+        columns[contract.id] = pandera.Column(checks=list(_gap_checks("fail", " in the id")), nullable=True)
+    return pandera.DataFrameSchema(columns)
 
 
-def _pandera_column(column: Column) -> pa.Column:
+def _pandera_column(column: Column) -> pandera.Column:
     # Nullable for pandera, so that gaps are told by these checks alone, in words that fit the column's role.
-    return pa.Column(checks=[*_gap_checks(column.missing), *CHECKS[column.type](column)], nullable=True)
+    return pandera.Column(checks=[*_gap_checks(column.missing), *CHECKS[column.type](column)], nullable=True)
 
 
-def _gap_checks(policy: MissingPolicy, role: str = "") -> Iterator[pa.Check]:
-    yield pa.Check(lambda values: bool(values.notna().any()), error=f"entirely missing{role}", ignore_na=False)
+def _gap_checks(policy: MissingPolicy, role: str = "") -> Iterator[pandera.Check]:
+    yield pandera.Check(lambda values: bool(values.notna().any()), error=f"entirely missing{role}", ignore_na=False)
     if policy == "fail":
-        yield pa.Check(lambda values: values.notna() | values.isna().all(), error=f"missing{role}", ignore_na=False)
+        yield pandera.Check(
+            lambda values: values.notna() | values.isna().all(), error=f"missing{role}", ignore_na=False
+        )
 
 
-def _number_checks(column: Column) -> Iterator[pa.Check]:
-    yield pa.Check(np.isfinite, error="infinite")
+def _number_checks(column: Column) -> Iterator[pandera.Check]:
+    yield pandera.Check(np.isfinite, error="infinite")
     if column.type != "numeric":
         return
     low = -np.inf if column.min is None else column.min
     high = np.inf if column.max is None else column.max
     # What is infinite has been told as that.
-    yield pa.Check(lambda values: (values >= low) | np.isinf(values), error="below min")
-    yield pa.Check(lambda values: (values <= high) | np.isinf(values), error="above max")
+    yield pandera.Check(lambda values: (values >= low) | np.isinf(values), error="below min")
+    yield pandera.Check(lambda values: (values <= high) | np.isinf(values), error="above max")
 
 
-def _label_checks(column: Column) -> Iterator[pa.Check]:
+def _label_checks(column: Column) -> Iterator[pandera.Check]:
     if column.type == "categorical" and column.values is not None:
-        yield pa.Check.isin(column.values, error="not in values")
+        yield pandera.Check.isin(column.values, error="not in values")
 
 
-CHECKS: dict[str, Callable[[Column], Iterator[pa.Check]]] = {
+CHECKS: dict[str, Callable[[Column], Iterator[pandera.Check]]] = {
     "numeric": _number_checks,
     "boolean": lambda _: iter(()),
     "categorical": _label_checks,
@@ -254,8 +369,8 @@ CHECKS: dict[str, Callable[[Column], Iterator[pa.Check]]] = {
 
 def _faults_of(cases: pd.DataFrame, table: pd.DataFrame) -> Iterator[Fault]:
     for (name, problem), group in cases.groupby(["column", "check"], sort=False):
-        rows = group["index"].dropna()
-        first = int(rows.min()) if len(rows) else 0
-        value = table[name].iloc[first]
+        rows = np.sort(group["index"].dropna().to_numpy(dtype=np.int64))
+        rows = rows if len(rows) else table.index.to_numpy()
+        value = table[name].loc[rows[0]]
         text = "" if pd.isna(value) else str(value)
-        yield Fault(str(name), str(problem), len(rows) or len(table), text, first + 1)
+        yield Fault(str(name), str(problem), len(rows), text, int(rows[0]) + 1, rows)

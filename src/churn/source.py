@@ -1,78 +1,182 @@
-"""The table as it comes: CSV read as texts, nothing interpreted, nothing filled in silently."""
+"""The table as it comes: CSV or Parquet read as texts, nothing interpreted, nothing filled in silently."""
 
-from collections.abc import Callable
+import codecs
+import csv
+import gzip
+import io
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.csv
+import pyarrow.parquet
 
+from churn.contract import TableFormat
 from churn.errors import DataError
 
 NO_ROWS = "holds no rows; check data.source"
+PARQUET = ".parquet"
+NOT_PACKED = (gzip.BadGzipFile, zipfile.BadZipFile, EOFError, RuntimeError, zlib.error)
+"""What unpacking raises; RuntimeError: packed with a password."""
 
 
-def read_source(path: Path) -> pd.DataFrame:
-    """Read a CSV table as texts, nothing interpreted; names as in the header, repeated ones included.
+def read_source(path: Path, how: TableFormat) -> pd.DataFrame:
+    """Read a table as texts, nothing interpreted; names as in the header, repeated ones included.
+
+    A CSV table may be packed (.gz, .zip); the values of a Parquet table are written out, a null as ''.
 
     Raises:
-        DataError: missing, empty, not UTF-8, with a quote left open, or a row of another length than the header.
+        DataError: missing, empty, not in that encoding, with a quote left open, or a row of another length than the
+            header.
     """
-    ragged: list[pyarrow.csv.InvalidRow] = []
-
-    def set_aside(row: pyarrow.csv.InvalidRow) -> str:
-        ragged.append(row)
-        return "skip"
-
     try:
-        header = _read_header(path)
-        table = pyarrow.csv.read_csv(
-            path,
-            read_options=pyarrow.csv.ReadOptions(use_threads=False),  # with threads, ragged rows have no number
-            parse_options=parse_options(set_aside),
-            convert_options=pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string())),
-        )
+        table = _read_parquet(path) if path.suffix == PARQUET else _read_csv(path, how)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; put the table there, or set data.source") from None
     except IsADirectoryError:
-        raise DataError(f"{path}: is a folder; set data.source to a CSV file") from None
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"{path}: byte {error.start:,} is not UTF-8, in line {line:,}; save the table as UTF-8"
-        ) from None
-    except pa.ArrowInvalid as error:
-        raise DataError(f"{path}: {first_line(error)}; save the table as CSV (comma, UTF-8)") from None
-    if ragged:
-        first = ragged[0]
-        raise DataError(
-            f"{path}: data row {first.number - 1:,} has another number of cells ({first.actual_columns}) than "
-            f"the header ({first.expected_columns}); mend it, with quotes around a cell that holds a comma"
-        )
+        raise DataError(f"{path}: is a folder; set data.source to a CSV or Parquet file") from None
+    except NOT_PACKED as error:
+        raise DataError(f"{path}: cannot be unpacked ({first_line(error)}); pack it anew") from None
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        advice = "; save the table as CSV or Parquet, and check data.format"
+        raise DataError(f"{path}: {first_line(error)}{advice}") from None
     if table.num_rows == 0:
         raise DataError(f"{path}: {NO_ROWS}")
     texts: pd.DataFrame = table.to_pandas()
     return texts
 
 
-def _read_header(path: Path) -> list[str]:
-    content = path.read_bytes()
-    content.decode("utf-8")
+def _read_csv(path: Path, how: TableFormat) -> pa.Table:
+    ragged: list[pyarrow.csv.InvalidRow] = []
+
+    def set_aside(row: pyarrow.csv.InvalidRow) -> str:
+        ragged.append(row)
+        return "skip"
+
+    with opened(path) as (_, stream):
+        content = _in_utf8(path, stream.read(), how)
+    _require_rows(path, content, how)
+    header = pyarrow.csv.open_csv(pa.BufferReader(content), parse_options=parse_options(how, lambda _: "skip"))
+    table = pyarrow.csv.read_csv(
+        pa.BufferReader(content),
+        read_options=pyarrow.csv.ReadOptions(use_threads=False),  # with threads, ragged rows have no number
+        parse_options=parse_options(how, set_aside),
+        convert_options=pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(header.schema.names, pa.string())),
+    )
+    if ragged:
+        first = ragged[0]
+        raise DataError(
+            f"{path}: data row {first.number - 1:,} has another number of cells ({first.actual_columns}) than "
+            f"the header ({first.expected_columns}); mend it, with quotes around a cell that holds a "
+            f"{shown_delimiter(how)}, or set data.format.delimiter"
+        )
+    return table
+
+
+def shown_delimiter(how: TableFormat) -> str:
+    """The delimiter in a word."""
+    return {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}.get(how.delimiter, repr(how.delimiter))
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    """A file, and the stream of what is packed in it; the place in the first tells how far the second has come.
+
+    Raises:
+        DataError: a .zip file that holds other than one file.
+    """
+    with path.open("rb") as file:
+        if path.suffix == ".gz":
+            with gzip.GzipFile(fileobj=file) as stream:
+                yield file, stream  # type: ignore[misc]  # a binary stream, though not typed as one
+        elif path.suffix == ".zip":
+            with zipfile.ZipFile(file) as archive:
+                names = [name for name in archive.namelist() if not name.endswith("/")]
+                if len(names) != 1:
+                    raise DataError(f"{path}: holds {len(names)} files; pack the table alone")
+                with archive.open(names[0]) as stream:
+                    yield file, stream
+        else:
+            yield file, file
+
+
+def _in_utf8(path: Path, content: bytes, how: TableFormat) -> bytes:
+    try:
+        text = content.decode(how.encoding)
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        name = "UTF-8" if is_utf8(how) else how.encoding
+        raise DataError(
+            f"{path}: byte {error.start:,} is not {name}, in line {line:,}; save the table as UTF-8, or name its "
+            "encoding in data.format"
+        ) from None
+    return content if is_utf8(how) else text.encode()
+
+
+def is_utf8(how: TableFormat) -> bool:
+    """Whether a table can be read as it is."""
+    return codecs.lookup(how.encoding).name in ("utf-8", "utf-8-sig")
+
+
+def _require_rows(path: Path, content: bytes, how: TableFormat) -> None:
     content = content.strip()
     if not content:
         raise DataError(f"{path}: is empty; check data.source")
     if b"\n" not in content and b"\r" not in content:
         raise DataError(f"{path}: {NO_ROWS}")
-    if content.count(b'"') % 2:  # else the rest of the table would be read as one cell
-        raise DataError(f"{path}: has an odd number of double quotes; close the open one, or double it inside a cell")
-    return list(pyarrow.csv.open_csv(path, parse_options=parse_options(lambda _: "skip")).schema.names)
+    if content.count(how.quote.encode()) % 2:  # else the rest of the table would be read as one cell
+        name = {'"': "double quotes", "'": "single quotes"}.get(how.quote, repr(how.quote))
+        raise DataError(f"{path}: has an odd number of {name}; close the open one, or double it inside a cell")
 
 
-def parse_options(on_ragged_row: Callable[[pyarrow.csv.InvalidRow], str]) -> pyarrow.csv.ParseOptions:
+def _read_parquet(path: Path) -> pa.Table:
+    if path.is_dir():
+        raise IsADirectoryError(path)
+    table = pyarrow.parquet.read_table(path)
+    return pa.table([texts_of(column) for column in table.columns], names=table.column_names)
+
+
+def texts_of(column: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
+    """Values of a typed column written out; null and not-a-number as ''."""
+    if pa.types.is_floating(column.type):
+        column = pyarrow.compute.if_else(pyarrow.compute.is_nan(column), None, column)
+    return column.cast(pa.string()).fill_null("")
+
+
+def lines_of(path: Path, how: TableFormat, rows: Sequence[int]) -> list[int]:
+    """Line of the file on which each row ends, counting from 1; of a Parquet table its place, the first being 1.
+
+    Reads the table once more, so only for a table that is refused. `rows`: places from 0, in any order.
+    """
+    if path.suffix == PARQUET:
+        return [row + 1 for row in rows]
+    wanted = set(rows)
+    found: dict[int, int] = {}
+    with opened(path) as (_, stream), io.TextIOWrapper(stream, encoding=how.encoding, newline="") as text:
+        reader = csv.reader(text, delimiter=how.delimiter, quotechar=how.quote)
+        number = -2  # the header comes first
+        for cells in reader:
+            if not cells:
+                continue
+            number += 1
+            if number in wanted:
+                found[number] = reader.line_num
+    return [found[row] for row in rows]
+
+
+def parse_options(how: TableFormat, on_ragged_row: Callable[[pyarrow.csv.InvalidRow], str]) -> pyarrow.csv.ParseOptions:
     """How a CSV table is cut into cells; what happens to a row of another length than the header is said there."""
-    return pyarrow.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=on_ragged_row)
+    return pyarrow.csv.ParseOptions(
+        delimiter=how.delimiter, quote_char=how.quote, newlines_in_values=True, invalid_row_handler=on_ragged_row
+    )
 
 
 def first_line(error: Exception) -> str:
     """What a library says, without its explanations."""
-    return str(error).splitlines()[0].rstrip(". ")
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(". ")

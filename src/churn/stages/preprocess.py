@@ -4,30 +4,42 @@ The split comes before the encoding: whatever is learned (labels, medians, means
 """
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
 
-from churn import artifacts, cleaning, features, schema
-from churn.contract import TableContract
+from churn import artifacts, audit, cleaning, features, schema
+from churn.contract import DATE, TableContract
 from churn.errors import DataError
-from churn.params import Params, Preprocess
-from churn.source import read_source
+from churn.params import Params, Preprocess, SplitBy
+from churn.source import lines_of, read_source
 from churn.stages.__main__ import main
 from churn.stages.execution import Measurements
 
 log = logging.getLogger(__name__)
 
 
+PLACE, TIME = "\x1fplace", "\x1ftime"
+"""Names, which no column of a table has, of what travels with the rows until they are divided."""
+
+AUDIT_FOLDS = 5
+FIRST_LINES = 3
+
+
 @dataclass(frozen=True)
 class Split:
-    """Customer columns and target of both sides, indexed by row key."""
+    """Customer columns and target of both sides, indexed by row key; place in the file and times of training rows."""
 
     train: pd.DataFrame
     test: pd.DataFrame
+    places: NDArray[np.int64]
+    times: dict[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -43,56 +55,100 @@ class Encoded:
 def run(params: Params) -> Measurements:
     """Do the whole stage."""
     source = Path(params.data.source)
-    texts = load_data(source, params.data)
-    table = validate_data(source, texts, params.data)
-    rows, report = clean_data(table, params.data)
+    texts = load_data(source, params.data, params.preprocess.split)
+    settled = validate_data(source, texts, params.data)
+    times = read_times(texts, params.data, params.preprocess.split)
+    rows, report = clean_data(texts, settled, times, params.data)
     split = split_data(rows, params.data, params.preprocess)
+    audit_split(split, params.data, params.preprocess)
     encoded = encode_features(split, params.data)
     report |= describe_split(split, encoded, params.data)
     save_processed_data(split, encoded, report, params.data.target.column)
     return {}
 
 
-def load_data(source: Path, contract: TableContract) -> pd.DataFrame:
+def load_data(source: Path, contract: TableContract, how: SplitBy) -> pd.DataFrame:
     """Read the table as texts and see that its columns are there, once each."""
-    texts = read_source(source)
+    texts = read_source(source, contract.format)
     problem = schema.header_problem(list(texts.columns), contract)
     if problem:
         raise DataError(f"{source}: {problem}")
+    if how.column is not None and how.column not in texts.columns:
+        raise DataError(f"{source}: no column {how.column!r} (preprocess.split.column)")
     log.info("%s: %s rows, %s columns", source, f"{len(texts):,}", texts.shape[1])
-    unused = [name for name in texts.columns if name not in contract.needed]
-    if unused:
-        log.info("not used, since data.columns does not list them: %s", ", ".join(unused))
+    unlisted = [name for name in texts.columns if name not in (*contract.needed, *contract.unused)]
+    if unlisted:
+        log.info("not used, since data.columns does not list them: %s", ", ".join(unlisted))
     return texts
 
 
-def validate_data(source: Path, texts: pd.DataFrame, contract: TableContract) -> pd.DataFrame:
-    """Give every column its type; all breaches of the contract are told at once."""
-    table, unparsed = schema.parse_table(texts, contract)
-    faults = schema.all_faults(table, unparsed, contract)
-    if faults:
-        raise DataError("\n".join(f"{source}: {fault}" for fault in faults))
+def validate_data(source: Path, texts: pd.DataFrame, contract: TableContract) -> schema.Settled:
+    """Give every column its type; breaches that the contract does not settle are told all at once.
+
+    Raises:
+        DataError: a line a fault; every single case then stands in a file.
+    """
+    settled = schema.settle(*schema.parse_table(texts, contract), contract)
+    if settled.faults:
+        raise DataError("\n".join(_refusal(source, texts, settled.faults, contract)))
+    artifacts.FAULTS.unlink(missing_ok=True)  # of an earlier table
     log.info("contract holds: %s columns checked", len(contract.needed))
-    return table
+    for counts, fate in (
+        (settled.rows_dropped, "rows left out since they break it in"),
+        (settled.taken_for_gaps, "values that break it taken for gaps in"),
+    ):
+        if counts:
+            log.warning("%s %s", fate, ", ".join(f"{name} ({count:,})" for name, count in counts.items()))
+    return settled
 
 
-def clean_data(table: pd.DataFrame, contract: TableContract) -> tuple[pd.DataFrame, dict[str, Any]]:
+def _refusal(source: Path, texts: pd.DataFrame, faults: list[schema.Fault], contract: TableContract) -> Iterator[str]:
+    """Each fault in a line, with the lines of the file it is first met in; all cases go to a file."""
+    rows = sorted({int(row) for fault in faults for row in fault.rows})
+    line = dict(zip(rows, lines_of(source, contract.format, rows), strict=True))
+    cases = [
+        (line[row], fault.column, fault.problem, texts[fault.column].loc[row])
+        for fault in faults
+        for row in fault.rows.tolist()
+    ]
+    artifacts.write_table(artifacts.FAULTS, pd.DataFrame(cases, columns=["line", "column", "check", "value"]))
+    for fault in faults:
+        lines = [f"{line[row]:,}" for row in fault.rows[:FIRST_LINES].tolist()]
+        more = f", then {', '.join(lines[1:])}" if len(lines) > 1 else ""
+        yield f"{source}: {fault.told(f'line {lines[0]}{more}')}"
+    log.warning("every case is in %s", artifacts.FAULTS)
+
+
+def read_times(texts: pd.DataFrame, contract: TableContract, how: SplitBy) -> dict[str, pd.Series]:
+    """When each row was, by each column of dates that the table has; the one that decides the sides comes first."""
+    formats: dict[str, str | None] = {
+        name: None for name, reason in contract.unused.items() if reason == DATE and name in texts.columns
+    }
+    if how.column is not None:
+        formats = {how.column: how.format} | {name: None for name in formats if name != how.column}
+    return {name: schema.parse_times(texts[name], form) for name, form in formats.items()}
+
+
+def clean_data(
+    texts: pd.DataFrame, settled: schema.Settled, times: dict[str, pd.Series], contract: TableContract
+) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Leave out incomplete rows where the policy says so, and give every row its key."""
+    table = settled.table
     complete, dropped = cleaning.drop_incomplete(table, contract)
     if complete.empty:
         raise DataError("every row has a gap in a column whose missing policy is drop; set one of them to allow")
-    rows = cleaning.with_row_keys(complete, contract)
+    travelling = {f"{TIME} {name}": moments.loc[complete.index] for name, moments in times.items()}
+    complete = complete.assign(**travelling, **{PLACE: complete.index + 1})
+    rows = cleaning.with_row_keys(complete, contract, then_by=list(travelling))
     equal = cleaning.equal_rows(rows)
-    log.info(
-        "%s rows kept, %s left out, %s equal to an earlier one",
-        f"{len(rows):,}",
-        sum(dropped.values()),
-        equal,
-    )
+    left_out = sum(dropped.values()) + sum(settled.rows_dropped.values())
+    log.info("%s rows kept, %s left out, %s equal to an earlier one", f"{len(rows):,}", f"{left_out:,}", equal)
     report = {
-        "rows_in": len(table),
+        "rows_in": len(texts),
         "rows_kept": len(rows),
         "rows_dropped": dropped,
+        "rows_dropped_on_error": settled.rows_dropped,
+        "taken_for_gaps": settled.taken_for_gaps,
         "rows_equal_to_another": equal,
         "missing": {name: int(table[name].isna().sum()) for name in contract.columns},
     }
@@ -100,9 +156,16 @@ def clean_data(table: pd.DataFrame, contract: TableContract) -> tuple[pd.DataFra
 
 
 def split_data(rows: pd.DataFrame, contract: TableContract, how: Preprocess) -> Split:
-    """Put every row on the side that its key says."""
-    test = cleaning.is_test(rows.index, how.split_salt, how.test_share)
-    split = Split(train=rows[~test], test=rows[test])
+    """Put every row on the side that its key says, or its time."""
+    times = [name for name in rows.columns if name.startswith(TIME)]
+    test = SIDES[how.split.by](rows, how)
+    customers = rows.drop(columns=[*times, PLACE])
+    split = Split(
+        train=customers[~test],
+        test=customers[test],
+        places=rows.loc[~test, PLACE].to_numpy(),
+        times={name.removeprefix(f"{TIME} "): rows.loc[~test, name].to_numpy() for name in times},
+    )
     for side, part in (("training", split.train), ("test", split.test)):
         if part[contract.target.column].nunique() < 2:
             raise DataError(
@@ -111,6 +174,93 @@ def split_data(rows: pd.DataFrame, contract: TableContract, how: Preprocess) -> 
             )
     log.info("%s training rows, %s test rows", f"{len(split.train):,}", f"{len(split.test):,}")
     return split
+
+
+def _by_key(rows: pd.DataFrame, how: Preprocess) -> NDArray[np.bool_]:
+    return cleaning.is_test(rows.index, how.split_salt, how.test_share)
+
+
+def _by_time(rows: pd.DataFrame, how: Preprocess) -> NDArray[np.bool_]:
+    times = rows[f"{TIME} {how.split.column}"]
+    unknown = int(times.isna().sum())
+    if unknown:
+        first = rows.loc[times.isna(), PLACE].min()
+        form = how.split.format or "ISO 8601, nor numbers"
+        raise DataError(
+            f"column {how.split.column!r} (preprocess.split.column): {unknown:,} rows have no time, first data row "
+            f"{first:,}; fill them in, or set preprocess.split.format if they are not {form}"
+        )
+    return cleaning.is_newest(times.to_numpy(), how.test_share)
+
+
+SIDES = {"key": _by_key, "time": _by_time}
+
+
+def audit_split(split: Split, contract: TableContract, how: Preprocess) -> None:
+    """Look for what would flatter the figures; the findings are written in any case, and told.
+
+    Raises:
+        DataError: a finding that stops the run and that data.audit.accept does not list.
+    """
+    findings = audit.find_leaks(audited(split, contract, how), contract, by_time=how.split.by == "time")
+    open_ones = audit.unaccepted(findings, contract)
+    artifacts.write_json(artifacts.AUDIT, _audit_report(findings, open_ones))
+    for name in audit.needless_accepts(findings, contract):
+        log.warning("params.yaml: data.audit.accept: nothing of the name %r is found; take it out", name)
+    for finding in open_ones:
+        if finding.severity == "warn":
+            log.warning("audit: %s (%s)", _shown(finding), finding.name)
+    failing = [finding for finding in open_ones if finding.severity == "fail"]
+    if failing:
+        raise DataError("\n".join(_objection(finding) for finding in failing))
+    log.info(
+        "audit: %s checks made, %s findings, %s of them accepted",
+        len(audit.CHECKS),
+        len(findings),
+        len(findings) - len(open_ones),
+    )
+
+
+def audited(split: Split, contract: TableContract, how: Preprocess) -> audit.Audited:
+    """What the audit may see: of the test rows no outcome."""
+    customers = list(contract.columns)
+    return audit.Audited(
+        train=split.train[customers],
+        churned=split.train[contract.target.column].to_numpy().astype(np.int64),
+        test=split.test[customers],
+        folds=cleaning.fold_of(split.train.index, how.split_salt, AUDIT_FOLDS),
+        places=split.places,
+        times=split.times,
+    )
+
+
+def _audit_report(findings: list[audit.Finding], open_ones: list[audit.Finding]) -> dict[str, Any]:
+    return {
+        "failing": sum(finding.severity == "fail" for finding in open_ones),
+        "warnings": sum(finding.severity == "warn" for finding in open_ones),
+        "accepted": len(findings) - len(open_ones),
+        "findings": [
+            {
+                "name": finding.name,
+                "severity": finding.severity,
+                "evidence": finding.evidence,
+                "accepted": finding not in open_ones,
+            }
+            for finding in findings
+        ],
+    }
+
+
+def _shown(finding: audit.Finding) -> str:
+    columns = ", ".join(map(repr, finding.columns))
+    return f"{columns}: {finding.evidence}" if columns else finding.evidence
+
+
+def _objection(finding: audit.Finding) -> str:
+    return (
+        f"audit: {_shown(finding)}; mend the table or take the column out of data.columns, or, if it is "
+        f"right as it is, list {finding.name!r} under data.audit.accept"
+    )
 
 
 def encode_features(split: Split, contract: TableContract) -> Encoded:

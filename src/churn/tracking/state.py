@@ -10,7 +10,7 @@ import json
 import posixpath
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,25 @@ def read_lock(root: Path) -> dict[str, Any]:
     """What dvc.lock holds; nothing before the first run."""
     path = root / LOCK_FILE
     return read_yaml(path) if path.exists() else {}
+
+
+def edited_parameters(root: Path) -> list[str]:
+    """Dotted keys whose value is no longer the one that the results in dvc.lock were computed with."""
+    values_in = functools.cache(lambda file: read_yaml(root / file))
+    edited: dict[str, None] = {}
+    for stage in stages_from_lock(read_lock(root)).values():
+        for file, values in stage.inputs.parameters.items():
+            for key, value in values.items():
+                edited |= dict.fromkeys(_differences(key, value, _value_at(values_in, file, key)))
+    return list(edited)
+
+
+def _differences(key: str, old: Any, new: Any) -> Iterator[str]:
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for name in {**old, **new}:
+            yield from _differences(f"{key}.{name}", old.get(name), new.get(name))
+    elif old != new:
+        yield key
 
 
 def results_called(kind: str, pipeline: Mapping[str, Any]) -> set[str]:
