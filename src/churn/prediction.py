@@ -72,6 +72,12 @@ def load_decision(root: Path, other: Path | None) -> FixedThresholdClassifier:
         ) from None
     if other is None:
         _require_locked(root, content)
+        if edited := state.edited_parameters(root):
+            log.warning(
+                "params.yaml has changed since the model was made (%s): the decisions are the model's, the money is "
+                "reckoned by params.yaml; `dvc repro` brings them together",
+                ", ".join(edited),
+            )
     else:
         log.warning("%s: not checked against dvc.lock; a pickle runs code: only load files that you trust", other)
     model = joblib.load(io.BytesIO(content))

@@ -1,11 +1,12 @@
 """What a run came to, in a few lines, from the files it wrote."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from churn import artifacts
 from churn.errors import ChurnError
+from churn.tracking.state import edited_parameters
 
 
 def summary_text(root: Path) -> str:
@@ -26,6 +27,7 @@ def summary_text(root: Path) -> str:
     everybody = money["profit_contact_everybody_per_1000_eur"]
     return "\n".join(
         [
+            *_out_of_date(root),
             "",
             f"Test rows: {data['rows_test']:,} customers that the model has not seen (95 % intervals in brackets)",
             f"  ROC-AUC  {_interval(test, 'test_roc_auc', '.3f')}",
@@ -38,6 +40,13 @@ def summary_text(root: Path) -> str:
             "Next: edit params.yaml, `source .venv/bin/activate`, `dvc repro`, `dvc metrics diff`",
         ]
     )
+
+
+def _out_of_date(root: Path) -> Iterator[str]:
+    if edited := edited_parameters(root):
+        yield f"These figures are of an earlier state: {', '.join(edited)} changed since; run `dvc repro`"
+    if not (root / artifacts.MODEL).exists():
+        yield f"{artifacts.MODEL} is not here: `dvc checkout` or `dvc repro` brings it"
 
 
 def _interval(figures: Mapping[str, Any], name: str, form: str) -> str:
