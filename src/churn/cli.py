@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shlex
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +14,7 @@ from churn.errors import ChurnError
 from churn.tracking.destination import without_password
 
 if TYPE_CHECKING:
+    from churn.proposal import Examined, Proposal
     from churn.tracking.sync import Report
 
 
@@ -74,6 +76,58 @@ def predict(
         )
     print(f"{output}: {counts.scored:,} customers scored, {counts.to_contact:,} to be contacted", file=sys.stderr)
     print(f"{refused}: {counts.rejected:,} rows set aside", file=sys.stderr)
+
+
+@app.command()
+def init(
+    table: Annotated[Path, typer.Argument(help="CSV (any delimiter and encoding; also .gz, .zip) or Parquet")],
+    target: Annotated[str, typer.Option(help="column to predict; it holds two values")],
+    positive: Annotated[str | None, typer.Option(help="the value of it that means: has churned")] = None,
+    identifier: Annotated[str | None, typer.Option("--id", help="column that names a customer")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would change, and change nothing")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="ask nothing: replace the data part, `dvc add` a large table")
+    ] = False,
+) -> None:
+    """Look at another table and write the data part of params.yaml for it."""
+    from churn import proposal
+
+    root = Path()
+    examined = proposal.examine(root, table, target, identifier)
+    print(proposal.as_text(examined))
+    if positive is None and examined.profile.target.positive is None and sys.stdin.isatty():
+        positive = typer.prompt("which value means: has churned?")
+    outcome = proposal.target_with(examined.profile.target, positive)
+    print(f"         {outcome.positive!r} means: has churned; {outcome.negative!r}: has stayed\n")
+    proposed = proposal.propose(root, examined, outcome)
+    if dry_run:
+        print(proposed.as_diff(), end="")
+        return
+    _confirm_replacing(proposed, yes=yes)
+    _keep_in_dvc(root, examined, yes=yes)
+    proposal.write(root, proposed)
+    print("params.yaml is written; next: dvc repro")
+
+
+def _confirm_replacing(proposed: "Proposal", *, yes: bool) -> None:
+    if proposed.described is None or yes:
+        return
+    if not sys.stdin.isatty():
+        raise ChurnError(f"params.yaml: data describes {proposed.described}; give --yes to replace it")
+    if not typer.confirm(f"params.yaml: data describes {proposed.described}; replace it?"):
+        raise ChurnError("params.yaml is left as it is")
+
+
+def _keep_in_dvc(root: Path, examined: "Examined", *, yes: bool) -> None:
+    """A large table belongs into DVC; without an answer the command is only named."""
+    from churn import proposal
+
+    if not proposal.is_large_and_untracked(root, examined.source):
+        return
+    command = f"dvc add {shlex.quote(examined.source)}"
+    print(f"{examined.source} is large, and neither DVC nor git has it: {command}")
+    if yes or (sys.stdin.isatty() and typer.confirm(f"run `{command}`?")):
+        proposal.add_to_dvc(root, examined.source)
 
 
 @app.command()

@@ -1,0 +1,117 @@
+"""From a table that nobody has seen before to a finished run: `churn init`, `dvc repro`, no edit of code."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from churn import artifacts
+from churn.errors import ChurnError
+from churn.params import load_params
+from churn.stages import preprocess
+from tests.conftest import NO_SERVER, REPOSITORY, make_folder, shell
+from tests.strategies import repeatable
+from tests.test_init import SHAPES, Shape
+
+QUIET = {"MLFLOW_TRACKING_URI": NO_SERVER, "PYTHONPATH": str(REPOSITORY / "src")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_a_table_of_any_shape_goes_from_file_to_a_finished_run(project: Path, shape: Shape) -> None:
+    (project / "data/raw" / shape.file).write_bytes(shape.content)
+    run = shell(project)
+    run(f"churn init data/raw/{shape.file} {shape.options} --yes", **QUIET)
+    run("dvc repro", **QUIET)
+    figures = artifacts.read_json(project / artifacts.TEST_METRICS)
+    assert 0 <= figures["test_roc_auc"] <= 1
+    assert json.loads((project / artifacts.AUDIT).read_text())["failing"] == 0
+    assert (project / artifacts.MODEL).exists()
+
+
+def leaky(rows: int = 1500) -> pd.DataFrame:
+    """Customers whose table says what became of them, and numbers them."""
+    random = np.random.default_rng(1)
+    months = random.integers(0, 60, rows)
+    left = random.random(rows) < 1 / (1 + np.exp(0.05 * (months - 20)))
+    flipped = np.where(random.random(rows) < 0.05, ~left, left)
+    return pd.DataFrame(
+        {
+            "months": months,
+            "fee": random.gamma(2, 30, rows).round(2),
+            "calls": random.poisson(3, rows),
+            "contract_ended": np.where(flipped, "yes", "no"),
+            "satisfaction": (left + random.normal(0, 0.4, rows)).round(3),
+            "row": np.arange(rows) + 1000,
+            "outcome": np.where(left, "left", "stayed"),
+        }
+    )
+
+
+@pytest.mark.slow
+def test_what_gives_the_outcome_away_stops_the_run_until_it_is_taken_out(project: Path) -> None:
+    path = project / "data/raw/leaky.csv"
+    leaky().to_csv(path, index=False)
+    run = shell(project)
+    run("churn init data/raw/leaky.csv --target outcome --yes", **QUIET)
+    refused = run("dvc repro", check=False, **QUIET)
+    assert refused.returncode != 0
+    for name in ("predicts_alone:contract_ended", "predicts_alone:satisfaction", "id_like:row"):
+        assert f"{name!r} under data.audit.accept" in refused.stderr
+    assert not (project / artifacts.MODEL).exists()
+    honest = leaky().drop(columns=["contract_ended", "satisfaction", "row"])
+    honest.to_csv(path, index=False)
+    run("churn init data/raw/leaky.csv --target outcome --yes", **QUIET)
+    run("dvc repro", **QUIET)
+
+
+def finishes_or_is_refused(folder: Path, content: bytes) -> None:
+    """preprocess, run on a table: either all of its results are there, or a line says why and none is."""
+    (folder / "data/raw/customers.csv").write_bytes(content)
+    params = load_params(folder)
+    for path in [*folder.glob("data/processed/*"), *folder.glob("metrics/*")]:
+        path.unlink()
+    try:
+        preprocess.run(params)
+    except ChurnError:
+        assert not (folder / artifacts.PROCESSED).exists() or not list((folder / artifacts.PROCESSED).iterdir())
+    else:
+        assert (folder / artifacts.Y_TEST).exists()
+    assert not list(folder.rglob("*.draft"))
+
+
+@pytest.fixture(scope="module")
+def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("fuzzed") / "folder"
+    make_folder(folder)
+    return folder
+
+
+HEADER = b"gone,plan,months,fee,senior\n"
+CELLS = st.sampled_from(
+    ["yes", "no", "basic", "pro", "1", "0", "7", "-3", "1,5", "NA", "", '"', "inf", "\u00e9", "\x00"]
+)
+
+
+@repeatable
+@example(b"")
+@example(HEADER)
+@example(HEADER + b"yes,basic,1,1,0\nno,pro,2,2,1\n")
+@given(st.binary(max_size=200) | st.binary(max_size=100).map(lambda tail: HEADER + tail))
+def test_random_bytes_are_refused_in_words(fuzzed: Path, content: bytes) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(fuzzed)
+        finishes_or_is_refused(fuzzed, content)
+
+
+@repeatable
+@given(st.lists(st.lists(CELLS, min_size=5, max_size=5), max_size=30))
+def test_random_tables_finish_or_are_refused_in_words(fuzzed: Path, rows: list[list[str]]) -> None:
+    content = HEADER + "".join(",".join(row) + "\n" for row in rows).encode()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(fuzzed)
+        finishes_or_is_refused(fuzzed, content)
