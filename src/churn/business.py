@@ -105,6 +105,23 @@ def most_profitable_threshold(churned: Labels, probability: Floats, economics: E
     return float(Decimal(str(best)).quantize(Decimal("0.000001"), rounding=ROUND_FLOOR))
 
 
+def choose_threshold(churned: Labels, probability: Floats, wanted: str | float, economics: Economics) -> float:
+    """The threshold that params.yaml gives (`train.threshold`), or with "profit" the one that earns most."""
+    return most_profitable_threshold(churned, probability, economics) if isinstance(wanted, str) else wanted
+
+
+def contacted_out_of_fold(
+    churned: Labels, probability: Floats, folds: Labels, wanted: str | float, economics: Economics
+) -> NDArray[np.bool_]:
+    """Who is contacted when each fold is decided by the threshold that the others chose."""
+    contacted = np.zeros(len(churned), dtype=bool)
+    for fold in np.unique(folds):
+        inside = folds == fold
+        threshold = choose_threshold(churned[~inside], probability[~inside], wanted, economics)
+        contacted[inside] = probability[inside] >= threshold
+    return contacted
+
+
 @dataclass(frozen=True)
 class MaximumProfit:
     """The most a ranking could have earned, threshold chosen in hindsight: for comparison with published figures."""

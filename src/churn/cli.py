@@ -179,6 +179,20 @@ def _tell(report: "Report", *, strict: bool) -> None:
 
 
 @app.command()
+def compare(
+    old: Annotated[str, typer.Argument(help="commit, DVC experiment, fingerprint, or workspace")] = "HEAD",
+    new: Annotated[str, typer.Argument(help="the state that is to be better")] = "workspace",
+    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+    as_markdown: Annotated[bool, typer.Option("--md", help="for a pull request")] = False,
+) -> None:
+    """Say whether a state is better than another, and how sure that is, by rows that neither model had seen."""
+    from churn.rivals import compare_states
+
+    contest = compare_states(Path.cwd(), old, new)
+    print(contest.as_json() if as_json else contest.as_markdown() if as_markdown else contest.as_text())
+
+
+@app.command()
 def changes(
     base: Annotated[str, typer.Argument(help="git revision of the old state")] = "HEAD",
     head: Annotated[str | None, typer.Argument(help="git revision of the new state  [default: the workspace]")] = None,

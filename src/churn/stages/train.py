@@ -12,7 +12,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.model_selection import FixedThresholdClassifier
 
 from churn import artifacts, business, cleaning, decision, features, modeling, scores
-from churn.business import Floats, Labels
+from churn.business import Labels
 from churn.params import Params
 from churn.stages.__main__ import main
 from churn.stages.execution import Measurements
@@ -85,7 +85,7 @@ def evaluate_model(data: TrainingData, params: Params) -> Judgement:
     folds = cleaning.fold_of(data.rows.index, str(params.compute.seed), params.train.folds)
     effort = modeling.ImportanceEffort(params.train.importance.repeats, params.train.importance.max_rows)
     out_of_fold = modeling.judge_out_of_fold(untrained, data.rows, data.y, folds, effort, params.compute.seed)
-    threshold = choose_threshold(data.y, out_of_fold.probability, params)
+    threshold = business.choose_threshold(data.y, out_of_fold.probability, params.train.threshold, params.business)
     metrics = training_metrics(data.y, folds, out_of_fold, params) | {"threshold": threshold}
     log.info(
         "out of fold: ROC-AUC %.3f ± %.3f over %s folds; threshold %.6g",
@@ -97,20 +97,11 @@ def evaluate_model(data: TrainingData, params: Params) -> Judgement:
     return Judgement(threshold, out_of_fold, metrics)
 
 
-def choose_threshold(y: Labels, probability: Floats, params: Params) -> float:
-    """The threshold that params.yaml gives, or the one that earned most out of fold."""
-    if params.train.threshold == "profit":
-        return business.most_profitable_threshold(y, probability, params.business)
-    return params.train.threshold
-
-
 def training_metrics(y: Labels, folds: Labels, out_of_fold: modeling.OutOfFold, params: Params) -> dict[str, float]:
     """All of it out of fold: no row is judged by a model, or decided by a threshold, that has seen it."""
-    contacted = np.zeros(len(y), dtype=bool)
-    for fold in np.unique(folds):
-        inside = folds == fold
-        threshold = choose_threshold(y[~inside], out_of_fold.probability[~inside], params)
-        contacted[inside] = out_of_fold.probability[inside] >= threshold
+    contacted = business.contacted_out_of_fold(
+        y, out_of_fold.probability, folds, params.train.threshold, params.business
+    )
     metrics = {f"train_{name}": value for name, value in scores.decision_scores(y, contacted).items()}
     for name, values in out_of_fold.scores.items():
         metrics[f"cv_{name}"] = float(np.mean(values))

@@ -1,0 +1,263 @@
+"""Two states of the project set against each other: `churn compare`.
+
+They are judged by what their models said, out of fold, of training rows. The figures of the test rows stand beside it
+as confirmation: who chooses by them has no test any more.
+"""
+
+import io
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from churn import artifacts, business, cleaning, paired
+from churn.business import Economics
+from churn.contract import ROW_KEY
+from churn.errors import ChurnError, shown
+from churn.params import PARAMS_FILE
+from churn.tracking import snapshot
+from churn.tracking.snapshot import Snapshot
+
+WORKSPACE = "workspace"
+RESAMPLES = 2000
+SEED = 2013
+FORMS = {"profit_per_1000_eur": ",.0f"}
+"""How figures are written; the others to four places."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A parameter or an input that is not the same in both states; None where a state lacks it."""
+
+    name: str
+    old: Any
+    new: Any
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What came out.
+
+    Attributes:
+        differences: figures out of fold, profit first.
+        test: figure of the test rows by name: old and new.
+        inputs: files that both read, of which other versions were read.
+    """
+
+    old: str
+    new: str
+    customers: int
+    left_out: tuple[str, ...]
+    verdict: str
+    differences: tuple[paired.PairedDifference, ...]
+    test: Mapping[str, tuple[float, float]]
+    parameters: tuple[Change, ...]
+    inputs: tuple[str, ...]
+
+    def as_json(self) -> str:
+        """For programs; what is not defined (NaN) as null."""
+        content = asdict(self) | {
+            "differences": [asdict(one) | {"difference": one.difference} for one in self.differences]
+        }
+        return json.dumps(_without_nan(content), indent=2, ensure_ascii=False)
+
+    def as_text(self) -> str:
+        """For the terminal."""
+        rows = [("", self.old, self.new, "difference", "95 % interval"), *self._cells()]
+        widths = [max(len(row[place]) for row in rows) for place in range(5)]
+        table = [
+            "  ".join([f"{row[0]:<{widths[0]}}", *(f"{row[place]:>{widths[place]}}" for place in range(1, 5))]).rstrip()
+            for row in rows
+        ]
+        return "\n".join([self.verdict, "", *table, "", *self._remarks()])
+
+    def as_markdown(self) -> str:
+        """For a pull request."""
+        head = [f"**{self.verdict}**", "", f"| | {self.old} | {self.new} | difference | 95 % interval |"]
+        rows = ["| " + " | ".join(row) + " |" for row in self._cells()]
+        return "\n".join(
+            [*head, "| --- | ---: | ---: | ---: | ---: |", *rows, "", *(f"- {one}" for one in self._remarks())]
+        )
+
+    def _cells(self) -> Iterator[tuple[str, str, str, str, str]]:
+        for one in self.differences:
+            form = FORMS.get(one.name, ".4f")
+            interval = f"{one.low:+{form}} to {one.high:+{form}}"
+            yield one.name, f"{one.old:{form}}", f"{one.new:{form}}", f"{one.difference:+{form}}", interval
+
+    def _remarks(self) -> Iterator[str]:
+        yield f"judged out of fold on {self.customers:,} training rows that both have{''.join(self.left_out)}"
+        if self.test:
+            told = (
+                f"{name} {old:{FORMS.get(name, '.4f')}} -> {new:{FORMS.get(name, '.4f')}}"
+                for name, (old, new) in self.test.items()
+            )
+            yield f"test rows, to confirm, not to choose by: {', '.join(told)}"
+        for change in self.parameters:
+            yield f"{change.name}: {_written(change.old)} -> {_written(change.new)}"
+        if self.inputs:
+            yield f"other versions of: {', '.join(self.inputs)}"
+        if not self.parameters and not self.inputs:
+            yield "parameters, code and data are the same"
+
+
+def compare_states(root: Path, old: str, new: str, *, resamples: int = RESAMPLES) -> Contest:
+    """Judge two states (commits, DVC experiments, fingerprints, `workspace`) on the same customers.
+
+    Both are judged by the money of the new one. Each decides by its own threshold.
+
+    Raises:
+        ChurnError: a state is not known, incomplete, or its predictions are not here.
+        DataError: the states share too few training rows.
+    """
+    states = {name: _state(root, name) for name in (old, new)}
+    economics = Economics.model_validate(_section(states[new], new, "business"))
+    judged = {name: _judged(state, name) for name, state in states.items()}
+    pair = paired.pair_up(judged[old], judged[new])
+    differences = paired.paired_differences(pair, economics, resamples=resamples, seed=SEED)
+    return Contest(
+        old=_label(old, states[old]),
+        new=_label(new, states[new]),
+        customers=len(pair.churned),
+        left_out=tuple(_left_out(pair)),
+        verdict=paired.verdict(pair, differences[0]),
+        differences=tuple(differences),
+        test=_test_figures(states[old], states[new]),
+        parameters=tuple(_changes(_parameters(states[old]), _parameters(states[new]))),
+        inputs=tuple(_other_inputs(states[old], states[new])),
+    )
+
+
+def _state(root: Path, name: str) -> Snapshot:
+    if name == WORKSPACE:
+        state: Snapshot | None = snapshot.of_workspace(root)
+        advice = "run `dvc repro`"
+    else:
+        state = snapshot.of_revision(root, name) or next(
+            (one for one in snapshot.recorded_in_git(root) if name in (one.experiment, one.fingerprint)), None
+        )
+        advice = "name a commit whose dvc.lock is whole"
+    if state is None:
+        raise ChurnError(
+            f"{shown(name)}: no commit with a dvc.lock, DVC experiment or fingerprint of that name; "
+            "`churn lineage` and `dvc exp list --all` know them"
+        )
+    if not state.complete:
+        raise ChurnError(f"{name}: not all of its results are those of its parameters, code and data; {advice}")
+    return state
+
+
+def _label(name: str, state: Snapshot) -> str:
+    return (
+        name
+        if name == WORKSPACE or not state.commit or state.commit.startswith(name)
+        else f"{name} ({state.commit[:7]})"
+    )
+
+
+def _judged(state: Snapshot, name: str) -> paired.Judged:
+    answers = _table(state, name, artifacts.OUT_OF_FOLD, index_col=ROW_KEY)
+    target = _table(state, name, artifacts.Y_TRAIN).iloc[:, 0]
+    churned = pd.Series(target.to_numpy(), index=answers.index)
+    compute, train = (_section(state, name, section) for section in ("compute", "train"))
+    contacted = business.contacted_out_of_fold(
+        churned.to_numpy(),
+        answers["probability"].to_numpy(),
+        cleaning.fold_of(answers.index, str(compute["seed"]), train["folds"]),
+        train["threshold"],
+        Economics.model_validate(_section(state, name, "business")),
+    )
+    return paired.Judged(churned, answers["probability"], pd.Series(contacted, index=answers.index))
+
+
+def _table(state: Snapshot, name: str, path: Path, **how: Any) -> pd.DataFrame:
+    content = state.read(str(path))
+    if content is None:
+        bring = "`dvc checkout`" if name == WORKSPACE else f"`dvc fetch --all-commits {path}` (needs a remote)"
+        raise ChurnError(f"{name}: {path} is not in the cache; {bring} brings it, or run that state again")
+    table: pd.DataFrame = pd.read_csv(io.BytesIO(content), **how)
+    return table
+
+
+def _section(state: Snapshot, name: str, section: str) -> Mapping[str, Any]:
+    for stage in state.stages.values():
+        values = stage.inputs.parameters.get(PARAMS_FILE, {})
+        if section in values:
+            found: Mapping[str, Any] = values[section]
+            return found
+    raise ChurnError(f"{name}: its dvc.lock records no {section!r} of {PARAMS_FILE}, so it cannot be judged")
+
+
+def _left_out(pair: paired.Pair) -> Iterator[str]:
+    counts = {
+        "only in the old state": pair.only_old,
+        "only in the new one": pair.only_new,
+        "with another outcome in each": pair.contradicted,
+    }
+    told = [f"{count:,} {why}" for why, count in counts.items() if count]
+    if told:
+        yield f"; left out: {', '.join(told)}"
+
+
+def _test_figures(old: Snapshot, new: Snapshot) -> dict[str, tuple[float, float]]:
+    figures = [
+        {
+            name.removeprefix("test_"): value
+            for path in (artifacts.TEST_METRICS, artifacts.BUSINESS_METRICS)
+            for name, value in json.loads(state.read(str(path)) or b"{}").items()
+        }
+        for state in (old, new)
+    ]
+    wanted = ("profit_per_1000_eur", "roc_auc", "pr_auc")
+    return {name: (figures[0][name], figures[1][name]) for name in wanted if all(name in one for one in figures)}
+
+
+def _parameters(state: Snapshot) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for stage in state.stages.values():
+        for key, value in stage.inputs.parameters.get(PARAMS_FILE, {}).items():
+            values |= dict(_leaves(key, value))
+    return values
+
+
+def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping) and value:
+        for name, inner in value.items():
+            yield from _leaves(f"{key}.{name}", inner)
+    else:
+        yield key, value
+
+
+def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
+    for name in dict.fromkeys([*old, *new]):
+        if old.get(name) != new.get(name):
+            yield Change(name, old.get(name), new.get(name))
+
+
+def _other_inputs(old: Snapshot, new: Snapshot) -> Iterator[str]:
+    read = [
+        {path: md5 for stage in state.stages.values() for path, md5 in stage.inputs.dependencies.items()}
+        for state in (old, new)
+    ]
+    made = {path for state in (old, new) for stage in state.stages.values() for path in stage.results}
+    yield from sorted(
+        path for path in {**read[0], **read[1]} if path not in made and read[0].get(path) != read[1].get(path)
+    )
+
+
+def _written(value: Any) -> str:
+    return "-" if value is None else shown(value) if isinstance(value, str) else str(value)
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _without_nan(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not np.isfinite(value) else value
