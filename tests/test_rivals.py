@@ -1,0 +1,98 @@
+"""`churn compare` in a project: which states it knows, what it judges by, what it says."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from churn.errors import ChurnError, DataError
+from churn.rivals import Contest, compare_states
+from churn.tracking import snapshot
+from tests.conftest import NO_SERVER, make_customers, shell
+from tests.test_pipeline import edit
+
+QUIET = {"MLFLOW_TRACKING_URI": NO_SERVER}
+
+
+def compare(root: Path, old: str = "HEAD", new: str = "workspace") -> Contest:
+    return compare_states(root, old, new, resamples=100)
+
+
+@pytest.fixture
+def edited(finished: Path) -> Path:
+    """A project whose workspace has run with a far weaker model than HEAD."""
+    edit(finished / "params.yaml", "C: 1.0", "C: 0.0001")
+    shell(finished)("dvc repro", **QUIET)
+    return finished
+
+
+def test_an_edit_is_judged_against_the_last_commit(edited: Path) -> None:
+    contest = compare(edited)
+    assert [(change.name, change.old, change.new) for change in contest.parameters] == [("train.params.C", 1.0, 0.0001)]
+    assert contest.inputs == ()
+    figures = {one.name: one for one in contest.differences}
+    assert figures["log_loss"].difference > 0
+    assert contest.customers == len((edited / "models/out_of_fold.csv").read_text().splitlines()) - 1
+    told = json.loads((edited / "metrics/train.json").read_text())
+    assert figures["profit_per_1000_eur"].new == pytest.approx(told["train_profit_per_1000_eur"], abs=1e-6)
+    assert contest.test["roc_auc"][1] == json.loads((edited / "metrics/test.json").read_text())["test_roc_auc"]
+
+
+def test_commits_experiments_and_fingerprints_name_a_state(edited: Path) -> None:
+    run = shell(edited)
+    base = snapshot.of_revision(edited, "HEAD")
+    assert base
+    run("git commit --quiet --all --message weaker")
+    run("dvc exp run --quiet --name strong --set-param train.params.C=2.0", **QUIET)
+    by_commit = compare(edited, "HEAD~1", "HEAD")
+    assert compare(edited, base.fingerprint, "HEAD").differences == by_commit.differences
+    assert compare(edited, "HEAD", "strong").parameters[0].new == 2.0
+    assert compare(edited, "strong", "workspace").verdict.startswith("no difference: both say the same")
+
+
+def test_outcomes_of_test_rows_decide_nothing(edited: Path) -> None:
+    before = compare(edited)
+    (edited / "metrics/test.json").write_text("{}")
+    (edited / "data/processed/y_test.csv").unlink()
+    edited_lock = (edited / "dvc.lock").read_text()
+    with pytest.raises(ChurnError, match="workspace: not all of its results"):
+        compare(edited)
+    run = shell(edited)
+    run("git checkout --quiet metrics/test.json; dvc repro", **QUIET)
+    assert (edited / "dvc.lock").read_text() == edited_lock
+    assert compare(edited).differences == before.differences
+
+
+def test_only_common_training_rows_count(finished: Path) -> None:
+    run = shell(finished)
+    edit(finished / "params.yaml", "test_share: 0.3", "test_share: 0.4")
+    run("dvc repro", **QUIET)
+    contest = compare(finished)
+    assert "only in the old state" in contest.left_out[0]
+    assert "; left out: " in contest.as_text()
+    make_customers(seed=1).to_csv(finished / "data/raw/customers.csv", index=False)
+    run("dvc repro", **QUIET)
+    with pytest.raises(DataError, match="too few to compare"):
+        compare(finished)
+
+
+def test_what_cannot_be_judged_is_told_in_one_line(edited: Path) -> None:
+    with pytest.raises(ChurnError, match="'nonsense': no commit with"):
+        compare(edited, "nonsense")
+    shutil.rmtree(edited / ".dvc/cache/files")
+    with pytest.raises(ChurnError, match=r"HEAD: models/out_of_fold\.csv is not in the cache; `dvc fetch"):
+        compare(edited)
+    edit(edited / "params.yaml", "C: 0.0001", "C: 0.5")
+    with pytest.raises(ChurnError, match="workspace: not all of its results are those of its parameters"):
+        compare(edited)
+
+
+def test_the_command_prints_text_markdown_and_json(edited: Path) -> None:
+    run = shell(edited)
+    text = run("churn compare", PYTHONPATH="src").stdout
+    assert "train.params.C: 1.0 -> 0.0001" in text
+    assert "to confirm, not to choose by" in text
+    assert "| profit_per_1000_eur |" in run("churn compare --md", PYTHONPATH="src").stdout
+    content = json.loads(run("churn compare HEAD workspace --json", PYTHONPATH="src").stdout)
+    assert content["differences"][0]["name"] == "profit_per_1000_eur"
