@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 import uuid
 from collections import Counter
 from collections.abc import Callable
@@ -294,7 +293,7 @@ def test_clean_tables_do_not_fail() -> None:
     tables = 200
     warned: Counter[str] = Counter()
     failed, with_warning = {}, 0
-    for seed in range(tables):
+    for seed in range(1000, 1000 + tables):  # the thresholds were chosen on others
         findings = found(clean_customers(seed), seed)
         warnings = {finding.check for finding in findings if finding.severity == "warn"}
         warned.update(warnings)
@@ -320,14 +319,3 @@ def test_leaks_are_found_in_small_tables_of_all_kinds() -> None:
             )
     sys.stdout.write(f"caught in {tables} tables of 300 rows: {dict(caught)}\n")
     assert min(caught.values()) >= 0.85 * tables
-
-
-@pytest.mark.slow
-def test_a_million_rows_take_seconds() -> None:
-    customers = clean_customers(7, 1_430_000, 30)
-    audited = customers.audited()
-    began = time.process_time()
-    find_leaks(audited, customers.contract(), by_time=False)
-    took = time.process_time() - began
-    sys.stdout.write(f"{len(audited.train):,} training rows of 30 columns: {took:.1f} s\n")
-    assert took < 20  # a busy machine is slower than a quiet one

@@ -12,6 +12,8 @@ from churn.tracking import snapshot
 from tests.conftest import NO_SERVER, make_customers, shell
 from tests.test_pipeline import edit
 
+pytestmark = pytest.mark.slow
+
 QUIET = {"MLFLOW_TRACKING_URI": NO_SERVER}
 
 
