@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from churn import artifacts
 from churn.errors import ChurnError
 from churn.params import load_params
+from churn.proposal import examine, propose, target_with, write
 from churn.stages import preprocess
 from tests.conftest import NO_SERVER, REPOSITORY, make_folder, shell
 from tests.strategies import repeatable
@@ -115,3 +116,23 @@ def test_random_tables_finish_or_are_refused_in_words(fuzzed: Path, rows: list[l
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(fuzzed)
         finishes_or_is_refused(fuzzed, content)
+
+
+def test_dates_that_init_finds_are_looked_at_by_the_audit(folder: Path) -> None:
+    """Churn rises with time, and the split does not go by it."""
+    random = np.random.default_rng(0)
+    days = np.sort(random.integers(0, 1000, 2000))
+    table = pd.DataFrame(
+        {
+            "months": random.integers(1, 60, 2000),
+            "fee": random.gamma(2, 30, 2000).round(2),
+            "opened": (pd.Timestamp("2020-01-01") + pd.to_timedelta(days, unit="D")).strftime("%d.%m.%Y"),
+            "churned": np.where(random.random(2000) < 0.05 + 0.5 * days / 1000, "yes", "no"),
+        }
+    )
+    table.sample(frac=1, random_state=0).to_csv("data/raw/dated.csv", index=False)
+    examined = examine(folder, Path("data/raw/dated.csv"), "churned")
+    write(folder, propose(folder, examined, target_with(examined.profile.target, None)))
+    preprocess.run(load_params(folder))
+    found = {finding["name"] for finding in artifacts.read_json(artifacts.AUDIT)["findings"]}
+    assert {"rate_drifts:opened", "time_without_time_split:opened"} <= found

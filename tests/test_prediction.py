@@ -199,3 +199,12 @@ def test_a_contract_other_than_the_models_is_refused(project: Path, monkeypatch:
 def test_a_table_without_customers_gives_files_without_rows(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     new_customers().head(0).to_csv(TABLE, index=False)
     assert "holds no rows" in predict(str(TABLE), "-o", "scores.csv", monkeypatch=monkeypatch)
+
+
+def test_a_quote_left_open_loses_no_customer_without_a_word(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = Path("data/raw/customers.csv").read_text().splitlines()
+    lines[100] = lines[100].replace("basic", '"basic').replace("pro", '"pro').replace("plus", '"plus')
+    Path("new.csv").write_text("\n".join(lines) + "\n")
+    told = predict("new.csv", "-o", "scores.csv", monkeypatch=monkeypatch)
+    assert told == "churn: new.csv: has an odd number of double quotes; close the open one, or double it inside a cell"
+    assert not Path("scores.csv").exists()

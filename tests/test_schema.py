@@ -13,6 +13,7 @@ from churn.contract import Column, TableContract
 from churn.schema import (
     Fault,
     all_faults,
+    date_format,
     header_problem,
     parse_customers,
     parse_numbers,
@@ -490,3 +491,36 @@ def test_customers_to_be_scored_are_settled_as_those_that_were_learned_from(
 )
 def test_times_are_numbers_that_rise_with_time(texts: list[str], how: str | None, days: list[float]) -> None:
     np.testing.assert_array_equal(parse_times(pd.Series(texts), how), days)
+
+
+def test_a_row_that_is_left_out_has_no_other_fault(contract: TableContract, table: pd.DataFrame) -> None:
+    columns = {name: column.model_dump() for name, column in contract.columns.items()}
+    columns["months"] |= {"on_error": "drop"}
+    lenient = changed(contract, columns=columns)
+    more = pd.concat([table, table], ignore_index=True)
+    texts = more.assign(months=["999", *more["months"][1:]], senior=["oops", *more["senior"][1:]])
+    texts.loc[0, "gone"] = "maybe"
+    assert settle(*parse_table(texts.drop(columns="fee").assign(fee="1"), lenient), lenient).faults == []
+    texts.loc[2, "senior"] = "oops"
+    (fault,) = settle(*parse_table(texts, lenient), lenient).faults
+    assert (fault.column, fault.count, fault.first_row) == ("senior", 1, 3)
+
+
+def test_no_thousands_begin_with_a_zero() -> None:
+    assert parse_numbers(pd.Series(["0,500", "00,123"]), ".").isna().all()
+
+
+@pytest.mark.parametrize(
+    ("reason", "found"),
+    [
+        ("date", (True, None)),
+        ("date (yyyy-mm-dd): a model needs a duration", (True, None)),
+        ("date (dd.mm.yyyy): a model needs a duration", (True, "%d.%m.%Y")),
+        ("dates of letters", (False, None)),
+        ("id", (False, None)),
+    ],
+)
+def test_the_reason_for_not_using_a_column_says_whether_it_holds_dates(
+    reason: str, found: tuple[bool, str | None]
+) -> None:
+    assert date_format(reason) == found

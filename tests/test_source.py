@@ -9,6 +9,7 @@ import pytest
 
 from churn.contract import TableFormat
 from churn.errors import DataError
+from churn.schema import parse_numbers
 from churn.source import lines_of, read_source
 
 PLAIN = TableFormat(delimiter=",", quote='"', encoding="utf-8", decimal=".")
@@ -166,3 +167,23 @@ def test_the_values_of_a_parquet_table_are_written_out(tmp_path: Path) -> None:
 def test_rows_are_found_again_by_their_lines(tmp_path: Path) -> None:
     path = source(tmp_path, b'\nplan,fee\n"a\nb",1\n\npro,2\npro,3\n')
     assert lines_of(path, PLAIN, [2, 0, 1]) == [7, 4, 6]
+
+
+def test_numbers_of_a_parquet_table_are_written_with_the_decimal_sign_of_the_contract(tmp_path: Path) -> None:
+    path = tmp_path / "customers.parquet"
+    pd.DataFrame({"fee": [3.772, 1e-7, 1234567.25, None], "months": [1, 2, 3, 4]}).to_parquet(path)
+    texts = read_source(path, PLAIN.model_copy(update={"decimal": ","}))
+    assert texts["fee"].tolist() == ["3,772", "0,0000001", "1234567,25", ""]
+    assert parse_numbers(texts["fee"], ",").dropna().tolist() == [3.772, 1e-7, 1234567.25]
+
+
+def test_a_column_that_is_no_text_or_number_is_refused_by_its_type(tmp_path: Path) -> None:
+    path = tmp_path / "customers.parquet"
+    pd.DataFrame({"tags": [["a"], ["b", "c"]]}).to_parquet(path)
+    assert "list" in told(path)
+    assert "unpacked" not in told(path)
+
+
+def test_the_line_of_a_row_is_found_behind_a_very_long_cell(tmp_path: Path) -> None:
+    path = source(tmp_path, b"plan,fee\n" + b"x" * 200_000 + b",1\npro,2\n")
+    assert lines_of(path, PLAIN, [1]) == [3]

@@ -36,7 +36,7 @@ def read_amounts(texts: pa.Array, decimal: str) -> NDArray[np.float64]:
 def number_pattern(decimal: str) -> str:
     """Expression of the numbers that `read_amounts` reads; with an exponent only as programs write them."""
     sign = re.escape(decimal)
-    digits = rf"(?:\d{{1,3}}(?:{THOUSANDS[decimal]}\d{{3}})+(?:{sign}\d*)?|\d+(?:{sign}\d*)?|{sign}\d+)"
+    digits = rf"(?:[1-9]\d{{0,2}}(?:{THOUSANDS[decimal]}\d{{3}})+(?:{sign}\d*)?|\d+(?:{sign}\d*)?|{sign}\d+)"
     start = rf"(?:[+−-]?{BLANK}?(?:{CURRENCY}{BLANK}?)?|{CURRENCY}{BLANK}?[+−-])"
     unit = rf"(?:{BLANK}?(?:%|{CURRENCY}))?"
     by_program = r"|[+-]?(?:\d+\.?\d*|\.\d+)[eE][+-]?\d+" if decimal == "." else ""

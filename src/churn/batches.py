@@ -1,5 +1,7 @@
 """A table to be scored, as texts, some rows at a time, so that its length does not matter."""
 
+import codecs
+import functools
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +16,7 @@ from numpy.typing import NDArray
 from churn.contract import TableContract, TableFormat
 from churn.errors import DataError
 from churn.schema import header_problem
-from churn.source import NOT_PACKED, PARQUET, first_line, opened, parse_options, texts_of
+from churn.source import NOT_PACKED, PARQUET, first_line, open_quote, opened, parse_options, texts_of
 
 BLOCK_BYTES = 8 * 1024 * 1024
 ROWS_A_BATCH = 65_536
@@ -43,7 +45,7 @@ def read_batches(path: Path, contract: TableContract) -> Iterator[Batch]:
     Raises:
         DataError: missing, not readable, or without rows or a column of the contract.
     """
-    batches = _parquet_batches(path) if path.suffix == PARQUET else _csv_batches(path, contract.format)
+    batches = _parquet_batches(path, contract.format) if path.suffix == PARQUET else _csv_batches(path, contract.format)
     empty = True
     if path.is_dir():
         raise DataError(f"{path}: is a folder; name a CSV or Parquet file")
@@ -56,10 +58,10 @@ def read_batches(path: Path, contract: TableContract) -> Iterator[Batch]:
             yield batch
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; name a CSV or Parquet file") from None
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:  # before NOT_PACKED: one of them is a RuntimeError
+        raise DataError(f"{path}: {first_line(error)}; save the table as data.format says, or as Parquet") from None
     except NOT_PACKED as error:
         raise DataError(f"{path}: cannot be unpacked ({first_line(error)}); pack it anew") from None
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise DataError(f"{path}: {first_line(error)}; save the table as data.format says, or as Parquet") from None
     if empty:
         raise DataError(f"{path}: holds no rows")
 
@@ -71,6 +73,7 @@ def _csv_batches(path: Path, how: TableFormat) -> Iterator[Batch]:
         ragged[row.number - 1] = f"has {row.actual_columns} cells, the header has {row.expected_columns}"
         return "skip"
 
+    _require_closed_quotes(path, how)
     size = path.stat().st_size
     # With threads, ragged rows have no number.
     options = pyarrow.csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES, encoding=how.encoding)
@@ -90,18 +93,27 @@ def _csv_batches(path: Path, how: TableFormat) -> Iterator[Batch]:
         yield Batch(nobody, np.array([], dtype=np.int64), dict(sorted(ragged.items())), 1.0)
 
 
+def _require_closed_quotes(path: Path, how: TableFormat) -> None:
+    """Else the rows behind an open quote would be one cell, and lost without a word."""
+    decoder = codecs.getincrementaldecoder(how.encoding)(errors="replace")
+    with opened(path) as (_, stream):
+        blocks = iter(functools.partial(stream.read, BLOCK_BYTES), b"")
+        if sum(decoder.decode(block).count(how.quote) for block in blocks) % 2:
+            raise DataError(f"{path}: {open_quote(how)}")
+
+
 def _numbers(first: int, count: int, ragged: Collection[int]) -> NDArray[np.int64]:
     """Places of as many rows from the first place on, those of ragged rows left out."""
     places = np.arange(first, first + count + len(ragged), dtype=np.int64)
     return places[~np.isin(places, list(ragged))][:count]
 
 
-def _parquet_batches(path: Path) -> Iterator[Batch]:
+def _parquet_batches(path: Path, how: TableFormat) -> Iterator[Batch]:
     following = 1
     with pyarrow.parquet.ParquetFile(path) as file:
         total = file.metadata.num_rows
         for block in file.iter_batches(ROWS_A_BATCH):
-            columns = [texts_of(column) for column in block.columns]
+            columns = [texts_of(column, how) for column in block.columns]
             texts = pa.RecordBatch.from_arrays(columns, names=block.schema.names).to_pandas()
             numbers = np.arange(following, following + len(texts), dtype=np.int64)
             following += len(texts)

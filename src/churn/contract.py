@@ -5,9 +5,6 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-DATE = "date"
-"""Reason under `unused` for a column that says when."""
-
 ROW_KEY = "row_key"
 """Name of the index that every table of customers carries."""
 

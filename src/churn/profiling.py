@@ -60,9 +60,6 @@ CODE_WORDS = frozenset({"code", "codes", "zip", "plz", "postcode", "postal", "id
 GROUP_WORDS = frozenset(
     {"area", "branch", "category", "channel", "class", "cluster", "group", "plan", "region", "segment", "type"}
 )
-STAYING_WORDS = frozenset({"active", "existing", "loyal", "remained", "renewal", "renewed", "retained", "retention"})
-"""In the name of the target: there a yes means that the customer has stayed."""
-
 LEFT = (
     *("attrited", "attrition", "cancel", "canceled", "cancelled", "churn", "churned", "churner", "closed", "departed"),
     *("ended", "exit", "exited", "expired", "gone", "inactive", "leave", "leaver", "leaving", "left", "lost", "quit"),
@@ -72,6 +69,9 @@ STAYED = (
     *("active", "current", "existing", "keep", "kept", "loyal", "open", "remained", "retained", "stay", "stayed"),
     *("staying", "subscribed"),
 )
+LEAVING_WORDS = frozenset({*LEFT, "cancellation", "churners", "kündigung", "kuendigung"})
+"""In the name of the target: there, and only there, a yes is taken to mean that the customer has left."""
+
 MEANINGS = dict.fromkeys(LEFT, True) | dict.fromkeys(STAYED, False)
 """Words of the target's values: whether they mean that the customer has left."""
 
@@ -201,7 +201,7 @@ class _Cells:
     @cached_property
     def words(self) -> list[str]:
         """The words of the name, whether divided by signs or by capitals."""
-        return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+|\d+", self.name)]
+        return [word.lower() for word in re.findall(r"[A-Z]+(?![^\W\d_A-Z])|[A-Z]?[^\W\d_A-Z]+|\d+", self.name)]
 
     @cached_property
     def numbers(self) -> NDArray[np.float64]:
@@ -567,7 +567,9 @@ def _target(cells: _Cells) -> TargetProfile:
         found = f"{cells.distinct:,} values ({_few(cells.labels[:7].to_pylist(), 6)})" if cells.distinct else "no value"
         raise DataError(f"column {cells.name!r} (--target) has {found} besides gaps; it must have exactly two")
     first, second = cells.labels.to_pylist()
-    means = {value: _has_left(value, truths_count=not STAYING_WORDS & set(cells.words)) for value in (first, second)}
+    words = set(cells.words)
+    speaks_of_leaving = bool(words & LEAVING_WORDS) and not words & NEGATIONS
+    means = {value: _has_left(value, truths_count=speaks_of_leaving) for value in (first, second)}
     clear = set(means.values()) == {True, False}
     positive = next(value for value, left in means.items() if left) if clear else None
     counts = (int(cells.counts[0]), int(cells.counts[1]))

@@ -1,7 +1,9 @@
 """From text to typed columns, and every way in which a table breaks its contract."""
 
+import functools
+import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -185,6 +187,19 @@ def _passes(check: pandera.Check, values: pd.Series) -> pd.Series:
     return pd.Series(result, index=values.dropna().index).reindex(values.index, fill_value=True).astype(bool)
 
 
+DATE_FORMS = {"dd.mm.yyyy": "%d.%m.%Y", "mm/dd/yyyy": "%m/%d/%Y", "dd/mm/yyyy": "%d/%m/%Y", "yyyymmdd": "%Y%m%d"}
+"""How a date is written, in the words of `unused`, and as `datetime.strptime` has it; else ISO 8601 or numbers."""
+
+
+def date_format(reason: str) -> tuple[bool, str | None]:
+    """Whether a reason under `unused` says that the column holds dates, and the format that it names.
+
+    Such as `date`, or `date (dd.mm.yyyy)` with whatever follows.
+    """
+    said = re.match(r"date\b(?: \((.+?)\))?", reason)
+    return said is not None, DATE_FORMS.get(said[1] or "") if said else None
+
+
 def parse_times(texts: pd.Series, how: str | None) -> pd.Series:
     """Numbers that rise with time, NaN where a text is none: days since 1970 of dates, or the numbers themselves.
 
@@ -247,8 +262,20 @@ def settle(table: pd.DataFrame, unparsed: list[Fault], contract: TableContract) 
     table = table.drop(index=sorted(going))
     if table.empty:
         return Settled(table, settled, dropped, taken)
-    left = [fault for fault in unparsed if policy.get(fault.column, "fail") == "fail"]
+    failing = [fault for fault in unparsed if policy.get(fault.column, "fail") == "fail"]
+    left = [fault for fault in map(functools.partial(_without, going), failing) if fault is not None]
     return Settled(table, all_faults(table, left, contract), dropped, taken)
+
+
+def _without(going: set[int], fault: Fault) -> Fault | None:
+    """The fault as it stands when some rows have been left out; None when all of its rows have."""
+    rows = fault.rows[~np.isin(fault.rows, list(going))]
+    if not len(rows):
+        return None
+    moved = rows[0] != fault.rows[0]  # the first value is then another one, which is not known here
+    return replace(
+        fault, count=len(rows), first_row=int(rows[0]) + 1, first_value="" if moved else fault.first_value, rows=rows
+    )
 
 
 def contract_faults(table: pd.DataFrame, contract: TableContract) -> list[Fault]:

@@ -69,6 +69,10 @@ DECIMAL_NUMBERS: dict[DecimalSign, re.Pattern[str]] = {
 }
 
 
+GROUPED_BY_COMMA = re.compile(r"\d{1,3},\d{3}")
+"""12,345: thousands or thousandths."""
+
+
 @dataclass(frozen=True)
 class _Cut:
     """The rows that one delimiter and one quote make of a text."""
@@ -97,7 +101,7 @@ def sniff(head: bytes) -> TableFormat:
     if not text.strip():
         raise DataError("is empty; name a table with a header and rows")
     found = _best_cut(text)
-    return TableFormat(delimiter=found.delimiter, quote=found.quote, encoding=encoding, decimal=_decimal(found.rows))
+    return TableFormat(delimiter=found.delimiter, quote=found.quote, encoding=encoding, decimal=_decimal(found))
 
 
 def _decoded(head: bytes) -> tuple[str, str]:
@@ -180,11 +184,16 @@ def _rows(text: str, delimiter: str, quote: str) -> list[list[str]]:
     return rows
 
 
-def _decimal(rows: list[list[str]]) -> DecimalSign:
+def _decimal(cut: _Cut) -> DecimalSign:
     votes: Counter[str] = Counter()
-    for row in rows[1:]:
+    commas = points = 0
+    for row in cut.rows[1:]:
         for cell in row:
             if "." in cell or "," in cell:
                 number = DECORATION.sub("", cell.strip())
+                commas += bool(GROUPED_BY_COMMA.fullmatch(number))
+                points += "." in number
                 votes.update(sign for sign, pattern in DECIMAL_NUMBERS.items() if pattern.fullmatch(number))
+    if not votes and cut.delimiter == ";" and commas and not points:  # cells are parted so where the comma is taken
+        return ","
     return "," if votes[","] > votes["."] else "."

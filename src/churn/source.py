@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute
@@ -22,6 +23,8 @@ from churn.errors import DataError
 
 NO_ROWS = "holds no rows; check data.source"
 PARQUET = ".parquet"
+LONGEST_CELL = 2**31 - 1
+"""Characters; the csv module's own limit is shorter than what the reader of tables takes."""
 NOT_PACKED = (gzip.BadGzipFile, zipfile.BadZipFile, EOFError, RuntimeError, zlib.error)
 """What unpacking raises; RuntimeError: packed with a password."""
 
@@ -36,16 +39,16 @@ def read_source(path: Path, how: TableFormat) -> pd.DataFrame:
             header.
     """
     try:
-        table = _read_parquet(path) if path.suffix == PARQUET else _read_csv(path, how)
+        table = _read_parquet(path, how) if path.suffix == PARQUET else _read_csv(path, how)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; put the table there, or set data.source") from None
     except IsADirectoryError:
         raise DataError(f"{path}: is a folder; set data.source to a CSV or Parquet file") from None
-    except NOT_PACKED as error:
-        raise DataError(f"{path}: cannot be unpacked ({first_line(error)}); pack it anew") from None
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:  # before NOT_PACKED: one of them is a RuntimeError
         advice = "; save the table as CSV or Parquet, and check data.format"
         raise DataError(f"{path}: {first_line(error)}{advice}") from None
+    except NOT_PACKED as error:
+        raise DataError(f"{path}: cannot be unpacked ({first_line(error)}); pack it anew") from None
     if table.num_rows == 0:
         raise DataError(f"{path}: {NO_ROWS}")
     texts: pd.DataFrame = table.to_pandas()
@@ -130,23 +133,36 @@ def _require_rows(path: Path, content: bytes, how: TableFormat) -> None:
         raise DataError(f"{path}: is empty; check data.source")
     if b"\n" not in content and b"\r" not in content:
         raise DataError(f"{path}: {NO_ROWS}")
-    if content.count(how.quote.encode()) % 2:  # else the rest of the table would be read as one cell
-        name = {'"': "double quotes", "'": "single quotes"}.get(how.quote, repr(how.quote))
-        raise DataError(f"{path}: has an odd number of {name}; close the open one, or double it inside a cell")
+    if content.count(how.quote.encode()) % 2:
+        raise DataError(f"{path}: {open_quote(how)}")
 
 
-def _read_parquet(path: Path) -> pa.Table:
+def open_quote(how: TableFormat) -> str:
+    """What is said of a table with an open quote: the rest of it would be read as one cell."""
+    name = {'"': "double quotes", "'": "single quotes"}.get(how.quote, repr(how.quote))
+    return f"has an odd number of {name}; close the open one, or double it inside a cell"
+
+
+def _read_parquet(path: Path, how: TableFormat) -> pa.Table:
     if path.is_dir():
         raise IsADirectoryError(path)
     table = pyarrow.parquet.read_table(path)
-    return pa.table([texts_of(column) for column in table.columns], names=table.column_names)
+    return pa.table([texts_of(column, how) for column in table.columns], names=table.column_names)
 
 
-def texts_of(column: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
-    """Values of a typed column written out; null and not-a-number as ''."""
-    if pa.types.is_floating(column.type):
+def texts_of(column: pa.ChunkedArray | pa.Array, how: TableFormat) -> pa.ChunkedArray | pa.Array:
+    """Values of a typed column written out, numbers with the format's decimal sign; null and not-a-number as ''."""
+    kind = column.type
+    if pa.types.is_floating(kind):
         column = pyarrow.compute.if_else(pyarrow.compute.is_nan(column), None, column)
-    return column.cast(pa.string()).fill_null("")
+        if how.decimal != ".":  # beside another sign, an exponent could not be read
+            numbers = column.to_pylist()
+            plain = [None if one is None else np.format_float_positional(one, trim="-") for one in numbers]
+            column = pa.array(plain, pa.string())
+    texts = column.cast(pa.string()).fill_null("")
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        texts = pyarrow.compute.replace_substring(texts, ".", how.decimal)
+    return texts
 
 
 def lines_of(path: Path, how: TableFormat, rows: Sequence[int]) -> list[int]:
@@ -156,6 +172,7 @@ def lines_of(path: Path, how: TableFormat, rows: Sequence[int]) -> list[int]:
     """
     if path.suffix == PARQUET:
         return [row + 1 for row in rows]
+    csv.field_size_limit(LONGEST_CELL)
     wanted = set(rows)
     found: dict[int, int] = {}
     with opened(path) as (_, stream), io.TextIOWrapper(stream, encoding=how.encoding, newline="") as text:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
 
 from churn import artifacts, audit, cleaning, features, schema
-from churn.contract import DATE, TableContract
+from churn.contract import TableContract
 from churn.errors import DataError
 from churn.params import Params, Preprocess, SplitBy
 from churn.source import lines_of, read_source
@@ -121,12 +121,13 @@ def _refusal(source: Path, texts: pd.DataFrame, faults: list[schema.Fault], cont
 
 def read_times(texts: pd.DataFrame, contract: TableContract, how: SplitBy) -> dict[str, pd.Series]:
     """When each row was, by each column of dates that the table has; the one that decides the sides comes first."""
-    formats: dict[str, str | None] = {
-        name: None for name, reason in contract.unused.items() if reason == DATE and name in texts.columns
-    }
-    if how.column is not None:
-        formats = {how.column: how.format} | {name: None for name in formats if name != how.column}
-    return {name: schema.parse_times(texts[name], form) for name, form in formats.items()}
+    formats: dict[str, str | None] = {} if how.column is None else {how.column: how.format}
+    for name, reason in contract.unused.items():
+        is_date, form = schema.date_format(reason)
+        if is_date and name in texts.columns and name not in formats:
+            formats[name] = form
+    times = {name: schema.parse_times(texts[name], form) for name, form in formats.items()}
+    return {name: moments for name, moments in times.items() if name == how.column or moments.notna().any()}
 
 
 def clean_data(
