@@ -95,7 +95,7 @@ def seconds_of_steps(path: Path, params: Params) -> dict[str, float]:
     rows, _ = preprocess.clean_data(texts, settled, preprocess.read_times(texts, contract, how.split), contract)
     split = preprocess.split_data(rows, contract, how)
     lap("keys and split")
-    audit.find_leaks(preprocess.audited(split, contract, how), contract, by_time=how.split.by == "time")
+    audit.find_leaks(preprocess.audited(split, texts, contract, how), contract, by_time=how.split.by == "time")
     lap("audit")
     preprocess.encode_features(split, contract)
     lap("encoding")

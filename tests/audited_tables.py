@@ -52,6 +52,7 @@ class Customers:
             folds=random.integers(0, FOLDS, len(train)),
             places=self.place[train],
             times={},
+            names={},
         )
 
 

@@ -136,3 +136,38 @@ def test_dates_that_init_finds_are_looked_at_by_the_audit(folder: Path) -> None:
     preprocess.run(load_params(folder))
     found = {finding["name"] for finding in artifacts.read_json(artifacts.AUDIT)["findings"]}
     assert {"rate_drifts:opened", "time_without_time_split:opened"} <= found
+
+
+def two_rows_a_customer() -> pd.DataFrame:
+    random = np.random.default_rng(4)
+    return pd.DataFrame(
+        {
+            "account_id": [f"A{number % 500:04}" for number in range(1000)],
+            "seen": pd.date_range("2020-01-01", periods=1000).strftime("%Y-%m-%d"),
+            "fee": random.gamma(2, 30, 1000).round(2),
+            "months": random.integers(0, 60, 1000),
+            "churned": np.where(random.random(1000) < 0.3, "yes", "no"),
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("identifier", "split", "found"),
+    [
+        (None, "{by: key, column: null, format: null}", True),
+        ("account_id", "{by: key, column: null, format: null}", False),
+        ("account_id", "{by: time, column: seen, format: null}", True),
+    ],
+    ids=["a name that is not used", "an id keeps its rows together", "time parts them"],
+)
+def test_customers_that_stand_on_both_sides_are_told(
+    folder: Path, identifier: str | None, split: str, found: bool
+) -> None:
+    two_rows_a_customer().to_csv("data/raw/repeated.csv", index=False)
+    examined = examine(folder, Path("data/raw/repeated.csv"), "churned", identifier)
+    write(folder, propose(folder, examined, target_with(examined.profile.target, None)))
+    path = folder / "params.yaml"
+    path.write_text(path.read_text().replace("{by: key, column: null, format: null}", split))
+    preprocess.run(load_params(folder))
+    names = {finding["name"] for finding in artifacts.read_json(artifacts.AUDIT)["findings"]}
+    assert ("customers_on_both_sides:account_id" in names) is found

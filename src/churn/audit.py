@@ -48,6 +48,9 @@ DENSE = 0.5
 ID_WORDS = frozenset({"id", "ids", "nr", "no", "num", "number", "key", "uuid", "guid", "code", "account"})
 RUN_TOGETHER_ID = re.compile(r"^(customer|client|user|member|subscriber|account|row)(id|no|nr|key|number)$")
 
+NAMING = 0.3
+"""Different values a row, from which a column that is no feature may name customers, each on a few rows."""
+
 TWIN_SHARE = 0.01
 LARGE_NEAR_TWIN_SHARE = 0.05
 TIMES_CHANCE = 5
@@ -118,6 +121,9 @@ class Audited:
     """Place of each training row in the file, from 1."""
     times: Mapping[str, NDArray[np.float64]]
     """By the name of each column of dates: for the training rows, numbers that rise with time."""
+    names: Mapping[str, tuple[Codes, Codes]]
+    """By the name of each column that may name customers and is no feature: of the training and of the test rows a
+    number for each value, below 0 for a gap."""
 
 
 @dataclass(frozen=True)
@@ -617,6 +623,20 @@ def _mixed(numbers: Hashes) -> Hashes:
     return numbers
 
 
+def _customers_on_both_sides(look: _Look) -> Iterator[Finding]:
+    for name, (train, test) in look.audited.names.items():
+        known = test >= 0
+        both = int(np.isin(test[known], train).sum())
+        values = len(np.unique(np.concatenate([train[train >= 0], test[known]])))
+        if both <= TWIN_SHARE * len(test) or values < NAMING * (len(train) + len(test)):
+            continue
+        advice = "the same customers are learned from and tested"
+        if name != look.contract.id:
+            advice = "if it names customers, set data.id to it, so that each stands on one side"
+        evidence = f"{both:,} of {len(test):,} test rows have a value that training rows have too: {advice}"
+        yield Finding("customers_on_both_sides", "warn", (name,), evidence)
+
+
 def _repeats(look: _Look) -> Iterator[Finding]:
     rows = look.every(ROWS_TO_COMPARE)
     sampled = [column.labels(rows) for column in look.columns]
@@ -772,6 +792,7 @@ CHECKS: dict[str, Callable[[_Look], Iterator[Finding]]] = {
     "id_like": _id_like,
     "twins_across_split": _exact_twins,
     "near_twins_across_split": _near_twins,
+    "customers_on_both_sides": _customers_on_both_sides,
     "repeats": _repeats,
     "named_after_the_fact": _named_after_the_fact,
     "rate_drifts": _rate_drifts,

@@ -34,11 +34,12 @@ FIRST_LINES = 3
 
 @dataclass(frozen=True)
 class Split:
-    """Customer columns and target of both sides, indexed by row key; place in the file and times of training rows."""
+    """Customer columns and target of both sides, indexed by row key; place of each row in the file, from 1."""
 
     train: pd.DataFrame
     test: pd.DataFrame
-    places: NDArray[np.int64]
+    train_places: NDArray[np.int64]
+    test_places: NDArray[np.int64]
     times: dict[str, NDArray[np.float64]]
 
 
@@ -60,7 +61,7 @@ def run(params: Params) -> Measurements:
     times = read_times(texts, params.data, params.preprocess.split)
     rows, report = clean_data(texts, settled, times, params.data)
     split = split_data(rows, params.data, params.preprocess)
-    audit_split(split, params.data, params.preprocess)
+    audit_split(split, texts, params.data, params.preprocess)
     encoded = encode_features(split, params.data)
     report |= describe_split(split, encoded, params.data)
     save_processed_data(split, encoded, report, params.data.target.column)
@@ -164,7 +165,8 @@ def split_data(rows: pd.DataFrame, contract: TableContract, how: Preprocess) -> 
     split = Split(
         train=customers[~test],
         test=customers[test],
-        places=rows.loc[~test, PLACE].to_numpy(),
+        train_places=rows.loc[~test, PLACE].to_numpy(),
+        test_places=rows.loc[test, PLACE].to_numpy(),
         times={name.removeprefix(f"{TIME} "): rows.loc[~test, name].to_numpy() for name in times},
     )
     for side, part in (("training", split.train), ("test", split.test)):
@@ -197,13 +199,13 @@ def _by_time(rows: pd.DataFrame, how: Preprocess) -> NDArray[np.bool_]:
 SIDES = {"key": _by_key, "time": _by_time}
 
 
-def audit_split(split: Split, contract: TableContract, how: Preprocess) -> None:
+def audit_split(split: Split, texts: pd.DataFrame, contract: TableContract, how: Preprocess) -> None:
     """Look for what would flatter the figures; the findings are written in any case, and told.
 
     Raises:
         DataError: a finding that stops the run and that data.audit.accept does not list.
     """
-    findings = audit.find_leaks(audited(split, contract, how), contract, by_time=how.split.by == "time")
+    findings = audit.find_leaks(audited(split, texts, contract, how), contract, by_time=how.split.by == "time")
     open_ones = audit.unaccepted(findings, contract)
     artifacts.write_json(artifacts.AUDIT, _audit_report(findings, open_ones))
     for name in audit.needless_accepts(findings, contract):
@@ -222,7 +224,7 @@ def audit_split(split: Split, contract: TableContract, how: Preprocess) -> None:
     )
 
 
-def audited(split: Split, contract: TableContract, how: Preprocess) -> audit.Audited:
+def audited(split: Split, texts: pd.DataFrame, contract: TableContract, how: Preprocess) -> audit.Audited:
     """What the audit may see: of the test rows no outcome."""
     customers = list(contract.columns)
     return audit.Audited(
@@ -230,9 +232,22 @@ def audited(split: Split, contract: TableContract, how: Preprocess) -> audit.Aud
         churned=split.train[contract.target.column].to_numpy().astype(np.int64),
         test=split.test[customers],
         folds=cleaning.fold_of(split.train.index, how.split_salt, AUDIT_FOLDS),
-        places=split.places,
+        places=split.train_places,
         times=split.times,
+        names=dict(_names_of_customers(split, texts, contract)),
     )
+
+
+def _names_of_customers(
+    split: Split, texts: pd.DataFrame, contract: TableContract
+) -> Iterator[tuple[str, tuple[NDArray[np.int64], NDArray[np.int64]]]]:
+    """The id, and columns that the model does not get but for dates, copies and constants."""
+    others = [name for name, why in contract.unused.items() if not why.startswith(("date", "copy", "constant"))]
+    for name in filter(None, [contract.id, *others]):
+        if name in texts.columns:
+            known = texts[name].str.strip()
+            codes, _ = pd.factorize(known.mask(known.isin(["", *contract.missing_values])))
+            yield name, (codes[split.train_places - 1], codes[split.test_places - 1])
 
 
 def _audit_report(findings: list[audit.Finding], open_ones: list[audit.Finding]) -> dict[str, Any]:
