@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from urllib.error import HTTPError
@@ -63,6 +63,8 @@ class Stack:
     user: int
     mlflow_port: int
     jupyter_port: int
+    ran: set[str] = field(default_factory=set)
+    """Every command so far."""
 
     @cached_property
     def environment(self) -> dict[str, str]:
@@ -73,6 +75,7 @@ class Stack:
         }
 
     def run(self, command: str, *, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+        self.ran.add(command)
         return shell(self.project)(command, check=check, **self.environment, **environment)
 
     def pipeline(self, command: str, *, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -296,10 +299,13 @@ def test_a_pipeline_that_is_ended_in_the_middle_of_a_stage_leaves_nothing_to_cle
 
 def test_two_at_once_take_turns(stack: Stack) -> None:
     stack.edit("max_leaf_nodes: 5", "max_leaf_nodes: 6")
-    first, second = (stack.start("pipeline dvc repro --force") for _ in range(2))
-    told = [process.communicate()[0] for process in (first, second)]
+    first = stack.start("pipeline dvc repro --force")
+    until_told(first, "Running stage")
+    second = stack.start("pipeline dvc repro")
+    told = second.communicate()[0]
+    first.communicate()
     assert [first.returncode, second.returncode] == [0, 0]
-    assert sum("waiting for DVC in another container" in story for story in told) == 1
+    assert "waiting for DVC in another container" in told
     assert stack.changed() == ""
 
 
@@ -379,7 +385,10 @@ def test_a_browser_shows_the_experiments_and_the_notebook(stack: Stack) -> None:
     assert stack.changed() == ""
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_of_the_readme_runs(stack: Stack, command: str) -> None:
-    stack.run(command)
+def test_every_command_of_the_readme_runs(stack: Stack) -> None:
+    """Most of them have by now."""
+    assert COMMANDS
+    for command in COMMANDS:
+        if command not in stack.ran:
+            stack.run(command)
     assert stack.changed() == ""
