@@ -95,11 +95,15 @@ def read_table(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
 
+def json_text(values: Mapping[str, Any]) -> str:
+    """Figures to six places, keys sorted; what is not defined (NaN) as null."""
+    return json.dumps(_rounded(values), indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
+
+
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write figures to six places, keys sorted; what is not defined (NaN) as null."""
-    text = json.dumps(_rounded(values), indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    """Write figures as `json_text` has them."""
     with replacing(path) as draft:
-        draft.write_text(f"{text}\n", encoding="utf-8")
+        draft.write_text(f"{json_text(values)}\n", encoding="utf-8")
 
 
 def read_json(path: Path) -> dict[str, Any]:

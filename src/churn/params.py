@@ -163,7 +163,15 @@ def load_params(root: Path) -> Params:
     Raises:
         ParameterError: one line for each key that is unknown, missing or holds a value it cannot.
     """
-    content = read_yaml(root / PARAMS_FILE)
+    return check_params(read_yaml(root / PARAMS_FILE))
+
+
+def check_params(content: dict[str, Any]) -> Params:
+    """What a parsed params.yaml holds.
+
+    Raises:
+        ParameterError: one line for each key that is unknown, missing or holds a value it cannot.
+    """
     try:
         return Params.model_validate(content)
     except ValidationError as error:

@@ -6,7 +6,6 @@ import re
 import shlex
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString, SingleQuotedScala
 from churn.artifacts import replacing
 from churn.contract import Column, TableFormat, Target
 from churn.errors import ChurnError, DataError, ParameterError, shown
-from churn.params import PARAMS_FILE, Params, load_params, read_yaml
+from churn.params import PARAMS_FILE, Params, check_params, parse_yaml, read_yaml
 from churn.profiling import ColumnProfile, TableProfile, TargetProfile, profile_table
 from churn.sniffing import HEAD_BYTES, sniff
 from churn.source import NOT_PACKED, PARQUET, first_line, opened, read_source
@@ -138,7 +137,7 @@ def propose(root: Path, examined: Examined, target: Target) -> Proposal:
     document = yaml.load(old)
     _rewrite(document, examined, target)
     new = _dumped(yaml, document)
-    loaded = _loaded(new)
+    loaded = check_params(parse_yaml(new, PARAMS_FILE))
     _require_same(loaded, examined, target)
     split = loaded.preprocess.split
     if split.column is not None and split.column not in [column.name for column in examined.profile.columns]:
@@ -334,12 +333,6 @@ def _slices(profile: TableProfile) -> list[str]:
     few = [column for column in profile.columns if 2 <= column.distinct <= MOST_VALUES_OF_A_SLICE]
     ranked = [column.name for role in ("categorical", "boolean") for column in few if column.role == role]
     return ranked[:MOST_SLICES]
-
-
-def _loaded(text: str) -> Params:
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / PARAMS_FILE).write_bytes(text.encode("utf-8", "surrogatepass"))
-        return load_params(Path(folder))
 
 
 def _require_same(loaded: Params, examined: Examined, target: Target) -> None:

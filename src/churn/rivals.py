@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from churn import artifacts, business, cleaning, paired
@@ -21,6 +20,7 @@ from churn.errors import ChurnError, shown
 from churn.params import PARAMS_FILE
 from churn.tracking import snapshot
 from churn.tracking.snapshot import Snapshot
+from churn.tracking.state import changed_values
 
 WORKSPACE = "workspace"
 RESAMPLES = 2000
@@ -63,7 +63,7 @@ class Contest:
         content = asdict(self) | {
             "differences": [asdict(one) | {"difference": one.difference} for one in self.differences]
         }
-        return json.dumps(_without_nan(content), indent=2, ensure_ascii=False)
+        return artifacts.json_text(content)
 
     def as_text(self) -> str:
         """For the terminal."""
@@ -127,7 +127,7 @@ def compare_states(root: Path, old: str, new: str, *, resamples: int = RESAMPLES
         verdict=paired.verdict(pair, differences[0]),
         differences=tuple(differences),
         test=_test_figures(states[old], states[new]),
-        parameters=tuple(_changes(_parameters(states[old]), _parameters(states[new]))),
+        parameters=tuple(_changes(states[old], states[new])),
         inputs=tuple(_other_inputs(states[old], states[new])),
     )
 
@@ -216,26 +216,18 @@ def _test_figures(old: Snapshot, new: Snapshot) -> dict[str, tuple[float, float]
     return {name: (figures[0][name], figures[1][name]) for name in wanted if all(name in one for one in figures)}
 
 
-def _parameters(state: Snapshot) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for stage in state.stages.values():
-        for key, value in stage.inputs.parameters.get(PARAMS_FILE, {}).items():
-            values |= dict(_leaves(key, value))
-    return values
-
-
-def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping) and value:
-        for name, inner in value.items():
-            yield from _leaves(f"{key}.{name}", inner)
-    else:
-        yield key, value
-
-
-def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
-    for name in dict.fromkeys([*old, *new]):
-        if old.get(name) != new.get(name):
-            yield Change(name, old.get(name), new.get(name))
+def _changes(old: Snapshot, new: Snapshot) -> Iterator[Change]:
+    values = [
+        {
+            key: value
+            for stage in one.stages.values()
+            for key, value in stage.inputs.parameters.get(PARAMS_FILE, {}).items()
+        }
+        for one in (old, new)
+    ]
+    for key in {**values[0], **values[1]}:
+        for difference in changed_values(key, values[0].get(key), values[1].get(key)):
+            yield Change(*difference)
 
 
 def _other_inputs(old: Snapshot, new: Snapshot) -> Iterator[str]:
@@ -251,13 +243,3 @@ def _other_inputs(old: Snapshot, new: Snapshot) -> Iterator[str]:
 
 def _written(value: Any) -> str:
     return "-" if value is None else shown(value) if isinstance(value, str) else str(value)
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _without_nan(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -105,7 +105,7 @@ def parse_table(texts: pd.DataFrame, contract: TableContract) -> tuple[pd.DataFr
             continue
         # Numbers seldom repeat enough for that to pay.
         places, cells = (np.arange(len(texts)), texts[name]) if name in numeric else _distinct_texts(texts[name])
-        known = _known(cells, contract)
+        known = known_texts(cells, contract)
         values, problem = parsers.get(name, _parse_label)(known, contract.format.decimal)
         typed[name] = pd.Series(values.array.take(places), index=texts.index)
         unread = (known.notna() & values.isna()).to_numpy()
@@ -136,7 +136,7 @@ def _distinct_texts(texts: pd.Series) -> tuple[NDArray[np.intp], pd.Series]:
     return places, pd.Series(distinct, dtype=texts.dtype)
 
 
-def _known(texts: pd.Series, contract: TableContract) -> pd.Series:
+def known_texts(texts: pd.Series, contract: TableContract) -> pd.Series:
     """Texts without the blanks around them, NaN where they mean a gap."""
     stripped = texts.str.strip()
     return stripped.mask(stripped.isin(["", *contract.missing_values]))
@@ -163,7 +163,7 @@ def parse_customers(texts: pd.DataFrame, contract: TableContract) -> tuple[pd.Da
 def _read_cells(name: str, texts: pd.Series, contract: TableContract) -> tuple[pd.Series, pd.Series]:
     """Typed values of some cells of one column, and of each all that breaks the contract, '; ' after each breach."""
     column = contract.columns.get(name)
-    known = _known(texts, contract)
+    known = known_texts(texts, contract)
     parser, checks = (_parse_label, ()) if column is None else (PARSERS[column.type], CHECKS[column.type](column))
     values, problem = parser(known, contract.format.decimal)
     broken = {problem: known.notna() & values.isna()}

@@ -245,8 +245,7 @@ def _names_of_customers(
     others = [name for name, why in contract.unused.items() if not why.startswith(("date", "copy", "constant"))]
     for name in filter(None, [contract.id, *others]):
         if name in texts.columns:
-            known = texts[name].str.strip()
-            codes, _ = pd.factorize(known.mask(known.isin(["", *contract.missing_values])))
+            codes, _ = pd.factorize(schema.known_texts(texts[name], contract))
             yield name, (codes[split.train_places - 1], codes[split.test_places - 1])
 
 

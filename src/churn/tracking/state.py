@@ -82,16 +82,19 @@ def edited_parameters(root: Path) -> list[str]:
     for stage in stages_from_lock(read_lock(root)).values():
         for file, values in stage.inputs.parameters.items():
             for key, value in values.items():
-                edited |= dict.fromkeys(_differences(key, value, _value_at(values_in, file, key)))
+                edited |= dict.fromkeys(
+                    name for name, *_ in changed_values(key, value, _value_at(values_in, file, key))
+                )
     return list(edited)
 
 
-def _differences(key: str, old: Any, new: Any) -> Iterator[str]:
+def changed_values(key: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Dotted key of each value that is not the same in both, and the two; None where one of them lacks it."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for name in {**old, **new}:
-            yield from _differences(f"{key}.{name}", old.get(name), new.get(name))
+            yield from changed_values(f"{key}.{name}", old.get(name), new.get(name))
     elif old != new:
-        yield key
+        yield key, old, new
 
 
 def results_called(kind: str, pipeline: Mapping[str, Any]) -> set[str]:
