@@ -235,6 +235,7 @@ def test_a_lone_negative_number_may_stand_for_a_gap() -> None:
         ("status", ("1.0", "0.0"), None),
         ("subscribed", ("yes", "no"), None),
         ("not_churned", ("yes", "no"), None),
+        ("gekündigt", ("ja", "nein"), "ja"),
         ("status", ("Existing Customer", "Attrited Customer"), "Attrited Customer"),
         ("status", ("active", "closed"), "closed"),
         ("status", ("churned", "not churned"), "churned"),

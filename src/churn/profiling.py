@@ -69,7 +69,7 @@ STAYED = (
     *("active", "current", "existing", "keep", "kept", "loyal", "open", "remained", "retained", "stay", "stayed"),
     *("staying", "subscribed"),
 )
-LEAVING_WORDS = frozenset({*LEFT, "cancellation", "churners", "kündigung", "kuendigung"})
+LEAVING_WORDS = frozenset({*LEFT, "cancellation", "churners", "gekündigt", "kündigung", "kuendigung"})
 """In the name of the target: there, and only there, a yes is taken to mean that the customer has left."""
 
 MEANINGS = dict.fromkeys(LEFT, True) | dict.fromkeys(STAYED, False)
