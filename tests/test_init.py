@@ -26,6 +26,9 @@ from churn.stages import preprocess
 from tests.conftest import REPOSITORY, shell
 from tests.strategies import repeatable
 
+DESCRIBED = load_params(REPOSITORY).data.source
+"""The table that params.yaml describes before, whichever it is."""
+
 ROWS = 60
 RANDOM = np.random.default_rng(0)
 
@@ -297,7 +300,7 @@ def test_a_dry_run_shows_the_change_and_makes_none(home: Path, init: Churn, shap
     files = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
     code, said, _ = init(*arguments, "--dry-run")
     assert code == 0
-    assert "-  source: data/raw/sample_data.csv" in said
+    assert f"-  source: {DESCRIBED}" in said
     assert f"+  source: data/raw/{shape.file}" in said
     assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == files
 
@@ -376,7 +379,7 @@ def test_nothing_is_guessed_or_asked_without_a_terminal(home: Path, init: Churn)
         "column 'left' holds 'A' and 'B': say which one means has churned, with --positive A or --positive B"
     )
     assert refused(home, init, "--target", "left", "--positive", "B") == (
-        "params.yaml: data describes data/raw/sample_data.csv; give --yes to replace it"
+        f"params.yaml: data describes {DESCRIBED}; give --yes to replace it"
     )
 
 
@@ -508,7 +511,7 @@ def test_at_a_terminal_it_asks_what_it_cannot_know(home: Path) -> None:
     code, said = at_a_terminal(home, "B\ny\n", "data/raw/t.csv", "--target", "left")
     assert code == 0
     assert "which value means: has churned?" in said
-    assert "params.yaml: data describes data/raw/sample_data.csv; replace it?" in said
+    assert f"params.yaml: data describes {DESCRIBED}; replace it?" in said
     assert load_params(home).data.target.positive == "B"
 
 

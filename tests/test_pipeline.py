@@ -66,6 +66,7 @@ def test_a_forced_run_in_a_fresh_clone_leaves_git_clean(finished: Path, tmp_path
     assert run("git status --porcelain").stdout == ""
 
 
+@pytest.mark.slow
 def test_metrics_params_and_plots_can_be_compared_between_commits(finished: Path) -> None:
     run = shell(finished)
     edit(finished / "params.yaml", "C: 1.0", "C: 0.001")
@@ -95,6 +96,7 @@ def test_the_environment_holds_the_script_that_draws_the_page() -> None:
     assert "vegaEmbed" in Path(sys.prefix, "vega.js").read_text()
 
 
+@pytest.mark.slow
 def test_an_experiment_needs_a_parameter_on_the_command_line_only(finished: Path) -> None:
     run = shell(finished)
     assert executed(run("dvc exp run --set-param train.params.C=0.01").stdout) == ["train", "evaluate"]

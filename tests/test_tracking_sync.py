@@ -364,6 +364,7 @@ def test_a_lock_in_git_that_records_no_whole_state_makes_no_row(embedded: Path, 
     assert_whole(only_row(embedded), embedded)
 
 
+@pytest.mark.slow
 def test_a_model_that_comes_back_to_the_cache_is_added_to_its_row(embedded: Path) -> None:
     run = shell(embedded)
     first = fingerprint(embedded)
