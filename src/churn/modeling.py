@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
@@ -124,6 +125,34 @@ class ImportanceEffort:
 
 
 @dataclass(frozen=True)
+class JudgedFold:
+    """One fold, and what was learned from all the others.
+
+    Attributes:
+        encoded: rows of the fold as the classifier sees them.
+        probability: of churn, one a row of the fold.
+    """
+
+    encoding: Pipeline
+    classifier: BaseEstimator
+    encoded: pd.DataFrame
+    probability: Floats
+
+
+def judge_fold(untrained: Pipeline, rows: pd.DataFrame, y: Labels, inside: NDArray[np.bool_]) -> JudgedFold:
+    """Refit everything (encoders, scaler, classifier) without a fold and let it judge that fold.
+
+    Raises:
+        ParameterError: the classifier refuses an argument's value, or these rows.
+    """
+    encoding = clone(untrained[:-1])
+    learned = encoding.fit_transform(rows[~inside])
+    classifier = fit_classifier(untrained[-1], learned, y[~inside])
+    encoded = encoding.transform(rows[inside])
+    return JudgedFold(encoding, classifier, encoded, classifier.predict_proba(encoded)[:, 1])
+
+
+@dataclass(frozen=True)
 class OutOfFold:
     """What the training rows say of a model that has not seen them.
 
@@ -142,7 +171,7 @@ class OutOfFold:
 def judge_out_of_fold(
     untrained: Pipeline, rows: pd.DataFrame, y: Labels, folds: Labels, effort: ImportanceEffort, seed: int
 ) -> OutOfFold:
-    """Refit everything (encoders, scaler, classifier) without each fold in turn and judge it on that fold.
+    """Judge each fold in turn, and what its columns are worth there.
 
     Raises:
         DataError: a fold, or the rest without it, lacks one of the classes.
@@ -151,17 +180,14 @@ def judge_out_of_fold(
     probability = np.full(len(y), np.nan)
     by_fold: list[dict[str, float]] = []
     drops: list[pd.DataFrame] = []
-    _require_both_classes(y, folds)
+    require_both_classes(y, folds)
     for fold in range(int(folds.max()) + 1):
         inside = folds == fold
-        encoding = clone(untrained[:-1])
-        learned = encoding.fit_transform(rows[~inside])
-        classifier = fit_classifier(untrained[-1], learned, y[~inside])
-        encoded = encoding.transform(rows[inside])
-        probability[inside] = classifier.predict_proba(encoded)[:, 1]
-        by_fold.append(probability_scores(y[inside], probability[inside]))
-        groups = features.encoded_columns(encoding[0])
-        drops.append(permutation_drops(classifier, encoded, y[inside], groups, effort, seed))
+        judged = judge_fold(untrained, rows, y, inside)
+        probability[inside] = judged.probability
+        by_fold.append(probability_scores(y[inside], judged.probability))
+        groups = features.encoded_columns(judged.encoding[0])
+        drops.append(permutation_drops(judged.classifier, judged.encoded, y[inside], groups, effort, seed))
     return OutOfFold(
         probability=probability,
         scores={name: np.array([scores[name] for scores in by_fold]) for name in PROBABILITY_SCORES},
@@ -169,7 +195,12 @@ def judge_out_of_fold(
     )
 
 
-def _require_both_classes(y: Labels, folds: Labels) -> None:
+def require_both_classes(y: Labels, folds: Labels) -> None:
+    """See that every fold, and the rest without it, holds churners and stayers.
+
+    Raises:
+        DataError: one does not.
+    """
     for fold in range(int(folds.max()) + 1):
         for part, labels in (("fold", y[folds == fold]), ("all but fold", y[folds != fold])):
             if len(np.unique(labels)) < 2:
