@@ -50,6 +50,7 @@ train:
   threshold: profit
   importance: {repeats: 2, max_rows: 1000}
 evaluate: {slices: [plan, senior], bootstrap_resamples: 100, calibration_bins: 5, curve_points: 50}
+promote: {max_calibration_error: 0.1}
 """
 
 

@@ -26,7 +26,7 @@ def made_up(customers: int, random: np.random.Generator, old_noise: float = 0.8,
     signal = random.normal(0, 1.2, customers)
     churned = (random.random(customers) < 1 / (1 + np.exp(1.2 - signal))).astype(np.int64)
     old, new = (answers(signal, random.normal(0, noise, customers)) for noise in (old_noise, new_noise))
-    return Pair(churned, old, new, only_old=0, only_new=0, contradicted=0)
+    return Pair(pd.RangeIndex(customers), churned, old, new, only_old=0, only_new=0, contradicted=0)
 
 
 def by_name(pair: Pair, resamples: int = 200) -> dict[str, PairedDifference]:

@@ -193,6 +193,31 @@ def compare(
 
 
 @app.command()
+def promote(
+    state: Annotated[str, typer.Argument(help="commit whose model is to become the champion")] = "HEAD",
+    force: Annotated[bool, typer.Option("--force", help="promote although a gate is closed; needs --reason")] = False,
+    reason: Annotated[str, typer.Option(help="why; it is written down")] = "",
+) -> None:
+    """Let a model become the champion in MLflow's registry if it passes every gate."""
+    from churn import promotion
+
+    if force and not reason.strip():
+        raise ChurnError("--force needs --reason: it is written down with the promotion")
+    outcome = promotion.promote(Path.cwd(), state, forced=force, reason=reason.strip())
+    print("\n".join(outcome.lines))
+    if not outcome.promoted:
+        sys.exit(1)
+
+
+@app.command()
+def rollback(reason: Annotated[str, typer.Option(help="why; it is written down")] = "") -> None:
+    """Let the champion before the present one be the champion again."""
+    from churn import promotion
+
+    print("\n".join(promotion.roll_back(Path.cwd(), reason.strip()).lines))
+
+
+@app.command()
 def changes(
     base: Annotated[str, typer.Argument(help="git revision of the old state")] = "HEAD",
     head: Annotated[str | None, typer.Argument(help="git revision of the new state  [default: the workspace]")] = None,

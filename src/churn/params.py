@@ -103,6 +103,12 @@ class Evaluate(Strict):
     curve_points: Annotated[int, Field(ge=10)]
 
 
+class Promote(Strict):
+    """What a model must hold to become the champion, beside being better."""
+
+    max_calibration_error: Annotated[float, Field(gt=0, lt=1)]
+
+
 class Params(Strict):
     """The whole file, one section a concern."""
 
@@ -112,6 +118,7 @@ class Params(Strict):
     business: Economics
     train: Train
     evaluate: Evaluate
+    promote: Promote
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

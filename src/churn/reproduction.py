@@ -43,8 +43,10 @@ EVERY_CIRCUMSTANCE = (
 )
 
 
-def reproduce(repository: Path, circumstances: Sequence[Circumstances] = EVERY_CIRCUMSTANCE) -> None:
-    """Run the committed state again under each of the circumstances.
+def reproduce(
+    repository: Path, circumstances: Sequence[Circumstances] = EVERY_CIRCUMSTANCE, commit: str = "HEAD"
+) -> int:
+    """Run a committed state again under each of the circumstances; how many results came out the same.
 
     Raises:
         ChurnError: a stage failed or did not run, or bytes under git came out differently: one line a file.
@@ -54,11 +56,14 @@ def reproduce(repository: Path, circumstances: Sequence[Circumstances] = EVERY_C
         log.warning("%s uncommitted changes are not part of this check", len(uncommitted))
     for one in circumstances:
         with tempfile.TemporaryDirectory(prefix="churn-reproduce-") as folder:
-            _reproduce_in(Path(folder) / "clone", repository, one)
+            same = _reproduce_in(Path(folder) / "clone", repository, one, commit)
+    return same
 
 
-def _reproduce_in(clone: Path, repository: Path, circumstances: Circumstances) -> None:
-    _run(["git", "clone", "--quiet", str(repository), str(clone)], repository)
+def _reproduce_in(clone: Path, repository: Path, circumstances: Circumstances, commit: str) -> int:
+    sha = _run(["git", "rev-parse", "--verify", f"{commit}^{{commit}}"], repository).stdout.strip()
+    _run(["git", "clone", "--quiet", "--no-checkout", str(repository), str(clone)], repository)
+    _run(["git", "checkout", "--quiet", "--detach", sha], clone)
     _fetch_tracked_data(repository, clone)
     committed = state.stages_from_lock(state.read_lock(clone))
     if not committed:
@@ -73,6 +78,7 @@ def _reproduce_in(clone: Path, repository: Path, circumstances: Circumstances) -
         raise ChurnError("\n".join(f"{circumstances.name}: {line}" for line in differences))
     results = sum(len(stage.results) for stage in committed.values())
     log.info("%s: %s stages, %s results, the same bytes", circumstances.name, len(committed), results)
+    return results
 
 
 def _fetch_tracked_data(repository: Path, clone: Path) -> None:

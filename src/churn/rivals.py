@@ -4,25 +4,20 @@ They are judged by what their models said, out of fold, of training rows. The fi
 as confirmation: who chooses by them has no test any more.
 """
 
-import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from churn import artifacts, business, cleaning, paired
+from churn import artifacts, paired
 from churn.business import Economics
-from churn.contract import ROW_KEY
-from churn.errors import ChurnError, shown
+from churn.errors import shown
+from churn.judging import WORKSPACE, judged_out_of_fold, named_state, section_of
 from churn.params import PARAMS_FILE
-from churn.tracking import snapshot
 from churn.tracking.snapshot import Snapshot
 from churn.tracking.state import changed_values
 
-WORKSPACE = "workspace"
 RESAMPLES = 2000
 SEED = 2013
 FORMS = {"profit_per_1000_eur": ",.0f"}
@@ -114,9 +109,9 @@ def compare_states(root: Path, old: str, new: str, *, resamples: int = RESAMPLES
         ChurnError: a state is not known, incomplete, or its predictions are not here.
         DataError: the states share too few training rows.
     """
-    states = {name: _state(root, name) for name in (old, new)}
-    economics = Economics.model_validate(_section(states[new], new, "business"))
-    judged = {name: _judged(state, name) for name, state in states.items()}
+    states = {name: named_state(root, name) for name in (old, new)}
+    economics = Economics.model_validate(section_of(states[new], new, "business"))
+    judged = {name: judged_out_of_fold(state, name) for name, state in states.items()}
     pair = paired.pair_up(judged[old], judged[new])
     differences = paired.paired_differences(pair, economics, resamples=resamples, seed=SEED)
     return Contest(
@@ -132,64 +127,12 @@ def compare_states(root: Path, old: str, new: str, *, resamples: int = RESAMPLES
     )
 
 
-def _state(root: Path, name: str) -> Snapshot:
-    if name == WORKSPACE:
-        state: Snapshot | None = snapshot.of_workspace(root)
-        advice = "run `dvc repro`"
-    else:
-        state = snapshot.of_revision(root, name) or next(
-            (one for one in snapshot.recorded_in_git(root) if name in (one.experiment, one.fingerprint)), None
-        )
-        advice = "name a commit whose dvc.lock is whole"
-    if state is None:
-        raise ChurnError(
-            f"{shown(name)}: no commit with a dvc.lock, DVC experiment or fingerprint of that name; "
-            "`churn lineage` and `dvc exp list --all` know them"
-        )
-    if not state.complete:
-        raise ChurnError(f"{name}: not all of its results are those of its parameters, code and data; {advice}")
-    return state
-
-
 def _label(name: str, state: Snapshot) -> str:
     return (
         name
         if name == WORKSPACE or not state.commit or state.commit.startswith(name)
         else f"{name} ({state.commit[:7]})"
     )
-
-
-def _judged(state: Snapshot, name: str) -> paired.Judged:
-    answers = _table(state, name, artifacts.OUT_OF_FOLD, index_col=ROW_KEY)
-    target = _table(state, name, artifacts.Y_TRAIN).iloc[:, 0]
-    churned = pd.Series(target.to_numpy(), index=answers.index)
-    compute, train = (_section(state, name, section) for section in ("compute", "train"))
-    contacted = business.contacted_out_of_fold(
-        churned.to_numpy(),
-        answers["probability"].to_numpy(),
-        cleaning.fold_of(answers.index, str(compute["seed"]), train["folds"]),
-        train["threshold"],
-        Economics.model_validate(_section(state, name, "business")),
-    )
-    return paired.Judged(churned, answers["probability"], pd.Series(contacted, index=answers.index))
-
-
-def _table(state: Snapshot, name: str, path: Path, **how: Any) -> pd.DataFrame:
-    content = state.read(str(path))
-    if content is None:
-        bring = "`dvc checkout`" if name == WORKSPACE else f"`dvc fetch --all-commits {path}` (needs a remote)"
-        raise ChurnError(f"{name}: {path} is not in the cache; {bring} brings it, or run that state again")
-    table: pd.DataFrame = pd.read_csv(io.BytesIO(content), **how)
-    return table
-
-
-def _section(state: Snapshot, name: str, section: str) -> Mapping[str, Any]:
-    for stage in state.stages.values():
-        values = stage.inputs.parameters.get(PARAMS_FILE, {})
-        if section in values:
-            found: Mapping[str, Any] = values[section]
-            return found
-    raise ChurnError(f"{name}: its dvc.lock records no {section!r} of {PARAMS_FILE}, so it cannot be judged")
 
 
 def _left_out(pair: paired.Pair) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Rows in MLflow: one an experiment, found again by its fingerprint; one an execution, in an experiment apart.
 
-The only module that imports mlflow, and itself imported late: that takes a second. Whatever is done here can be
+Like everything here that imports mlflow it is itself imported late: that takes a second. Whatever is done here can be
 interrupted anywhere and done again: it looks for what is there and adds what is not.
 """
 
@@ -58,6 +58,7 @@ MODEL_PACKAGES = ("scikit-learn", "numpy", "scipy", "pandas", "joblib", "cloudpi
 RECORD, ENDED, DIGEST = "churn.record", "churn.ended", "churn.digest"
 """Tags by which a record's execution, the latest word on a row's status, and its results are known again."""
 TRANSIENT = (408, 429)
+ALREADY_THERE = "RESOURCE_ALREADY_EXISTS"
 NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 CLIENT_ERRORS = range(400, 500)
 
@@ -86,41 +87,41 @@ class Store:
         Raises:
             StoreError: the store refuses, or is away.
         """
-        with _told(), _held(self.destination.lock):
+        with told(), held(self.destination.lock):
             if given.execution is not None:
                 self._add_execution(given, given.execution)
             self._bring_up_to_date(given, content_of)
 
     def complete_row(self, fingerprint: str) -> Run | None:
         """The row that shows all of an experiment."""
-        with _told():
+        with told():
             complete = [row for row in self._rows(fingerprint) if row.data.tags.get(COMPLETE) == "true"]
             return complete[0] if complete else None
 
     def was_deleted(self, fingerprint: str) -> bool:
         """Whether somebody deleted the row of an experiment, and there is no other."""
-        with _told():
+        with told():
             deleted = self._rows(fingerprint, ViewType.DELETED_ONLY)
             return bool(deleted) and not self._rows(fingerprint)
 
     def rows_tagged(self, tag: str, value: str) -> list[Run]:
         """Rows with a value of a tag."""
-        with _told():
+        with told():
             found = self.client.search_runs([self.experiment_id], filter_string=f"tags.`{tag}` = '{value}'")
             return list(found)
 
     def row(self, run_id: str) -> Run | None:
         """A row by MLflow's id."""
-        return _if_there(lambda: self.client.get_run(run_id))
+        return if_there(lambda: self.client.get_run(run_id))
 
     def version(self, name: str, number: str) -> ModelVersion | None:
         """A registered model's version, by number or alias."""
         by_number, by_alias = self.client.get_model_version, self.client.get_model_version_by_alias
-        return _if_there(lambda: by_number(name, number) if number.isdigit() else by_alias(name, number))
+        return if_there(lambda: by_number(name, number) if number.isdigit() else by_alias(name, number))
 
     def versions_of(self, run_id: str) -> list[str]:
         """Registered versions of a row's model, as name/number."""
-        with _told():
+        with told():
             return [f"{one.name}/{one.version}" for one in self.client.search_model_versions(f"run_id='{run_id}'")]
 
     def _rows(self, fingerprint: str, view: int = ViewType.ACTIVE_ONLY) -> list[Run]:
@@ -229,19 +230,25 @@ class Store:
         model = experiment.model_md5
         if model is None:
             return None
-        of_row = f"source_run_id = '{row.info.run_id}' AND tags.`{MODEL_MD5}` = '{model}'"
-        ready: list[LoggedModel] = []
-        for found in self.client.search_logged_models([self.experiment_id], filter_string=of_row):
-            if found.status == LoggedModelStatus.READY:
-                ready.append(found)
-            else:  # interrupted on the way
-                self.client.delete_logged_model(found.model_id)
-        if ready:
-            return str(ready[0].model_id)
+        ready = self.model_of(row.info.run_id, model)
+        if ready is not None:
+            return ready
+        for interrupted in self._models_of(row.info.run_id, model):
+            self.client.delete_logged_model(interrupted.model_id)
         example = experiment.example_md5
         mlflow.set_tracking_uri(self.destination.uri)
         mlflow.set_experiment(experiment_id=self.experiment_id)
         return _log_model(row.info.run_id, model, content_of(model), content_of(example) if example else None)
+
+    def model_of(self, run_id: str, md5: str) -> str | None:
+        """MLflow's id of a row's model, when it is whole."""
+        with told():
+            ready = [one for one in self._models_of(run_id, md5) if one.status == LoggedModelStatus.READY]
+        return str(ready[0].model_id) if ready else None
+
+    def _models_of(self, run_id: str, md5: str) -> list[LoggedModel]:
+        of_row = f"source_run_id = '{run_id}' AND tags.`{MODEL_MD5}` = '{md5}'"
+        return list(self.client.search_logged_models([self.experiment_id], filter_string=of_row))
 
     def _add_execution(self, given: Record, execution: Execution) -> None:
         found = self.client.search_runs([self.executions_id], filter_string=f"tags.`{RECORD}` = '{given.name}'")
@@ -279,15 +286,20 @@ def open_store(destination: Destination) -> Store:
     Raises:
         StoreError: the store refuses, or is away.
     """
-    with _told(), _held(destination.lock):
+    with told(), held(destination.lock):
         client = mlflow.MlflowClient(destination.uri)
-        experiment = _experiment(client, destination, destination.experiment)
-        executions = _experiment(client, destination, destination.executions)
+        experiment = opened_experiment(client, destination, destination.experiment)
+        executions = opened_experiment(client, destination, destination.executions)
     identity = f"{experiment.experiment_id}-{experiment.creation_time}"
     return Store(destination, client, str(experiment.experiment_id), str(executions.experiment_id), identity)
 
 
-def _experiment(client: mlflow.MlflowClient, destination: Destination, name: str) -> mlflow.entities.Experiment:
+def opened_experiment(client: mlflow.MlflowClient, destination: Destination, name: str) -> mlflow.entities.Experiment:
+    """An experiment by name, made when it is not there.
+
+    Raises:
+        StoreError: it was deleted.
+    """
     found = client.get_experiment_by_name(name)
     if found is None:
         made = client.create_experiment(name, artifact_location=_artifact_location(destination, name))
@@ -344,8 +356,9 @@ def pinned_requirements(classifier: BaseEstimator) -> list[str]:
     return [f"{package}=={version(package)}" for package in sorted({*MODEL_PACKAGES, *its_own})]
 
 
-def _if_there(look: Callable[[], Found]) -> Found | None:
-    with _told():
+def if_there(look: Callable[[], Found]) -> Found | None:
+    """What is looked up; None when the store does not have it."""
+    with told():
         try:
             return look()
         except MlflowException as error:
@@ -363,7 +376,7 @@ def _milliseconds(seconds: float) -> int:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def told() -> Iterator[None]:
     """Whatever MLflow, its database or the disk says, as one kind of fault."""
     try:
         with _quiet():
@@ -378,7 +391,7 @@ def _told() -> Iterator[None]:
 
 
 @contextmanager
-def _held(lock: Path) -> Iterator[None]:
+def held(lock: Path) -> Iterator[None]:
     """One process at a time looks for a row and makes it, or makes the database."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as file:

@@ -17,6 +17,8 @@ from churn.tracking.snapshot import Snapshot
 from churn.tracking.state import PIPELINE_FILE, UnidentifiedError
 
 if TYPE_CHECKING:
+    from mlflow.entities import Run
+
     from churn.tracking.mlflow_store import Store
 
 
@@ -86,6 +88,24 @@ def status(root: Path) -> Report:
     except (ChurnError, OSError) as error:
         faults.append(str(error))
     return Report((*lines, *_kept(outbox)), tuple(faults))
+
+
+def row_of(root: Path, one: Snapshot, store: "Store") -> "Run":
+    """The row of a whole state with its model, published if it is not shown yet.
+
+    Raises:
+        ChurnError: it cannot be shown.
+    """
+    faults: list[str] = []
+    outbox = outbox_of(root)
+    _flush(outbox, store, outbox.names(), faults)
+    told = list(_reconcile(one, outbox, store, Wanted(everything=False, again=True), faults))
+    row = store.complete_row(one.fingerprint)
+    if row is None:
+        raise ChurnError("\n".join(faults or told) or f"{one.fingerprint}: cannot be shown in MLflow; `churn status`")
+    if row.data.tags.get(MODEL_NOTE) == NOT_IN_CACHE:
+        raise ChurnError(f"{one.commit}: its model is not in the cache; `dvc fetch --all-commits` brings it")
+    return row
 
 
 def connect(destination: Destination) -> "Store":

@@ -1,0 +1,180 @@
+"""What a model has to show before it becomes the champion: pure arithmetic, each gate with its figures.
+
+It is judged by training rows, out of fold; the test rows may only contradict. Each promotion that the same test rows
+have judged before makes the next one harder, so that trying often is no way in.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from churn.business import Economics, Floats, Labels
+from churn.evaluation import expected_calibration_error
+from churn.paired import Pair, PairedDifference, profit_difference
+
+FALSE_PROMOTIONS = 0.05
+"""Chance, at most, that models no better than their champions are let in, over all promotions that the same test rows
+judge."""
+RESAMPLES = 100_000
+SEED = 2013
+FEWEST_IN_SLICE = 100
+"""Customers of a slice from which on an interval says something."""
+SKETCHED = 64
+"""Row keys by which test rows are known again."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One condition, whether it holds, and in a line by which figures."""
+
+    name: str
+    passed: bool
+    told: str
+    figures: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Rival:
+    """Whom the challenger is judged against; in both pairs the rival is the old side.
+
+    Attributes:
+        is_model: whether it tells customers apart, and not all or nobody.
+    """
+
+    name: str
+    training: Pair
+    test: Pair
+    is_model: bool
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """A challenger, and all that it is judged by.
+
+    Attributes:
+        churned, probability: of its training rows, the probability out of fold.
+        slices: columns by whose values it is looked at, as texts, of its training rows, by row key.
+        attempt: counts the promotions that these test rows have judged, from 1.
+        calibration_bins: groups of equal size for the calibration error.
+    """
+
+    rivals: Sequence[Rival]
+    churned: Labels
+    probability: Floats
+    slices: pd.DataFrame
+    economics: Economics
+    attempt: int
+    calibration_bins: int
+    max_calibration_error: float
+
+
+def confidence_of(attempt: int) -> float:
+    """Confidence of the interval that decides an attempt: 95 % for the first one, then more each time.
+
+    Attempt k may err, to the side that promotes, with 0.05 / (k (k + 1)), which is 0.05 over all of them.
+    """
+    return 1 - 2 * FALSE_PROMOTIONS / (attempt * (attempt + 1))
+
+
+def judge(challenge: Challenge) -> list[Gate]:
+    """Every gate, in the order in which people read them."""
+    return [gate for gates in GATES for gate in gates(challenge)]
+
+
+def _earns_more(challenge: Challenge) -> Iterator[Gate]:
+    confidence = confidence_of(challenge.attempt)
+    for rival in challenge.rivals:
+        found = _difference(rival.training, challenge.economics, confidence)
+        often = f"; wider, for promotion {challenge.attempt} on these test rows" if challenge.attempt > 1 else ""
+        told = f"{_told(found, confidence)}, out of fold, {len(rival.training.keys):,} customers{often}"
+        yield Gate(f"earns more than {rival.name}", found.low > 0, told, _figures(found, confidence))
+
+
+def _holds_on_test(challenge: Challenge) -> Iterator[Gate]:
+    for rival in challenge.rivals:
+        found = _difference(rival.test, challenge.economics, 1 - FALSE_PROMOTIONS)
+        told = f"{_told(found, 1 - FALSE_PROMOTIONS)}, {len(rival.test.keys):,} test customers"
+        yield Gate(
+            f"test rows against {rival.name}",
+            found.high >= 0,
+            told,
+            _figures(found, 1 - FALSE_PROMOTIONS),
+        )
+
+
+def _slices_hold(challenge: Challenge) -> Iterator[Gate]:
+    """Among many slices one looks bad by chance, so they share the error (Bonferroni)."""
+    for rival in challenge.rivals:
+        slices = list(_slices(challenge.slices, rival.training)) if rival.is_model else []
+        if not slices:
+            continue
+        confidence = 1 - FALSE_PROMOTIONS / len(slices)
+        differences = {
+            name: _difference(rival.training, challenge.economics, confidence, inside) for name, inside in slices
+        }
+        worst = min(differences, key=lambda name: differences[name].high)
+        yield Gate(
+            f"slices against {rival.name}",
+            differences[worst].high >= 0,
+            f"weakest of {len(slices)}: {worst}, {_told(differences[worst], confidence)}",
+            _figures(differences[worst], confidence),
+        )
+
+
+def _slices(columns: pd.DataFrame, pair: Pair) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    of_pair = columns.loc[pair.keys]
+    for column in columns:
+        for value in sorted(of_pair[column].unique()):
+            inside = (of_pair[column] == value).to_numpy()
+            if inside.sum() >= FEWEST_IN_SLICE:
+                yield f"{column}={value}", inside
+
+
+def _is_calibrated(challenge: Challenge) -> Iterator[Gate]:
+    error = expected_calibration_error(challenge.churned, challenge.probability, challenge.calibration_bins)
+    bound = challenge.max_calibration_error
+    told = f"calibration error {error:.3f} out of fold, at most {bound:g} (promote.max_calibration_error)"
+    yield Gate("calibrated", error <= bound, told, {"calibration_error": error, "bound": bound})
+
+
+GATES: Sequence[Callable[[Challenge], Iterator[Gate]]] = (_earns_more, _holds_on_test, _slices_hold, _is_calibrated)
+
+
+def _difference(
+    pair: Pair, economics: Economics, confidence: float, inside: NDArray[np.bool_] | None = None
+) -> PairedDifference:
+    chosen = np.ones(len(pair.keys), dtype=bool) if inside is None else inside
+    return profit_difference(
+        pair.old.contacted[chosen],
+        pair.new.contacted[chosen],
+        pair.churned[chosen],
+        economics,
+        confidence=confidence,
+        resamples=RESAMPLES,
+        seed=SEED,
+    )
+
+
+def _told(found: PairedDifference, confidence: float) -> str:
+    return (
+        f"{found.difference:+,.0f} EUR per 1,000 "
+        f"({100 * confidence:.4g} % interval {found.low:+,.0f} to {found.high:+,.0f})"
+    )
+
+
+def _figures(found: PairedDifference, confidence: float) -> dict[str, float]:
+    return {"difference": found.difference, "low": found.low, "high": found.high, "confidence": confidence}
+
+
+def sketch(keys: pd.Index) -> tuple[str, ...]:
+    """The smallest row keys. They are hashes, so they are a fair sample, and the same one of the same rows."""
+    return tuple(sorted(keys)[:SKETCHED])
+
+
+def mostly_the_same(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether two sets of rows share at least half of all their rows, as their sketches tell (Broder 1997)."""
+    smallest = sorted({*one, *other})[:SKETCHED]
+    return 2 * len(set(one) & set(other) & set(smallest)) >= len(smallest)

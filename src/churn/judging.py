@@ -1,0 +1,110 @@
+"""States by name, and what their models said of customers that they had not seen."""
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from churn import artifacts, business, cleaning
+from churn.business import Economics
+from churn.contract import ROW_KEY
+from churn.errors import ChurnError, shown
+from churn.paired import Judged
+from churn.params import PARAMS_FILE
+from churn.tracking import snapshot
+from churn.tracking.snapshot import Snapshot
+
+WORKSPACE = "workspace"
+
+
+def named_state(root: Path, name: str) -> Snapshot:
+    """A whole state, by commit, DVC experiment, fingerprint, or as `workspace`.
+
+    Raises:
+        ChurnError: nothing has that name, or its results are not all of one state.
+    """
+    if name == WORKSPACE:
+        state: Snapshot | None = snapshot.of_workspace(root)
+        advice = "run `dvc repro`"
+    else:
+        state = snapshot.of_revision(root, name) or next(
+            (one for one in snapshot.recorded_in_git(root) if name in (one.experiment, one.fingerprint)), None
+        )
+        advice = "name a commit whose dvc.lock is whole"
+    if state is None:
+        raise ChurnError(
+            f"{shown(name)}: no commit with a dvc.lock, DVC experiment or fingerprint of that name; "
+            "`churn lineage` and `dvc exp list --all` know them"
+        )
+    if not state.complete:
+        raise ChurnError(f"{name}: not all of its results are those of its parameters, code and data; {advice}")
+    return state
+
+
+def judged_out_of_fold(state: Snapshot, name: str) -> Judged:
+    """What the state's model said of its training rows, each fold decided by the threshold of the others.
+
+    Raises:
+        ChurnError: its predictions are not here.
+    """
+    answers = table_of(state, name, artifacts.OUT_OF_FOLD, index_col=ROW_KEY)
+    target = table_of(state, name, artifacts.Y_TRAIN).iloc[:, 0]
+    churned = pd.Series(target.to_numpy(), index=answers.index)
+    compute, train = (section_of(state, name, section) for section in ("compute", "train"))
+    contacted = business.contacted_out_of_fold(
+        churned.to_numpy(),
+        answers["probability"].to_numpy(),
+        cleaning.fold_of(answers.index, str(compute["seed"]), train["folds"]),
+        train["threshold"],
+        Economics.model_validate(section_of(state, name, "business")),
+    )
+    return Judged(churned, answers["probability"], pd.Series(contacted, index=answers.index))
+
+
+def judged_on_test(state: Snapshot, name: str) -> Judged:
+    """What the state's model said of its test rows.
+
+    Raises:
+        ChurnError: its predictions are not here.
+    """
+    answers = table_of(state, name, artifacts.TEST_PREDICTIONS, index_col=ROW_KEY)
+    return Judged(answers["churned"], answers["probability"], answers["contact"] == 1)
+
+
+def table_of(state: Snapshot, name: str, path: Path, **how: Any) -> pd.DataFrame:
+    """A table that belongs to the state.
+
+    Raises:
+        ChurnError: it is not here.
+    """
+    table: pd.DataFrame = pd.read_csv(io.BytesIO(content_of(state, name, path)), **how)
+    return table
+
+
+def content_of(state: Snapshot, name: str, path: Path) -> bytes:
+    """A file that belongs to the state, its md5 being the recorded one.
+
+    Raises:
+        ChurnError: it is not here.
+    """
+    content = state.read(str(path))
+    if content is None:
+        bring = "`dvc checkout`" if name == WORKSPACE else f"`dvc fetch --all-commits {path}` (needs a remote)"
+        raise ChurnError(f"{name}: {path} is not in the cache; {bring} brings it, or run that state again")
+    return content
+
+
+def section_of(state: Snapshot, name: str, section: str) -> Mapping[str, Any]:
+    """A section of params.yaml as the state was computed with it.
+
+    Raises:
+        ChurnError: its dvc.lock does not record it.
+    """
+    for stage in state.stages.values():
+        values = stage.inputs.parameters.get(PARAMS_FILE, {})
+        if section in values:
+            found: Mapping[str, Any] = values[section]
+            return found
+    raise ChurnError(f"{name}: its dvc.lock records no {section!r} of {PARAMS_FILE}, so it cannot be judged")

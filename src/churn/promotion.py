@@ -1,0 +1,339 @@
+"""`churn promote` and `churn rollback`: which registered model is the champion.
+
+A model becomes champion when every gate in `gates` lets it in; the ledger keeps every judgement, also refusals.
+"""
+
+import fcntl
+import logging
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from churn import artifacts, business, cleaning, features, gates, modeling, paired
+from churn.business import Economics
+from churn.contract import ROW_KEY
+from churn.errors import ChurnError
+from churn.gates import Challenge, Gate, Rival
+from churn.judging import WORKSPACE, content_of, judged_on_test, judged_out_of_fold, named_state, section_of, table_of
+from churn.paired import Judged
+from churn.params import load_params
+from churn.reproduction import EVERY_CIRCUMSTANCE, reproduce
+from churn.stages.execution import limited_threads
+from churn.tracking import ledger
+from churn.tracking.destination import find_destination
+from churn.tracking.ledger import CHAMPION, Entry, Judgement
+from churn.tracking.record import COMMIT
+from churn.tracking.snapshot import Snapshot
+from churn.tracking.sync import connect, row_of
+
+if TYPE_CHECKING:
+    from churn.tracking.registry import Registry
+
+BASELINE = ("sklearn.linear_model.LogisticRegression", {"max_iter": 1000})
+"""What the first champion has to beat: the plainest model that tells customers apart."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a promotion, in lines for people."""
+
+    promoted: bool
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A state and what its model said."""
+
+    name: str
+    state: Snapshot
+    training: Judged
+    test: Judged
+
+    def section(self, name: str) -> Mapping[str, Any]:
+        """A section of params.yaml as the state was computed with it."""
+        return section_of(self.state, self.name, name)
+
+    @property
+    def economics(self) -> Economics:
+        """The money by which it decided."""
+        return Economics.model_validate(self.section("business"))
+
+
+def promote(root: Path, revision: str, *, forced: bool, reason: str) -> Outcome:
+    """Judge a commit's model against the champion and let it take over if every gate lets it, or by force.
+
+    Raises:
+        ChurnError: the commit holds no whole state, the store is away, or another promotion came first.
+    """
+    challenger = _candidate(root, revision)
+    if revision == WORKSPACE or challenger.state.commit is None or challenger.state.experiment is not None:
+        raise ChurnError(f"{revision}: only a commit can be promoted; `dvc exp branch` or `git commit` makes it one")
+    with _alone(root):
+        registry = _registry(root)
+        entries = registry.entries()
+        present = _present_champion(registry, entries)
+        if present is not None and present.judgement.fingerprint == challenger.state.fingerprint:
+            return _already(registry, present)
+        version = registry.challenge(row_of(root, challenger.state, registry.store), challenger.state.commit)
+        judgement, found = _judge(root, challenger, version, present, entries, forced=forced)
+        lines = tuple(_told(registry, judgement, present, found))
+        figures = {f"{gate.name}.{name}": value for gate in found for name, value in gate.figures.items()}
+        if judgement.outcome == ledger.REFUSED:
+            if judgement not in [entry.judgement for entry in entries]:
+                registry.add(judgement, figures, "\n".join(lines))
+            stays = f"refused: {_called(registry, version)} stays @challenger"
+            return Outcome(False, (*lines, f"{stays}; --force --reason promotes it all the same"))
+        entry = registry.add(replace(judgement, reason=reason), figures, "\n".join(lines))
+        _take_over(registry, entry)
+        by_force = f", by force: {reason}" if judgement.outcome == ledger.FORCED else ""
+        return Outcome(True, (*lines, f"promoted: {_called(registry, version)} is @champion{by_force}"))
+
+
+def roll_back(root: Path, reason: str) -> Outcome:
+    """Let the champion before the present one be it again.
+
+    Raises:
+        ChurnError: there is none, or it was deleted.
+    """
+    with _alone(root):
+        registry = _registry(root)
+        present = _present_champion(registry, registry.entries())
+        if present is None:
+            raise ChurnError(f"{registry.name}: no model was promoted yet, so there is nothing to roll back")
+        earlier = ledger.before(ledger.reigns(registry.entries()))
+        if earlier is None:
+            raise ChurnError(
+                f"{_called(registry, present.judgement.version)} was the first champion; there is none to go back to"
+            )
+        version = earlier.judgement.version
+        if registry.version(version) is None:
+            raise ChurnError(f"{_called(registry, version)}, the champion before, was deleted in MLflow")
+        back = Judgement(
+            outcome=ledger.ROLLED_BACK,
+            version=version,
+            follows=present.id,
+            fingerprint=earlier.judgement.fingerprint,
+            rival=present.judgement.fingerprint,
+            reason=reason,
+        )
+        _take_over(registry, registry.add(back, {}, reason))
+        gone = _called(registry, present.judgement.version)
+        return Outcome(True, (f"rolled back: {_called(registry, version)} is @champion again, {gone} is not",))
+
+
+def _candidate(root: Path, name: str) -> Candidate:
+    state = named_state(root, name)
+    return Candidate(name, state, judged_out_of_fold(state, name), judged_on_test(state, name))
+
+
+def _present_champion(registry: "Registry", entries: Sequence[Entry]) -> Entry | None:
+    """Who made the present champion; what was interrupted is brought to its end, what was done by hand written down."""
+    chain = ledger.reigns(entries)
+    head = chain[-1] if chain else None
+    if head is not None and not head.settled:
+        registry.settle(head)
+        return head
+    stands = registry.at(CHAMPION)
+    if stands is None or (head is not None and head.judgement.version == stands):
+        return head
+    log.warning("@champion was moved to version %s in MLflow itself", stands)
+    by_hand = Judgement(
+        outcome=ledger.BY_HAND,
+        version=stands,
+        follows="" if head is None else head.id,
+        fingerprint=registry.fingerprint_of(stands),
+    )
+    return _take_over(registry, registry.add(by_hand, {}, "moved in MLflow itself"))
+
+
+def _already(registry: "Registry", present: Entry) -> Outcome:
+    if registry.at(CHAMPION) is None:
+        registry.settle(present)  # somebody removed the alias
+    return Outcome(True, (f"{_called(registry, present.judgement.version)} is @champion already",))
+
+
+def _take_over(registry: "Registry", entry: Entry) -> Entry:
+    """Move the alias, unless somebody else's entry came first.
+
+    Raises:
+        ChurnError: it did.
+    """
+    chain = ledger.reigns(registry.entries())
+    registry.settle(chain[-1])
+    if entry.id not in {one.id for one in chain}:
+        first = _called(registry, chain[-1].judgement.version)
+        raise ChurnError(f"another promotion came first: {first} is @champion now; run this again to be judged by it")
+    return chain[-1]
+
+
+def _judge(
+    root: Path, challenger: Candidate, version: str, present: Entry | None, entries: Sequence[Entry], *, forced: bool
+) -> tuple[Judgement, list[Gate]]:
+    rival = present.judgement.fingerprint if present else ""
+    fingerprint = challenger.state.fingerprint
+    test_rows = gates.sketch(challenger.test.churned.index)
+    try:
+        attempt = ledger.attempt_of(entries, fingerprint, rival, test_rows)
+        found = gates.judge(_challenge(root, challenger, present, attempt))
+    except ChurnError as error:
+        test_rows, found = (), [Gate("can be judged", False, str(error), {})]
+    found.insert(0, Gate("committed", True, f"commit {(challenger.state.commit or '')[:7]} holds the whole state", {}))
+    passed = all(gate.passed for gate in found)
+    if passed or forced:
+        found.append(_reproduced(root, challenger))
+    else:
+        log.info("not reproduced, as another gate is closed")
+    passed = all(gate.passed for gate in found)
+    judgement = Judgement(
+        outcome=ledger.PROMOTED if passed else ledger.FORCED if forced else ledger.REFUSED,
+        version=version,
+        follows=present.id if present else "",
+        fingerprint=fingerprint,
+        rival=rival,
+        test_rows=test_rows,
+    )
+    return judgement, found
+
+
+def _reproduced(root: Path, challenger: Candidate) -> Gate:
+    """Whether the commit gives the same bytes once more."""
+    log.info("running the committed state once more, in a clone")
+    try:
+        results = reproduce(root, EVERY_CIRCUMSTANCE[:1], challenger.state.commit or "")
+    except ChurnError as error:
+        return Gate("reproduced", False, str(error), {})
+    return Gate("reproduced", True, f"{results} results came out again, the same bytes", {"results": results})
+
+
+def _challenge(root: Path, challenger: Candidate, present: Entry | None, attempt: int) -> Challenge:
+    columns = list(challenger.section("evaluate")["slices"])
+    rows = table_of(
+        challenger.state, challenger.name, artifacts.TRAIN_ROWS, index_col=ROW_KEY, dtype=str, keep_default_na=False
+    )
+    training = challenger.training
+    return Challenge(
+        rivals=_rivals(root, challenger, present),
+        churned=training.churned.to_numpy(),
+        probability=training.probability.to_numpy(),
+        slices=rows[columns].apply(lambda column: column.str.removesuffix(".0")),
+        economics=challenger.economics,
+        attempt=attempt,
+        calibration_bins=challenger.section("evaluate")["calibration_bins"],
+        max_calibration_error=load_params(root).promote.max_calibration_error,
+    )
+
+
+def _rivals(root: Path, challenger: Candidate, present: Entry | None) -> list[Rival]:
+    """The champion; before there is one, a plain model and those that take everybody alike."""
+    if present is not None:
+        champion = _candidate(root, present.judgement.fingerprint)
+        return [_rival("the champion", champion.training, champion.test, challenger)]
+    alike = {"contacting everybody": True, "contacting nobody": False}
+    plain = [
+        _rival(name, _all_alike(challenger.training, called), _all_alike(challenger.test, called), challenger)
+        for name, called in alike.items()
+    ]
+    if challenger.section("train")["estimator"] == BASELINE[0]:
+        return plain
+    return [_rival("logistic regression", *_baseline(challenger), challenger), *plain]
+
+
+def _rival(name: str, training: Judged, test: Judged, challenger: Candidate) -> Rival:
+    return Rival(
+        name,
+        paired.pair_up(training, challenger.training),
+        paired.pair_up(test, challenger.test, "test rows"),
+        is_model=training.contacted.nunique() > 1,
+    )
+
+
+def _all_alike(judged: Judged, contacted: bool) -> Judged:
+    same = pd.Series(contacted, index=judged.churned.index)
+    return Judged(judged.churned, same.astype(float), same)
+
+
+def _baseline(challenger: Candidate) -> tuple[Judged, Judged]:
+    """The plain model, learned from the challenger's training rows: out of fold, and on the test rows."""
+    compute, how, economics = challenger.section("compute"), challenger.section("train"), challenger.economics
+    with _files_of(challenger, artifacts.ENCODERS, artifacts.SCALER, artifacts.TRAIN_ROWS, artifacts.TEST_ROWS) as at:
+        encoders = artifacts.read_pickle(at / artifacts.ENCODERS)
+        scaler = artifacts.read_pickle(at / artifacts.SCALER)
+        types = features.column_types(encoders)
+        rows = artifacts.read_rows(at / artifacts.TRAIN_ROWS, types)
+        test_rows = artifacts.read_rows(at / artifacts.TEST_ROWS, types)
+    churned = challenger.training.churned.loc[rows.index]
+    y = churned.to_numpy()
+    folds = cleaning.fold_of(rows.index, str(compute["seed"]), how["folds"])
+    with limited_threads(compute["threads"]):
+        classifier = modeling.make_classifier(*BASELINE, seed=compute["seed"], threads=compute["threads"])
+        plain = modeling.untrained_pipeline(encoders, scaler, classifier)
+        probability = np.full(len(y), np.nan)
+        for fold in np.unique(folds):
+            inside = folds == fold
+            probability[inside] = modeling.judge_fold(plain, rows, y, inside).probability
+        tested = pd.Series(plain.fit(rows, y).predict_proba(test_rows)[:, 1], index=test_rows.index)
+    contacted = business.contacted_out_of_fold(y, probability, folds, how["threshold"], economics)
+    threshold = business.choose_threshold(y, probability, how["threshold"], economics)
+    return (
+        Judged(churned, pd.Series(probability, rows.index), pd.Series(contacted, rows.index)),
+        Judged(challenger.test.churned.loc[test_rows.index], tested, tested >= threshold),
+    )
+
+
+@contextmanager
+def _files_of(challenger: Candidate, *paths: Path) -> Iterator[Path]:
+    """A folder that holds some of a state's files."""
+    with tempfile.TemporaryDirectory(prefix="churn-promote-") as folder:
+        for path in paths:
+            file = Path(folder, path)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content_of(challenger.state, challenger.name, path))
+        yield Path(folder)
+
+
+def _told(registry: "Registry", judgement: Judgement, present: Entry | None, found: Sequence[Gate]) -> Iterator[str]:
+    champion = _called(registry, present.judgement.version) if present else "none yet"
+    yield f"challenger  {_called(registry, judgement.version)}"
+    yield f"champion    {champion}"
+    width = max(len(gate.name) for gate in found)
+    for gate in found:
+        first, *more = gate.told.splitlines()
+        yield f"  {'passed' if gate.passed else 'CLOSED'}  {gate.name:<{width}}  {first}"
+        yield from (f"          {'':<{width}}  {line}" for line in more)
+
+
+def _called(registry: "Registry", number: str) -> str:
+    """A version by its names."""
+    version = registry.version(number)
+    commit = version.tags.get(COMMIT, "")[:7] if version else ""
+    return f"{registry.name} version {number}{f' (commit {commit})' if commit else ''}"
+
+
+def _registry(root: Path) -> "Registry":
+    store = connect(find_destination(root))
+    from churn.tracking import registry  # here: mlflow takes seconds to import
+
+    return registry.open_registry(store)
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """One promotion of a project at a time on this machine; another one waits, and is judged by what the first did."""
+    lock = root / ".churn" / "promotion.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.info("another promotion is at work here; waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,86 @@
+"""Who was champion when: a list of judgements that anybody may add to at any time, read in one way only.
+
+There is no lock that all machines share. So a judgement that makes a champion names the one that it followed, and of
+two that follow the same one the first counts; the other has to be judged again, against the first.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from churn.gates import mostly_the_same
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+"""Aliases of registered versions."""
+REFUSED, PROMOTED, FORCED, ROLLED_BACK = "refused", "promoted", "forced", "rolled back"
+BY_HAND = "by hand"
+"""The alias was moved in MLflow itself."""
+MAKES_CHAMPION = {PROMOTED, FORCED, ROLLED_BACK, BY_HAND}
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What was decided of a registered version.
+
+    Attributes:
+        follows: id of the entry that made the champion before; none before the first.
+        fingerprint: of the version's state.
+        rival: fingerprint of the champion's state at that time.
+        test_rows: sketch of the test rows that judged; empty when none did.
+        reason: why it was forced, or rolled back.
+    """
+
+    outcome: str
+    version: str
+    follows: str
+    fingerprint: str
+    rival: str = ""
+    test_rows: tuple[str, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A judgement in the ledger.
+
+    Attributes:
+        made: milliseconds since 1970.
+        settled: whether the champion's alias was moved accordingly.
+    """
+
+    id: str
+    made: int
+    settled: bool
+    judgement: Judgement
+
+
+def reigns(entries: Iterable[Entry]) -> list[Entry]:
+    """The entries that made champions, first to last."""
+    by_predecessor: dict[str, list[Entry]] = {}
+    for entry in entries:
+        if entry.judgement.outcome in MAKES_CHAMPION:
+            by_predecessor.setdefault(entry.judgement.follows, []).append(entry)
+    chain: list[Entry] = []
+    while claims := by_predecessor.pop(chain[-1].id if chain else "", None):
+        chain.append(min(claims, key=lambda entry: (not entry.settled, entry.made, entry.id)))
+    return chain
+
+
+def before(chain: Sequence[Entry]) -> Entry | None:
+    """The reign that a rollback goes back to: the last one that is not rolled back itself."""
+    standing: list[Entry] = []
+    for entry in chain:
+        if entry.judgement.outcome == ROLLED_BACK:
+            standing.pop()
+        else:
+            standing.append(entry)
+    return standing[-2] if len(standing) > 1 else None
+
+
+def attempt_of(entries: Iterable[Entry], fingerprint: str, rival: str, test_rows: Sequence[str]) -> int:
+    """How many promotions these test rows have judged, with this one; the same one again has its number again."""
+    judged = [
+        (entry.judgement.fingerprint, entry.judgement.rival)
+        for entry in sorted(entries, key=lambda entry: (entry.made, entry.id))
+        if entry.judgement.test_rows and mostly_the_same(entry.judgement.test_rows, test_rows)
+    ]
+    return list(dict.fromkeys([*judged, (fingerprint, rival)])).index((fingerprint, rival)) + 1

@@ -1,0 +1,163 @@
+"""MLflow's model registry: the project's model, its versions and aliases, and the ledger of who was champion when."""
+
+import getpass
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mlflow.entities import Metric, Run, ViewType
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from churn.tracking.destination import StoreError
+from churn.tracking.ledger import CHALLENGER, CHAMPION, Entry, Judgement
+from churn.tracking.mlflow_store import ALREADY_THERE, Store, held, if_there, opened_experiment, told
+from churn.tracking.record import COMMIT, FINGERPRINT, MODEL_MD5
+
+MOST_ROWS = 50_000  # that MLflow gives at once
+OUTCOME, VERSION, FOLLOWS, RIVAL, TEST_ROWS, REASON, SETTLED = (
+    "promotion.outcome",
+    "promotion.version",
+    "promotion.follows",
+    "promotion.rival",
+    "promotion.test_rows",
+    "promotion.reason",
+    "promotion.settled",
+)
+"""Tags of an entry of the ledger."""
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The project's registered model, and the experiment that holds the ledger."""
+
+    store: Store
+    ledger_id: str
+
+    @property
+    def name(self) -> str:
+        """Of the registered model; that of the experiment."""
+        return self.store.destination.experiment
+
+    def version(self, number: str) -> ModelVersion | None:
+        """A version, if it was not deleted."""
+        return self.store.version(self.name, number)
+
+    def fingerprint_of(self, number: str) -> str:
+        """Of the state whose model a version is; empty for one that is not of this pipeline."""
+        version = self.version(number)
+        row = self.store.row(version.run_id) if version and version.run_id else None
+        return str(row.data.tags.get(FINGERPRINT, "")) if row else ""
+
+    def at(self, alias: str) -> str | None:
+        """Number of the version that an alias stands at."""
+        found = if_there(lambda: self.store.client.get_model_version_by_alias(self.name, alias))
+        return None if found is None else str(found.version)
+
+    def challenge(self, row: Run, commit: str) -> str:
+        """Register the model of a commit's row, unless it is, and let it be the challenger; its number.
+
+        Raises:
+            StoreError: the store refuses, or is away; or the row has no model.
+        """
+        client = self.store.client
+        with told(), held(self.store.destination.lock):
+            try:
+                client.create_registered_model(self.name)
+            except MlflowException as error:
+                if error.error_code != ALREADY_THERE:
+                    raise
+            known = client.search_model_versions(f"name='{self.name}' and run_id='{row.info.run_id}'")
+            number = min((str(one.version) for one in known), key=int, default=None) or self._register(row)
+            # The row may name the commit that the state was an edit of.
+            client.set_model_version_tag(self.name, number, COMMIT, commit)
+            client.set_registered_model_alias(self.name, CHALLENGER, number)
+        return number
+
+    def _register(self, row: Run) -> str:
+        model_id = self.store.model_of(row.info.run_id, row.data.tags.get(MODEL_MD5, ""))
+        if model_id is None:
+            raise StoreError(f"row {row.info.run_name} has no model in MLflow; `churn sync` adds it", refused=True)
+        kept = (FINGERPRINT, MODEL_MD5)
+        made = self.store.client.create_model_version(
+            self.name,
+            source=f"models:/{model_id}",
+            run_id=row.info.run_id,
+            model_id=model_id,
+            tags={name: row.data.tags[name] for name in kept if name in row.data.tags},
+        )
+        return str(made.version)
+
+    def entries(self) -> list[Entry]:
+        """The whole ledger, oldest first."""
+        with told():
+            # What was decided counts, also when somebody deleted its row.
+            runs = self.store.client.search_runs([self.ledger_id], run_view_type=ViewType.ALL, max_results=MOST_ROWS)
+        return sorted(filter(None, map(_entry, runs)), key=lambda entry: (entry.made, entry.id))
+
+    def add(self, judgement: Judgement, figures: Mapping[str, float], text: str) -> Entry:
+        """Write a judgement down, with what was said of it."""
+        client = self.store.client
+        with told():
+            tags = {
+                OUTCOME: judgement.outcome,
+                VERSION: judgement.version,
+                FOLLOWS: judgement.follows,
+                FINGERPRINT: judgement.fingerprint,
+                RIVAL: judgement.rival,
+                TEST_ROWS: " ".join(judgement.test_rows),
+                REASON: judgement.reason,
+                "mlflow.user": _user(),
+            }
+            run = client.create_run(
+                self.ledger_id, run_name=f"{judgement.outcome}: version {judgement.version}", tags=tags
+            )
+            made = run.info.start_time
+            client.log_batch(run.info.run_id, [Metric(name, value, made, 0) for name, value in figures.items()])
+            client.log_text(run.info.run_id, text, "gates.txt")
+            client.set_terminated(run.info.run_id, "FINISHED")
+        return Entry(run.info.run_id, made, settled=False, judgement=judgement)
+
+    def settle(self, entry: Entry) -> None:
+        """Let the champion's alias stand where an entry says; its version is no challenger any more."""
+        client = self.store.client
+        with told():
+            client.set_registered_model_alias(self.name, CHAMPION, entry.judgement.version)
+            if self.at(CHALLENGER) == entry.judgement.version:
+                client.delete_registered_model_alias(self.name, CHALLENGER)
+            client.set_tag(entry.id, SETTLED, "true")
+
+
+def open_registry(store: Store) -> Registry:
+    """The registry of a store, with its ledger.
+
+    Raises:
+        StoreError: the store refuses, or is away.
+    """
+    name = f"{store.destination.experiment}-promotions"
+    with told(), held(store.destination.lock):
+        ledger = opened_experiment(store.client, store.destination, name)
+    return Registry(store, str(ledger.experiment_id))
+
+
+def _entry(run: Run) -> Entry | None:
+    tags = run.data.tags
+    if OUTCOME not in tags:
+        return None  # somebody else's run
+    judgement = Judgement(
+        outcome=tags[OUTCOME],
+        version=tags[VERSION],
+        follows=tags.get(FOLLOWS, ""),
+        fingerprint=tags.get(FINGERPRINT, ""),
+        rival=tags.get(RIVAL, ""),
+        test_rows=tuple(tags.get(TEST_ROWS, "").split()),
+        reason=tags.get(REASON, ""),
+    )
+    return Entry(run.info.run_id, run.info.start_time, tags.get(SETTLED) == "true", judgement)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a user without a name, as in a container
+        return str(os.getuid())

@@ -1,0 +1,165 @@
+"""The gates: what they let in and keep out, and how often they are wrong."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from churn import gates
+from churn.business import Labels, gains
+from churn.gates import FALSE_PROMOTIONS, Challenge, Gate, Rival, confidence_of, judge, mostly_the_same, sketch
+from churn.paired import Answers, Pair
+from tests.test_paired import MONEY, answers
+
+
+def pair(churned: Labels, old: Answers, new: Answers) -> Pair:
+    return Pair(pd.RangeIndex(len(churned)), churned, old, new, only_old=0, only_new=0, contradicted=0)
+
+
+def customers(count: int, random: np.random.Generator) -> tuple[np.ndarray, Labels]:
+    """What moves each customer, and whether he left."""
+    signal = random.normal(0, 1.2, count)
+    return signal, (random.random(count) < 1 / (1 + np.exp(1.2 - signal))).astype(np.int64)
+
+
+def challenge(
+    random: np.random.Generator, old_noise: float, new_noise: float, count: int = 4000, attempt: int = 1
+) -> Challenge:
+    """Two models that see what moves a customer through noise of their own, on training and test rows."""
+    sides = []
+    for size in (count, count // 4):
+        signal, churned = customers(size, random)
+        old, new = (answers(signal, random.normal(0, noise, size)) for noise in (old_noise, new_noise))
+        sides.append(pair(churned, old, new))
+    training, test = sides
+    return Challenge(
+        rivals=[Rival("the champion", training, test, is_model=True)],
+        churned=training.churned,
+        probability=training.new.probability,
+        slices=pd.DataFrame({"plan": random.choice(["basic", "plus", "pro"], count)}, index=training.keys),
+        economics=MONEY,
+        attempt=attempt,
+        calibration_bins=10,
+        max_calibration_error=0.2,
+    )
+
+
+def gate(given: Challenge, name: str) -> Gate:
+    return next(one for one in judge(given) if one.name.startswith(name))
+
+
+def test_a_model_that_is_clearly_better_passes_every_gate() -> None:
+    given = challenge(np.random.default_rng(0), old_noise=2.0, new_noise=0.2)
+    found = judge(given)
+    assert [one.name for one in found] == [
+        "earns more than the champion",
+        "test rows against the champion",
+        "slices against the champion",
+        "calibrated",
+    ]
+    assert all(one.passed for one in found), found
+
+
+def test_a_model_that_is_not_seen_to_be_better_is_kept_out() -> None:
+    given = challenge(np.random.default_rng(1), old_noise=0.5, new_noise=0.5)
+    closed = gate(given, "earns more")
+    assert not closed.passed
+    assert closed.figures["low"] <= 0 <= closed.figures["high"]
+
+
+def test_figures_are_those_of_the_decisions() -> None:
+    given = challenge(np.random.default_rng(2), old_noise=2.0, new_noise=0.2)
+    training = given.rivals[0].training
+    gain = gains(training.churned, MONEY)
+    expected = 1000 * np.mean(gain * training.new.contacted) - 1000 * np.mean(gain * training.old.contacted)
+    assert gate(given, "earns more").figures["difference"] == pytest.approx(expected)
+
+
+def test_test_rows_may_contradict_but_not_decide() -> None:
+    given = challenge(np.random.default_rng(3), old_noise=2.0, new_noise=0.2)
+    rival = given.rivals[0]
+    turned = pair(rival.test.churned, rival.test.new, rival.test.old)
+    against = replace(given, rivals=[replace(rival, test=turned)])
+    assert not gate(against, "test rows").passed
+    level = pair(rival.test.churned, rival.test.new, rival.test.new)
+    assert gate(replace(given, rivals=[replace(rival, test=level)]), "test rows").passed
+
+
+def test_a_slice_that_is_clearly_worse_is_named() -> None:
+    given = challenge(np.random.default_rng(4), old_noise=2.0, new_noise=0.2)
+    rival = given.rivals[0]
+    inside = (given.slices["plan"] == "pro").to_numpy()
+    # For these customers alone the challenger does the opposite of the champion.
+    new = Answers(rival.training.new.probability, np.where(inside, ~rival.training.old.contacted, True))
+    old = Answers(rival.training.old.probability, np.where(inside, rival.training.old.contacted, False))
+    closed = gate(
+        replace(given, rivals=[replace(rival, training=pair(rival.training.churned, old, new))]), "slices against"
+    )
+    assert not closed.passed
+    assert "plan=pro" in closed.told
+
+
+def test_slices_of_few_customers_are_not_judged() -> None:
+    given = challenge(np.random.default_rng(5), old_noise=2.0, new_noise=0.2)
+    few = given.slices.assign(plan=["rare"] * 99 + ["common"] * (len(given.slices) - 99))
+    assert "weakest of 1: plan=common" in gate(replace(given, slices=few), "slices").told
+
+
+def test_who_takes_everybody_alike_is_no_rival_within_a_slice() -> None:
+    given = challenge(np.random.default_rng(6), old_noise=2.0, new_noise=0.2)
+    alike = replace(given, rivals=[replace(given.rivals[0], is_model=False)])
+    assert not [one for one in judge(alike) if one.name.startswith("slices")]
+
+
+def test_probabilities_that_are_off_close_the_gate() -> None:
+    given = challenge(np.random.default_rng(7), old_noise=2.0, new_noise=0.2)
+    off = replace(given, probability=np.clip(given.probability + 0.25, 0, 1))
+    assert not gate(off, "calibrated").passed
+    assert "at most 0.2 (promote.max_calibration_error)" in gate(off, "calibrated").told
+
+
+def test_each_promotion_on_the_same_test_rows_makes_the_next_one_harder() -> None:
+    assert confidence_of(1) == pytest.approx(0.95)
+    assert [confidence_of(attempt) < confidence_of(attempt + 1) for attempt in range(1, 50)] == [True] * 49
+    wrong = sum((1 - confidence_of(attempt)) / 2 for attempt in range(1, 10_000))
+    assert wrong <= FALSE_PROMOTIONS
+    first = gate(challenge(np.random.default_rng(8), 1.0, 0.5), "earns more")
+    fifth = gate(challenge(np.random.default_rng(8), 1.0, 0.5, attempt=5), "earns more")
+    assert fifth.figures["low"] < first.figures["low"] < first.figures["high"] < fifth.figures["high"]
+    assert "wider, for promotion 5 on these test rows" in fifth.told
+
+
+def test_rows_are_known_again_by_a_sample_of_their_keys() -> None:
+    random = np.random.default_rng(9)
+    keys = pd.Index([f"{number:016x}" for number in random.integers(0, 2**62, 5000)])
+    assert sketch(keys) == sketch(keys[::-1])
+    assert mostly_the_same(sketch(keys), sketch(keys[:4500]))
+    assert not mostly_the_same(sketch(keys[:2500]), sketch(keys[2500:]))
+
+
+@pytest.fixture
+def _fewer_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Enough for intervals of 95 %."""
+    monkeypatch.setattr(gates, "RESAMPLES", 5_000)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_fewer_resamples")
+def test_equally_good_models_are_promoted_in_at_most_5_of_100_tables() -> None:
+    random = np.random.default_rng(10)
+    promoted = sum(all(one.passed for one in judge(challenge(random, 0.8, 0.8))) for _ in range(400))
+    assert promoted <= FALSE_PROMOTIONS * 400, promoted
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_fewer_resamples")
+def test_a_model_that_is_truly_better_by_900_eur_is_promoted_in_four_of_five_tables() -> None:
+    random = np.random.default_rng(11)
+    signal, churned = customers(1_000_000, random)
+    gain = gains(churned, MONEY)
+    old, new = (answers(signal, random.normal(0, noise, len(signal))) for noise in (1.0, 0.4))
+    better = 1000 * np.mean(gain * new.contacted) - 1000 * np.mean(gain * old.contacted)
+    assert better == pytest.approx(900, abs=50)
+    promoted = sum(all(one.passed for one in judge(challenge(random, 1.0, 0.4))) for _ in range(200))
+    assert promoted >= 0.8 * 200, promoted
