@@ -49,6 +49,14 @@ def test_how_much_differs_is_said_first() -> None:
     assert "2 parameters, 1 metric and no picture differ." in comment(changes)
 
 
+def test_the_verdict_on_the_same_customers_stands_above_all_figures() -> None:
+    changes = replace(
+        with_metrics(Difference(TEST, "test_f1", 0.6, 0.7)), verdict="better: +310 EUR per 1,000 customers"
+    )
+    text = comment(changes)
+    assert text.index("**`better: +310 EUR per 1,000 customers`**") < text.index("| | old | new |")
+
+
 def test_what_is_chosen_by_stands_before_what_confirms() -> None:
     metrics = [Difference(file, name, 0.8, 0.81) for group in HEADLINE.values() for file, name in group]
     text = comment(with_metrics(*metrics))

@@ -61,6 +61,19 @@ def test_two_revisions_are_compared_from_where_they_parted(finished: Path) -> No
     assert f'src="https://github.com/fork/churn/raw/{head}/metrics/roc_curve.png"' in text
 
 
+@pytest.mark.slow
+def test_states_that_were_run_are_judged_on_the_same_customers(finished: Path) -> None:
+    run = shell(finished)
+    larger_c(finished)
+    run("dvc repro")
+    run("git commit --quiet --all --message larger")
+    assert "no difference can be seen with" in changes_of(run, "HEAD~1 HEAD")
+    run("git clone --quiet . ../clone")
+    clone = shell(finished.parent / "clone")
+    assert "**<code>not judged on the same customers" in changes_of(clone, "HEAD~1 HEAD")
+    assert "no difference can be seen with" in changes_of(clone, "HEAD~1 HEAD --compute")
+
+
 def test_a_first_state_without_results_is_compared(finished: Path) -> None:
     text = changes_of(shell(finished), "HEAD~1 HEAD")
     assert "**The old state has no metrics.**" in text

@@ -85,6 +85,7 @@ def test_what_cannot_be_judged_is_told_in_one_line(edited: Path) -> None:
     shutil.rmtree(edited / ".dvc/cache/files")
     with pytest.raises(ChurnError, match=r"HEAD: models/out_of_fold\.csv is not in the cache; `dvc fetch"):
         compare(edited)
+    assert compare_states(edited, "HEAD", "workspace", compute=True, resamples=100).customers > 0
     edit(edited / "params.yaml", "C: 0.0001", "C: 0.5")
     with pytest.raises(ChurnError, match="workspace: not all of its results are those of its parameters"):
         compare(edited)

@@ -18,7 +18,7 @@ MOST_CHARACTERS = 65_000
 ROOM_FOR_NOTE = 500
 MOST_OPEN_ROWS = 10
 PARAMS_FILE = "params.yaml"
-LONGEST_VALUE = 120
+LONGEST_VALUE, LONGEST_SENTENCE = 120, 400
 TOO_LARGE_TO_ROUND = 1e15
 
 Value = str | int | float | bool | None
@@ -69,6 +69,8 @@ class Changes:
     lock_differs: bool
     unreadable: Sequence[str] = ()
     """What DVC could not read in one of the states, or in both."""
+    verdict: str | None = None
+    """What both models' answers for the same customers say, or why that is not known."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,8 @@ def comment(changes: Changes) -> str:
             _counted(len(changes.pictures), "picture"),
         ]
     )
-    opening = f"{MARKER}\n### Parameters and results\n\nBetween {sides} {counts} differ.{warnings}"
+    verdict = f"\n\n**{_code(changes.verdict, LONGEST_SENTENCE)}**" if changes.verdict else ""
+    opening = f"{MARKER}\n### Parameters and results\n\nBetween {sides} {counts} differ.{verdict}{warnings}"
     remarks = "".join(f"\n\n{remark}" for remark in _remarks(changes, figures))
     return _within_limit(f"{opening}\n{_headline(figures)}{remarks}\n", _tables(changes, different))
 
@@ -365,21 +368,21 @@ def _fitted(table: _Table, room: int) -> tuple[str, int]:
     return f"{before}{shown}{after}" if rows else "", len(table.rows) - len(rows)
 
 
-def _code(text: str) -> str:
+def _code(text: str, longest: int = LONGEST_VALUE) -> str:
     """Text as it is, in code: there GitHub sees no markup, link, mention or emoji."""
-    visible = _visible(text)
+    visible = _visible(text, longest)
     # Neither a pipe after a backslash nor a backtick can stand in a code span within a table.
-    return f"<code>{_entities(visible)}</code>" if re.search(r"[`|\\]", visible) else f"`{visible}`"
+    return f"<code>{_entities(visible, longest)}</code>" if re.search(r"[`|\\]", visible) else f"`{visible}`"
 
 
-def _entities(text: str) -> str:
+def _entities(text: str, longest: int = LONGEST_VALUE) -> str:
     """Text in which nothing can begin or end markup."""
-    return "".join(char if char.isalnum() or char == " " else f"&#{ord(char)};" for char in _visible(text))
+    return "".join(char if char.isalnum() or char == " " else f"&#{ord(char)};" for char in _visible(text, longest))
 
 
-def _visible(text: str) -> str:
+def _visible(text: str, longest: int) -> str:
     """Text on one line, without characters that reorder or hide others, and not too long."""
-    short = text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
+    short = text if len(text) <= longest else f"{text[: longest - 1]}…"
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in short)
 
 

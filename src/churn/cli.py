@@ -25,6 +25,8 @@ class OnError(StrEnum):
     FAIL = "fail"
 
 
+COMPUTE = "run a commit again whose predictions are not here"
+
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
@@ -182,13 +184,14 @@ def _tell(report: "Report", *, strict: bool) -> None:
 def compare(
     old: Annotated[str, typer.Argument(help="commit, DVC experiment, fingerprint, or workspace")] = "HEAD",
     new: Annotated[str, typer.Argument(help="the state that is to be better")] = "workspace",
+    compute: Annotated[bool, typer.Option("--compute", help=COMPUTE)] = False,
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
     as_markdown: Annotated[bool, typer.Option("--md", help="for a pull request")] = False,
 ) -> None:
     """Say whether a state is better than another, and how sure that is, by rows that neither model had seen."""
     from churn.rivals import compare_states
 
-    contest = compare_states(Path.cwd(), old, new)
+    contest = compare_states(Path.cwd(), old, new, compute=compute)
     print(contest.as_json() if as_json else contest.as_markdown() if as_markdown else contest.as_text())
 
 
@@ -222,6 +225,7 @@ def changes(
     base: Annotated[str, typer.Argument(help="git revision of the old state")] = "HEAD",
     head: Annotated[str | None, typer.Argument(help="git revision of the new state  [default: the workspace]")] = None,
     merge_base: Annotated[bool, typer.Option("--merge-base", help="the old state is where HEAD left BASE")] = False,
+    compute: Annotated[bool, typer.Option("--compute", help=COMPUTE)] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="a file instead of standard output")] = None,
     repository: Annotated[
         str | None, typer.Option(envvar="GITHUB_REPOSITORY", help="owner/name: pictures are shown from there")
@@ -235,7 +239,7 @@ def changes(
     from churn.comparison import Forge, compare
 
     forge = Forge(server, repository or None, head_repository or None)
-    text = comment(compare(Path(), base, head or None, forge, from_merge_base=merge_base))
+    text = comment(compare(Path.cwd(), base, head or None, forge, from_merge_base=merge_base, compute=compute))
     if output is None:
         print(text, end="")
         return

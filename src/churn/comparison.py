@@ -12,6 +12,8 @@ from typing import Any
 from churn.artifacts import METRICS
 from churn.changes import Changes, Difference, Picture, Side, Value
 from churn.errors import ChurnError, shown
+from churn.judging import WORKSPACE
+from churn.rivals import compare_states
 from churn.tracking.state import LOCK_FILE, PIPELINE_FILE
 
 PICTURES = f":(glob){METRICS}/*.png"
@@ -48,8 +50,12 @@ class _Revision:
     label: str
 
 
-def compare(folder: Path, base: str, head: str | None, forge: Forge, *, from_merge_base: bool = False) -> Changes:
+def compare(
+    folder: Path, base: str, head: str | None, forge: Forge, *, from_merge_base: bool = False, compute: bool = False
+) -> Changes:
     """What differs in `head`, or in the workspace without one, from `base`, or from where it left `base`.
+
+    With `compute`, states whose predictions are not here are run again.
 
     Raises:
         ChurnError: a revision is not known, or DVC or git cannot compare.
@@ -64,6 +70,7 @@ def compare(folder: Path, base: str, head: str | None, forge: Forge, *, from_mer
     between = [commit for commit in (old.commit, new.commit) if commit]
     metrics, metrics_whole = _differences(folder, "metrics", "--all", *between)
     parameters, parameters_whole = _differences(folder, "params", *between)
+    lock_differs = bool(_git(folder, "diff", "--name-only", "-z", *between, "--", LOCK_FILE))
     readable = {"metrics": metrics_whole, "parameters": parameters_whole}
     return Changes(
         Side(old.label, forge.address(forge.base, old.commit)),
@@ -71,9 +78,18 @@ def compare(folder: Path, base: str, head: str | None, forge: Forge, *, from_mer
         [one for one in parameters if one.differs],
         metrics,
         list(_pictures(folder, between)),
-        lock_differs=bool(_git(folder, "diff", "--name-only", "-z", *between, "--", LOCK_FILE)),
+        lock_differs=lock_differs,
         unreadable=[noun for noun, whole in readable.items() if not whole],
+        verdict=_verdict(folder, old, new, compute=compute) if lock_differs else None,
     )
+
+
+def _verdict(folder: Path, old: "_Revision", new: "_Revision", *, compute: bool) -> str:
+    """What a paired comparison says; a comment is worth having without one, too."""
+    try:
+        return compare_states(folder, str(old.commit), new.commit or WORKSPACE, compute=compute).verdict
+    except ChurnError as error:
+        return f"not judged on the same customers: {str(error).splitlines()[0]}"
 
 
 def _revision(folder: Path, name: str) -> _Revision:

@@ -13,6 +13,7 @@ from churn.contract import ROW_KEY
 from churn.errors import ChurnError, shown
 from churn.paired import Judged
 from churn.params import PARAMS_FILE
+from churn.reproduction import recompute
 from churn.tracking import snapshot
 from churn.tracking.snapshot import Snapshot
 
@@ -73,6 +74,17 @@ def judged_on_test(state: Snapshot, name: str) -> Judged:
     return Judged(answers["churned"], answers["probability"], answers["contact"] == 1)
 
 
+def compute_missing(root: Path, state: Snapshot) -> None:
+    """Run a committed state again if its predictions are not here, so that they are.
+
+    Raises:
+        ChurnError: it cannot be run here.
+    """
+    wanted = (artifacts.OUT_OF_FOLD, artifacts.Y_TRAIN)
+    if state.commit and any(state.read(str(path)) is None for path in wanted):
+        recompute(root, state.commit)
+
+
 def table_of(state: Snapshot, name: str, path: Path, **how: Any) -> pd.DataFrame:
     """A table that belongs to the state.
 
@@ -91,8 +103,10 @@ def content_of(state: Snapshot, name: str, path: Path) -> bytes:
     """
     content = state.read(str(path))
     if content is None:
-        bring = "`dvc checkout`" if name == WORKSPACE else f"`dvc fetch --all-commits {path}` (needs a remote)"
-        raise ChurnError(f"{name}: {path} is not in the cache; {bring} brings it, or run that state again")
+        from_remote = f"`dvc fetch --all-commits {path}` brings it from a remote"
+        elsewhere = f"{from_remote}, `churn compare {name} --compute` computes it"
+        bring = "`dvc checkout` brings it" if name == WORKSPACE else elsewhere
+        raise ChurnError(f"{name}: {path} is not in the cache; {bring}")
     return content
 
 

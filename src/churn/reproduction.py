@@ -60,10 +60,40 @@ def reproduce(
     return same
 
 
-def _reproduce_in(clone: Path, repository: Path, circumstances: Circumstances, commit: str) -> int:
+def recompute(repository: Path, commit: str) -> None:
+    """Run a committed state in a clone that has this project's cache, so that its results are in there again.
+
+    Raises:
+        ChurnError: a stage failed.
+    """
+    log.info("running %s again, in a clone, as its predictions are not here", commit[:7])
+    with tempfile.TemporaryDirectory(prefix="churn-recompute-") as folder:
+        clone = Path(folder) / "clone"
+        _clone(repository, clone, commit)
+        _run(["dvc", "cache", "dir", "--local", str(_cache_of(repository))], clone)
+        pointers = _pointers_in(clone)
+        if pointers:
+            _run(["dvc", "checkout", *pointers], clone)
+        _run(["dvc", "repro"], clone)
+
+
+def _clone(repository: Path, clone: Path, commit: str) -> None:
     sha = _run(["git", "rev-parse", "--verify", f"{commit}^{{commit}}"], repository).stdout.strip()
+    # What no branch holds comes along, as a clone of a folder copies every object.
     _run(["git", "clone", "--quiet", "--no-checkout", str(repository), str(clone)], repository)
     _run(["git", "checkout", "--quiet", "--detach", sha], clone)
+
+
+def _cache_of(repository: Path) -> Path:
+    return (repository / _run(["dvc", "cache", "dir"], repository).stdout.strip()).resolve()
+
+
+def _pointers_in(clone: Path) -> list[str]:
+    return _run(["git", "ls-files", "-z", "*.dvc"], clone).stdout.split("\0")[:-1]
+
+
+def _reproduce_in(clone: Path, repository: Path, circumstances: Circumstances, commit: str) -> int:
+    _clone(repository, clone, commit)
     _fetch_tracked_data(repository, clone)
     committed = state.stages_from_lock(state.read_lock(clone))
     if not committed:
@@ -83,10 +113,9 @@ def _reproduce_in(clone: Path, repository: Path, circumstances: Circumstances, c
 
 def _fetch_tracked_data(repository: Path, clone: Path) -> None:
     """Data too large for git comes from the repository's own cache; results do not."""
-    pointers = _run(["git", "ls-files", "-z", "*.dvc"], clone).stdout.split("\0")[:-1]
+    pointers = _pointers_in(clone)
     if pointers:
-        cache = repository / _run(["dvc", "cache", "dir"], repository).stdout.strip()
-        _run(["dvc", "remote", "add", "--quiet", "--local", CACHE_AS_REMOTE, str(cache)], clone)
+        _run(["dvc", "remote", "add", "--quiet", "--local", CACHE_AS_REMOTE, str(_cache_of(repository))], clone)
         _run(["dvc", "pull", "--remote", CACHE_AS_REMOTE, *pointers], clone)
 
 

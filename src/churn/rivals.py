@@ -13,7 +13,7 @@ from typing import Any
 from churn import artifacts, paired
 from churn.business import Economics
 from churn.errors import shown
-from churn.judging import WORKSPACE, judged_out_of_fold, named_state, section_of
+from churn.judging import WORKSPACE, compute_missing, judged_out_of_fold, named_state, section_of
 from churn.params import PARAMS_FILE
 from churn.tracking.snapshot import Snapshot
 from churn.tracking.state import changed_values
@@ -100,16 +100,20 @@ class Contest:
             yield "parameters, code and data are the same"
 
 
-def compare_states(root: Path, old: str, new: str, *, resamples: int = RESAMPLES) -> Contest:
+def compare_states(root: Path, old: str, new: str, *, compute: bool = False, resamples: int = RESAMPLES) -> Contest:
     """Judge two states (commits, DVC experiments, fingerprints, `workspace`) on the same customers.
 
-    Both are judged by the money of the new one. Each decides by its own threshold.
+    Both are judged by the money of the new one. Each decides by its own threshold. With `compute`, one whose
+    predictions are not here is run again.
 
     Raises:
         ChurnError: a state is not known, incomplete, or its predictions are not here.
         DataError: the states share too few training rows.
     """
     states = {name: named_state(root, name) for name in (old, new)}
+    if compute:
+        for state in states.values():
+            compute_missing(root, state)
     economics = Economics.model_validate(section_of(states[new], new, "business"))
     judged = {name: judged_out_of_fold(state, name) for name, state in states.items()}
     pair = paired.pair_up(judged[old], judged[new])
