@@ -53,6 +53,11 @@ class Destination:
         return f"{self.experiment}-executions"
 
     @property
+    def tuning(self) -> str:
+        """Name of the experiment that lists the trials of searches."""
+        return f"{self.experiment}-tuning"
+
+    @property
     def embedded(self) -> bool:
         """Whether the store is a database that this process opens itself."""
         return "://" in self.uri and urlsplit(self.uri).scheme not in PORTS

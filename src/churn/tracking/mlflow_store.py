@@ -86,26 +86,26 @@ class Store:
         Raises:
             StoreError: the store refuses, or is away.
         """
-        with _told(), _held(self.destination.lock):
+        with told(), held(self.destination.lock):
             if given.execution is not None:
                 self._add_execution(given, given.execution)
             self._bring_up_to_date(given, content_of)
 
     def complete_row(self, fingerprint: str) -> Run | None:
         """The row that shows all of an experiment."""
-        with _told():
+        with told():
             complete = [row for row in self._rows(fingerprint) if row.data.tags.get(COMPLETE) == "true"]
             return complete[0] if complete else None
 
     def was_deleted(self, fingerprint: str) -> bool:
         """Whether somebody deleted the row of an experiment, and there is no other."""
-        with _told():
+        with told():
             deleted = self._rows(fingerprint, ViewType.DELETED_ONLY)
             return bool(deleted) and not self._rows(fingerprint)
 
     def rows_tagged(self, tag: str, value: str) -> list[Run]:
         """Rows with a value of a tag."""
-        with _told():
+        with told():
             found = self.client.search_runs([self.experiment_id], filter_string=f"tags.`{tag}` = '{value}'")
             return list(found)
 
@@ -120,7 +120,7 @@ class Store:
 
     def versions_of(self, run_id: str) -> list[str]:
         """Registered versions of a row's model, as name/number."""
-        with _told():
+        with told():
             return [f"{one.name}/{one.version}" for one in self.client.search_model_versions(f"run_id='{run_id}'")]
 
     def _rows(self, fingerprint: str, view: int = ViewType.ACTIVE_ONLY) -> list[Run]:
@@ -146,7 +146,7 @@ class Store:
             return row
         self.client.create_run(
             self.experiment_id,
-            start_time=_milliseconds(given.started),
+            start_time=milliseconds(given.started),
             run_name=experiment.name,
             tags={FINGERPRINT: experiment.fingerprint, COMPLETE: "false"},
         )
@@ -160,7 +160,7 @@ class Store:
         row = self._find_or_create(given)
         run_id = row.info.run_id
         measured = given.execution.measurements if given.execution else {}
-        ended = _milliseconds(given.ended)
+        ended = milliseconds(given.ended)
         tags = row.data.tags
         older = ended < int(tags.get(ENDED, 0))
         if tags.get(COMPLETE) == "true" and (
@@ -195,7 +195,7 @@ class Store:
         """
         known = row.data.metrics
         logged = [
-            Metric(name, value, _milliseconds(when), 0, model_id=None if name in known else model_id)
+            Metric(name, value, milliseconds(when), 0, model_id=None if name in known else model_id)
             for name, value in metrics.items()
             if not _equal(known.get(name), value)
         ]
@@ -250,7 +250,7 @@ class Store:
             if found
             else self.client.create_run(
                 self.executions_id,
-                start_time=_milliseconds(execution.started),
+                start_time=milliseconds(execution.started),
                 run_name=execution.stage,
                 tags={
                     RECORD: given.name,
@@ -270,7 +270,7 @@ class Store:
         if status == RUNNING:
             self.client.update_run(run_id, status=RUNNING)
         else:
-            self.client.set_terminated(run_id, status, end_time=_milliseconds(when))
+            self.client.set_terminated(run_id, status, end_time=milliseconds(when))
 
 
 def open_store(destination: Destination) -> Store:
@@ -279,15 +279,20 @@ def open_store(destination: Destination) -> Store:
     Raises:
         StoreError: the store refuses, or is away.
     """
-    with _told(), _held(destination.lock):
+    with told(), held(destination.lock):
         client = mlflow.MlflowClient(destination.uri)
-        experiment = _experiment(client, destination, destination.experiment)
-        executions = _experiment(client, destination, destination.executions)
+        experiment = open_experiment(client, destination, destination.experiment)
+        executions = open_experiment(client, destination, destination.executions)
     identity = f"{experiment.experiment_id}-{experiment.creation_time}"
     return Store(destination, client, str(experiment.experiment_id), str(executions.experiment_id), identity)
 
 
-def _experiment(client: mlflow.MlflowClient, destination: Destination, name: str) -> mlflow.entities.Experiment:
+def open_experiment(client: mlflow.MlflowClient, destination: Destination, name: str) -> mlflow.entities.Experiment:
+    """An experiment by name, made when it is not there.
+
+    Raises:
+        StoreError: somebody deleted it.
+    """
     found = client.get_experiment_by_name(name)
     if found is None:
         made = client.create_experiment(name, artifact_location=_artifact_location(destination, name))
@@ -345,7 +350,7 @@ def pinned_requirements(classifier: BaseEstimator) -> list[str]:
 
 
 def _if_there(look: Callable[[], Found]) -> Found | None:
-    with _told():
+    with told():
         try:
             return look()
         except MlflowException as error:
@@ -358,12 +363,13 @@ def _equal(known: float | None, value: float) -> bool:
     return known is not None and (known == value or (math.isnan(known) and math.isnan(value)))
 
 
-def _milliseconds(seconds: float) -> int:
+def milliseconds(seconds: float) -> int:
+    """As MLflow counts time."""
     return int(seconds * 1000)
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def told() -> Iterator[None]:
     """Whatever MLflow, its database or the disk says, as one kind of fault."""
     try:
         with _quiet():
@@ -378,7 +384,7 @@ def _told() -> Iterator[None]:
 
 
 @contextmanager
-def _held(lock: Path) -> Iterator[None]:
+def held(lock: Path) -> Iterator[None]:
     """One process at a time looks for a row and makes it, or makes the database."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as file:
