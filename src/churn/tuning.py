@@ -114,8 +114,8 @@ class Result:
             "best": None if best is None else {"trial": best.number, "value": best.value, **_named(best.candidate)},
             "corrected_gain": None if self.gain is None else vars(self.gain),
             "trials": [
-                {"trial": one.number, "state": one.outcome, "value": one.value, "reason": one.reason}
-                | _named(one.candidate)
+                {"trial": one.number, "state": one.outcome, "value": one.value, "folds": len(one.by_fold)}
+                | {"reason": one.reason, **_named(one.candidate)}
                 for one in self.ended
             ],
         }
