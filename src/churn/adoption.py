@@ -28,6 +28,8 @@ def adopted(text: str, candidate: Candidate) -> str:
         arguments.fa.set_block_style()
         train["params"] = arguments
     new = written(document)
+    if "\r\n" in text:
+        new = new.replace("\n", "\r\n")
     _require_same(parse_yaml(text, PARAMS_FILE), parse_yaml(new, PARAMS_FILE), candidate)
     return new
 

@@ -29,7 +29,7 @@ def editable(text: str) -> CommentedMap:
 
 
 def written(document: CommentedMap) -> str:
-    """The text of a mapping that `editable` gave."""
+    """The text of a mapping that `editable` gave, with plain line ends."""
     text = io.StringIO()
     _yaml().dump(document, text)
     return text.getvalue()
