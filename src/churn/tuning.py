@@ -13,169 +13,32 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 
 from churn import artifacts, cleaning, modeling, space, study, workers
-from churn.adoption import adopted, as_diff
+from churn.adoption import adopted
 from churn.business import Floats, Labels
 from churn.correction import CorrectedGain, corrected_gain
 from churn.errors import ChurnError, ParameterError, shown
+from churn.findings import Result, Search, as_rows, value_of
 from churn.modeling import OF_TRAIN, Keys
-from churn.objective import OBJECTIVES, Ground, Objective, folds_of
+from churn.objective import OBJECTIVES, Ground, folds_of
 from churn.params import PARAMS_FILE, Params, load_params
 from churn.space import Candidate, Fixed, Space
 from churn.stages.execution import at_work_alone, limited_threads
 from churn.stages.train import TrainingData, load_processed_data
 from churn.study import Ended, Outcome, Study
 from churn.tracking import state, trials
-from churn.tracking.trials import StudyRow, TrialRow
 from churn.workers import FoldError, Material, Worker
 
 RESAMPLES = 1000
-SHOWN = 5
 TRAINING_SIDE = tuple(
     map(str, (artifacts.TRAIN_ROWS, artifacts.X_TRAIN, artifacts.Y_TRAIN, artifacts.ENCODERS, artifacts.SCALER))
 )
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Search:
-    """What is searched, and on what.
-
-    Attributes:
-        present: what stands under `train` now: the one to beat.
-        key: identity of the study: the same for all that decides a candidate's value and the trials' order.
-        trials: how many there are to be, those of earlier searches included.
-    """
-
-    root: Path
-    objective: Objective
-    present: Candidate
-    tried: Space
-    fixed: Fixed
-    material: Material
-    ground: Ground
-    key: str
-    trials: int
-
-    def as_text(self) -> str:
-        """For the terminal."""
-        estimators = ", ".join(_short(path) for path in self.tried)
-        return (
-            f"searching {estimators} for {self.objective.metric}: {self.trials:,} trials, "
-            f"{len(folds_of(self.ground))} folds each, study {study.FOLDER / self.key}.db"
-        )
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a search found.
-
-    Attributes:
-        present: value of the present parameters.
-        gain: what is left of the best one's gain; None when no trial is complete.
-        old: text of params.yaml.
-        new: the same with the best candidate; None when none is better than the present one.
-    """
-
-    search: Search
-    present: float
-    ended: tuple[Ended, ...]
-    gain: CorrectedGain | None
-    old: str
-    new: str | None
-
-    @property
-    def ranked(self) -> list[Ended]:
-        """Complete trials, best first; of equal ones the earlier."""
-        complete = [one for one in self.ended if one.value is not None]
-        return sorted(complete, key=lambda one: (-_value(one), one.number))
-
-    @property
-    def best(self) -> Ended | None:
-        """The best trial, when it is better than the present parameters."""
-        return next((one for one in self.ranked[:1] if _value(one) > self.present), None)
-
-    def counts(self) -> dict[str, int]:
-        """How many trials ended in each way."""
-        return {outcome: sum(one.outcome is outcome for one in self.ended) for outcome in Outcome}
-
-    def as_json(self) -> str:
-        """For programs."""
-        best = self.best
-        content = {
-            "study": self.search.key,
-            "objective": self.search.objective.metric,
-            "present": self.present,
-            "best": None if best is None else {"trial": best.number, "value": best.value, **_named(best.candidate)},
-            "corrected_gain": None if self.gain is None else vars(self.gain),
-            "trials": [
-                {"trial": one.number, "state": one.outcome, "value": one.value, "folds": len(one.by_fold)}
-                | {"reason": one.reason, **_named(one.candidate)}
-                for one in self.ended
-            ],
-        }
-        return artifacts.json_text(content)
-
-    def as_text(self) -> str:
-        """For the terminal."""
-        return "\n".join([*self._summary(), "", *self._table(), *self._offer()])
-
-    def _summary(self) -> Iterator[str]:
-        objective, best = self.search.objective, self.best
-        form = objective.form
-        yield f"present    {self.present:{form}} {objective.unit} ({objective.metric}, out of fold)"
-        if best is None:
-            yield "best       nothing better than the present parameters was found"
-        else:
-            gained = f"{_value(best) - self.present:+{form}}"
-            yield f"best       {_value(best):{form}}, trial {best.number}: {gained} by the customers that chose it"
-        if self.gain is not None:
-            yield (
-                f"corrected  {self.gain.mean:+{form}} by customers that had no say in it, 95 % interval "
-                f"{self.gain.low:+{form}} to {self.gain.high:+{form}}"
-            )
-            yield f"           {_verdict(self.gain)}"
-        told = ", ".join(f"{count:,} {outcome}" for outcome, count in self.counts().items())
-        yield f"trials     {len(self.ended):,}: {told}"
-
-    def _table(self) -> Iterator[str]:
-        rows = [("trial", self.search.objective.metric, "estimator", "arguments")]
-        for one in self.ranked[:SHOWN]:
-            tried = self.search.tried[one.candidate.estimator]
-            arguments = ", ".join(f"{name}={one.candidate.arguments[name]}" for name in tried)
-            value = f"{_value(one):{self.search.objective.form}}"
-            rows.append((str(one.number), value, _short(one.candidate.estimator), arguments))
-        widths = [max(len(row[place]) for row in rows) for place in range(3)]
-        for number, value, estimator, arguments in rows:
-            yield f"{number:>{widths[0]}}  {value:>{widths[1]}}  {estimator:<{widths[2]}}  {arguments}"
-
-    def _offer(self) -> Iterator[str]:
-        if self.new is not None:
-            yield ""
-            yield as_diff(self.old, self.new).rstrip("\n")
-
-
-def _value(one: Ended) -> float:
-    return float("-inf") if one.value is None else one.value
-
-
-def _short(path: str) -> str:
-    return path.rpartition(".")[2]
-
-
-def _named(candidate: Candidate) -> dict[str, Any]:
-    return {"estimator": candidate.estimator, "arguments": dict(candidate.arguments)}
-
-
-def _verdict(gain: CorrectedGain) -> str:
-    if not gain.is_clear:
-        return "no gain can be told from chance"
-    return "the gain is no matter of chance" if gain.mean > 0 else "what the search chooses is worse than the present"
 
 
 def prepare(root: Path, *, trials: int | None = None, estimator: str | None = None) -> Search:
@@ -286,11 +149,11 @@ def run(search: Search, jobs: int, on_trial: OnTrial) -> Result:
 
 
 def _best_so_far(kept: Study, present: float, on_trial: OnTrial) -> Callable[[Ended], None]:
-    best = max([present, *map(_value, kept.ended.values())])
+    best = max([present, *map(value_of, kept.ended.values())])
 
     def told(ended: Ended) -> None:
         nonlocal best
-        best = max(best, _value(ended))
+        best = max(best, value_of(ended))
         if ended.outcome is Outcome.FAILED:
             log.warning("trial %s failed: %s", ended.number, ended.reason)
         on_trial(ended, best)
@@ -458,47 +321,3 @@ def show(result: Result) -> None:
     refused = trials.show(result.search.root, as_rows(result))
     if refused:
         log.warning("not shown in MLflow: %s; the next `churn tune` adds what is missing", refused)
-
-
-def as_rows(result: Result) -> StudyRow:
-    """The study as plain values."""
-    search, counts = result.search, result.counts()
-    gain = result.gain
-    corrected = {} if gain is None else {f"corrected_gain{name}": value for name, value in _bounds(gain)}
-    best = result.ranked[:1]
-    return StudyRow(
-        key=search.key,
-        name=f"{search.objective.metric}-{search.key[:7]}",
-        parameters={"objective": search.objective.metric, "estimators": ", ".join(search.tried)},
-        metrics={
-            f"present_{search.objective.metric}": result.present,
-            **{f"best_{search.objective.metric}": _value(one) for one in best},
-            **corrected,
-            **{f"{outcome}_trials": float(count) for outcome, count in counts.items()},
-        },
-        trials=tuple(_row(one, search.objective.metric) for one in result.ended),
-    )
-
-
-def _bounds(gain: CorrectedGain) -> Iterator[tuple[str, float]]:
-    yield from (("", gain.mean), ("_low", gain.low), ("_high", gain.high))
-
-
-def _row(one: Ended, metric: str) -> TrialRow:
-    arguments = {f"train.params.{name}": _text(value) for name, value in one.candidate.arguments.items()}
-    value = {} if one.value is None else {metric: one.value}
-    return TrialRow(
-        number=one.number,
-        state=one.outcome,
-        failed=one.outcome is Outcome.FAILED,
-        parameters={"train.estimator": one.candidate.estimator, **arguments},
-        metrics={**value, "duration": one.ended - one.started},
-        folds=one.by_fold,
-        reason=one.reason,
-        started=one.started,
-        ended=one.ended,
-    )
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, default=str)
