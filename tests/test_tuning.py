@@ -112,6 +112,7 @@ def test_one_estimator_can_be_searched_alone(root: Path) -> None:
         ("threshold: profit", "threshold: 0.5"),
         ("params: {C: 1.0}", "params: {C: 1.0, tol: 0.001}"),
         ("seed: 7", "seed: 8"),
+        ("[gini, entropy]", "[entropy, gini]"),
     ],
 )
 def test_what_decides_a_value_starts_another_study(root: Path, old: str, new: str) -> None:

@@ -24,12 +24,14 @@ class Search:
     """What is searched, and on what.
 
     Attributes:
+        text: of params.yaml.
         present: what stands under `train` now: the one to beat.
         key: identity of the study: the same for all that decides a candidate's value and the trials' order.
         trials: how many there are to be, those of earlier searches included.
     """
 
     root: Path
+    text: str
     objective: Objective
     present: Candidate
     tried: Space
@@ -55,15 +57,13 @@ class Result:
     Attributes:
         present: value of the present parameters.
         gain: what is left of the best one's gain; None when no trial is complete.
-        old: text of params.yaml.
-        new: the same with the best candidate; None when none is better than the present one.
+        new: text of params.yaml with the best candidate; None when none is better than the present one.
     """
 
     search: Search
     present: float
     ended: tuple[Ended, ...]
     gain: CorrectedGain | None
-    old: str
     new: str | None
 
     @property
@@ -134,7 +134,7 @@ class Result:
     def _offer(self) -> Iterator[str]:
         if self.new is not None:
             yield ""
-            yield as_diff(self.old, self.new).rstrip("\n")
+            yield as_diff(self.search.text, self.new).rstrip("\n")
 
 
 def value_of(one: Ended) -> float:

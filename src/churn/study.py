@@ -101,16 +101,15 @@ class Study:
 
     def predictions(self, candidate: Candidate) -> Floats | None:
         """Out-of-fold probabilities that were kept of a candidate."""
-        path = self._predictions / f"{candidate.digest}.npy"
-        try:
-            found: Floats = np.load(path, allow_pickle=False)
-        except (FileNotFoundError, ValueError, EOFError):
+        path = self._place_of(candidate)
+        if not path.exists():
             return None
+        found: Floats = np.load(path, allow_pickle=False)
         return found
 
     def keep(self, candidate: Candidate, probability: Floats) -> None:
         """Keep a candidate's out-of-fold probabilities, whole or not at all."""
-        with replacing(self._predictions / f"{candidate.digest}.npy") as draft, draft.open("wb") as file:
+        with replacing(self._place_of(candidate)) as draft, draft.open("wb") as file:
             np.save(file, probability, allow_pickle=False)
 
     def begin(self, present: Candidate, value: float, by_fold: Mapping[int, float]) -> None:
@@ -156,8 +155,11 @@ class Study:
         """Those on disk whose predictions, if they have any, are there too."""
         for trial in self._stored.get_trials(deepcopy=False, states=tuple(OUTCOMES)):
             one = _ended(trial)
-            if one.outcome is not Outcome.COMPLETE or self.predictions(one.candidate) is not None:
+            if one.outcome is not Outcome.COMPLETE or self._place_of(one.candidate).exists():
                 yield trial
+
+    def _place_of(self, candidate: Candidate) -> Path:
+        return self._predictions / f"{candidate.digest}.npy"
 
 
 def _ended(trial: FrozenTrial) -> Ended:

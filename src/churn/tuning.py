@@ -9,7 +9,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -29,7 +29,7 @@ from churn.params import PARAMS_FILE, Params, load_params
 from churn.space import Candidate, Fixed, Space
 from churn.stages.execution import at_work_alone, limited_threads
 from churn.stages.train import TrainingData, load_processed_data
-from churn.study import Ended, Outcome, Study
+from churn.study import Asked, Ended, Outcome, Study
 from churn.tracking import state, trials
 from churn.workers import FoldError, Material, Worker
 
@@ -50,6 +50,7 @@ def prepare(root: Path, *, trials: int | None = None, estimator: str | None = No
         DataError: a fold lacks churners or stayers.
     """
     params = load_params(root)
+    text = (root / PARAMS_FILE).read_bytes().decode("utf-8")
     tried = _restricted(params.tune.space, estimator)
     present = Candidate(params.train.estimator, params.train.params)
     fixed = space.fixed_arguments(tried, present)
@@ -61,6 +62,7 @@ def prepare(root: Path, *, trials: int | None = None, estimator: str | None = No
     modeling.require_both_classes(data.y, folds)
     return Search(
         root=root,
+        text=text,
         objective=OBJECTIVES[params.tune.objective],
         present=present,
         tried=tried,
@@ -114,7 +116,8 @@ def _key(inputs: Mapping[str, str | None], params: Params, tried: Space, fixed: 
     decides = {
         "inputs": dict(inputs),
         "objective": params.tune.objective,
-        "space": {path: {name: one.model_dump() for name, one in given.items()} for path, given in tried.items()},
+        # In lists, since a sampler goes by the order.
+        "space": [(path, [(name, one.model_dump()) for name, one in given.items()]) for path, given in tried.items()],
         "fixed": {path: given for path, given in fixed.items() if path in tried},
         "business": params.business.model_dump(),
         "folds": params.train.folds,
@@ -144,7 +147,9 @@ def run(search: Search, jobs: int, on_trial: OnTrial) -> Result:
         needed = bool(missing) or kept.predictions(search.present) is None
         with workers.workers(jobs, search.material) if needed else nullcontext(()) as hired:
             present = _judge_present(search, kept, hired)
-            _make_trials(search, kept, hired, missing, _best_so_far(kept, present, on_trial))
+            on_ended = _best_so_far(kept, present, on_trial)
+            attempts = (_begun(search, kept, number) for number in missing)
+            _play(attempts, hired, lambda attempt: on_ended(_noted(kept, attempt)))
         return _result(search, kept, present)
 
 
@@ -163,13 +168,12 @@ def _best_so_far(kept: Study, present: float, on_trial: OnTrial) -> Callable[[En
 
 @dataclass
 class _Attempt:
-    """A candidate while it is judged, fold after fold."""
+    """A candidate while it is judged, fold after fold; `asked` is the trial that it is of, or None."""
 
+    search: Search
     candidate: Candidate
     named: Keys
-    search: Search
-    is_hopeless_after: Callable[[int, float], bool]
-    settle: Callable[["_Attempt"], None]
+    asked: Asked | None = None
     by_fold: dict[int, float] = field(default_factory=dict)
     outcome: Outcome | None = None
     reason: str | None = None
@@ -179,76 +183,70 @@ class _Attempt:
         self._folds = folds_of(self.search.ground)
 
     @property
-    def value(self) -> float:
-        return self.search.objective.value(self.search.ground, self.probability)
+    def value(self) -> float | None:
+        complete = self.outcome is Outcome.COMPLETE
+        return self.search.objective.value(self.search.ground, self.probability) if complete else None
 
-    def give(self, worker: Worker) -> None:
+    def give_to(self, worker: Worker) -> None:
         worker.give(self.candidate, len(self.by_fold), self.named)
 
-    def take(self, worker: Worker) -> None:
+    def take_from(self, worker: Worker) -> None:
         try:
-            self.add(worker.take())
+            self._add(worker.take())
         except FoldError as error:
             self.outcome, self.reason = Outcome.FAILED, str(error)
 
-    def add(self, probability: Floats) -> None:
-        """The next fold."""
+    def remember(self, probability: Floats | None) -> "_Attempt":
+        """Take what was said of all customers when the candidate was judged before."""
+        if probability is not None:
+            for inside in self._folds:
+                if self.outcome is None:
+                    self._add(probability[inside])
+        return self
+
+    def _add(self, probability: Floats) -> None:
         if not np.isfinite(probability).all():
             raise FoldError(f"params.yaml: {self.named.estimator}: gives probabilities that are not numbers")
         fold = len(self.by_fold)
         inside, ground = self._folds[fold], self.search.ground
         self.probability[inside] = probability
-        self.by_fold[fold] = self.search.objective.of_fold(ground, ground.churned[inside], probability)
-        hopeless = self.is_hopeless_after(fold, self.by_fold[fold])
+        value = self.search.objective.of_fold(ground, ground.churned[inside], probability)
+        self.by_fold[fold] = value
+        hopeless = self.asked is not None and self.asked.is_hopeless_after(fold, value)
         if len(self.by_fold) == len(self._folds):
             self.outcome = Outcome.COMPLETE
         elif hopeless:
             self.outcome = Outcome.PRUNED
 
-    def know(self, probability: Floats | None) -> None:
-        """All folds at once, when they were judged before."""
-        for inside in self._folds if probability is not None else ():
-            if self.outcome is None and probability is not None:
-                self.add(probability[inside])
-
 
 def _judge_present(search: Search, kept: Study, hired: Sequence[Worker]) -> float:
-    attempt = _Attempt(search.present, OF_TRAIN, search, lambda *_: False, lambda _: None)
-    attempt.know(kept.predictions(search.present))
-    _play(iter([attempt]), hired)
-    if attempt.outcome is not Outcome.COMPLETE:
+    attempt = _Attempt(search, search.present, OF_TRAIN).remember(kept.predictions(search.present))
+    _play(iter([attempt]), hired, lambda _: None)
+    value = attempt.value
+    if value is None:
         raise ChurnError(f"the present parameters cannot be judged: {attempt.reason}")
     kept.keep(search.present, attempt.probability)
-    value = attempt.value
     kept.begin(search.present, value, attempt.by_fold)
     return value
 
 
-def _make_trials(
-    search: Search, kept: Study, hired: Sequence[Worker], numbers: Sequence[int], on_ended: Callable[[Ended], None]
-) -> None:
-    def attempts() -> Iterator[_Attempt]:
-        for number in numbers:
-            yield begun(number)
-
-    def begun(number: int) -> _Attempt:
-        asked = kept.ask(number)
-
-        def settle(attempt: _Attempt) -> None:
-            complete = attempt.outcome is Outcome.COMPLETE
-            if complete:
-                kept.keep(attempt.candidate, attempt.probability)
-            value = attempt.value if complete else None
-            on_ended(kept.tell(asked, attempt.outcome or Outcome.FAILED, value, attempt.reason))
-
-        attempt = _Attempt(asked.candidate, _keys(asked.candidate), search, asked.is_hopeless_after, settle)
-        attempt.know(kept.predictions(asked.candidate))
-        return attempt
-
-    _play(attempts(), hired)
+def _begun(search: Search, kept: Study, number: int) -> _Attempt:
+    asked = kept.ask(number)
+    candidate = asked.candidate
+    return _Attempt(search, candidate, _keys(candidate), asked).remember(kept.predictions(candidate))
 
 
-def _play(attempts: Iterator[_Attempt], hired: Sequence[Worker]) -> None:
+def _noted(kept: Study, attempt: _Attempt) -> Ended:
+    """A trial that has ended, on disk; its predictions come first, so that a complete trial has them."""
+    if attempt.asked is None or attempt.outcome is None:
+        raise ValueError("no trial, or not at its end")
+    value = attempt.value
+    if value is not None:
+        kept.keep(attempt.candidate, attempt.probability)
+    return kept.tell(attempt.asked, attempt.outcome, value, attempt.reason)
+
+
+def _play(attempts: Iterator[_Attempt], hired: Sequence[Worker], settle: Callable[[_Attempt], None]) -> None:
     """Judge attempts, each by one worker; the next one is asked for only when a worker is free for it."""
     idle = list(hired)
     busy: dict[Connection, tuple[Worker, _Attempt]] = {}
@@ -259,22 +257,22 @@ def _play(attempts: Iterator[_Attempt], hired: Sequence[Worker]) -> None:
             if attempt is None:
                 exhausted = True
             elif attempt.outcome is not None:
-                attempt.settle(attempt)
+                settle(attempt)
             else:
                 worker = idle.pop()
-                attempt.give(worker)
+                attempt.give_to(worker)
                 busy[worker.connection] = worker, attempt
         if not busy:
             return
         for ready in wait(list(busy)):
             worker, attempt = busy.pop(cast(Connection, ready))
-            attempt.take(worker)
+            attempt.take_from(worker)
             if attempt.outcome is None:
-                attempt.give(worker)
+                attempt.give_to(worker)
                 busy[worker.connection] = worker, attempt
             else:
                 idle.append(worker)
-                attempt.settle(attempt)
+                settle(attempt)
 
 
 def _result(search: Search, kept: Study, present: float) -> Result:
@@ -282,10 +280,8 @@ def _result(search: Search, kept: Study, present: float) -> Result:
     if all(one.outcome is Outcome.FAILED for one in ended):
         raise ChurnError(f"all {len(ended):,} trials failed, the last one: {ended[-1].reason}")
     complete = [one.candidate for one in ended if one.outcome is Outcome.COMPLETE]
-    old = (search.root / PARAMS_FILE).read_bytes().decode("utf-8")
-    found = Result(search, present, ended, _gain(search, kept, complete), old, None)
-    new = adopted(old, found.best.candidate) if found.best else None
-    return Result(search, present, ended, found.gain, old, new)
+    found = Result(search, present, ended, _gain(search, kept, complete), None)
+    return replace(found, new=adopted(search.text, found.best.candidate) if found.best else None)
 
 
 def _gain(search: Search, kept: Study, complete: Sequence[Candidate]) -> CorrectedGain | None:
@@ -307,7 +303,7 @@ def apply(result: Result) -> bool:
         return False
     path = result.search.root / PARAMS_FILE
     try:
-        if path.read_bytes().decode("utf-8") != result.old:
+        if path.read_bytes().decode("utf-8") != result.search.text:
             raise ChurnError(f"{PARAMS_FILE}: was edited while the search ran; run the same command again")
         with artifacts.replacing(path) as draft:
             draft.write_bytes(result.new.encode("utf-8"))
