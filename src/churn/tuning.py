@@ -51,10 +51,10 @@ def prepare(root: Path, *, trials: int | None = None, estimator: str | None = No
     """
     params = load_params(root)
     text = (root / PARAMS_FILE).read_bytes().decode("utf-8")
-    tried = _restricted(params.tune.space, estimator)
-    present = Candidate(params.train.estimator, params.train.params)
+    listed, present = params.tune.space, Candidate(params.train.estimator, params.train.params)
+    _require_makeable(present, space.examples(listed, space.fixed_arguments(listed, present)), params)
+    tried = _restricted(listed, estimator)
     fixed = space.fixed_arguments(tried, present)
-    _require_makeable(present, space.examples(tried, fixed), params)
     with at_work_alone(root):
         inputs = _vouched_inputs(root)
         data = load_processed_data()
