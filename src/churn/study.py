@@ -210,12 +210,20 @@ def opened(root: Path, key: str, tried: Space, fixed: Fixed, seed: int) -> Itera
     path = folder / f"{key}.db"
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with _told(path), _alone(folder / f"{key}.lock"):
-        storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
-        try:
-            stored = optuna.create_study(study_name=NAME, storage=storage, direction="maximize", load_if_exists=True)
+        if not path.exists():
+            with replacing(path) as draft, _stored(draft):
+                pass  # its tables are there from now on: a kill while they are made leaves none of them
+        with _stored(path) as stored:
             yield Study(stored, folder / key, tried, fixed, seed)
-        finally:
-            storage.engine.dispose()
+
+
+@contextmanager
+def _stored(path: Path) -> Iterator[optuna.Study]:
+    storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
+    try:
+        yield optuna.create_study(study_name=NAME, storage=storage, direction="maximize", load_if_exists=True)
+    finally:
+        storage.engine.dispose()
 
 
 @contextmanager

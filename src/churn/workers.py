@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 
 import pandas as pd
@@ -65,7 +66,8 @@ class Worker:
     def _start(self) -> None:
         self.connection, theirs = CONTEXT.Pipe()
         self._process = CONTEXT.Process(target=_serve, args=(theirs, self._material), daemon=True)
-        self._process.start()
+        with _deaf_to_ctrl_c():
+            self._process.start()
         theirs.close()
 
     def give(self, candidate: Candidate, fold: int, named: Keys) -> None:
@@ -112,9 +114,19 @@ def workers(jobs: int, material: Material) -> Iterator[Sequence[Worker]]:
             one.stop()
 
 
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """For what is started meanwhile, for good: Ctrl-C reaches the whole group, and the search alone decides."""
+    resource_tracker.ensure_running()  # first, since it lets signals through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _serve(connection: Connection, material: Material) -> None:
     """Judge what comes until the other side is gone, also when it was killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the search decides
     with limited_threads(material.threads), warnings.catch_warnings():
         # What a library says of one of many fits (not converged, …) tells nobody anything; the value tells.
         warnings.simplefilter("ignore")
