@@ -235,8 +235,7 @@ def _alone(lock: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ChurnError(
-                f"{lock.with_suffix('.db')}: another `churn tune` is at work on this study; wait until it has ended, "
-                "or give it --jobs"
+                f"{lock.with_suffix('.db')}: another `churn tune` is at work on this study; wait until it has ended"
             ) from None
         yield
 
