@@ -70,7 +70,7 @@ def test_interrupted_anywhere_it_goes_on_as_if_it_had_not_been(root: Path) -> No
     shutil.rmtree(root / ".churn/tuning")
 
     def interrupt_after(number: int) -> tuning.OnTrial:
-        def watch(ended: Ended, best: float) -> None:
+        def watch(ended: Ended, best: float, left: int) -> None:
             if ended.number == number:
                 raise KeyboardInterrupt
 
@@ -235,7 +235,7 @@ def test_a_trial_whose_process_is_killed_fails_and_the_others_go_on(
 
 
 def test_two_searches_do_not_work_on_one_study(root: Path) -> None:
-    def second(ended: Ended, best: float) -> None:
+    def second(ended: Ended, best: float, left: int) -> None:
         with pytest.raises(ChurnError, match="another `churn tune` is at work on this study"):
             tune(root)
 

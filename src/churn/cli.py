@@ -244,7 +244,8 @@ def tune(
     try:
         with typer.progressbar(length=search.trials, file=sys.stderr, hidden=quiet, label="trials") as bar:
 
-            def on_trial(_: "Ended", best: float) -> None:
+            def on_trial(_: "Ended", best: float, left: int) -> None:
+                bar.length = bar.pos + 1 + left  # an earlier search may have made some of the trials
                 bar.label = f"trials, best {best:{search.objective.form}}"
                 bar.update(1)
 

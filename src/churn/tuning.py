@@ -128,8 +128,8 @@ def _key(inputs: Mapping[str, str | None], params: Params, tried: Space, fixed: 
     return hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-OnTrial = Callable[[Ended, float], None]
-"""Told of each trial that has ended, and of the best value so far."""
+OnTrial = Callable[[Ended, float, int], None]
+"""Told of each trial that has ended, of the best value so far, and of how many trials are left."""
 
 
 def run(search: Search, jobs: int, on_trial: OnTrial) -> Result:
@@ -147,21 +147,21 @@ def run(search: Search, jobs: int, on_trial: OnTrial) -> Result:
         needed = bool(missing) or kept.predictions(search.present) is None
         with workers.workers(jobs, search.material) if needed else nullcontext(()) as hired:
             present = _judge_present(search, kept, hired)
-            on_ended = _best_so_far(kept, present, on_trial)
+            on_ended = _told_of(kept, present, len(missing), on_trial)
             attempts = (_begun(search, kept, number) for number in missing)
             _play(attempts, hired, lambda attempt: on_ended(_noted(kept, attempt)))
         return _result(search, kept, present)
 
 
-def _best_so_far(kept: Study, present: float, on_trial: OnTrial) -> Callable[[Ended], None]:
+def _told_of(kept: Study, present: float, left: int, on_trial: OnTrial) -> Callable[[Ended], None]:
     best = max([present, *map(value_of, kept.ended.values())])
 
     def told(ended: Ended) -> None:
-        nonlocal best
-        best = max(best, value_of(ended))
+        nonlocal best, left
+        best, left = max(best, value_of(ended)), left - 1
         if ended.outcome is Outcome.FAILED:
             log.warning("trial %s failed: %s", ended.number, ended.reason)
-        on_trial(ended, best)
+        on_trial(ended, best, left)
 
     return told
 
