@@ -1,11 +1,12 @@
 # One name per habit, the same for people and CI. Each target makes what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all stack-test lint format reproduce bench ui notebook up down lock clean
+.PHONY: help run test test-all stack-test lint format reproduce tune bench ui notebook up down lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(BIN)/setup-done
 DEV := $(BIN)/dev-done
+TUNE := $(BIN)/tune-done
 UV := $(BIN)/uv
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -42,6 +43,9 @@ format: $(DEV)  ## put the code in style
 reproduce: $(SETUP)  ## run the committed state again in a fresh clone and compare every byte
 	churn reproduce
 
+tune: $(TUNE)  ## search for better arguments (make tune ARGS="--trials 100 --jobs 4")
+	churn tune $(ARGS)
+
 bench: $(SETUP)  ## time the pipeline beside a bare script, into bench/results.md (many minutes)
 	python -m bench.pipeline
 
@@ -61,11 +65,11 @@ down:  ## stop the containers (everything they made stays)
 	docker compose --profile run down
 
 lock: $(SETUP)  ## write the lock files anew from pyproject.toml
-	for group in "" notebook dev setup; do \
+	for group in "" notebook tune dev setup; do \
 	  UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --upgrade --universal --generate-hashes \
 	    --fork-strategy fewest --python-version 3.11 --no-emit-index-url --no-annotate \
 	    $${group:+--group $$group --constraints requirements.lock} $$(test -n "$$group" || echo pyproject.toml) \
-	    $$(test "$$group" != dev || echo --constraints requirements-notebook.lock) \
+	    $$(test "$$group" != dev || echo --constraints requirements-notebook.lock --constraints requirements-tune.lock) \
 	    --output-file requirements$${group:+-$$group}.lock || exit 1; \
 	done
 
@@ -84,6 +88,10 @@ $(SETUP): requirements-setup.lock requirements.lock pyproject.toml
 	@$(SYNC) -r requirements.lock
 	@$(UV) pip install --quiet --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -c 'import vl_convert; print(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed", vl_version="5.21"))' > $(VENV)/vega.js
+	@touch $@
+
+$(TUNE): $(SETUP) requirements-tune.lock
+	@$(SYNC) -r requirements-tune.lock
 	@touch $@
 
 $(DEV): $(SETUP) requirements-dev.lock

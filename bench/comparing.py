@@ -26,8 +26,8 @@ def two_models(random: np.random.Generator) -> Pair:
     signal = random.normal(0, 1.2, CUSTOMERS)
     churned = (random.random(CUSTOMERS) < 1 / (1 + np.exp(1.2 - signal))).astype(np.int64)
     old, new = (1 / (1 + np.exp(1.2 - signal - random.normal(0, 0.8, CUSTOMERS))) for _ in range(2))
-    sides = [Answers(probability, probability >= 0.3) for probability in (old, new)]
-    return Pair(pd.RangeIndex(CUSTOMERS), churned, *sides, only_old=0, only_new=0, contradicted=0)
+    sides = {"old": Answers(old, old >= 0.3), "new": Answers(new, new >= 0.3)}
+    return Pair(pd.RangeIndex(CUSTOMERS), churned, **sides, only_old=0, only_new=0, contradicted=0)
 
 
 def seconds_of_scikit_learn(pair: Pair, random: np.random.Generator) -> float:

@@ -49,6 +49,16 @@ train:
   folds: 3
   threshold: profit
   importance: {repeats: 2, max_rows: 1000}
+tune:
+  objective: profit
+  trials: 6
+  space:
+    sklearn.linear_model.LogisticRegression:
+      C: {low: 0.001, high: 10.0, log: true}
+    sklearn.tree.DecisionTreeClassifier:
+      max_depth: {low: 1, high: 4, log: false}
+      criterion: [gini, entropy]
+      min_samples_leaf: [10]
 evaluate: {slices: [plan, senior], bootstrap_resamples: 100, calibration_bins: 5, curve_points: 50}
 promote: {max_calibration_error: 0.1}
 """

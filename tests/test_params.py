@@ -14,6 +14,8 @@ from churn.errors import ParameterError
 from churn.params import PARAMS_FILE, Params, load_params, read_yaml
 from tests.conftest import PARAMS, REPOSITORY
 
+LINE, TREE = "tune.space.sklearn.linear_model.LogisticRegression", "tune.space.sklearn.tree.DecisionTreeClassifier"
+
 
 def edited(folder: Path, old: str, new: str) -> Path:
     """The folder, with params.yaml changed in one place."""
@@ -115,6 +117,27 @@ def test_parameters_cannot_be_changed_once_read(params: Params) -> None:
             "train.threshold: True is not accepted: must be the word profit or a probability from 0 to 1",
         ),
         (
+            "objective: profit",
+            "objective: roc_auc",
+            "tune.objective: 'roc_auc' is not accepted: must be 'profit' or 'pr_auc'",
+        ),
+        ("trials: 6", "trials: 0", "tune.trials: 0 is not accepted: must be greater than or equal to 1"),
+        (
+            "high: 10.0",
+            "high: 0.001",
+            f"{LINE}.C: low 0.001 is not below high 0.001; for one fixed value, list it: [value]",
+        ),
+        ("low: 0.001", "low: 0", f"{LINE}.C: log: true needs a low above 0, not 0"),
+        ("low: 0.001", "low: small", f"{LINE}.C.low: 'small' is not accepted: must be a finite number"),
+        ("low: 0.001", "low: true", f"{LINE}.C.low: True is not accepted: must be a finite number"),
+        ("log: true", "log: 1", f"{LINE}.C.log: 1 is not accepted: must be a valid boolean"),
+        (
+            "[gini, entropy]",
+            "gini",
+            f"{TREE}.criterion: 'gini' is not accepted: must be a range {{low, high, log}} or a list of choices",
+        ),
+        ("[gini, entropy]", "[]", f"{TREE}.criterion: [] is not accepted: must not be empty"),
+        (
             "split_salt: small",
             f"split_salt: [{'x' * 100}]",
             f"preprocess.split_salt: ['{'x' * 55}... is not accepted: must be a text; put it in quotes",
@@ -141,10 +164,17 @@ def test_a_key_unlike_any_missing_one_is_not_taken_for_it(folder: Path) -> None:
     assert missing.startswith("params.yaml: compute.seed: missing; ")
 
 
+def test_a_space_without_estimators_is_refused(folder: Path) -> None:
+    content = copy.deepcopy(EXAMPLE)
+    content["tune"]["space"] = {}
+    (folder / PARAMS_FILE).write_text(json.dumps(content))
+    assert told(folder) == ["params.yaml: tune.space: must not be empty"]
+
+
 def keys(content: dict[str, Any], *section: str) -> Iterator[tuple[str, ...]]:
-    """Path of every key whose name the code knows: not those of customer columns and estimator arguments."""
+    """Path of every key whose name the code knows: not those of customer columns, estimators and their arguments."""
     for name, value in content.items():
-        if section != ("data", "columns"):
+        if section != ("data", "columns") and (section[:2] != ("tune", "space") or len(section) == 4):
             yield (*section, name)
         if isinstance(value, dict) and name != "params":
             yield from keys(value, *section, name)

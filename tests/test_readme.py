@@ -104,6 +104,7 @@ def test_every_command_runs_in_order_in_a_fresh_clone(tmp_path: Path) -> None:
         else:
             story[command] = run(command, COLUMNS="500").stdout
     assert "ROC-AUC" in story["make run"]
+    assert "trials     20: " in story["churn tune --trials 20 --jobs 2"]
     assert "train.params.learning_rate" in story["dvc params diff"]
     assert "cv_roc_auc" in story["dvc metrics diff"]
     assert "1 parameter, " in story["churn changes"]

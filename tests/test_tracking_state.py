@@ -252,3 +252,30 @@ def test_parameters_edited_since_the_results_were_computed_are_named(finished: P
     edited = path.read_text().replace("customer_value_eur: 200.0", "customer_value_eur: 900.0")
     path.write_text(edited.replace("params: {C: 1.0}", "params: {C: 1.0, max_iter: 200}"))
     assert edited_parameters(finished) == ["business.customer_value_eur", "train.params.max_iter"]
+
+
+def test_some_results_are_vouched_for_without_a_look_at_the_others(workspace: Path) -> None:
+    write(workspace, MADE["preprocess"])
+    commit(workspace, "preprocess")
+    (workspace / "metrics/data.json").unlink()
+    assert state.results_are_vouched_for(workspace, "preprocess", ["rows.csv"])
+    assert not state.results_are_vouched_for(workspace, "preprocess", ["rows.csv", "metrics/data.json"])
+    assert not state.results_are_vouched_for(workspace, "preprocess", ["other.csv"])
+    assert not state.results_are_vouched_for(workspace, "train", ["models/churn_model.pkl"]), "it has not run"
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new"), [("params.yaml", "0.2", "0.3"), ("raw.csv", "1", "2"), ("rows.csv", "1", "2")]
+)
+def test_results_of_other_inputs_are_not_vouched_for(workspace: Path, path: str, old: str, new: str) -> None:
+    write(workspace, MADE["preprocess"])
+    commit(workspace, "preprocess")
+    edit(workspace / path, old, new)
+    assert not state.results_are_vouched_for(workspace, "preprocess", ["rows.csv"])
+
+
+def test_the_inputs_of_one_stage_are_those_that_it_has_among_all(workspace: Path) -> None:
+    write(workspace, MADE["preprocess"])
+    assert state.inputs_from_files(workspace, "train") == state.stages_from_files(workspace)["train"].inputs
+    with pytest.raises(UnidentifiedError, match=r"dvc\.yaml: no stage tune"):
+        state.inputs_from_files(workspace, "tune")

@@ -5,6 +5,7 @@ import logging
 import shlex
 import sys
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ from churn.tracking.destination import without_password
 
 if TYPE_CHECKING:
     from churn.proposal import Examined, Proposal
+    from churn.study import Ended
     from churn.tracking.sync import Report
 
 
@@ -248,6 +250,42 @@ def changes(
             draft.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ChurnError(f"{output}: cannot be written: {error.strerror}") from None
+
+
+@app.command()
+def tune(
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="how many there are to be in all  [default: tune.trials]")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="trials at once; with one, a search can be repeated exactly")] = 1,
+    estimator: Annotated[str | None, typer.Option(help="only this one of tune.space, by its import path")] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="write the best into params.yaml")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+) -> None:
+    """Search for better arguments on training rows; say what is left of the gain when corrected for the choosing."""
+    if find_spec("optuna") is None:
+        raise ChurnError("optuna is not installed; `make tune` installs it and runs the search")
+    from churn import tuning
+
+    search = tuning.prepare(Path.cwd(), trials=trials, estimator=estimator)
+    print(search.as_text(), file=sys.stderr)
+    quiet = not sys.stderr.isatty()
+    try:
+        with typer.progressbar(length=search.trials, file=sys.stderr, hidden=quiet, label="trials") as bar:
+
+            def on_trial(_: "Ended", best: float, left: int) -> None:
+                bar.length = bar.pos + 1 + left  # an earlier search may have made some of the trials
+                bar.label = f"trials, best {best:{search.objective.form}}"
+                bar.update(1)
+
+            result = tuning.run(search, jobs, on_trial)
+        print(result.as_json() if as_json else result.as_text(), flush=True)
+        if apply and tuning.apply(result):
+            print("params.yaml is written; next: dvc repro", file=sys.stderr)
+        tuning.show(result)
+    except KeyboardInterrupt:
+        print("interrupted; trials that have ended are kept, and the same command goes on", file=sys.stderr)
+        raise typer.Exit(130) from None
 
 
 def main() -> None:

@@ -23,28 +23,42 @@ SEED_ARGUMENTS = ("random_state", "random_seed", "seed")
 THREAD_ARGUMENTS = ("n_jobs", "thread_count", "num_threads", "nthread")
 
 
-def make_classifier(path: str, arguments: Mapping[str, Any], *, seed: int, threads: int) -> BaseEstimator:
+@dataclass(frozen=True)
+class Keys:
+    """Where params.yaml names an estimator and its arguments, so that a refusal can say which key to mend."""
+
+    estimator: str
+    arguments: str
+
+
+OF_TRAIN = Keys("train.estimator", "train.params")
+
+
+def make_classifier(
+    path: str, arguments: Mapping[str, Any], *, seed: int, threads: int, named: Keys = OF_TRAIN
+) -> BaseEstimator:
     """An unfitted classifier by import path; seed and threads are filled in where its constructor has them.
 
     Raises:
         ParameterError: the path does not import, is no classifier with predict_proba, or refuses an argument.
     """
-    made = _import(path)
-    accepted, takes_any = _constructor_arguments(made)
+    made = _import(path, named)
+    accepted, takes_any = _constructor_arguments(made, named)
     unknown = [name for name in arguments if name not in accepted]
     if unknown and not takes_any:
         raise ParameterError(
-            f"params.yaml: train.params.{unknown[0]}: {path} has no such argument; it accepts {', '.join(accepted)}"
+            f"params.yaml: {named.arguments}.{unknown[0]}: {path} has no such argument; "
+            f"it accepts {', '.join(accepted)}"
         )
     filled = _unless_given(SEED_ARGUMENTS, seed, accepted, arguments)
     # In scikit-learn one thread is what leaving it out means, and some classes warn of any value.
     if threads > 1 or not made.__module__.startswith("sklearn."):
         filled |= _unless_given(THREAD_ARGUMENTS, threads, accepted, arguments)
-    with _refusals_told(path):
+    with _refusals_told(path, named):
         classifier = made(**filled, **arguments)
     if not _gives_probabilities(classifier):
         raise ParameterError(
-            f"params.yaml: train.estimator: {path} is not a classifier with predict_proba; "
+            f"params.yaml: {named.estimator}: {path} is not a classifier with predict_proba; "
             "name one that gives probabilities, such as sklearn.ensemble.RandomForestClassifier"
         )
     return classifier
@@ -65,21 +79,21 @@ def _gives_probabilities(made: object) -> bool:
         return False
 
 
-def _import(path: str) -> Any:
+def _import(path: str, named: Keys) -> Any:
     module, _, name = path.rpartition(".")
     try:
         made = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, SyntaxError, TypeError, ValueError) as error:
         raise ParameterError(
-            f"params.yaml: train.estimator: cannot import {path!r} ({_one_line(error)}); "
+            f"params.yaml: {named.estimator}: cannot import {path!r} ({_one_line(error)}); "
             "give the import path of an installed class, such as sklearn.ensemble.RandomForestClassifier"
         ) from None
     if not inspect.isclass(made):
-        raise ParameterError(f"params.yaml: train.estimator: {path!r} is not a class; name a classifier class")
+        raise ParameterError(f"params.yaml: {named.estimator}: {path!r} is not a class; name a classifier class")
     return made
 
 
-def _constructor_arguments(made: type) -> tuple[list[str], bool]:
+def _constructor_arguments(made: type, named: Keys) -> tuple[list[str], bool]:
     """Names that a constructor is known to take, and whether it takes any other."""
     try:
         parameters = inspect.signature(made).parameters.values()
@@ -88,28 +102,28 @@ def _constructor_arguments(made: type) -> tuple[list[str], bool]:
     names = [one.name for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
     takes_any = any(one.kind is one.VAR_KEYWORD for one in parameters)
     if takes_any and issubclass(made, BaseEstimator):
-        with _refusals_told(made.__name__):
+        with _refusals_told(made.__name__, named):
             names = sorted({*names, *made().get_params()})
     return names, takes_any
 
 
-def fit_classifier(classifier: BaseEstimator, X: pd.DataFrame, y: Labels) -> BaseEstimator:
+def fit_classifier(classifier: BaseEstimator, X: pd.DataFrame, y: Labels, named: Keys = OF_TRAIN) -> BaseEstimator:
     """Fit a copy; what the estimator refuses is the user's to mend.
 
     Raises:
         ParameterError: the estimator refuses an argument's value, or these rows.
     """
-    with _refusals_told(type(classifier).__name__):
+    with _refusals_told(type(classifier).__name__, named):
         return clone(classifier).fit(X, y)
 
 
 @contextmanager
-def _refusals_told(name: str) -> Iterator[None]:
+def _refusals_told(name: str, named: Keys) -> Iterator[None]:
     """Libraries refuse by exceptions of their own (LightGBMError, CatBoostError), so all are told alike."""
     try:
         yield
     except Exception as error:
-        raise ParameterError(f"params.yaml: train.params: {name} refuses them: {_one_line(error)}") from error
+        raise ParameterError(f"params.yaml: {named.arguments}: {name} refuses them: {_one_line(error)}") from error
 
 
 def _one_line(error: Exception) -> str:
@@ -139,7 +153,9 @@ class JudgedFold:
     probability: Floats
 
 
-def judge_fold(untrained: Pipeline, rows: pd.DataFrame, y: Labels, inside: NDArray[np.bool_]) -> JudgedFold:
+def judge_fold(
+    untrained: Pipeline, rows: pd.DataFrame, y: Labels, inside: NDArray[np.bool_], named: Keys = OF_TRAIN
+) -> JudgedFold:
     """Refit everything (encoders, scaler, classifier) without a fold and let it judge that fold.
 
     Raises:
@@ -147,7 +163,7 @@ def judge_fold(untrained: Pipeline, rows: pd.DataFrame, y: Labels, inside: NDArr
     """
     encoding = clone(untrained[:-1])
     learned = encoding.fit_transform(rows[~inside])
-    classifier = fit_classifier(untrained[-1], learned, y[~inside])
+    classifier = fit_classifier(untrained[-1], learned, y[~inside], named)
     encoded = encoding.transform(rows[inside])
     return JudgedFold(encoding, classifier, encoded, classifier.predict_proba(encoded)[:, 1])
 

@@ -15,6 +15,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from churn.business import Economics
 from churn.contract import Strict, TableContract
 from churn.errors import ParameterError, shown
+from churn.space import Space
 
 PARAMS_FILE = "params.yaml"
 
@@ -103,6 +104,14 @@ class Evaluate(Strict):
     curve_points: Annotated[int, Field(ge=10)]
 
 
+class Tune(Strict):
+    """What `churn tune` tries on the training rows."""
+
+    objective: Literal["profit", "pr_auc"]
+    trials: Annotated[int, Field(ge=1)]
+    space: Annotated[Space, Field(min_length=1)]
+
+
 class Promote(Strict):
     """What a model must hold to become the champion, beside being better."""
 
@@ -117,6 +126,7 @@ class Params(Strict):
     preprocess: Preprocess
     business: Economics
     train: Train
+    tune: Tune
     evaluate: Evaluate
     promote: Promote
 

@@ -1,8 +1,6 @@
 """Another table: what it is, and params.yaml rewritten for it. Only `data`, and slices that no longer fit, change."""
 
 import difflib
-import io
-import re
 import shlex
 import subprocess
 import sys
@@ -10,16 +8,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.representer import RoundTripRepresenter
-from ruamel.yaml.scalarstring import DoubleQuotedScalarString, SingleQuotedScalarString
+from ruamel.yaml.comments import CommentedMap
 
 from churn.artifacts import replacing
 from churn.contract import Column, TableFormat, Target
 from churn.errors import ChurnError, DataError, ParameterError, shown
+from churn.layout import editable, node, put, text_node, written
 from churn.params import PARAMS_FILE, Params, check_params, parse_yaml, read_yaml
 from churn.profiling import ColumnProfile, TableProfile, TargetProfile, profile_table
 from churn.sniffing import HEAD_BYTES, sniff
@@ -38,10 +35,6 @@ WIDEST_NAME = 32
 
 ENTRY = ("type", "values", "min", "max", "missing", "on_error")
 """Order of the keys of a column."""
-
-PLAIN_TEXT = re.compile(r"[^\W\d_](?:[\w .()/+&-]*[\w.()/+&-])?")
-WORDS_OF_YAML = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan"})
-"""Texts that some reader of YAML takes for something else."""
 
 
 @dataclass(frozen=True)
@@ -133,10 +126,9 @@ def propose(root: Path, examined: Examined, target: Target) -> Proposal:
         if not isinstance(section, dict):
             raise ParameterError(f"{PARAMS_FILE}: {name}: must be a section of keys; `git checkout {PARAMS_FILE}`")
     old = path.read_bytes().decode("utf-8")
-    yaml = _yaml()
-    document = yaml.load(old)
+    document = editable(old)
     _rewrite(document, examined, target)
-    new = _dumped(yaml, document)
+    new = written(document)
     loaded = check_params(parse_yaml(new, PARAMS_FILE))
     _require_same(loaded, examined, target)
     split = loaded.preprocess.split
@@ -230,55 +222,28 @@ def _head(path: Path) -> bytes:
         raise DataError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from None
 
 
-class _Representer(RoundTripRepresenter):
-    """Writes null in full, as params.yaml does."""
-
-
-_Representer.add_representer(type(None), lambda self, _: self.represent_scalar("tag:yaml.org,2002:null", "null"))
-
-
-def _yaml() -> YAML:
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 2**31  # lines stay as they are
-    yaml.Representer = _Representer
-    return yaml
-
-
-def _dumped(yaml: YAML, document: CommentedMap) -> str:
-    written = io.StringIO()
-    yaml.dump(document, written)
-    return written.getvalue()
-
-
 def _rewrite(document: CommentedMap, examined: Examined, target: Target) -> None:
     profile, data = examined.profile, document["data"]
     if data.get("source") != examined.source and isinstance(data.get("audit"), CommentedMap):
-        _put(data["audit"], "accept", [])  # what was right in another table
-    _put(data, "source", examined.source)
+        put(data["audit"], "accept", [])  # what was right in another table
+    put(data, "source", examined.source)
     _put_keys(data, "format", examined.format.model_dump())
-    _put(data, "id", profile.id)
+    put(data, "id", profile.id)
     _put_keys(data, "target", target.model_dump())
-    _put(data, "missing_values", list(profile.missing_values))
+    put(data, "missing_values", list(profile.missing_values))
     _put_columns(data, profile)
     _put_unused(data, profile.unused)
     evaluate = document["evaluate"]
     slices = evaluate.get("slices")
     if not isinstance(slices, list) or not all(name in list(profile.features) for name in slices):
-        _put(evaluate, "slices", _slices(profile))
-
-
-def _put(section: CommentedMap, key: str, value: str | list[str] | None) -> None:
-    """Set a key that keeps its comment; an equal value stays as it is written."""
-    if key not in section or section[key] != value:
-        section[key] = _node(value)
+        put(evaluate, "slices", _slices(profile))
 
 
 def _put_keys(section: CommentedMap, key: str, values: Mapping[str, Any]) -> None:
     if not isinstance(section.get(key), CommentedMap) or set(section[key]) != set(values):
-        section[key] = _node(values)
+        section[key] = node(values)
     for name, value in values.items():
-        _put(section[key], name, value)
+        put(section[key], name, value)
 
 
 def _put_columns(data: CommentedMap, profile: TableProfile) -> None:
@@ -290,42 +255,21 @@ def _put_columns(data: CommentedMap, profile: TableProfile) -> None:
     columns.fa.set_block_style()
     for column in profile.columns:
         if column.spec is not None:
-            columns[_text(column.name)] = _node(_entry(column.spec))
+            columns[text_node(column.name)] = node(_entry(column.spec))
             columns.yaml_add_eol_comment(column.reason, column.name, column=0)
 
 
 def _put_unused(data: CommentedMap, unused: Mapping[str, str]) -> None:
-    node = _node(unused)
+    reasons = node(unused)
     if unused:
-        node.fa.set_block_style()
-    data["unused"] = node
+        reasons.fa.set_block_style()
+    data["unused"] = reasons
 
 
 def _entry(spec: Column) -> dict[str, Any]:
     values = {name: getattr(spec, name) for name in ENTRY if name in type(spec).model_fields}
     whole = {name: int(value) for name, value in values.items() if isinstance(value, float) and value.is_integer()}
     return values | whole
-
-
-def _node(value: Any) -> Any:
-    """A value as ruamel writes it: lists and sections in one line, texts in quotes where a reader might err."""
-    if isinstance(value, Mapping):
-        section = CommentedMap({_text(name): _node(item) for name, item in value.items()})
-        section.fa.set_flow_style()
-        return section
-    if isinstance(value, list | tuple):
-        items = CommentedSeq(_node(item) for item in value)
-        items.fa.set_flow_style()
-        return items
-    return _text(value) if isinstance(value, str) else value
-
-
-def _text(text: str) -> str:
-    if PLAIN_TEXT.fullmatch(text) and text.lower() not in WORDS_OF_YAML:
-        return text
-    if '"' in text and text.isprintable():
-        return cast(str, SingleQuotedScalarString(text))
-    return cast(str, DoubleQuotedScalarString(text))
 
 
 def _slices(profile: TableProfile) -> list[str]:

@@ -53,6 +53,16 @@ class Destination:
         return f"{self.experiment}-executions"
 
     @property
+    def tuning(self) -> str:
+        """Name of the experiment that lists the trials of searches."""
+        return f"{self.experiment}-tuning"
+
+    @property
+    def promotions(self) -> str:
+        """Name of the experiment that lists what was decided of models: the ledger."""
+        return f"{self.experiment}-promotions"
+
+    @property
     def embedded(self) -> bool:
         """Whether the store is a database that this process opens itself."""
         return "://" in self.uri and urlsplit(self.uri).scheme not in PORTS

@@ -147,7 +147,7 @@ class Store:
             return row
         self.client.create_run(
             self.experiment_id,
-            start_time=_milliseconds(given.started),
+            start_time=milliseconds(given.started),
             run_name=experiment.name,
             tags={FINGERPRINT: experiment.fingerprint, COMPLETE: "false"},
         )
@@ -161,7 +161,7 @@ class Store:
         row = self._find_or_create(given)
         run_id = row.info.run_id
         measured = given.execution.measurements if given.execution else {}
-        ended = _milliseconds(given.ended)
+        ended = milliseconds(given.ended)
         tags = row.data.tags
         older = ended < int(tags.get(ENDED, 0))
         if tags.get(COMPLETE) == "true" and (
@@ -196,7 +196,7 @@ class Store:
         """
         known = row.data.metrics
         logged = [
-            Metric(name, value, _milliseconds(when), 0, model_id=None if name in known else model_id)
+            Metric(name, value, milliseconds(when), 0, model_id=None if name in known else model_id)
             for name, value in metrics.items()
             if not _equal(known.get(name), value)
         ]
@@ -257,7 +257,7 @@ class Store:
             if found
             else self.client.create_run(
                 self.executions_id,
-                start_time=_milliseconds(execution.started),
+                start_time=milliseconds(execution.started),
                 run_name=execution.stage,
                 tags={
                     RECORD: given.name,
@@ -277,7 +277,7 @@ class Store:
         if status == RUNNING:
             self.client.update_run(run_id, status=RUNNING)
         else:
-            self.client.set_terminated(run_id, status, end_time=_milliseconds(when))
+            self.client.set_terminated(run_id, status, end_time=milliseconds(when))
 
 
 def open_store(destination: Destination) -> Store:
@@ -288,17 +288,17 @@ def open_store(destination: Destination) -> Store:
     """
     with told(), held(destination.lock):
         client = mlflow.MlflowClient(destination.uri)
-        experiment = opened_experiment(client, destination, destination.experiment)
-        executions = opened_experiment(client, destination, destination.executions)
+        experiment = open_experiment(client, destination, destination.experiment)
+        executions = open_experiment(client, destination, destination.executions)
     identity = f"{experiment.experiment_id}-{experiment.creation_time}"
     return Store(destination, client, str(experiment.experiment_id), str(executions.experiment_id), identity)
 
 
-def opened_experiment(client: mlflow.MlflowClient, destination: Destination, name: str) -> mlflow.entities.Experiment:
+def open_experiment(client: mlflow.MlflowClient, destination: Destination, name: str) -> mlflow.entities.Experiment:
     """An experiment by name, made when it is not there.
 
     Raises:
-        StoreError: it was deleted.
+        StoreError: somebody deleted it.
     """
     found = client.get_experiment_by_name(name)
     if found is None:
@@ -371,7 +371,8 @@ def _equal(known: float | None, value: float) -> bool:
     return known is not None and (known == value or (math.isnan(known) and math.isnan(value)))
 
 
-def _milliseconds(seconds: float) -> int:
+def milliseconds(seconds: float) -> int:
+    """As MLflow counts time."""
     return int(seconds * 1000)
 
 

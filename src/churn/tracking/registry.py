@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 
 from churn.tracking.destination import StoreError
 from churn.tracking.ledger import CHALLENGER, CHAMPION, Entry, Judgement
-from churn.tracking.mlflow_store import ALREADY_THERE, Store, held, if_there, opened_experiment, told
+from churn.tracking.mlflow_store import ALREADY_THERE, Store, held, if_there, open_experiment, told
 from churn.tracking.record import COMMIT, FINGERPRINT, MODEL_MD5
 
 MOST_ROWS = 50_000  # that MLflow gives at once
@@ -134,9 +134,8 @@ def open_registry(store: Store) -> Registry:
     Raises:
         StoreError: the store refuses, or is away.
     """
-    name = f"{store.destination.experiment}-promotions"
     with told(), held(store.destination.lock):
-        ledger = opened_experiment(store.client, store.destination, name)
+        ledger = open_experiment(store.client, store.destination, store.destination.promotions)
     return Registry(store, str(ledger.experiment_id))
 
 

@@ -10,7 +10,7 @@ import json
 import posixpath
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,26 @@ def stages_from_files(root: Path) -> Stages:
     """
     values_in = functools.cache(lambda file: read_yaml(root / file))
     return {name: _stage_from_files(root, name, entry, values_in) for name, entry in _declared_stages(root).items()}
+
+
+def inputs_from_files(root: Path, name: str) -> StageInputs:
+    """What decides one stage's results, as it stands in the files now; its results are not opened.
+
+    Raises:
+        UnidentifiedError: dvc.yaml has no such stage, or asks for something that is not there, or not known here.
+    """
+    entry = _declared_stages(root).get(name)
+    if entry is None:
+        raise UnidentifiedError(f"{PIPELINE_FILE}: no stage {name}")
+    return _inputs_from_files(root, name, entry, functools.cache(lambda file: read_yaml(root / file)))
+
+
+def results_are_vouched_for(root: Path, name: str, paths: Iterable[str]) -> bool:
+    """Whether some results of a stage are those that dvc.lock recorded for its inputs now; no other one is opened."""
+    locked = stages_from_lock(read_lock(root)).get(name)
+    if locked is None or locked.inputs != inputs_from_files(root, name):
+        return False
+    return all(locked.results.get(path) == md5_of(root / path) is not None for path in paths)
 
 
 def stages_from_lock(lock: Mapping[str, Any]) -> Stages:
@@ -161,21 +181,24 @@ def _declared_stages(root: Path) -> Mapping[str, Any]:
 
 
 def _stage_from_files(root: Path, name: str, entry: Mapping[str, Any], values_in: Reader) -> Stage:
+    results = [_path_of(result) for key in RESULT_KEYS for result in entry.get(key) or []]
+    return Stage(_inputs_from_files(root, name, entry, values_in), _md5_by_path(root, results, values_in))
+
+
+def _inputs_from_files(root: Path, name: str, entry: Mapping[str, Any], values_in: Reader) -> StageInputs:
     for key in entry:
         if key not in STAGE_KEYS:
             raise UnidentifiedError(f"{PIPELINE_FILE}: stages.{name}.{key}: not known to tracking; do without it")
 
-    def md5_by_path(paths: list[str]) -> dict[str, str | None]:
-        return {posixpath.normpath(path): _md5_in(root, path) for path in (_filled(path, values_in) for path in paths)}
-
-    return Stage(
-        StageInputs(
-            command=_filled(_command(entry), values_in),
-            dependencies=md5_by_path(entry.get("deps") or []),
-            parameters=_parameters(entry.get("params") or [], values_in),
-        ),
-        results=md5_by_path([_path_of(result) for key in RESULT_KEYS for result in entry.get(key) or []]),
+    return StageInputs(
+        command=_filled(_command(entry), values_in),
+        dependencies=_md5_by_path(root, entry.get("deps") or [], values_in),
+        parameters=_parameters(entry.get("params") or [], values_in),
     )
+
+
+def _md5_by_path(root: Path, paths: list[str], values_in: Reader) -> dict[str, str | None]:
+    return {posixpath.normpath(path): _md5_in(root, path) for path in (_filled(path, values_in) for path in paths)}
 
 
 def _stage_from_lock(entry: Mapping[str, Any]) -> Stage:

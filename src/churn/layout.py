@@ -1,0 +1,71 @@
+"""YAML rewritten with its comments and layout: what is not set stays as the user wrote it."""
+
+import io
+import re
+from collections.abc import Mapping
+from typing import Any, cast
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.representer import RoundTripRepresenter
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString, SingleQuotedScalarString
+
+PLAIN_TEXT = re.compile(r"[^\W\d_](?:[\w .()/+&-]*[\w.()/+&-])?")
+WORDS_OF_YAML = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan"})
+"""Texts that some reader of YAML takes for something else."""
+
+
+class _Representer(RoundTripRepresenter):
+    """Writes null in full, as params.yaml does."""
+
+
+_Representer.add_representer(type(None), lambda self, _: self.represent_scalar("tag:yaml.org,2002:null", "null"))
+
+
+def editable(text: str) -> CommentedMap:
+    """A mapping that can be edited, with all that stands around its values."""
+    document: CommentedMap = _yaml().load(text)
+    return document
+
+
+def written(document: CommentedMap) -> str:
+    """The text of a mapping that `editable` gave, with plain line ends."""
+    text = io.StringIO()
+    _yaml().dump(document, text)
+    return text.getvalue()
+
+
+def put(section: CommentedMap, key: str, value: Any) -> None:
+    """Set a key that keeps its comment; an equal value stays as it is written."""
+    if key not in section or section[key] != value:
+        section[key] = node(value)
+
+
+def node(value: Any) -> Any:
+    """A value as it is written: lists and sections in one line, texts in quotes where a reader might err."""
+    if isinstance(value, Mapping):
+        section = CommentedMap({text_node(name): node(item) for name, item in value.items()})
+        section.fa.set_flow_style()
+        return section
+    if isinstance(value, list | tuple):
+        items = CommentedSeq(node(item) for item in value)
+        items.fa.set_flow_style()
+        return items
+    return text_node(value) if isinstance(value, str) else value
+
+
+def text_node(text: str) -> str:
+    """A text, in quotes where a reader might err."""
+    if PLAIN_TEXT.fullmatch(text) and text.lower() not in WORDS_OF_YAML:
+        return text
+    if '"' in text and text.isprintable():
+        return cast(str, SingleQuotedScalarString(text))
+    return cast(str, DoubleQuotedScalarString(text))
+
+
+def _yaml() -> YAML:
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 2**31  # lines stay as they are
+    yaml.Representer = _Representer
+    return yaml

@@ -1,0 +1,65 @@
+"""A study's trials as plain values, and their way to MLflow, which is brought up to date after each search."""
+
+import importlib
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from churn.tracking.destination import PATIENCE, PATIENT_SETTINGS, StoreError, find_destination, refusal
+
+VIEW = "churn.tracking.mlflow_trials"
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """One trial as MLflow shows it."""
+
+    number: int
+    state: str
+    failed: bool
+    parameters: Mapping[str, str]
+    metrics: Mapping[str, float]
+    folds: Mapping[int, float]
+    """What each judged fold was worth."""
+    reason: str | None
+    started: float
+    ended: float
+
+
+@dataclass(frozen=True)
+class StudyRow:
+    """A study and its trials."""
+
+    key: str
+    name: str
+    parameters: Mapping[str, str]
+    metrics: Mapping[str, float]
+    trials: tuple[TrialRow, ...]
+
+
+def warm_up(root: Path) -> None:
+    """Load MLflow beside the search, which takes seconds, unless its server is away."""
+    if not refusal(find_destination(root)):
+        _settle()
+        threading.Thread(target=importlib.import_module, args=[VIEW], daemon=True).start()
+
+
+def show(root: Path, study: StudyRow) -> str | None:
+    """Add to MLflow what it does not show of a study yet; why that was not possible, or None."""
+    destination = find_destination(root)
+    refused = refusal(destination, PATIENCE)
+    if refused:
+        return f"{destination.shown}: {refused}"
+    _settle()
+    try:
+        importlib.import_module(VIEW).publish(destination, study)
+    except (StoreError, OSError) as error:
+        return f"{destination.shown}: {error}"
+    return None
+
+
+def _settle() -> None:
+    for name, value in PATIENT_SETTINGS.items():
+        os.environ.setdefault(name, value)

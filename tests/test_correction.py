@@ -1,0 +1,67 @@
+"""The gain of having chosen the best of many is told without the flattery."""
+
+import numpy as np
+import pytest
+
+from churn.business import Floats
+from churn.correction import corrected_gain
+from churn.objective import OBJECTIVES, Ground
+from tests.test_objective import MONEY
+
+
+def gain_of(values: Floats, resamples: int = 500, seed: int = 0) -> tuple[float, float, float]:
+    found = corrected_gain(
+        lambda times: times @ values / times.sum(axis=1, keepdims=True), len(values), resamples=resamples, seed=seed
+    )
+    return found.mean, found.low, found.high
+
+
+def test_a_candidate_that_is_better_for_everybody_keeps_its_whole_gain() -> None:
+    present = np.random.default_rng(0).normal(0, 1, 300)
+    assert gain_of(np.column_stack([present, present + 2])) == pytest.approx((2, 2, 2))
+
+
+def test_without_a_better_candidate_nothing_is_gained() -> None:
+    present = np.random.default_rng(0).normal(0, 1, 300)
+    assert gain_of(np.column_stack([present, present - 2])) == (0, 0, 0)
+
+
+def test_the_same_seed_gives_the_same_gain_however_much_is_held_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(1).normal(0, 1, (200, 10))
+    first = gain_of(values)
+    monkeypatch.setattr("churn.correction.WEIGHTS_AT_ONCE", 200 * 7)
+    assert gain_of(values) == pytest.approx(first, rel=1e-12)
+    assert gain_of(values, seed=1) != pytest.approx(first, rel=1e-6)
+
+
+def test_customers_who_chose_do_not_judge() -> None:
+    """One customer decides who is best; without him nobody differs, so nothing is gained."""
+    values = np.zeros((50, 2))
+    values[0, 1] = 1000.0
+    assert gain_of(values) == (0, 0, 0)
+
+
+def test_a_gain_that_is_not_defined_anywhere_is_no_number() -> None:
+    found = corrected_gain(lambda times: np.full((len(times), 2), np.nan), 20, resamples=100, seed=0)
+    assert np.isnan([found.mean, found.low, found.high]).all()
+    assert not found.is_clear
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_the_best_of_many_equally_good_ones_gains_nothing_when_corrected(name: str) -> None:
+    """40 tables; 30 models that see what moves customers through noise of their own, all alike."""
+    random, customers, objective = np.random.default_rng(5), 800, OBJECTIVES[name]
+    naive, corrected = [], []
+    for _ in range(40):
+        signal = random.normal(0, 1.2, customers)
+        churned = (random.random(customers) < 1 / (1 + np.exp(1.2 - signal))).astype(np.int64)
+        ground = Ground(churned, random.integers(0, 5, customers), "profit", MONEY)
+        said = [1 / (1 + np.exp(1.2 - signal - random.normal(0, 0.8, customers))) for _ in range(30)]
+        values = [objective.value(ground, one) for one in said]
+        naive.append(max(values) - values[0])
+        weighted = objective.weighted(ground, said)
+        corrected.append(corrected_gain(weighted, customers, resamples=200, seed=0).mean)
+    error = np.std(corrected, ddof=1) / np.sqrt(len(corrected))
+    assert abs(np.mean(corrected)) < 3 * error, (np.mean(corrected), error)
+    assert np.mean(naive) > 10 * error, (np.mean(naive), error)
