@@ -115,6 +115,7 @@ def challenge(params: Params, rows: pd.DataFrame, champion: Model, challenger: M
         slices=rows[list(params.evaluate.slices)].astype(str).reset_index(drop=True),
         economics=params.business,
         attempt=attempt,
+        selection=None,
         calibration_bins=params.evaluate.calibration_bins,
         max_calibration_error=params.promote.max_calibration_error,
     )

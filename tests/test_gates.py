@@ -8,7 +8,18 @@ import pytest
 
 from churn import gates
 from churn.business import Labels, gains
-from churn.gates import FALSE_PROMOTIONS, Challenge, Gate, Rival, confidence_of, judge, mostly_the_same, sketch
+from churn.correction import corrected_gain
+from churn.gates import (
+    FALSE_PROMOTIONS,
+    Challenge,
+    Gate,
+    Rival,
+    Selection,
+    confidence_of,
+    judge,
+    mostly_the_same,
+    sketch,
+)
 from churn.paired import Answers, Pair
 from tests.test_paired import MONEY, answers
 
@@ -40,6 +51,7 @@ def challenge(
         slices=pd.DataFrame({"plan": random.choice(["basic", "plus", "pro"], count)}, index=training.keys),
         economics=MONEY,
         attempt=attempt,
+        selection=None,
         calibration_bins=10,
         max_calibration_error=0.2,
     )
@@ -130,6 +142,18 @@ def test_each_promotion_on_the_same_test_rows_makes_the_next_one_harder() -> Non
     assert "wider, for promotion 5 on these test rows" in fifth.told
 
 
+def test_what_a_search_chose_by_the_same_customers_has_its_flattery_taken_off() -> None:
+    given = challenge(np.random.default_rng(8), 1.0, 0.5)
+    plain, chosen = (
+        gate(one, "earns more") for one in (given, replace(given, selection=Selection(trials=50, flattery=900.0)))
+    )
+    for name in ("difference", "low", "high"):
+        assert chosen.figures[name] == pytest.approx(plain.figures[name] - 900)
+    assert plain.passed
+    assert not chosen.passed
+    assert "less 900, for it was chosen by these customers out of 50 trials" in chosen.told
+
+
 def test_rows_are_known_again_by_a_sample_of_their_keys() -> None:
     random = np.random.default_rng(9)
     keys = pd.Index([f"{number:016x}" for number in random.integers(0, 2**62, 5000)])
@@ -150,6 +174,39 @@ def test_equally_good_models_are_promoted_in_at_most_5_of_100_tables() -> None:
     random = np.random.default_rng(10)
     promoted = sum(all(one.passed for one in judge(challenge(random, 0.8, 0.8))) for _ in range(400))
     assert promoted <= FALSE_PROMOTIONS * 400, promoted
+
+
+def best_of_equals(random: np.random.Generator, count: int = 2000, candidates: int = 20) -> Challenge:
+    """The one of equally good candidates that earns most on the customers who judge it."""
+    sides = [customers(size, random) for size in (count, count // 4)]
+    signals, churned = zip(*sides, strict=True)
+    said = [[answers(signal, random.normal(0, 0.8, len(signal))) for signal in signals] for _ in range(candidates + 1)]
+    gain = gains(churned[0], MONEY)
+    earned = 1000 * np.array([gain * training.contacted for training, _ in said]).T
+
+    def weighted(times: np.ndarray) -> np.ndarray:
+        return np.asarray(times @ earned / times.sum(axis=1, keepdims=True))
+
+    values = earned.mean(axis=0)
+    best = int(np.argmax(values))
+    left = corrected_gain(weighted, count, resamples=200, seed=0).mean
+    training, test = (pair(churned[side], said[0][side], said[best][side]) for side in (0, 1))
+    return replace(
+        challenge(random, 0.8, 0.8, count),
+        rivals=[Rival("the champion", training, test, is_model=True)],
+        selection=Selection(candidates, max(values[best] - values[0] - left, 0.0)),
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_fewer_resamples")
+def test_the_best_of_many_equally_good_models_is_promoted_in_at_most_5_of_100_tables() -> None:
+    random = np.random.default_rng(12)
+    given = [best_of_equals(random) for _ in range(200)]
+    promoted = sum(gate(one, "earns more").passed for one in given)
+    flattered = sum(gate(replace(one, selection=None), "earns more").passed for one in given)
+    assert promoted <= FALSE_PROMOTIONS * 200, (promoted, flattered)
+    assert flattered > 3 * FALSE_PROMOTIONS * 200, "or there is nothing to correct"
 
 
 @pytest.mark.slow

@@ -35,7 +35,14 @@ def trial(number: int, state: str = "complete") -> TrialRow:
 
 
 def study(*trials: TrialRow, key: str = "0123456789abcdef") -> StudyRow:
-    return StudyRow(key, f"cv_pr_auc-{key[:7]}", {"objective": "cv_pr_auc"}, {"best_cv_pr_auc": 0.51}, trials)
+    return StudyRow(
+        key,
+        f"cv_pr_auc-{key[:7]}",
+        {"tuning.best": "0123"},
+        {"objective": "cv_pr_auc"},
+        {"best_cv_pr_auc": 0.51},
+        trials,
+    )
 
 
 def rows(destination: Destination, view: int = ViewType.ACTIVE_ONLY) -> dict[str, Run]:

@@ -9,10 +9,10 @@ from typing import Any
 from churn import artifacts, study
 from churn.adoption import as_diff
 from churn.correction import CorrectedGain
-from churn.objective import Ground, Objective, folds_of
+from churn.objective import OBJECTIVES, Ground, Objective, folds_of
 from churn.space import Candidate, Fixed, Space
 from churn.study import Ended, Outcome
-from churn.tracking.trials import StudyRow, TrialRow
+from churn.tracking.trials import CHOSEN, CHOSEN_BY, FLATTERY, StudyRow, TrialRow
 from churn.workers import Material
 
 SHOWN = 5
@@ -26,6 +26,7 @@ class Search:
     Attributes:
         text: of params.yaml.
         present: what stands under `train` now: the one to beat.
+        rows_md5: of the training rows.
         key: identity of the study: the same for all that decides a candidate's value and the trials' order.
         trials: how many there are to be, those of earlier searches included.
     """
@@ -38,6 +39,7 @@ class Search:
     fixed: Fixed
     material: Material
     ground: Ground
+    rows_md5: str
     key: str
     trials: int
 
@@ -161,19 +163,30 @@ def as_rows(result: Result) -> StudyRow:
     search, counts = result.search, result.counts()
     gain = result.gain
     corrected = {} if gain is None else {f"corrected_gain{name}": value for name, value in _bounds(gain)}
-    best = result.ranked[:1]
+    best = result.ranked[0] if result.ranked else None
+    chosen = {} if best is None else {CHOSEN: best.candidate.digest}
+    highest = {} if best is None else {f"best_{search.objective.metric}": value_of(best)}
     return StudyRow(
         key=search.key,
+        tags={CHOSEN_BY: search.rows_md5, **chosen},
         name=f"{search.objective.metric}-{search.key[:7]}",
         parameters={"objective": search.objective.metric, "estimators": ", ".join(search.tried)},
         metrics={
             f"present_{search.objective.metric}": result.present,
-            **{f"best_{search.objective.metric}": value_of(one) for one in best},
+            **highest,
             **corrected,
+            **_flattery(result),
             **{f"{outcome}_trials": float(count) for outcome, count in counts.items()},
         },
         trials=tuple(_row(one, search.objective.metric) for one in result.ended),
     )
+
+
+def _flattery(result: Result) -> dict[str, float]:
+    """By how much the best one's gain shrinks when it is corrected; known for profit, which promotions go by."""
+    if result.gain is None or result.best is None or result.search.objective is not OBJECTIVES["profit"]:
+        return {}
+    return {FLATTERY: max(value_of(result.best) - result.present - result.gain.mean, 0.0)}
 
 
 def _bounds(gain: CorrectedGain) -> Iterator[tuple[str, float]]:

@@ -5,7 +5,7 @@ have judged before makes the next one harder, so that trying often is no way in.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -51,6 +51,18 @@ class Rival:
 
 
 @dataclass(frozen=True)
+class Selection:
+    """That the challenger is the best of several by the very customers who judge it now.
+
+    Attributes:
+        flattery: how much more it seems to earn for that reason, in euros per 1,000 customers (see `correction`).
+    """
+
+    trials: int
+    flattery: float
+
+
+@dataclass(frozen=True)
 class Challenge:
     """A challenger, and all that it is judged by.
 
@@ -58,6 +70,7 @@ class Challenge:
         churned, probability: of its training rows, the probability out of fold.
         slices: columns by whose values it is looked at, as texts, of its training rows, by row key.
         attempt: counts the promotions that these test rows have judged, from 1.
+        selection: known when a search chose it.
         calibration_bins: groups of equal size for the calibration error.
     """
 
@@ -67,6 +80,7 @@ class Challenge:
     slices: pd.DataFrame
     economics: Economics
     attempt: int
+    selection: Selection | None
     calibration_bins: int
     max_calibration_error: float
 
@@ -86,11 +100,24 @@ def judge(challenge: Challenge) -> list[Gate]:
 
 def _earns_more(challenge: Challenge) -> Iterator[Gate]:
     confidence = confidence_of(challenge.attempt)
+    remarks = "".join(_remarks(challenge))
     for rival in challenge.rivals:
-        found = _difference(rival.training, challenge.economics, confidence)
-        often = f"; wider, for promotion {challenge.attempt} on these test rows" if challenge.attempt > 1 else ""
-        told = f"{_told(found, confidence)}, out of fold, {len(rival.training.keys):,} customers{often}"
+        found = _without_flattery(_difference(rival.training, challenge.economics, confidence), challenge.selection)
+        told = f"{_told(found, confidence)}, out of fold, {len(rival.training.keys):,} customers{remarks}"
         yield Gate(f"earns more than {rival.name}", found.low > 0, told, _figures(found, confidence))
+
+
+def _remarks(challenge: Challenge) -> Iterator[str]:
+    if challenge.attempt > 1:
+        yield f"; wider, for promotion {challenge.attempt} on these test rows"
+    if challenge.selection:
+        chosen = challenge.selection
+        yield f"; less {chosen.flattery:,.0f}, for it was chosen by these customers out of {chosen.trials:,} trials"
+
+
+def _without_flattery(found: PairedDifference, selection: Selection | None) -> PairedDifference:
+    less = selection.flattery if selection else 0.0
+    return replace(found, new=found.new - less, low=found.low - less, high=found.high - less)
 
 
 def _holds_on_test(challenge: Challenge) -> Iterator[Gate]:

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from churn import artifacts, business, cleaning, features, gates, modeling, paired
+from churn import artifacts, business, cleaning, features, gates, modeling, paired, space
 from churn.business import Economics
 from churn.contract import ROW_KEY
 from churn.errors import ChurnError
-from churn.gates import Challenge, Gate, Rival
+from churn.gates import Challenge, Gate, Rival, Selection
 from churn.judging import WORKSPACE, content_of, judged_on_test, judged_out_of_fold, named_state, section_of, table_of
 from churn.paired import Judged
 from churn.params import load_params
@@ -84,7 +84,7 @@ def promote(root: Path, revision: str, *, forced: bool, reason: str) -> Outcome:
         if present is not None and present.judgement.fingerprint == challenger.state.fingerprint:
             return _already(registry, present)
         version = registry.challenge(row_of(root, challenger.state, registry.store), challenger.state.commit)
-        judgement, found = _judge(root, challenger, version, present, entries, forced=forced)
+        judgement, found = _judge(root, challenger, version, registry, present, entries, forced=forced)
         lines = tuple(_told(registry, judgement, present, found))
         figures = {f"{gate.name}.{name}": value for gate in found for name, value in gate.figures.items()}
         if judgement.outcome == ledger.REFUSED:
@@ -176,14 +176,21 @@ def _take_over(registry: "Registry", entry: Entry) -> Entry:
 
 
 def _judge(
-    root: Path, challenger: Candidate, version: str, present: Entry | None, entries: Sequence[Entry], *, forced: bool
+    root: Path,
+    challenger: Candidate,
+    version: str,
+    registry: "Registry",
+    present: Entry | None,
+    entries: Sequence[Entry],
+    *,
+    forced: bool,
 ) -> tuple[Judgement, list[Gate]]:
     rival = present.judgement.fingerprint if present else ""
     fingerprint = challenger.state.fingerprint
     test_rows = gates.sketch(challenger.test.churned.index)
     try:
         attempt = ledger.attempt_of(entries, fingerprint, rival, test_rows)
-        found = gates.judge(_challenge(root, challenger, present, attempt))
+        found = gates.judge(_challenge(root, challenger, present, attempt, _selection(registry, challenger)))
     except ChurnError as error:
         test_rows, found = (), [Gate("can be judged", False, str(error), {})]
     found.insert(0, Gate("committed", True, f"commit {(challenger.state.commit or '')[:7]} holds the whole state", {}))
@@ -214,7 +221,16 @@ def _reproduced(root: Path, challenger: Candidate) -> Gate:
     return Gate("reproduced", True, f"{results} results came out again, the same bytes", {"results": results})
 
 
-def _challenge(root: Path, challenger: Candidate, present: Entry | None, attempt: int) -> Challenge:
+def _selection(registry: "Registry", challenger: Candidate) -> Selection | None:
+    """Whether `churn tune` chose the challenger by the rows that judge it."""
+    rows = challenger.state.results.get(str(artifacts.TRAIN_ROWS)) or ""
+    train = challenger.section("train")
+    return registry.selection(rows, space.Candidate(train["estimator"], train["params"]).digest)
+
+
+def _challenge(
+    root: Path, challenger: Candidate, present: Entry | None, attempt: int, selection: Selection | None
+) -> Challenge:
     columns = list(challenger.section("evaluate")["slices"])
     rows = table_of(
         challenger.state, challenger.name, artifacts.TRAIN_ROWS, index_col=ROW_KEY, dtype=str, keep_default_na=False
@@ -227,6 +243,7 @@ def _challenge(root: Path, challenger: Candidate, present: Entry | None, attempt
         slices=rows[columns].apply(lambda column: column.str.removesuffix(".0")),
         economics=challenger.economics,
         attempt=attempt,
+        selection=selection,
         calibration_bins=challenger.section("evaluate")["calibration_bins"],
         max_calibration_error=load_params(root).promote.max_calibration_error,
     )

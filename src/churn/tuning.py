@@ -69,6 +69,7 @@ def prepare(root: Path, *, trials: int | None = None, estimator: str | None = No
         fixed=fixed,
         material=_material(data, folds, params),
         ground=Ground(data.y, folds, params.train.threshold, params.business),
+        rows_md5=inputs[str(artifacts.TRAIN_ROWS)] or "",
         key=_key(inputs, params, tried, fixed),
         trials=params.tune.trials if trials is None else trials,
     )

@@ -67,7 +67,7 @@ class _Shown:
         for trial in self._study.trials:
             self._show(trial, parent.info.run_id)
         ended = max(trial.ended for trial in self._study.trials)
-        self._log(parent, self._study.parameters, self._metrics(self._study.metrics, ended))
+        self._log(parent, self._study.parameters, self._metrics(self._study.metrics, ended), self._study.tags)
         self._client.set_terminated(parent.info.run_id, FINISHED, end_time=milliseconds(ended))
 
     def _show(self, trial: TrialRow, parent: str) -> None:
@@ -89,9 +89,7 @@ class _Shown:
             tags={STUDY: self._study.key, TRIAL: trial, **tags},
         )
 
-    def _log(
-        self, row: Run, parameters: Mapping[str, str], metrics: list[Metric], tags: dict[str, str] | None = None
-    ) -> None:
+    def _log(self, row: Run, parameters: Mapping[str, str], metrics: list[Metric], tags: Mapping[str, str]) -> None:
         given = [
             Param(name, value[:LONGEST_VALUE]) for name, value in parameters.items() if name not in row.data.params
         ]
@@ -100,7 +98,7 @@ class _Shown:
                 row.info.run_id,
                 metrics=metrics if start == 0 else [],
                 params=given[start : start + ENTRIES_A_CALL],
-                tags=[RunTag(key, value) for key, value in (tags or {}).items()],
+                tags=[RunTag(key, value) for key, value in tags.items()],
             )
 
     def _metrics(self, metrics: Mapping[str, float], when: float) -> list[Metric]:

@@ -9,10 +9,12 @@ from mlflow.entities import Metric, Run, ViewType
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
+from churn.gates import Selection
 from churn.tracking.destination import StoreError
 from churn.tracking.ledger import CHALLENGER, CHAMPION, Entry, Judgement
 from churn.tracking.mlflow_store import ALREADY_THERE, Store, held, if_there, open_experiment, told
 from churn.tracking.record import COMMIT, FINGERPRINT, MODEL_MD5
+from churn.tracking.trials import CHOSEN, CHOSEN_BY, FLATTERY
 
 MOST_ROWS = 50_000  # that MLflow gives at once
 OUTCOME, VERSION, FOLLOWS, RIVAL, TEST_ROWS, REASON, SETTLED = (
@@ -87,6 +89,22 @@ class Registry:
             tags={name: row.data.tags[name] for name in kept if name in row.data.tags},
         )
         return str(made.version)
+
+    def selection(self, rows_md5: str, candidate: str) -> Selection | None:
+        """How a search chose a candidate by its training rows; of several searches the one that flatters it most."""
+        client = self.store.client
+        with told():
+            tuning = client.get_experiment_by_name(self.store.destination.tuning)
+            if tuning is None:
+                return None
+            by = f"tags.`{CHOSEN_BY}` = '{rows_md5}' and tags.`{CHOSEN}` = '{candidate}'"
+            studies = client.search_runs([tuning.experiment_id], filter_string=by, run_view_type=ViewType.ALL)
+        found = [
+            Selection(int(metrics.get("complete_trials", 0)), metrics[FLATTERY])
+            for metrics in (study.data.metrics for study in studies)
+            if FLATTERY in metrics
+        ]
+        return max(found, key=lambda one: one.flattery, default=None)
 
     def entries(self) -> list[Entry]:
         """The whole ledger, oldest first."""

@@ -10,6 +10,10 @@ from pathlib import Path
 from churn.tracking.destination import PATIENCE, PATIENT_SETTINGS, StoreError, find_destination, refusal
 
 VIEW = "churn.tracking.mlflow_trials"
+CHOSEN_BY, CHOSEN = "tuning.training_rows", "tuning.best"
+"""Tags of a study: md5 of the rows that it chose by, and the digest of the candidate that it chose."""
+FLATTERY = "flattery_per_1000_eur"
+"""Metric of a study: how much more the candidate seems to earn than it does, as it was chosen by the same customers."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class StudyRow:
 
     key: str
     name: str
+    tags: Mapping[str, str]
     parameters: Mapping[str, str]
     metrics: Mapping[str, float]
     trials: tuple[TrialRow, ...]
