@@ -11,6 +11,7 @@ import pytest
 
 from churn import promotion
 from churn.errors import ChurnError
+from churn.judging import judged_on_test, judged_out_of_fold, named_state
 from churn.promotion import Outcome
 from churn.tracking import ledger
 from churn.tracking.destination import find_destination
@@ -191,14 +192,35 @@ class TestOneMachine:
 
     def test_a_champion_that_cannot_be_compared_is_replaced_by_force_only(self, root: Path) -> None:
         promote(root)
+        make_customers(1500, seed=1).to_csv(root / "data/raw/customers.csv", index=False)
+        run = shell(root)
+        run("dvc repro", MLFLOW_TRACKING_URI=NO_SERVER)
+        run("git commit --quiet --all --message others")
+        refused = promote(root, "HEAD")
+        assert "customers are training rows of both states" in line(refused, "can be judged")
+        assert promote(root, "HEAD", reason="other customers").promoted
+        assert registry_of(root).entries()[-1].judgement.test_rows == ()
+
+    def test_test_rows_that_the_champion_has_learned_from_do_not_judge_it(self, root: Path) -> None:
+        promote(root)
         edit(root / "params.yaml", "split_salt: small", "split_salt: other")
         run = shell(root)
         run("dvc repro", MLFLOW_TRACKING_URI=NO_SERVER)
         run("git commit --quiet --all --message salt")
-        refused = promote(root, "HEAD")
-        assert "customers are test rows of both states" in line(refused, "can be judged")
-        assert promote(root, "HEAD", reason="a new split").promoted
-        assert registry_of(root).entries()[-1].judgement.test_rows == ()
+        states = [named_state(root, name) for name in ("strong", "HEAD")]
+        learned_from = judged_out_of_fold(states[0], "strong").churned.index
+        tested = judged_on_test(states[1], "HEAD").churned.index
+        unseen = len(tested.difference(learned_from))
+        assert 0 < unseen < len(tested)
+        assert f"{unseen:,} test customers" in line(promote(root, "HEAD"), "test rows against the champion")
+
+    def test_a_champion_from_elsewhere_judges_nobody(self, root: Path) -> None:
+        promote(root)
+        client = registry_of(root).store.client
+        foreign = client.create_model_version("churn", source=str(root / "models")).version
+        client.set_registered_model_alias("churn", CHAMPION, foreign)
+        refused = promote(root, "alike")
+        assert "was not made by this pipeline" in line(refused, "can be judged")
 
     def test_a_champion_whose_predictions_are_gone_is_told_with_what_brings_them(self, root: Path) -> None:
         promote(root)
@@ -224,6 +246,7 @@ def test_of_two_promotions_on_two_machines_the_first_counts(root: Path) -> None:
         promotion._take_over(there, both[1])
     promotion._take_over(here, both[0])
     assert ledger.reigns(here.entries())[-1].id == both[0].id
+    assert here.entries()[-1].judgement.outcome == ledger.CAME_SECOND
 
 
 @pytest.mark.usefixtures("_taken_as_reproduced")

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from churn import artifacts, business, cleaning, features, gates, modeling, paired, space
+from churn import artifacts, business, cleaning, decision, features, gates, modeling, paired, space
 from churn.business import Economics
 from churn.contract import ROW_KEY
-from churn.errors import ChurnError
+from churn.errors import ChurnError, DataError
 from churn.gates import Challenge, Gate, Rival, Selection
 from churn.judging import WORKSPACE, content_of, judged_on_test, judged_out_of_fold, named_state, section_of, table_of
 from churn.paired import Judged
@@ -170,6 +170,7 @@ def _take_over(registry: "Registry", entry: Entry) -> Entry:
     chain = ledger.reigns(registry.entries())
     registry.settle(chain[-1])
     if entry.id not in {one.id for one in chain}:
+        registry.give_way(entry)
         first = _called(registry, chain[-1].judgement.version)
         raise ChurnError(f"another promotion came first: {first} is @champion now; run this again to be judged by it")
     return chain[-1]
@@ -252,8 +253,8 @@ def _challenge(
 def _rivals(root: Path, challenger: Candidate, present: Entry | None) -> list[Rival]:
     """The champion; before there is one, a plain model and those that take everybody alike."""
     if present is not None:
-        champion = _candidate(root, present.judgement.fingerprint)
-        return [_rival("the champion", champion.training, champion.test, challenger)]
+        champion = _champion(root, present)
+        return [_rival("the champion", champion.training, _said_of_test_rows(champion, challenger), challenger)]
     alike = {"contacting everybody": True, "contacting nobody": False}
     plain = [
         _rival(name, _all_alike(challenger.training, called), _all_alike(challenger.test, called), challenger)
@@ -262,6 +263,35 @@ def _rivals(root: Path, challenger: Candidate, present: Entry | None) -> list[Ri
     if challenger.section("train")["estimator"] == BASELINE[0]:
         return plain
     return [_rival("logistic regression", *_baseline(challenger), challenger), *plain]
+
+
+def _champion(root: Path, present: Entry) -> Candidate:
+    fingerprint = present.judgement.fingerprint
+    if not fingerprint:
+        version = present.judgement.version
+        raise ChurnError(f"version {version}, the champion, was not made by this pipeline, so nobody is judged by it")
+    return _candidate(root, fingerprint)
+
+
+def _said_of_test_rows(champion: Candidate, challenger: Candidate) -> Judged:
+    """What the champion says of those test rows of the challenger that it has not learned from.
+
+    They need not have been its own test rows: tables grow, and with a split by time the test moves on.
+    """
+    with _files_of(champion, artifacts.MODEL) as at:
+        model = artifacts.read_pickle(at / artifacts.MODEL)
+    types = features.column_types(decision.pipeline_of(model).named_steps["encoders"])
+    with _files_of(challenger, artifacts.TEST_ROWS) as at:
+        try:
+            rows = artifacts.read_rows(at / artifacts.TEST_ROWS, types)
+        except KeyError as error:
+            raise DataError(f"the champion needs columns that the challenger does not have: {error}") from None
+    unseen = rows[~rows.index.isin(champion.training.churned.index)]
+    if unseen.empty:
+        raise DataError("the champion has learned from every test row of the challenger, so none of them can judge")
+    probability = pd.Series(decision.churn_probability(model, unseen), index=unseen.index)
+    contacted = pd.Series(model.predict(unseen) == 1, index=unseen.index)
+    return Judged(challenger.test.churned.loc[unseen.index], probability, contacted)
 
 
 def _rival(name: str, training: Judged, test: Judged, challenger: Candidate) -> Rival:

@@ -14,6 +14,8 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 REFUSED, PROMOTED, FORCED, ROLLED_BACK = "refused", "promoted", "forced", "rolled back"
 BY_HAND = "by hand"
 """The alias was moved in MLflow itself."""
+CAME_SECOND = "came second"
+"""Another promotion that followed the same champion came first."""
 MAKES_CHAMPION = {PROMOTED, FORCED, ROLLED_BACK, BY_HAND}
 
 

@@ -5,13 +5,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import mlflow
 from mlflow.entities import Metric, Run, ViewType
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from churn.gates import Selection
 from churn.tracking.destination import StoreError
-from churn.tracking.ledger import CHALLENGER, CHAMPION, Entry, Judgement
+from churn.tracking.ledger import CAME_SECOND, CHALLENGER, CHAMPION, Entry, Judgement
 from churn.tracking.mlflow_store import ALREADY_THERE, Store, held, if_there, open_experiment, told
 from churn.tracking.record import COMMIT, FINGERPRINT, MODEL_MD5
 from churn.tracking.trials import CHOSEN, CHOSEN_BY, FLATTERY
@@ -127,9 +128,7 @@ class Registry:
                 REASON: judgement.reason,
                 "mlflow.user": _user(),
             }
-            run = client.create_run(
-                self.ledger_id, run_name=f"{judgement.outcome}: version {judgement.version}", tags=tags
-            )
+            run = client.create_run(self.ledger_id, run_name=_row_name(judgement.outcome, judgement.version), tags=tags)
             made = run.info.start_time
             client.log_batch(run.info.run_id, [Metric(name, value, made, 0) for name, value in figures.items()])
             client.log_text(run.info.run_id, text, "gates.txt")
@@ -145,6 +144,12 @@ class Registry:
                 client.delete_registered_model_alias(self.name, CHALLENGER)
             client.set_tag(entry.id, SETTLED, "true")
 
+    def give_way(self, entry: Entry) -> None:
+        """Write down that another entry came first."""
+        with told():
+            self.store.client.set_tag(entry.id, OUTCOME, CAME_SECOND)
+            self.store.client.set_tag(entry.id, "mlflow.runName", _row_name(CAME_SECOND, entry.judgement.version))
+
 
 def open_registry(store: Store) -> Registry:
     """The registry of a store, with its ledger.
@@ -152,6 +157,7 @@ def open_registry(store: Store) -> Registry:
     Raises:
         StoreError: the store refuses, or is away.
     """
+    mlflow.set_tracking_uri(store.destination.uri)  # where it looks for the model that a version is to be
     with told(), held(store.destination.lock):
         ledger = open_experiment(store.client, store.destination, store.destination.promotions)
     return Registry(store, str(ledger.experiment_id))
@@ -171,6 +177,10 @@ def _entry(run: Run) -> Entry | None:
         reason=tags.get(REASON, ""),
     )
     return Entry(run.info.run_id, run.info.start_time, tags.get(SETTLED) == "true", judgement)
+
+
+def _row_name(outcome: str, version: str) -> str:
+    return f"{outcome}: version {version}"
 
 
 def _user() -> str:
