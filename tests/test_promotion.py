@@ -222,6 +222,15 @@ class TestOneMachine:
         refused = promote(root, "alike")
         assert "was not made by this pipeline" in line(refused, "can be judged")
 
+    def test_a_champion_whose_commit_is_not_here_is_told_with_what_brings_it(self, root: Path) -> None:
+        edit(root / "params.yaml", ALIKE, "C: 0.8")
+        run = shell(root)
+        run("dvc repro", MLFLOW_TRACKING_URI=NO_SERVER)
+        run("git commit --quiet --all --message elsewhere")
+        promote(root, "HEAD", reason="to have one")
+        run("git reset --quiet --hard HEAD~1")
+        assert "`git fetch` may bring it" in line(promote(root), "can be judged")
+
     def test_a_champion_whose_predictions_are_gone_is_told_with_what_brings_them(self, root: Path) -> None:
         promote(root)
         shell(root)("dvc gc --workspace --force")

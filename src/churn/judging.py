@@ -30,9 +30,7 @@ def named_state(root: Path, name: str) -> Snapshot:
         state: Snapshot | None = snapshot.of_workspace(root)
         advice = "run `dvc repro`"
     else:
-        state = snapshot.of_revision(root, name) or next(
-            (one for one in snapshot.recorded_in_git(root) if name in (one.experiment, one.fingerprint)), None
-        )
+        state = in_git(root, name)
         advice = "name a commit whose dvc.lock is whole"
     if state is None:
         raise ChurnError(
@@ -42,6 +40,12 @@ def named_state(root: Path, name: str) -> Snapshot:
     if not state.complete:
         raise ChurnError(f"{name}: not all of its results are those of its parameters, code and data; {advice}")
     return state
+
+
+def in_git(root: Path, name: str) -> Snapshot | None:
+    """A state that git records, by commit, DVC experiment or fingerprint."""
+    recorded = (one for one in snapshot.recorded_in_git(root) if name in (one.experiment, one.fingerprint))
+    return snapshot.of_revision(root, name) or next(recorded, None)
 
 
 def judged_out_of_fold(state: Snapshot, name: str) -> Judged:

@@ -20,7 +20,16 @@ from churn.business import Economics
 from churn.contract import ROW_KEY
 from churn.errors import ChurnError, DataError
 from churn.gates import Challenge, Gate, Rival, Selection
-from churn.judging import WORKSPACE, content_of, judged_on_test, judged_out_of_fold, named_state, section_of, table_of
+from churn.judging import (
+    WORKSPACE,
+    content_of,
+    in_git,
+    judged_on_test,
+    judged_out_of_fold,
+    named_state,
+    section_of,
+    table_of,
+)
 from churn.paired import Judged
 from churn.params import load_params
 from churn.reproduction import EVERY_CIRCUMSTANCE, reproduce
@@ -270,6 +279,8 @@ def _champion(root: Path, present: Entry) -> Candidate:
     if not fingerprint:
         version = present.judgement.version
         raise ChurnError(f"version {version}, the champion, was not made by this pipeline, so nobody is judged by it")
+    if in_git(root, fingerprint) is None:
+        raise ChurnError(f"no commit of this clone holds the champion's state {fingerprint}; `git fetch` may bring it")
     return _candidate(root, fingerprint)
 
 
