@@ -37,7 +37,6 @@ SOUND: dict[str, Any] = {
 EQUALS = 5
 """Challengers that differ from the champion by their seed alone."""
 WEAKER: Mapping[str, tuple[str, dict[str, Any]]] = {
-    "boosting of 60 leaves, step 0.3": (BOOSTING, SOUND | {"max_leaf_nodes": 60, "learning_rate": 0.3}),
     "a tree of 12 leaves": ("sklearn.tree.DecisionTreeClassifier", {"max_leaf_nodes": 12}),
     "a tree of 5 leaves": ("sklearn.tree.DecisionTreeClassifier", {"max_leaf_nodes": 5}),
     "naive Bayes": ("sklearn.naive_bayes.GaussianNB", {}),
@@ -90,8 +89,13 @@ def _judged_at(data: TrainingData, inside: np.ndarray, probability: np.ndarray, 
 
 
 def _judged(keys: pd.Index, churned: np.ndarray, probability: np.ndarray, contacted: np.ndarray) -> Judged:
-    numbered = pd.RangeIndex(len(keys))  # a customer who was drawn twice is two
-    return Judged(*(pd.Series(values, index=numbered) for values in (churned, probability, contacted)))
+    return Judged(*(pd.Series(values, index=_numbered(keys)) for values in (churned, probability, contacted)))
+
+
+def _numbered(keys: pd.Index) -> pd.Index:
+    """Who was drawn twice has a repeat number, as equal customers have."""
+    base = pd.Series(keys.str[: cleaning.KEY_DIGITS])
+    return pd.Index(base + "-" + base.groupby(base).cumcount().astype(str))
 
 
 def drawn(data: TrainingData, table: int) -> TrainingData:
@@ -112,7 +116,7 @@ def challenge(params: Params, rows: pd.DataFrame, champion: Model, challenger: M
         rivals=[rival],
         churned=challenger.training.churned.to_numpy(),
         probability=challenger.training.probability.to_numpy(),
-        slices=rows[list(params.evaluate.slices)].astype(str).reset_index(drop=True),
+        slices=rows[list(params.evaluate.slices)].astype(str).set_axis(_numbered(rows.index)),
         economics=params.business,
         attempt=attempt,
         selection=None,
@@ -172,8 +176,8 @@ def main() -> None:
         found = list(pool.map(partial(_judge_one, params), range(tables)))
     print(f"{tables} tables of {len(load_processed_data().y):,} customers, drawn from the sample's training rows\n")
     print("An equally good challenger (another seed) is promoted by")
-    rates = {
-        "churn promote": [one.equal[0] for one in found],
+    rates: dict[str, list[Any]] = {
+        "churn promote": [np.mean(one.as_first) for one in found],
         f"churn promote, one of {EQUALS} challengers in turn": [any(one.equal) for one in found],
         f"the same, were the interval not widened, one of {EQUALS}": [any(one.as_first) for one in found],
         **{rule: [one.plain[rule] for one in found] for rule in found[0].plain},

@@ -9,7 +9,17 @@ from sklearn.metrics import average_precision_score, brier_score_loss, f1_score,
 
 from churn.business import Economics
 from churn.errors import DataError
-from churn.paired import Answers, Judged, Pair, PairedDifference, customers_needed, pair_up, paired_differences, verdict
+from churn.paired import (
+    Answers,
+    Judged,
+    Pair,
+    PairedDifference,
+    customers_needed,
+    pair_up,
+    paired_differences,
+    profit_difference,
+    verdict,
+)
 
 MONEY = Economics(
     customer_value_eur=200.0, offer_cost_eur=10.0, contact_cost_eur=1.0, acceptance_alpha=6.0, acceptance_beta=14.0
@@ -130,6 +140,29 @@ def test_states_on_other_customers_are_not_compared() -> None:
         pair_up(judged(["a", "b", "c", "d"], [0, 1, 0, 1]), judged(["a", "x", "y", "z"], [0, 1, 0, 1]))
     with pytest.raises(DataError, match="lack churners or stayers"):
         pair_up(judged(["a", "b"], [0, 0]), judged(["a", "b"], [0, 0]))
+
+
+def test_profit_alone_has_the_same_interval_as_among_the_other_figures() -> None:
+    pair = made_up(2000, np.random.default_rng(10))
+    one = profit_difference(pair, MONEY, confidence=0.95, resamples=20_000, seed=0)
+    among = by_name(pair, resamples=2000)["profit_per_1000_eur"]
+    assert (one.old, one.new) == pytest.approx((among.old, among.new))
+    assert one.standard_error == pytest.approx(among.standard_error, rel=0.05)
+    assert (one.low, one.high) == pytest.approx((among.low, among.high), abs=0.15 * one.standard_error)
+
+
+def test_equal_customers_are_drawn_together() -> None:
+    """Each of 500 customers stands four times in the table: that says no more of him than once."""
+    once = made_up(500, np.random.default_rng(11))
+    rows = np.repeat(np.arange(500), 4)
+    keys = pd.Index([f"{customer:016x}-{repeat}" for customer in range(500) for repeat in range(4)])
+    old, new = (Answers(side.probability[rows], side.contacted[rows]) for side in (once.old, once.new))
+    four_times = Pair(keys, once.churned[rows], old, new, only_old=0, only_new=0, contradicted=0)
+    few, many = (
+        profit_difference(pair, MONEY, confidence=0.95, resamples=20_000, seed=0) for pair in (once, four_times)
+    )
+    assert many.difference == pytest.approx(few.difference)
+    assert many.standard_error == pytest.approx(few.standard_error, rel=0.03)
 
 
 @pytest.mark.slow

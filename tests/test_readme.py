@@ -112,7 +112,8 @@ def test_every_command_runs_in_order_in_a_fresh_clone(tmp_path: Path, monkeypatc
     run("git config user.name Tester && git config user.email tester@example.invalid")
     (clone / ".venv").symlink_to(REPOSITORY / ".venv")
     os.utime(REPOSITORY / ".venv/bin/setup-done")
-    story = {}
+    story: dict[str, str] = {}
+    repros = []
     for command in COMMANDS:
         if command == "make test":
             story[command] = run("make --dry-run test").stdout  # this is it
@@ -122,12 +123,13 @@ def test_every_command_runs_in_order_in_a_fresh_clone(tmp_path: Path, monkeypatc
             done = run(command, check=False, COLUMNS="500")
             assert done.returncode == (command in REFUSED), (command, done.stdout, done.stderr)
             story[command] = done.stdout
+            repros += [done.stdout] if command == "dvc repro" else []
     assert "ROC-AUC" in story["make run"]
     assert "trials     20: " in story["churn tune --trials 20 --apply"]
     assert "train.params.learning_rate" in story["dvc params diff"]
     assert "cv_roc_auc" in story["dvc metrics diff"]
     assert "1 parameter, " in story["churn changes"]
-    assert "Running stage" not in story["dvc repro"], "the last run, after the revert, finds its results in the cache"
+    assert "Running stage" not in repros[1], "the run after the revert finds its results in the cache"
     shown = next(output for command, output in story.items() if command.startswith("dvc exp show"))
     assert all(name in shown for name in ("larger-steps", "leaves-1", "leaves-2"))
     assert "larger-steps" in story["dvc exp list"]

@@ -173,16 +173,7 @@ GATES: Sequence[Callable[[Challenge], Iterator[Gate]]] = (_earns_more, _holds_on
 def _difference(
     pair: Pair, economics: Economics, confidence: float, inside: NDArray[np.bool_] | None = None
 ) -> PairedDifference:
-    chosen = np.ones(len(pair.keys), dtype=bool) if inside is None else inside
-    return profit_difference(
-        pair.old.contacted[chosen],
-        pair.new.contacted[chosen],
-        pair.churned[chosen],
-        economics,
-        confidence=confidence,
-        resamples=RESAMPLES,
-        seed=SEED,
-    )
+    return profit_difference(pair, economics, inside, confidence=confidence, resamples=RESAMPLES, seed=SEED)
 
 
 def _told(found: PairedDifference, confidence: float) -> str:
