@@ -24,7 +24,9 @@ from churn.scores import decision_scores, pr_auc
 from churn.stages.execution import limited_threads
 from churn.stages.train import TrainingData, load_processed_data
 
-TABLES = 200
+TABLES = 100
+FEWER_RESAMPLES = 10_000
+"""Behind each interval; enough up to the fifth promotion, and there are thousands of intervals here."""
 BOOSTING = "sklearn.ensemble.HistGradientBoostingClassifier"
 SOUND: dict[str, Any] = {
     "learning_rate": 0.05,
@@ -164,6 +166,7 @@ def judge(data: TrainingData, params: Params, table: int) -> Verdicts:
 
 
 def _judge_one(params: Params, table: int) -> Verdicts:
+    gates.RESAMPLES = FEWER_RESAMPLES
     with limited_threads(params.compute.threads):
         return judge(load_processed_data(), params, table)
 

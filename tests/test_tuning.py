@@ -17,8 +17,8 @@ import pytest
 
 from churn import artifacts, tuning, workers
 from churn.errors import ChurnError, ParameterError
-from churn.findings import Result
 from churn.params import PARAMS_FILE, read_yaml
+from churn.search import Result
 from churn.study import Ended, Outcome
 from tests.conftest import NO_SERVER, shell
 from tests.test_pipeline import edit

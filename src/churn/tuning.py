@@ -22,10 +22,10 @@ from churn.adoption import adopted
 from churn.business import Floats, Labels
 from churn.correction import CorrectedGain, corrected_gain
 from churn.errors import ChurnError, ParameterError, shown
-from churn.findings import Result, Search, as_rows, value_of
 from churn.modeling import OF_TRAIN, Keys
 from churn.objective import OBJECTIVES, Ground, folds_of
 from churn.params import PARAMS_FILE, Params, load_params
+from churn.search import Result, Search, as_rows, value_of
 from churn.space import Candidate, Fixed, Space
 from churn.stages.execution import at_work_alone, limited_threads
 from churn.stages.train import TrainingData, load_processed_data
