@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from churn.business import NOBODY, Economics, Floats, Labels, gains, profit_curve, profit_per_customer
@@ -111,20 +112,98 @@ def flat(intervals: Mapping[str, Interval], prefix: str = "") -> dict[str, float
 
 
 def slice_table(
-    rows: pd.DataFrame, churned: Labels, probability: Floats, columns: Sequence[str], statistics: Statistics
+    rows: pd.DataFrame,
+    churned: Labels,
+    probability: Floats,
+    columns: Sequence[str],
+    statistics: Statistics,
+    intervals: Statistics,
 ) -> pd.DataFrame:
-    """The headline figures for each value of each column, a gap being one, with the count behind them."""
+    """The headline figures for each value of each column, a gap being one, with the count behind them.
+
+    The bounds of those that `intervals` knows stand beside them, by name with _low and _high.
+    """
     table = []
     positions = pd.Series(range(len(rows)))
     for column in columns:
         for value, inside in positions.groupby(rows[column].to_numpy(), dropna=False):
             share = {"customers": len(inside), "churn_rate": float(churned[inside].mean())}
             figures = statistics(churned[inside], probability[inside])
-            table.append({"column": column, "value": _text(value), **share, **figures})
+            bounds = intervals(churned[inside], probability[inside])
+            table.append({"column": column, "value": text_of(value), **share, **figures, **bounds})
     return pd.DataFrame(table) if table else pd.DataFrame(columns=["column", "value", "customers", "churn_rate"])
 
 
-def _text(value: object) -> str:
+FEWEST_TO_RANK = 10
+"""Churners and stayers that a slice needs for an interval of its ROC-AUC; of fewer a bootstrap says too little."""
+
+
+def slice_intervals(threshold: float, economics: Economics, *, resamples: int, seed: int) -> Statistics:
+    """Bounds of 95 % intervals within one slice, NaN where a figure is not defined.
+
+    Shares by Wilson's interval, which does not shrink to nothing where a small slice has no hit; profit and ROC-AUC by
+    bootstrap, on counts and on sorted rows, so that many rows cost little.
+    """
+
+    def bounds(churned: Labels, probability: Floats) -> dict[str, float]:
+        random = np.random.default_rng(seed)
+        left, contacted = churned == 1, probability >= threshold
+        figures = {
+            "churn_rate": _share_interval(left),
+            "precision": _share_interval(left[contacted]),
+            "recall": _share_interval(contacted[left]),
+            "roc_auc": _interval_of_roc_auc(churned, probability, resamples, random),
+            "profit_per_1000_eur": _interval_of_profit(left, contacted, economics, resamples, random),
+        }
+        return {f"{name}_{end}": bound for name, ends in figures.items() for end, bound in zip(ENDS, ends, strict=True)}
+
+    return bounds
+
+
+ENDS = ("low", "high")
+UNDEFINED = (float("nan"), float("nan"))
+
+
+def _share_interval(hits: NDArray[np.bool_]) -> tuple[float, float]:
+    if not len(hits):
+        return UNDEFINED
+    low, high = _wilson(pd.Series([hits.mean()]), pd.Series([len(hits)]))
+    return float(low[0]), float(high[0])
+
+
+def _interval_of_profit(
+    left: NDArray[np.bool_],
+    contacted: NDArray[np.bool_],
+    economics: Economics,
+    resamples: int,
+    random: np.random.Generator,
+) -> tuple[float, float]:
+    outcomes = np.array([np.mean(left & contacted), np.mean(~left & contacted), np.mean(~contacted)])
+    gain = np.array([economics.contacted_churner_eur, economics.contacted_stayer_eur, 0.0])
+    drawn = random.multinomial(len(left), outcomes, size=resamples)
+    low, high = np.percentile(1000 * drawn @ gain / len(left), [LOW, HIGH])
+    return float(low), float(high)
+
+
+def _interval_of_roc_auc(
+    churned: Labels, probability: Floats, resamples: int, random: np.random.Generator
+) -> tuple[float, float]:
+    if min(churned.sum(), len(churned) - churned.sum()) < FEWEST_TO_RANK:
+        return UNDEFINED
+    order = np.argsort(probability, kind="stable")
+    left, first_of_ties = churned[order], np.flatnonzero(np.diff(probability[order], prepend=-1.0))
+    drawn = []
+    for _ in range(resamples):
+        times = np.bincount(random.integers(0, len(order), len(order)), minlength=len(order))
+        found, bothered = (np.add.reduceat(times * one, first_of_ties) for one in (left, 1 - left))
+        pairs = found.sum() * bothered.sum()
+        if pairs:
+            drawn.append(float(found @ (np.cumsum(bothered) - bothered / 2) / pairs))
+    low, high = np.percentile(drawn, [LOW, HIGH])
+    return float(low), float(high)
+
+
+def text_of(value: object) -> str:
     """As it stands in a table: 1 rather than 1.0, nothing for a gap."""
     if not isinstance(value, float):
         return str(value)
@@ -212,6 +291,24 @@ def _resampled_curves(
 
 def _beside(curve: pd.DataFrame, column: str, interval: Floats) -> pd.DataFrame:
     return curve.assign(**{f"{column}_low": interval[0], f"{column}_high": interval[1]})
+
+
+def contacted_by_threshold(churned: Labels, probability: Floats, decided: float, points: int) -> pd.DataFrame:
+    """How many churners and stayers are contacted at falling thresholds, from nobody to everybody; the decision's is one.
+
+    Thresholds are cut to six places first and counted after that, so that whoever writes them down counts the same.
+    """
+    distinct = np.unique(np.round(np.floor(probability * 1e6) / 1e6, 6))
+    kept = _thinned({"threshold": distinct}, max(points - 3, 2))["threshold"]
+    thresholds = np.unique([*kept, 0.0, decided, NOBODY])[::-1]
+
+    def contacted(sort: NDArray[np.bool_]) -> Labels:
+        ranked = np.sort(probability[sort])
+        return len(ranked) - np.searchsorted(ranked, thresholds, side="left")
+
+    return pd.DataFrame(
+        {"threshold": thresholds, "churners": contacted(churned == 1), "stayers": contacted(churned == 0)}
+    )
 
 
 def _wilson(share: pd.Series, count: pd.Series) -> Floats:
