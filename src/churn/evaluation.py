@@ -247,7 +247,7 @@ def with_bands(
     interval of a share (Wilson 1927, JASA 22).
     """
     drawn = _resampled_curves(curves, churned, probability, economics, resamples, seed)
-    bands = {name: np.nanpercentile(rows, [LOW, HIGH], axis=0) for name, rows in drawn.items()}
+    bands = {name: _band(rows, len(curves[name])) for name, rows in drawn.items()}
     banded = {name: _beside(curves[name], BANDED[name], band) for name, band in bands.items()}
     groups = curves["calibration"]
     return banded | {"calibration": _beside(groups, "observed", _wilson(groups["observed"], groups["customers"]))}
@@ -289,12 +289,20 @@ def _resampled_curves(
     return {name: np.array(rows) for name, rows in drawn.items()}
 
 
+def _band(rows: Floats, points: int) -> Floats:
+    """Bounds at each point; not defined where no resample had churners and stayers."""
+    if not len(rows):
+        return np.full((2, points), np.nan)
+    bounds: Floats = np.nanpercentile(rows, [LOW, HIGH], axis=0)
+    return bounds
+
+
 def _beside(curve: pd.DataFrame, column: str, interval: Floats) -> pd.DataFrame:
     return curve.assign(**{f"{column}_low": interval[0], f"{column}_high": interval[1]})
 
 
 def contacted_by_threshold(churned: Labels, probability: Floats, decided: float, points: int) -> pd.DataFrame:
-    """How many churners and stayers are contacted at falling thresholds, from nobody to everybody; the decision's is one.
+    """Churners and stayers contacted at falling thresholds, from nobody to everybody; that of the decision is one.
 
     Thresholds are cut to six places first and counted after that, so that whoever writes them down counts the same.
     """

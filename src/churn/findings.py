@@ -73,4 +73,6 @@ def short(name: str) -> str:
 
 
 def _shown(area: Interval) -> str:
+    if not np.isfinite(area.value):
+        return "not defined: churners and stayers are needed"
     return f"{area.value:.3f}  ({BAND} {area.low:.3f} to {area.high:.3f})"

@@ -16,9 +16,7 @@ from churn.evaluation import Interval
 from churn.findings import Finding
 from churn.graphics import Axis, Plane, reach, thinned
 
-PAGE, CARD, LINEAGE, STYLE, SCRIPT = "report.html.j2", "model_card.md.j2", "lineage.html.j2", "report.css", "report.js"
-LINEAGE_PLACE = "<!-- lineage -->"
-"""Where a copy of the page says which commit it belongs to; the page itself cannot know."""
+PAGE, CARD = "report.html.j2", "model_card.md.j2"
 
 CURVE_POINTS = 200
 """Points of a curve on the page, at most, however many are kept in the files."""
@@ -72,15 +70,6 @@ class Results:
     """md5 of what was read, by path."""
 
 
-@dataclass(frozen=True)
-class Origin:
-    """Where a page belongs, and what brings its state back."""
-
-    fingerprint: str
-    commit: str | None
-    commands: tuple[str, ...]
-
-
 def page(results: Results) -> str:
     """The report as one HTML document that needs nothing else."""
     return _environment().get_template(PAGE).render(**_shared(results), **_drawn(results))
@@ -89,12 +78,6 @@ def page(results: Results) -> str:
 def card(results: Results) -> str:
     """The model card as Markdown."""
     return _environment().get_template(CARD).render(**_shared(results))
-
-
-def with_lineage(document: str, origin: Origin, warning: str = "") -> str:
-    """A copy of the page that says where it belongs, and, if it is so, that the files have moved on."""
-    block = _environment().get_template(LINEAGE).render(origin=origin, warning=warning)
-    return document.replace(LINEAGE_PLACE, block, 1)
 
 
 @cache
@@ -300,7 +283,8 @@ def _findings(results: Results) -> dict[str, Finding]:
     groups = results.curves["calibration"]
     found = {
         "decisions": findings.of_decisions(
-            _part(decision.churners_contacted, decision.churners), _part(decision.stayers_contacted, decision.stayers)
+            decision.churners_contacted / max(decision.churners, 1),
+            decision.stayers_contacted / max(decision.stayers, 1),
         ),
         "roc": findings.of_roc(interval(test, "test_roc_auc")),
         "precision_recall": findings.of_precision_recall(
