@@ -1,6 +1,6 @@
 # One name per habit, the same for people and CI. Each target makes what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all stack-test lint format reproduce tune bench ui notebook up down lock clean
+.PHONY: help run report test test-all stack-test lint format reproduce tune bench ui notebook up down lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -21,6 +21,9 @@ run: $(SETUP)  ## set up, run the pipeline, bring MLflow up to date, say what ca
 	dvc repro
 	churn sync
 	churn summary
+
+report: $(SETUP)  ## open the analyst's report, with commit, fingerprint and the way back
+	churn report
 
 test: $(DEV)  ## the fast tests
 	pytest -n auto --dist worksteal -m "not slow and not stack"

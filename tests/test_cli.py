@@ -14,6 +14,7 @@ def test_summary_says_what_the_results_are_worth_and_where_they_are() -> None:
         "contacting nobody",
         "contacting everybody",
         "make ui",
+        "make report",
     ):
         assert part in said
 

@@ -16,10 +16,12 @@ from churn.evaluation import (
     Interval,
     Statistics,
     calibration_table,
+    contacted_by_threshold,
     curves,
     expected_calibration_error,
     flat,
     headline_scores,
+    slice_intervals,
     slice_table,
     with_bands,
     with_intervals,
@@ -157,6 +159,10 @@ def test_a_model_too_sure_by_a_tenth_has_a_calibration_error_of_a_tenth() -> Non
     assert expected_calibration_error(churned, probability + 0.1, bins=2) == pytest.approx(0.1)
 
 
+def no_bounds(churned: Labels, probability: Floats) -> dict[str, float]:
+    return {}
+
+
 def test_a_slice_is_scored_on_its_own_customers_and_a_gap_is_a_slice() -> None:
     rows = pd.DataFrame(
         {"plan": ["pro", np.nan, "basic", "pro"], "fee": [1.0, 29.85, 1234567.0, 1.0]}, index=["a", "b", "c", "d"]
@@ -166,7 +172,7 @@ def test_a_slice_is_scored_on_its_own_customers_and_a_gap_is_a_slice() -> None:
     def mean_probability(churned: Labels, probability: Floats) -> dict[str, float]:
         return {"mean_probability": float(probability.mean())}
 
-    table = slice_table(rows, churned, probability, ["plan", "fee"], mean_probability)
+    table = slice_table(rows, churned, probability, ["plan", "fee"], mean_probability, no_bounds)
     assert table.to_numpy().tolist() == [
         ["plan", "basic", 1, 1.0, 0.6],
         ["plan", "pro", 2, 0.5, 0.55],
@@ -180,9 +186,65 @@ def test_a_slice_is_scored_on_its_own_customers_and_a_gap_is_a_slice() -> None:
 
 def test_a_slice_of_one_class_has_no_roc_auc(headline: Statistics) -> None:
     rows = pd.DataFrame({"plan": ["basic", "basic"]})
-    table = slice_table(rows, np.array([0, 0]), np.array([0.1, 0.7]), ["plan"], headline)
+    table = slice_table(rows, np.array([0, 0]), np.array([0.1, 0.7]), ["plan"], headline, no_bounds)
     assert table["roc_auc"].isna().all()
     assert table["brier"].notna().all()
+
+
+def slices_of(customers: Customers, economics: Economics, values: list[str]) -> pd.DataFrame:
+    intervals = slice_intervals(0.2, economics, resamples=400, seed=1)
+    rows = pd.DataFrame({"plan": values})
+    return slice_table(rows, *customers, ["plan"], headline_scores(0.2, economics), intervals)
+
+
+def test_the_intervals_of_a_slice_are_those_of_the_same_customers_alone(economics: Economics) -> None:
+    """Wilson's, DeLong's and the one on counts are near the plain bootstrap for many customers."""
+    customers = make_predictions(3000)
+    (row,) = slices_of(customers, economics, ["basic"] * 3000).to_dict("records")
+    plain = with_intervals(headline_scores(0.2, economics), *customers, resamples=400, seed=2)
+    for name in ("precision", "recall", "roc_auc", "profit_per_1000_eur"):
+        width = plain[name].high - plain[name].low
+        assert row[f"{name}_low"] < row[name] < row[f"{name}_high"]
+        assert row[f"{name}_low"] == pytest.approx(plain[name].low, abs=0.25 * width), name
+        assert row[f"{name}_high"] == pytest.approx(plain[name].high, abs=0.25 * width), name
+
+
+def test_a_small_slice_without_a_hit_is_not_said_to_be_sure(economics: Economics) -> None:
+    churned, probability = np.array([1] * 5 + [0] * 5), np.full(10, 0.1)
+    (row,) = slices_of((churned, probability), economics, ["basic"] * 10).to_dict("records")
+    assert (row["recall"], row["recall_low"]) == pytest.approx((0, 0))
+    assert row["recall_high"] > 0.4
+    for undefined in ("precision", "roc_auc"):
+        assert math.isnan(row[f"{undefined}_low"])
+        assert math.isnan(row[f"{undefined}_high"])
+
+
+def test_ties_count_half_in_the_interval_of_a_slice(economics: Economics) -> None:
+    churned = np.array([0, 1] * 50)
+    (row,) = slices_of((churned, np.full(100, 0.5)), economics, ["basic"] * 100).to_dict("records")
+    assert (row["roc_auc_low"], row["roc_auc"], row["roc_auc_high"]) == pytest.approx((0.5, 0.5, 0.5))
+
+
+@given(seed=st.integers(0, 10_000), count=st.integers(1, 300), points=st.integers(10, 60))
+@settings(deadline=None)
+def test_whoever_reads_a_stored_threshold_counts_the_same_customers(seed: int, count: int, points: int) -> None:
+    churned, probability = make_predictions(count, seed)
+    table = contacted_by_threshold(churned, probability, 0.25, points)
+    assert len(table) <= points
+    assert {0.0, 0.25} <= set(table["threshold"])
+    assert table["threshold"].is_monotonic_decreasing
+    for threshold, churners, stayers in table.itertuples(index=False):
+        contacted = probability >= float(f"{threshold:.6f}")
+        assert (churners, stayers) == (churned[contacted].sum(), (1 - churned[contacted]).sum())
+
+
+@pytest.mark.parametrize("outcome", [0, 1])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning", "ignore:No positive class")
+def test_curves_of_one_class_have_bands_that_are_not_defined(outcome: int, economics: Economics) -> None:
+    customers = np.full(30, outcome), make_predictions(30)[1]
+    banded = with_bands(curves(*customers, economics, bins=5, points=20), *customers, economics, resamples=10, seed=1)
+    for name, column in BANDED.items():
+        assert banded[name][f"{column}_low"].isna().all()
 
 
 ENDS = {

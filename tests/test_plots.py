@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from churn import artifacts, plots
 from churn.evaluation import Interval
+from churn.findings import BAND
 
 CHURNED = np.array([1, 1, 1, 1, 0, 0, 0, 0, 0, 0])
 CONTACTED = np.array([1, 1, 1, 0, 1, 1, 0, 0, 0, 0], dtype=bool)
@@ -173,7 +174,7 @@ def test_a_curve_names_its_axes_and_all_its_lines(name: str) -> None:
     legend = axes.get_legend()
     assert legend is not None
     named = {name for name in lines(figure) if not name.startswith("_")}
-    assert {text.get_text() for text in legend.get_texts()} == named | {plots.BAND}
+    assert {text.get_text() for text in legend.get_texts()} == named | {BAND}
     assert axes.get_xlabel()
     assert axes.get_ylabel()
 

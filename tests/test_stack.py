@@ -378,7 +378,9 @@ def test_a_browser_shows_the_experiments_and_the_notebook(stack: Stack) -> None:
         os.chown(PICTURES, stack.user, stack.user)
     (row,) = [tags["mlflow.runName"] for tags in stack.rows("params.`train.params.max_leaf_nodes` = '4'").values()]
     where = f"--network container:{stack.containers()['mlflow']} --user {stack.user}:{stack.user}"
-    stack.run(f"docker run --rm {where} --volume {PICTURES}:/pictures {image} mlops-demo {row} /pictures")
+    stack.run(
+        f"docker run --rm {where} --volume {PICTURES}:/pictures {image} /photograph.py mlops-demo {row} /pictures"
+    )
     for name in ("mlflow.png", "jupyterlab.png"):
         assert (PICTURES / name).stat().st_size > 50_000
     print(f"\nlook at the pictures in {PICTURES}")

@@ -100,6 +100,32 @@ def test_the_slices_together_are_all_test_customers(params: Params) -> None:
     assert slices.groupby("column")["customers"].sum().to_dict() == {"plan": customers, "senior": customers}
 
 
+def test_the_report_and_the_card_tell_what_the_other_files_say(params: Params) -> None:
+    for stage in (preprocess, train, evaluate):
+        stage.run(params)
+    page, card = artifacts.REPORT.read_text(encoding="utf-8"), artifacts.MODEL_CARD.read_text(encoding="utf-8")
+    money, test = artifacts.read_json(artifacts.BUSINESS_METRICS), artifacts.read_json(artifacts.TEST_METRICS)
+    for document in (page, card):
+        assert f"{money['profit_per_1000_eur']:,.0f} EUR per 1,000 customers".replace("-", "−") in document
+        assert f"{test['test_roc_auc_low']:.3f} to {test['test_roc_auc_high']:.3f}" in document
+        assert artifacts.md5(artifacts.MODEL) in document
+    before = fingerprints([artifacts.REPORT, artifacts.MODEL_CARD, artifacts.SLICES])
+    evaluate.run(params)
+    assert fingerprints([artifacts.REPORT, artifacts.MODEL_CARD, artifacts.SLICES]) == before
+
+
+@pytest.mark.parametrize("outcome", [0, 1])
+@pytest.mark.filterwarnings("ignore")  # numpy and scikit-learn tell what is not defined, in many ways
+def test_test_customers_who_all_did_the_same_can_be_evaluated(outcome: int, params: Params) -> None:
+    preprocess.run(params)
+    train.run(params)
+    outcomes = pd.read_csv(artifacts.Y_TEST)
+    outcomes.assign(gone=outcome).to_csv(artifacts.Y_TEST, index=False)
+    evaluate.run(params)
+    assert artifacts.read_json(artifacts.TEST_METRICS)["test_roc_auc"] is None
+    assert "nan" not in artifacts.MODEL_CARD.read_text(encoding="utf-8")
+
+
 def test_raw_rows_and_processed_rows_are_scored_alike_to_the_last_bit(folder: Path) -> None:
     with_ids(folder)
     params = load_params(folder)

@@ -23,7 +23,10 @@ from churn.tracking.destination import Destination, StoreError, find_destination
 from churn.tracking.mlflow_store import open_store
 from churn.tracking.outbox import outbox_of
 from churn.tracking.record import (
+    COMMIT,
     COMPLETE,
+    DVC_EXPERIMENT,
+    EDITED,
     FAILED,
     FINGERPRINT,
     FINISHED,
@@ -128,6 +131,46 @@ def test_a_row_shows_parameters_metrics_files_and_tags_of_an_experiment(
     assert experiment.tags.items() <= row.data.tags.items()
     folder = destination.root / "mlruns/churn" / row.info.run_id / "artifacts"
     assert {str(path.relative_to(folder)) for path in folder.rglob("*.*")} == set(experiment.files)
+
+
+def test_the_report_is_shown_with_its_commit_and_published_once(
+    destination: Destination, experiment: Experiment
+) -> None:
+    page = b"<p>before</p><!-- lineage --><p>after</p>"
+    with_report = replace(experiment, files={str(artifacts.REPORT): md5_of_bytes(page)})
+    first, later = (
+        replace(with_report, tags={**experiment.tags, COMMIT: commit, EDITED: "false"})
+        for commit in ("a" * 40, "b" * 40)
+    )
+    content = destination.root / "page"
+    content.write_bytes(page)
+    for published in (first, later):
+        open_store(destination).publish(Record(published, ended("evaluate")), lambda md5: content)
+    (row,) = rows(destination)
+    shown = (destination.root / "mlruns/churn" / row.info.run_id / "artifacts" / artifacts.REPORT).read_text()
+    assert shown.startswith("<p>before</p>")
+    assert shown.endswith("<p>after</p>")
+    for part in (experiment.fingerprint, f"git checkout {'a' * 40}", "dvc repro"):
+        assert part in shown
+    assert first.digest == later.digest, "so the second publication changed nothing"
+    assert content.read_bytes() == page
+
+
+@pytest.mark.parametrize(
+    ("tags", "commands"),
+    [
+        ({COMMIT: "a" * 40, EDITED: "false"}, (f"git checkout {'a' * 40}", "dvc repro")),
+        ({COMMIT: "a" * 40, EDITED: "true"}, ()),
+        ({COMMIT: "a" * 40, EDITED: "true", DVC_EXPERIMENT: "steps; rm"}, ("dvc exp apply 'steps; rm'",)),
+        ({}, ()),
+    ],
+)
+def test_only_a_commit_that_holds_the_state_is_named_as_its_origin(
+    tags: dict[str, str], commands: tuple[str, ...], experiment: Experiment
+) -> None:
+    origin = replace(experiment, tags=tags).origin
+    assert origin.commands == commands
+    assert origin.commit == ("a" * 40 if tags.get(EDITED) == "false" else None)
 
 
 def test_two_executions_of_a_state_are_one_row_and_two_executions(

@@ -1,11 +1,15 @@
 """dvc.yaml, the map, against the code, the territory."""
 
 import ast
+import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
+from jinja2 import meta
 
 from churn import artifacts
 from churn.params import Params, load_params, read_yaml
@@ -14,6 +18,7 @@ from churn.tracking.state import PIPELINE_FILE, RESULT_KEYS
 from tests.conftest import REPOSITORY
 
 SOURCE = REPOSITORY / "src"
+PAGES = SOURCE / "churn/pages"
 ASIDE = ("churn.params", "churn.tracking")
 """They can refuse, but never change a result."""
 
@@ -33,7 +38,14 @@ def test_a_stage_depends_on_exactly_the_code_that_it_imports(stage: str) -> None
     declared = {path for path in STAGES[stage]["deps"] if path.startswith("src/")}
     runner = {SOURCE / "churn/stages/__main__.py", SOURCE / "churn/stages/execution.py"}
     imported = _closure(SOURCE / f"churn/stages/{stage}.py") | runner
-    assert declared == {str(path.relative_to(REPOSITORY)) for path in imported}
+    code = imported | _templates(imported)
+    assert declared == {str(path.relative_to(REPOSITORY)) for path in code}
+
+
+def test_every_template_is_used_and_installed_with_the_code() -> None:
+    assert _templates(set(SOURCE.rglob("*.py"))) == set(PAGES.iterdir())
+    settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["setuptools"]
+    assert settings["package-data"] == {"churn": [f"{PAGES.name}/*"]}
 
 
 def test_packages_hold_no_code_of_their_own() -> None:
@@ -87,7 +99,8 @@ def test_no_stage_switches_off_the_run_cache(stage: str) -> None:
 @pytest.mark.parametrize("stage", STAGES)
 def test_results_do_not_depend_on_the_environment_variables_of_the_user(stage: str) -> None:
     """No stage's closure reads the environment; only the edges may."""
-    readers = [path.name for path in _closure(SOURCE / f"churn/stages/{stage}.py") if "environ" in path.read_text()]
+    closure = _closure(SOURCE / f"churn/stages/{stage}.py")
+    readers = [path.name for path in closure if re.search(r"\b(environ|getenv)\b", path.read_text())]
     assert set(readers) <= {"execution.py"}
 
 
@@ -96,6 +109,21 @@ def test_no_column_of_the_sample_stands_in_the_code() -> None:
     for path in SOURCE.rglob("*.py"):
         constants = {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)}
         assert not columns & constants, path
+
+
+def _templates(modules: set[Path]) -> set[Path]:
+    """Templates that modules name, and those that these include or import."""
+    environment = jinja2.Environment(autoescape=True)
+    waiting = [
+        name for path in modules for name in {path.name for path in PAGES.iterdir()} if f'"{name}"' in path.read_text()
+    ]
+    found: set[Path] = set()
+    while waiting:
+        path = PAGES / waiting.pop()
+        if path not in found:
+            found.add(path)
+            waiting += filter(None, meta.find_referenced_templates(environment.parse(path.read_text())))
+    return found
 
 
 def _closure(start: Path) -> set[Path]:

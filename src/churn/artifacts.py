@@ -3,6 +3,7 @@
 What is written holds no clock, host or path, so equal values give equal bytes.
 """
 
+import hashlib
 import json
 import math
 import os
@@ -55,6 +56,8 @@ CALIBRATION_CURVE = METRICS / "calibration_curve.png"
 PROFIT_CURVE = METRICS / "profit_curve.png"
 IMPORTANCE_CHART = METRICS / "feature_importance.png"
 CURVES = METRICS / "curves"
+REPORT = METRICS / "report.html"
+MODEL_CARD = METRICS / "model_card.md"
 
 DECIMALS = 6
 
@@ -95,9 +98,22 @@ def read_table(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
 
+def rounded(value: Any) -> Any:
+    """Figures as they stand in a file: six places, and None for what is not defined (NaN)."""
+    if isinstance(value, Mapping):
+        return {str(key): rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return None if math.isnan(value) else round(value, DECIMALS) + 0.0  # + 0.0 turns -0.0 into 0.0
+    return value
+
+
 def json_text(values: Mapping[str, Any]) -> str:
     """Figures to six places, keys sorted; what is not defined (NaN) as null."""
-    return json.dumps(_rounded(values), indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    return json.dumps(rounded(values), indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
@@ -110,6 +126,18 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read what `write_json` wrote."""
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return content
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text, its lines ending as they do."""
+    with replacing(path) as draft:
+        draft.write_text(text, encoding="utf-8", newline="")
+
+
+def md5(path: Path) -> str:
+    """As `dvc.lock` names a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def write_pickle(path: Path, fitted: object) -> None:
@@ -144,18 +172,6 @@ def _read_csv(path: Path, dtypes: Any) -> pd.DataFrame:
 def _write_csv(path: Path, table: pd.DataFrame, *, index: bool) -> None:
     with replacing(path) as draft:
         table.to_csv(draft, index=index, lineterminator="\n")
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _rounded(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_rounded(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float):
-        return None if math.isnan(value) else round(value, DECIMALS) + 0.0  # + 0.0 turns -0.0 into 0.0
-    return value
 
 
 @contextmanager

@@ -46,6 +46,18 @@ def summary() -> None:
 
 
 @app.command()
+def report(
+    show: Annotated[bool, typer.Option("--open/--no-open", help="in the browser, where there is one")] = True,
+) -> None:
+    """Write the report with commit, fingerprint and the way back, and open it."""
+    from churn import showing
+
+    page = showing.write_copy(Path())
+    shown = show and showing.opened(page)
+    print(f"{page}{': opened in the browser' if shown else ''}")
+
+
+@app.command()
 def reproduce() -> None:
     """Run the committed state again in fresh clones; fail, naming each file, when other bytes come out."""
     from churn.reproduction import reproduce as check

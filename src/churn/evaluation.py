@@ -5,12 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+from scipy.stats import rankdata
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from churn.business import NOBODY, Economics, Floats, Labels, gains, profit_curve, profit_per_customer
 from churn.scores import decision_scores, probability_scores
 
 LOW, HIGH = 2.5, 97.5  # percentiles of a 95 % interval
+Z = 1.959964  # standard deviations of the normal distribution that such an interval reaches
 
 Statistics = Callable[[Labels, Floats], Mapping[str, float]]
 
@@ -111,20 +115,97 @@ def flat(intervals: Mapping[str, Interval], prefix: str = "") -> dict[str, float
 
 
 def slice_table(
-    rows: pd.DataFrame, churned: Labels, probability: Floats, columns: Sequence[str], statistics: Statistics
+    rows: pd.DataFrame,
+    churned: Labels,
+    probability: Floats,
+    columns: Sequence[str],
+    statistics: Statistics,
+    intervals: Statistics,
 ) -> pd.DataFrame:
-    """The headline figures for each value of each column, a gap being one, with the count behind them."""
+    """The headline figures for each value of each column, a gap being one, with the count behind them.
+
+    The bounds of those that `intervals` knows stand beside them, by name with _low and _high.
+    """
     table = []
     positions = pd.Series(range(len(rows)))
     for column in columns:
         for value, inside in positions.groupby(rows[column].to_numpy(), dropna=False):
             share = {"customers": len(inside), "churn_rate": float(churned[inside].mean())}
             figures = statistics(churned[inside], probability[inside])
-            table.append({"column": column, "value": _text(value), **share, **figures})
+            bounds = intervals(churned[inside], probability[inside])
+            table.append({"column": column, "value": text_of(value), **share, **figures, **bounds})
     return pd.DataFrame(table) if table else pd.DataFrame(columns=["column", "value", "customers", "churn_rate"])
 
 
-def _text(value: object) -> str:
+FEWEST_TO_RANK = 10
+"""Churners and stayers that a slice needs for an interval of its ROC-AUC; of fewer it would say too little."""
+
+
+def slice_intervals(threshold: float, economics: Economics, *, resamples: int, seed: int) -> Statistics:
+    """Bounds of 95 % intervals within one slice, NaN where a figure is not defined.
+
+    Shares by Wilson's interval, which does not shrink to nothing where a small slice has no hit; ROC-AUC by DeLong's;
+    profit by bootstrap, on counts: none of them costs much for many rows.
+    """
+
+    def bounds(churned: Labels, probability: Floats) -> dict[str, float]:
+        random = np.random.default_rng(seed)
+        left, contacted = churned == 1, probability >= threshold
+        figures = {
+            "churn_rate": _share_interval(left),
+            "precision": _share_interval(left[contacted]),
+            "recall": _share_interval(contacted[left]),
+            "roc_auc": _interval_of_roc_auc(churned, probability),
+            "profit_per_1000_eur": _interval_of_profit(left, contacted, economics, resamples, random),
+        }
+        return {f"{name}_{end}": bound for name, ends in figures.items() for end, bound in zip(ENDS, ends, strict=True)}
+
+    return bounds
+
+
+ENDS = ("low", "high")
+UNDEFINED = (float("nan"), float("nan"))
+
+
+def _share_interval(hits: NDArray[np.bool_]) -> tuple[float, float]:
+    if not len(hits):
+        return UNDEFINED
+    low, high = _wilson(pd.Series([hits.mean()]), pd.Series([len(hits)]))
+    return float(low[0]), float(high[0])
+
+
+def _interval_of_profit(
+    left: NDArray[np.bool_],
+    contacted: NDArray[np.bool_],
+    economics: Economics,
+    resamples: int,
+    random: np.random.Generator,
+) -> tuple[float, float]:
+    outcomes = np.array([np.mean(left & contacted), np.mean(~left & contacted), np.mean(~contacted)])
+    gain = np.array([economics.contacted_churner_eur, economics.contacted_stayer_eur, 0.0])
+    drawn = random.multinomial(len(left), outcomes, size=resamples)
+    low, high = np.percentile(1000 * drawn @ gain / len(left), [LOW, HIGH])
+    return float(low), float(high)
+
+
+def _interval_of_roc_auc(churned: Labels, probability: Floats) -> tuple[float, float]:
+    """By the variance of DeLong et al. (1988, Biometrics 44), on the logit scale, so that it stays within 0 and 1."""
+    left, stayed = probability[churned == 1], probability[churned == 0]
+    if min(len(left), len(stayed)) < FEWEST_TO_RANK:
+        return UNDEFINED
+    ranks = rankdata(probability)
+    of_churners = (ranks[churned == 1] - rankdata(left)) / len(stayed)
+    of_stayers = 1 - (ranks[churned == 0] - rankdata(stayed)) / len(left)
+    area = of_churners.mean()
+    if not 0 < area < 1:
+        return UNDEFINED
+    deviation = np.sqrt(of_churners.var(ddof=1) / len(left) + of_stayers.var(ddof=1) / len(stayed))
+    half = Z * deviation / (area * (1 - area))
+    low, high = expit(logit(area) + np.array([-half, half]))
+    return float(low), float(high)
+
+
+def text_of(value: object) -> str:
     """As it stands in a table: 1 rather than 1.0, nothing for a gap."""
     if not isinstance(value, float):
         return str(value)
@@ -168,7 +249,7 @@ def with_bands(
     interval of a share (Wilson 1927, JASA 22).
     """
     drawn = _resampled_curves(curves, churned, probability, economics, resamples, seed)
-    bands = {name: np.nanpercentile(rows, [LOW, HIGH], axis=0) for name, rows in drawn.items()}
+    bands = {name: _band(rows, len(curves[name])) for name, rows in drawn.items()}
     banded = {name: _beside(curves[name], BANDED[name], band) for name, band in bands.items()}
     groups = curves["calibration"]
     return banded | {"calibration": _beside(groups, "observed", _wilson(groups["observed"], groups["customers"]))}
@@ -210,14 +291,39 @@ def _resampled_curves(
     return {name: np.array(rows) for name, rows in drawn.items()}
 
 
+def _band(rows: Floats, points: int) -> Floats:
+    """Bounds at each point; not defined where no resample had churners and stayers."""
+    if not len(rows):
+        return np.full((2, points), np.nan)
+    bounds: Floats = np.nanpercentile(rows, [LOW, HIGH], axis=0)
+    return bounds
+
+
 def _beside(curve: pd.DataFrame, column: str, interval: Floats) -> pd.DataFrame:
     return curve.assign(**{f"{column}_low": interval[0], f"{column}_high": interval[1]})
 
 
+def contacted_by_threshold(churned: Labels, probability: Floats, decided: float, points: int) -> pd.DataFrame:
+    """Churners and stayers contacted at falling thresholds, from nobody to everybody; that of the decision is one.
+
+    Thresholds are cut to six places first and counted after that, so that whoever writes them down counts the same.
+    """
+    distinct = np.unique(np.round(np.floor(probability * 1e6) / 1e6, 6))
+    kept = _thinned({"threshold": distinct}, max(points - 3, 2))["threshold"]
+    thresholds = np.unique([*kept, 0.0, decided, NOBODY])[::-1]
+
+    def contacted(sort: NDArray[np.bool_]) -> Labels:
+        ranked = np.sort(probability[sort])
+        return len(ranked) - np.searchsorted(ranked, thresholds, side="left")
+
+    return pd.DataFrame(
+        {"threshold": thresholds, "churners": contacted(churned == 1), "stayers": contacted(churned == 0)}
+    )
+
+
 def _wilson(share: pd.Series, count: pd.Series) -> Floats:
-    z = 1.959964  # of a 95 % interval
-    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-    half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
+    middle = (share + Z**2 / (2 * count)) / (1 + Z**2 / count)
+    half = Z / (1 + Z**2 / count) * np.sqrt(share * (1 - share) / count + Z**2 / (4 * count**2))
     return np.array([middle - half, middle + half])
 
 

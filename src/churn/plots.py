@@ -11,15 +11,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
+from churn import findings
 from churn.business import Labels
 from churn.evaluation import Interval
+from churn.findings import BAND, Finding, short
 from churn.scores import decision_scores
 
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#6b6b6b"  # of the palette of Okabe and Ito (2008)
 
-BAND = "95 % interval"
 LONGEST_CHART = 20
-LONGEST_NAME = 24
 
 STYLE: dict[Any, Any] = {
     **mpl.rcParamsDefault,  # whatever a matplotlibrc of the user says
@@ -48,7 +48,7 @@ def confusion_matrix(churned: Labels, contacted: NDArray[np.bool_], threshold: f
         [f"{count:,}\n{share:.0%}" for count, share in zip(*row, strict=True)]
         for row in zip(counts, shares, strict=True)
     ]
-    figure, axes = _axes(f"Contacted: {shares[0, 1]:.0%} of churners, {shares[1, 1]:.0%} of stayers")
+    figure, axes = _axes(findings.of_decisions(shares[0, 1], shares[1, 1]))
     annotations = np.array(texts)
     sns.heatmap(
         shares,
@@ -72,8 +72,7 @@ def confusion_matrix(churned: Labels, contacted: NDArray[np.bool_], threshold: f
 @mpl.rc_context(STYLE)
 def roc_curve(curve: pd.DataFrame, area: Interval, churned: Labels, contacted: NDArray[np.bool_]) -> Figure:
     """Churners found against stayers bothered."""
-    pairs = f"In {area.value:.0%} of pairs the churner is ranked first" if np.isfinite(area.value) else "No ranking"
-    figure, axes = _axes(pairs, f"ROC-AUC {_shown(area)}; by chance 0.500")
+    figure, axes = _axes(findings.of_roc(area))
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="by chance")
     _draw_with_band(axes, curve, "false_positive_rate", "true_positive_rate", "model")
     found = decision_scores(churned, contacted)["recall"]
@@ -90,8 +89,7 @@ def precision_recall_curve(
     """How many of the contacted would have left, against how many of the leavers are contacted."""
     rate = float(churned.mean())
     decision = decision_scores(churned, contacted)
-    finding = f"{decision['precision']:.0%} of the contacted would have left, {rate:.0%} of all"
-    figure, axes = _axes(finding, f"PR-AUC {_shown(area)}; by chance {rate:.3f}")
+    figure, axes = _axes(findings.of_precision_recall(decision["precision"], rate, area))
     axes.axhline(rate, color=GREY, linestyle="--", label="by chance")
     _draw_with_band(axes, curve, "recall", "precision", "model")
     _mark_decision(axes, decision["recall"], decision["precision"])
@@ -102,8 +100,7 @@ def precision_recall_curve(
 @mpl.rc_context(STYLE)
 def calibration_curve(groups: pd.DataFrame, error: float) -> Figure:
     """Share of churn that came against the share that was predicted, in groups of equal size."""
-    finding = f"Predictions are off by {100 * error:.1f} points on average"
-    figure, axes = _axes(finding, f"{len(groups)} groups of about {groups['customers'].median():,.0f} customers each")
+    figure, axes = _axes(findings.of_calibration(error, len(groups), groups["customers"].median()))
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="as predicted")
     observed = groups["observed"]
     reach = [observed - groups["observed_low"], groups["observed_high"] - observed]
@@ -116,12 +113,7 @@ def calibration_curve(groups: pd.DataFrame, error: float) -> Figure:
 @mpl.rc_context(STYLE)
 def profit_curve(curve: pd.DataFrame, earned: Interval, over_everybody: Interval, contacted_share: float) -> Figure:
     """What a campaign earns against how many customers it contacts, most likely churners first."""
-    finding = f"Contacting {contacted_share:.0%} earns {earned.value:,.0f} EUR per 1,000"
-    above = over_everybody
-    subtitle = (
-        f"{above.value:+,.0f} against contacting everybody (95 % interval {above.low:+,.0f} to {above.high:+,.0f})"
-    )
-    figure, axes = _axes(finding, subtitle)
+    figure, axes = _axes(findings.of_profit(contacted_share, earned, over_everybody))
     everybody = curve["profit_per_1000_eur"].iloc[-1]
     axes.axhline(0, color=GREY, linewidth=1)
     axes.plot([0, 1], [0, everybody], color=GREY, linestyle="--", label="chosen by chance")
@@ -140,9 +132,8 @@ def feature_importance(table: pd.DataFrame) -> Figure:
     shown = table.head(LONGEST_CHART)[::-1]
     rest = len(table) - len(shown)
     first = table.iloc[0]
-    finding = f"{_short(first['feature'])} matters most"
-    figure, axes = _axes(finding, f"ROC-AUC falls by {first['roc_auc_drop']:.3f} when it is shuffled; lines: ± sd")
-    names = [_short(name) for name in shown["feature"]]
+    figure, axes = _axes(findings.of_importance(first["feature"], first["roc_auc_drop"]))
+    names = [short(name) for name in shown["feature"]]
     places = np.arange(len(shown))
     axes.barh(places, shown["roc_auc_drop"], xerr=shown["roc_auc_drop_sd"], color=BLUE, ecolor="black", capsize=2)
     axes.axvline(0, color=GREY, linewidth=1)
@@ -162,12 +153,14 @@ def _mark_decision(axes: Axes, x: float, y: float) -> None:
     axes.plot(x, y, "o", color=ORANGE, markersize=9, markeredgecolor="white", label="the decision")
 
 
-def _axes(finding: str, subtitle: str = "") -> tuple[Figure, Axes]:
+def _axes(finding: Finding) -> tuple[Figure, Axes]:
     """Axes under what is to be seen in them, in words: these may hold names of columns, so no formula is read there."""
     figure = Figure(layout="constrained")
     axes = figure.subplots()
-    axes.set_title(finding, pad=24 if subtitle else 6, parse_math=False)
-    axes.annotate(subtitle, (0, 1), (0, 9), "axes fraction", "offset points", color=GREY, fontsize=9, parse_math=False)
+    axes.set_title(finding.title, pad=24 if finding.detail else 6, parse_math=False)
+    axes.annotate(
+        finding.detail, (0, 1), (0, 9), "axes fraction", "offset points", color=GREY, fontsize=9, parse_math=False
+    )
     return figure, axes
 
 
@@ -175,11 +168,3 @@ def _in_unit_square(figure: Figure, axes: Axes, legend: Literal["lower right", "
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
     axes.legend(loc=legend)
     return figure
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
-
-
-def _shown(area: Interval) -> str:
-    return f"{area.value:.3f}  (95 % interval {area.low:.3f} to {area.high:.3f})"

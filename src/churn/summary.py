@@ -38,6 +38,7 @@ def summary_text(root: Path) -> str:
             "",
             "Figures and pictures: metrics/   model: models/churn_model.pkl   experiments: `make ui`",
             "Next: edit params.yaml, `source .venv/bin/activate`, `dvc repro`, `dvc metrics diff`",
+            f"Report: {artifacts.REPORT}; `make report` opens it, with commit and fingerprint",
         ]
     )
 

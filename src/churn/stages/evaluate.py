@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import classification_report
 from sklearn.model_selection import FixedThresholdClassifier
 
-from churn import artifacts, business, decision, evaluation, features, plots
+from churn import artifacts, business, decision, dependence, evaluation, features, plots, report
 from churn.business import Floats, Labels
 from churn.errors import ParameterError
 from churn.params import Params
@@ -39,6 +39,22 @@ class Results:
     figures: dict[Path, Figure]
     metrics: dict[Path, dict[str, Any]]
     tables: dict[Path, pd.DataFrame]
+    texts: dict[Path, str]
+
+
+TOLD_INPUTS = (
+    artifacts.TEST_ROWS,
+    artifacts.Y_TEST,
+    artifacts.MODEL,
+    artifacts.IMPORTANCE,
+    artifacts.DATA_METRICS,
+    artifacts.AUDIT,
+    artifacts.TRAIN_METRICS,
+)
+"""Files that the report names by their md5: all that this stage reads, but for code and parameters."""
+
+COLUMNS_VARIED = 4
+"""Columns, the most important ones, whose partial dependence is shown."""
 
 
 def run(params: Params) -> Measurements:
@@ -50,6 +66,9 @@ def run(params: Params) -> Measurements:
     headline = score(predictions, statistics, params)
     curves = points_of_curves(predictions, params)
     scored = figures_on_test_rows(predictions, headline, params)
+    money = calculate_business_metrics(predictions, headline, params)
+    slices = score_slices(rows, predictions, statistics, params)
+    told = gather_for_report(model, rows, predictions, params, scored, money, curves, slices)
     results = Results(
         figures={
             artifacts.CONFUSION_MATRIX: generate_confusion_matrix(predictions),
@@ -59,19 +78,18 @@ def run(params: Params) -> Measurements:
             ),
             artifacts.CALIBRATION_CURVE: plots.calibration_curve(curves["calibration"], scored["test_ece"]),
             artifacts.PROFIT_CURVE: generate_profit_curve(predictions, curves["profit"], headline),
-            artifacts.IMPORTANCE_CHART: plots.feature_importance(artifacts.read_table(artifacts.IMPORTANCE)),
+            artifacts.IMPORTANCE_CHART: plots.feature_importance(told.importance),
         },
         metrics={
             artifacts.TEST_METRICS: scored,
             artifacts.CLASSIFICATION_REPORT: report_by_class(predictions),
-            artifacts.BUSINESS_METRICS: calculate_business_metrics(predictions, headline, params),
+            artifacts.BUSINESS_METRICS: money,
         },
         tables={
-            artifacts.SLICES: evaluation.slice_table(
-                rows, predictions.churned, predictions.probability, params.evaluate.slices, statistics
-            ),
+            artifacts.SLICES: slices,
             **{artifacts.CURVES / f"{name}.csv": curve for name, curve in curves.items()},
         },
+        texts={artifacts.REPORT: report.page(told), artifacts.MODEL_CARD: report.card(told)},
     )
     save_results(results, predictions, rows.index)
     return {}
@@ -199,6 +217,72 @@ def calculate_business_metrics(
     }
 
 
+def score_slices(
+    rows: pd.DataFrame, predictions: Predictions, statistics: evaluation.Statistics, params: Params
+) -> pd.DataFrame:
+    """The headline figures of each group of customers, those that the report tells with their intervals."""
+    intervals = evaluation.slice_intervals(
+        predictions.threshold,
+        params.business,
+        resamples=params.evaluate.bootstrap_resamples,
+        seed=params.compute.seed,
+    )
+    return evaluation.slice_table(
+        rows, predictions.churned, predictions.probability, params.evaluate.slices, statistics, intervals
+    )
+
+
+def gather_for_report(
+    model: FixedThresholdClassifier,
+    rows: pd.DataFrame,
+    predictions: Predictions,
+    params: Params,
+    scored: dict[str, float],
+    money: dict[str, float],
+    curves: dict[str, pd.DataFrame],
+    slices: pd.DataFrame,
+) -> report.Results:
+    """Everything that the report tells, as the files have it."""
+    importance = artifacts.read_table(artifacts.IMPORTANCE)
+    pipeline = decision.pipeline_of(model)
+    return report.Results(
+        decision=count_decisions(predictions),
+        economics=params.business,
+        data=artifacts.read_json(artifacts.DATA_METRICS),
+        audit=artifacts.read_json(artifacts.AUDIT),
+        training=artifacts.read_json(artifacts.TRAIN_METRICS),
+        test=artifacts.rounded(scored),
+        money=artifacts.rounded(money),
+        curves={name: curve.round(artifacts.DECIMALS) for name, curve in curves.items()},
+        contacted=evaluation.contacted_by_threshold(
+            predictions.churned, predictions.probability, predictions.threshold, params.evaluate.curve_points
+        ),
+        slices=slices.round(artifacts.DECIMALS),
+        importance=importance,
+        dependence=dependence.partial_dependence(
+            lambda asked: decision.churn_probability(model, asked),
+            rows,
+            features.column_types(pipeline.named_steps["encoders"]),
+            [str(name) for name in importance["feature"].head(COLUMNS_VARIED)],
+        ),
+        outcome=str(artifacts.read_labels(artifacts.Y_TEST).name),
+        classifier=type(pipeline.named_steps["classifier"]).__name__,
+        inputs={str(path): artifacts.md5(path) for path in TOLD_INPUTS},
+    )
+
+
+def count_decisions(predictions: Predictions) -> report.Decision:
+    """Who is contacted, by what he did."""
+    left, contacted = predictions.churned == 1, predictions.contacted
+    return report.Decision(
+        threshold=predictions.threshold,
+        churners=int(left.sum()),
+        stayers=int((~left).sum()),
+        churners_contacted=int((left & contacted).sum()),
+        stayers_contacted=int((~left & contacted).sum()),
+    )
+
+
 def save_results(results: Results, predictions: Predictions, keys: pd.Index) -> None:
     """Write all of it."""
     for path, figure in results.figures.items():
@@ -207,6 +291,8 @@ def save_results(results: Results, predictions: Predictions, keys: pd.Index) -> 
         artifacts.write_json(path, metrics)
     for path, table in results.tables.items():
         artifacts.write_rounded_table(path, table)
+    for path, text in results.texts.items():
+        artifacts.write_text(path, text)
     by_customer = pd.DataFrame(
         {
             "probability": predictions.probability,

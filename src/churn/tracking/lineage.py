@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from churn import artifacts
 from churn.errors import ChurnError
+from churn.origin import Origin
 from churn.tracking import snapshot
 from churn.tracking.description import describe
 from churn.tracking.destination import StoreError, find_destination, without_password
@@ -49,11 +50,7 @@ class Lineage:
     @property
     def commands(self) -> tuple[str, ...]:
         """What brings the state back; nothing when no commit or experiment holds it."""
-        if self.commits:
-            return (f"git checkout {self.commits[0]}", "dvc checkout")
-        if self.experiments:
-            return (f"dvc exp apply {shlex.quote(self.experiments[0])}",)
-        return ()
+        return _commands(self.commits, self.experiments)
 
     def as_json(self) -> dict[str, Any]:
         """Everything, the commands too."""
@@ -82,6 +79,20 @@ class Lineage:
             yield from (f"  {command}" for command in self.commands)
         elif not self.in_workspace:
             yield "No commit and no DVC experiment holds it: its parameters are in params.yaml of the MLflow run."
+
+
+def _commands(commits: Sequence[str], experiments: Sequence[str]) -> tuple[str, ...]:
+    if commits:
+        return (f"git checkout {commits[0]}", "dvc checkout")
+    return (f"dvc exp apply {shlex.quote(experiments[0])}",) if experiments else ()
+
+
+def origin_of(root: Path, fingerprint: str) -> Origin:
+    """What git knows of a state; MLflow is not asked."""
+    of_state = [one for one in snapshot.recorded_in_git(root) if one.fingerprint == fingerprint]
+    commits = _unique(one.commit for one in of_state if one.experiment is None)
+    experiments = _unique(one.experiment for one in of_state)
+    return Origin(fingerprint, commits[0] if commits else None, _commands(commits, experiments))
 
 
 def lineage_of(root: Path, asked: str) -> Lineage:

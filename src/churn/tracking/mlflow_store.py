@@ -38,6 +38,7 @@ from sklearn.base import BaseEstimator
 from sqlalchemy.exc import SQLAlchemyError
 
 from churn import artifacts, decision, features
+from churn.origin import with_origin
 from churn.tracking import record
 from churn.tracking.destination import Destination, StoreError
 from churn.tracking.record import (
@@ -173,7 +174,7 @@ class Store:
         model_id = self._find_or_log_model(row, experiment, content_of)
         self._log_metrics(row, {**experiment.metrics, **measured}, given.ended, model_id)
         self._log_dataset(run_id, experiment.dataset)
-        self._log_files(run_id, experiment.files, content_of)
+        self._log_files(run_id, experiment, content_of)
         if experiment.status == FINISHED or not older:
             self._set_status(run_id, experiment.status, given.ended)
             # Last, so that a row says complete only when all of it is there.
@@ -216,13 +217,20 @@ class Store:
         )
         self.client.log_inputs(run_id, [DatasetInput(entry, [InputTag("mlflow.data.context", "training")])])
 
-    def _log_files(self, run_id: str, files: Mapping[str, str], content_of: ContentOf) -> None:
-        """In one go: a folder of links under the names that the files had."""
+    def _log_files(self, run_id: str, experiment: Experiment, content_of: ContentOf) -> None:
+        """In one go: a folder of links under the names that the files had; the report with its origin filled in.
+
+        The digest is of the report as it was made, so that what is filled in never makes a row look new.
+        """
         with tempfile.TemporaryDirectory(prefix="churn-files-") as folder:
-            for path, md5 in files.items():
+            for path, md5 in experiment.files.items():
                 link = Path(folder, path)
                 link.parent.mkdir(parents=True, exist_ok=True)
-                link.symlink_to(content_of(md5))
+                if path == str(artifacts.REPORT):
+                    page = content_of(md5).read_text(encoding="utf-8")
+                    link.write_text(with_origin(page, experiment.origin), encoding="utf-8")
+                else:
+                    link.symlink_to(content_of(md5))
             self.client.log_artifacts(run_id, folder)
 
     def _find_or_log_model(self, row: Run, experiment: Experiment, content_of: ContentOf) -> str | None:

@@ -6,20 +6,24 @@ Light to import: a stage starts with it.
 import hashlib
 import json
 import os
+import shlex
 import socket
 import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
+from churn.origin import Origin
+
 RUNNING, FINISHED, FAILED = "RUNNING", "FINISHED", "FAILED"
 
-FINGERPRINT, COMPLETE, MODEL_MD5, DATA_MD5, COMMIT, DVC_EXPERIMENT = (
+FINGERPRINT, COMPLETE, MODEL_MD5, DATA_MD5, COMMIT, EDITED, DVC_EXPERIMENT = (
     "pipeline.fingerprint",
     "pipeline.complete",
     "model.md5",
     "data.md5",
     "git.commit",
+    "git.edited",
     "dvc.experiment",
 )
 """Tags that rows and models are found by; complete has the results of every stage."""
@@ -62,12 +66,21 @@ class Experiment:
     parameters: Mapping[str, str]
     metrics: Mapping[str, float]
     files: Mapping[str, str]
-    """Shown as they are: md5 by path within the project."""
+    """md5 by path within the project: shown as they are, the report with its origin beside."""
     dataset: Dataset | None
     model_md5: str | None
     example_md5: str | None
     """A few customers such as the model takes."""
     tags: Mapping[str, str]
+
+    @property
+    def origin(self) -> Origin:
+        """Where its results belong; a commit that the files differed from is not named."""
+        commit = self.tags.get(COMMIT) if self.tags.get(EDITED) == "false" else None
+        name = self.tags.get(DVC_EXPERIMENT)
+        if commit:
+            return Origin(self.fingerprint, commit, (f"git checkout {commit}", "dvc repro"))
+        return Origin(self.fingerprint, None, (f"dvc exp apply {shlex.quote(name)}",) if name else ())
 
     @property
     def digest(self) -> str:

@@ -1,0 +1,271 @@
+"""The page and the card: the same values as the files, inert text, small, and right for tables of any shape."""
+
+import json
+import math
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from churn import artifacts, report
+from churn.origin import PLACE, Origin, with_origin
+from churn.params import load_params
+from tests.conftest import REPOSITORY
+from tests.made_up_results import ECONOMICS, make_results
+
+HOSTILE = "{{ 7 * 7 }}</script><script>alert(1)</script>\"'`|<img src=x onerror=alert(1)>"
+LARGEST = 300_000
+"""Bytes of a page, less than that."""
+
+
+class Outline(HTMLParser):
+    """What a browser would make of a page: elements, text, and the data for the script."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.data: dict[str, Any] = {}
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self.open = [tag]
+
+    def handle_endtag(self, tag: str) -> None:
+        self.open = []
+
+    def handle_data(self, data: str) -> None:
+        last = self.elements[-1] if self.elements else ("", {})
+        if self.open == ["script"]:
+            if last[1].get("id") == "data":
+                self.data = json.loads(data)
+        elif self.open != ["style"]:
+            self.text += data
+
+    def named(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture(scope="module")
+def results() -> report.Results:
+    return make_results()
+
+
+def committed(name: str) -> str:
+    return (REPOSITORY / artifacts.METRICS / name).read_text(encoding="utf-8")
+
+
+def figures(*paths: Any) -> dict[str, Any]:
+    return {name: value for path in paths for name, value in artifacts.read_json(REPOSITORY / path).items()}
+
+
+def test_the_committed_page_and_card_tell_the_committed_figures() -> None:
+    told = figures(artifacts.TEST_METRICS, artifacts.BUSINESS_METRICS, artifacts.TRAIN_METRICS)
+    for document in (" ".join(Outline(committed("report.html")).text.split()), committed("model_card.md")):
+        for form, name in (
+            (",.0f", "profit_per_1000_eur"),
+            (".3f", "test_roc_auc"),
+            (".3f", "test_pr_auc"),
+            (".1%", "test_precision"),
+            (".1%", "test_recall"),
+            (".3f", "test_f1"),
+            (".3f", "test_brier"),
+        ):
+            assert format(told[name], form) in document, name
+            assert f"{told[f'{name}_low']:{form}} to {told[f'{name}_high']:{form}}" in document, name
+        assert f"{told['cv_roc_auc']:.3f} ± {told['cv_roc_auc_sd']:.3f}" in document
+        assert f"{told['profit_over_everybody_per_1000_eur']:+,.0f} EUR" in document
+        assert f"{100 * told['test_ece']:.1f} points" in document
+
+
+def test_the_committed_page_and_card_tell_the_committed_slices() -> None:
+    slices = artifacts.read_table(REPOSITORY / artifacts.SLICES)
+    card, page = committed("model_card.md"), Outline(committed("report.html")).text
+    for row in slices.to_dict("records"):
+        assert f"{row['recall']:.0%} [{row['recall_low']:.0%}, {row['recall_high']:.0%}]" in card
+        profit = f"{row['profit_per_1000_eur']:,.0f}"
+        bounds = [f"{row[f'profit_per_1000_eur_{end}']:,.0f}" for end in ("low", "high")]
+        assert f"{profit} [{bounds[0]}, {bounds[1]}]" in card
+        assert f"{profit} {bounds[0]} to {bounds[1]}" in page
+
+
+def test_the_committed_page_holds_the_committed_curves_to_the_last_place() -> None:
+    drawn = Outline(committed("report.html")).data["charts"]
+    for name, x, y in (
+        ("roc", "false_positive_rate", "true_positive_rate"),
+        ("precision_recall", "recall", "precision"),
+        ("profit", "contacted_share", "profit_per_1000_eur"),
+        ("calibration", "predicted", "observed"),
+    ):
+        curve = artifacts.read_table(REPOSITORY / artifacts.CURVES / f"{name}.csv").sort_values([x], kind="stable")
+        points = pd.DataFrame(drawn[name]["points"]).sort_values("x", kind="stable")
+        assert np.allclose(sorted(points["x"]), sorted(curve[x]), atol=0)
+        for column, end in (("y", ""), ("low", "_low"), ("high", "_high")):
+            assert np.allclose(sorted(points[column]), sorted(curve[f"{y}{end}"]), atol=0), name
+
+
+def test_the_committed_page_names_its_inputs_as_dvc_lock_does() -> None:
+    lock = (REPOSITORY / "dvc.lock").read_text()
+    page, card = committed("report.html"), committed("model_card.md")
+    for path in (artifacts.MODEL, artifacts.TEST_ROWS, artifacts.Y_TEST):
+        md5 = re.search(rf"path: {path}\n\s+hash: md5\n\s+md5: (\w+)", lock)
+        assert md5 is not None
+        assert md5[1] in page
+        assert md5[1] in card
+
+
+def test_the_explorer_has_the_counts_that_the_predictions_give() -> None:
+    data = Outline(committed("report.html")).data
+    told = figures(artifacts.TRAIN_METRICS, artifacts.BUSINESS_METRICS)
+    place = data["thresholds"].index(told["threshold"])
+    economics = load_params(REPOSITORY).business
+    customers = data["all_churners"] + data["all_stayers"]
+    earned = (
+        data["churners"][place] * economics.contacted_churner_eur
+        + data["stayers"][place] * economics.contacted_stayer_eur
+    )
+    assert round(1000 * earned / customers, 6) == told["profit_per_1000_eur"]
+    assert (data["churners"][place] + data["stayers"][place]) / customers == pytest.approx(
+        told["contacted_share"], abs=1e-6
+    )
+    assert data["thresholds"] == sorted(data["thresholds"], reverse=True)
+    assert (data["churners"][-1], data["stayers"][-1]) == (data["all_churners"], data["all_stayers"])
+    assert (data["churners"][0], data["stayers"][0]) == (0, 0)
+
+
+def test_nothing_is_fetched_and_nothing_leads_elsewhere(results: report.Results) -> None:
+    page = report.page(results)
+    outline = Outline(page)
+    for tag, attributes in outline.elements:
+        for name in ("src", "href", "srcset", "action", "data", "poster"):
+            target = attributes.get(name)
+            assert target is None or target.startswith(("#", "data:,")), (tag, target)
+    assert not re.search(r"https?:|//[a-z]+\.|@import|url\(|fetch\(|XMLHttpRequest|import\(", page)
+    policy = next(one["content"] for one in outline.named("meta") if one.get("http-equiv"))
+    assert policy is not None
+    assert policy.startswith("default-src 'none'")
+
+
+@pytest.mark.parametrize("where", ["column", "label", "outcome", "finding"])
+def test_names_and_labels_from_a_users_table_stay_text(where: str, results: report.Results) -> None:
+    finding = {"name": HOSTILE, "severity": "warn", "evidence": HOSTILE, "accepted": False}
+    hostile = {
+        "column": lambda: make_results(columns=[HOSTILE, "months"]),
+        "label": lambda: make_results(label=HOSTILE),
+        "outcome": lambda: replace(results, outcome=HOSTILE),
+        "finding": lambda: replace(results, audit={"accepted": 0, "warnings": 1, "findings": [finding]}),
+    }[where]()
+    plain, attacked = Outline(report.page(results)), Outline(report.page(hostile))
+    assert len(attacked.named("script")) == len(plain.named("script")) == 2
+    assert attacked.named("img") == []
+    assert "{{ 7 * 7 }}</script>" in attacked.text, "shown as it is"
+    card = report.card(hostile)
+    assert "<script" not in card
+    assert "<img" not in card
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns"), [(10, 3), (12, 300), (2000, 3), (100_000, 300)], ids=lambda value: f"{value:,}"
+)
+def test_tables_of_any_size_give_a_small_page(rows: int, columns: int) -> None:
+    names = [f"a column with quite a long name, number {number}" for number in range(columns)]
+    results = make_results(rows, names)
+    page = report.page(results)
+    assert len(page.encode()) < LARGEST
+    assert len(report.card(results).encode()) < LARGEST / 5
+    assert Outline(page).data["all_churners"] == results.decision.churners
+
+
+@pytest.mark.parametrize("churn", [0.0, 1.0])
+def test_customers_who_all_did_the_same_can_be_reported(churn: float) -> None:
+    results = make_results(40, churn=churn)
+    page, card = report.page(results), report.card(results)
+    for document in (Outline(page).text, card):
+        assert not re.search(r"\bnan\b|\bNone\b|\binf\b", document)
+    assert "No ranking" in page
+
+
+def test_what_is_not_there_leaves_no_empty_table() -> None:
+    bare = make_results(slices=False, changed={"dependence": (), "importance": make_results().importance.head(0)})
+    page, card = report.page(bare), report.card(bare)
+    assert "<tbody>\n</tbody>" not in page
+    assert "## Slices" not in card
+    assert "matters most" not in page + card
+    assert not re.search(r"\|\n\n*(?=#|$)", re.sub(r"(\| .*\n)+", "", card))
+
+
+def test_a_figure_without_an_interval_is_not_told() -> None:
+    slices = make_results().slices.assign(precision_low=math.nan, precision_high=math.nan, precision=0.987)
+    told = report.card(make_results(changed={"slices": slices}))
+    assert "99%" not in told.split("## Slices")[1].split("## Limits")[0]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "doubtful"), [(2400.0, 3600.0, False), (-100.0, 900.0, True), (-900.0, -100.0, False)]
+)
+def test_a_gain_whose_interval_holds_zero_is_said_to_be_no_sure_one(low: float, high: float, doubtful: bool) -> None:
+    results = make_results()
+    name = "profit_over_everybody_per_1000_eur"
+    money = {**results.money, name: (low + high) / 2, f"{name}_low": low, f"{name}_high": high}
+    *_, worth = report._sentences(replace(results, money=money))
+    assert worth.endswith("cannot be told apart by these customers.") == doubtful
+
+
+def test_a_model_for_which_no_contact_pays_is_told_to_contact_nobody() -> None:
+    results = make_results(threshold=1.000001)
+    assert list(report._sentences(results)) == [
+        "Contact nobody: at these costs no contact paid on the training customers."
+    ]
+    assert "Contact nobody" in report.page(results)
+
+
+def test_the_same_results_give_the_same_bytes() -> None:
+    assert report.page(make_results()) == report.page(make_results())
+    assert report.card(make_results()) == report.card(make_results())
+
+
+def test_every_control_has_a_name_and_every_table_a_caption(results: report.Results) -> None:
+    outline = Outline(report.page(results))
+    labelled = {one.get("for") for one in outline.named("label")}
+    for control in outline.named("input"):
+        assert control.get("aria-label") or control.get("id") in labelled
+    assert len(outline.named("caption")) == len(outline.named("table"))
+    assert len(outline.named("h1")) == len(outline.named("main")) == 1
+    identifiers = [one["id"] for _, one in outline.elements if "id" in one]
+    assert len(identifiers) == len(set(identifiers))
+    for link in outline.named("a"):
+        assert (link["href"] or "").removeprefix("#") in identifiers
+
+
+def test_a_copy_says_where_it_belongs_once_and_changes_nothing_else(results: report.Results) -> None:
+    page = report.page(results)
+    assert page.count(PLACE) == 1
+    before, after = page.split(PLACE)
+    origin = Origin("0123456789abcdef", "c" * 40, (f"git checkout {'c' * 40}", "dvc checkout"))
+    copy = with_origin(page, origin, "Since it was made, <b>x</b> changed.")
+    assert copy.startswith(before)
+    assert copy.endswith(after)
+    for part in ("0123456789abcdef", "c" * 40, "dvc checkout", "of an earlier state", "&lt;b&gt;x&lt;/b&gt;"):
+        assert part in copy.removeprefix(before).removesuffix(after)
+    assert with_origin(page, origin) == with_origin(page, origin)
+
+
+def test_a_state_that_no_commit_holds_says_so(results: report.Results) -> None:
+    copy = with_origin(report.page(results), Origin("0123456789abcdef", None, ()))
+    assert "No commit holds this state yet" in copy
+    assert "<pre" not in copy
+
+
+def test_the_costs_of_the_explorer_begin_with_those_of_the_parameters(results: report.Results) -> None:
+    assert Outline(report.page(results)).data["costs"] == {
+        "value": ECONOMICS.customer_value_eur,
+        "offer": ECONOMICS.offer_cost_eur,
+        "contact": ECONOMICS.contact_cost_eur,
+        "acceptance": ECONOMICS.acceptance_rate,
+    }
