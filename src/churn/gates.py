@@ -16,8 +16,8 @@ from churn.evaluation import expected_calibration_error
 from churn.paired import Pair, PairedDifference, profit_difference
 
 FALSE_PROMOTIONS = 0.05
-"""Chance, at most, that models no better than their champions are let in, over all promotions that the same test rows
-judge."""
+"""Chance that the intervals let models in that are no better for other customers, over all promotions that the same
+test rows judge. What another fit of the same model would change comes on top: `bench.promotion` measures it."""
 RESAMPLES = 100_000
 SEED = 2013
 FEWEST_IN_SLICE = 100
