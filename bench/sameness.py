@@ -1,6 +1,6 @@
 """Whether a folder holds the results that a pipeline has made."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from churn import artifacts
 from churn.tracking import state
 
 SIZE_OF_MODEL = "model_size_mb"
+TEXTS = {".html", ".md"}
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,12 @@ def compare(made: state.Stages, pipeline: Path, folder: Path) -> Sameness:
     """Hold a folder to the bytes that dvc.lock vouches for, and what differs to the content in the pipeline's folder.
 
     A pickle's bytes also say which of its equal texts are one object, and that depends on what its process did before.
+    The report and the card name such a file by its md5.
     """
     suspects = list(_other_bytes(made, folder))
-    different = tuple(path for path in suspects if not _same_content(pipeline / path, folder / path))
+    same = {path: _same_content(pipeline / path, folder / path) for path in suspects}
+    named = [path for path, is_same in same.items() if is_same]
+    different = tuple(path for path in suspects if not same[path] and not _same_text(pipeline, folder, path, named))
     return Sameness(tuple(path for path in suspects if path not in different), different)
 
 
@@ -45,6 +49,19 @@ def _same_content(one: Path, other: Path) -> bool:
     if one.suffix == ".json":
         return _without_size(one) == _without_size(other)
     return False
+
+
+def _same_text(one: Path, other: Path, path: str, named: Sequence[str]) -> bool:
+    """Whether a text is the same but for the md5 of files that have the same content in other bytes."""
+    if Path(path).suffix not in TEXTS or not (other / path).exists():
+        return False
+    texts = []
+    for folder in (one, other):
+        text = (folder / path).read_text()
+        for name in named:
+            text = text.replace(str(state.md5_of(folder / name)), name)
+        texts.append(text)
+    return texts[0] == texts[1]
 
 
 def _without_size(path: Path) -> dict[str, object]:

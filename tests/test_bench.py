@@ -171,14 +171,17 @@ def test_results_with_another_content_are_found(tmp_path: Path) -> None:
     joblib.dump([text, "".join(("te", "xt"))], bare / "model.pkl")
     joblib.dump([1], pipeline / "other.pkl")
     joblib.dump([2], bare / "other.pkl")
+    for folder in (pipeline, bare):
+        (folder / "report.html").write_text(f"model.pkl {state.md5_of(folder / 'model.pkl')}")
+        (folder / "other.html").write_text(f"other.pkl {state.md5_of(folder / 'other.pkl')}")
     made = {
         "stage": state.Stage(
             state.StageInputs("", {}, {}), {path.name: state.md5_of(path) for path in pipeline.iterdir()}
         )
     }
     sameness = compare(made, pipeline, bare)
-    assert set(sameness.other_bytes) == {"size.json", "model.pkl"}
-    assert set(sameness.different) == {"other.csv", "figure.json", "absent.csv", "other.pkl"}
+    assert set(sameness.other_bytes) == {"size.json", "model.pkl", "report.html"}
+    assert set(sameness.different) == {"other.csv", "figure.json", "absent.csv", "other.pkl", "other.html"}
 
 
 @pytest.mark.slow
