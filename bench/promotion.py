@@ -120,6 +120,7 @@ def challenge(params: Params, rows: pd.DataFrame, champion: Model, challenger: M
         probability=challenger.training.probability.to_numpy(),
         slices=rows[list(params.evaluate.slices)].astype(str).set_axis(_numbered(rows.index)),
         economics=params.business,
+        folds=params.train.folds,
         attempt=attempt,
         selection=None,
         calibration_bins=params.evaluate.calibration_bins,

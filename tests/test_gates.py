@@ -19,8 +19,9 @@ from churn.gates import (
     judge,
     mostly_the_same,
     sketch,
+    widening_of,
 )
-from churn.paired import Answers, Pair
+from churn.paired import Answers, Pair, profit_difference
 from tests.test_paired import MONEY, answers
 
 
@@ -50,6 +51,7 @@ def challenge(
         probability=training.new.probability,
         slices=pd.DataFrame({"plan": random.choice(["basic", "plus", "pro"], count)}, index=training.keys),
         economics=MONEY,
+        folds=5,
         attempt=attempt,
         selection=None,
         calibration_bins=10,
@@ -142,6 +144,16 @@ def test_each_promotion_on_the_same_test_rows_makes_the_next_one_harder() -> Non
     assert "wider, for promotion 5 on these test rows" in fifth.told
 
 
+def test_the_deciding_interval_is_wider_than_for_other_customers_alone_since_models_are_fits() -> None:
+    given = challenge(np.random.default_rng(8), 1.0, 0.5)
+    pair = given.rivals[0].training
+    narrow = profit_difference(pair, MONEY, confidence=0.95, resamples=gates.RESAMPLES, seed=gates.SEED)
+    wide = gate(given, "earns more").figures
+    assert wide["difference"] == narrow.difference
+    assert wide["high"] - wide["low"] == pytest.approx(1.5 * (narrow.high - narrow.low))
+    assert [widening_of(folds) for folds in (5, 2)] == pytest.approx([1.5, np.sqrt(3)])
+
+
 def test_what_a_search_chose_by_the_same_customers_has_its_flattery_taken_off() -> None:
     given = challenge(np.random.default_rng(8), 1.0, 0.5)
     plain, chosen = (
@@ -177,7 +189,7 @@ def test_equally_good_models_are_promoted_in_at_most_5_of_100_tables() -> None:
 
 
 def best_of_equals(random: np.random.Generator, count: int = 2000, candidates: int = 20) -> Challenge:
-    """The one of equally good candidates that earns most on the customers who judge it."""
+    """The one of equally good candidates that earns most on the customers who judge it; none of them is fitted."""
     sides = [customers(size, random) for size in (count, count // 4)]
     signals, churned = zip(*sides, strict=True)
     said = [[answers(signal, random.normal(0, 0.8, len(signal))) for signal in signals] for _ in range(candidates + 1)]
@@ -193,7 +205,7 @@ def best_of_equals(random: np.random.Generator, count: int = 2000, candidates: i
     training, test = (pair(churned[side], said[0][side], said[best][side]) for side in (0, 1))
     return replace(
         challenge(random, 0.8, 0.8, count),
-        rivals=[Rival("the champion", training, test, is_model=True)],
+        rivals=[Rival("the champion", training, test, is_model=False)],
         selection=Selection(candidates, max(values[best] - values[0] - left, 0.0)),
     )
 

@@ -16,8 +16,8 @@ from churn.evaluation import expected_calibration_error
 from churn.paired import Pair, PairedDifference, profit_difference
 
 FALSE_PROMOTIONS = 0.05
-"""Chance that the intervals let models in that are no better for other customers, over all promotions that the same
-test rows judge. What another fit of the same model would change comes on top: `bench.promotion` measures it."""
+"""Chance to let in models that are no better, over all promotions that the same test rows judge; `bench.promotion`
+measures it."""
 RESAMPLES = 100_000
 SEED = 2013
 FEWEST_IN_SLICE = 100
@@ -41,7 +41,7 @@ class Rival:
     """Whom the challenger is judged against; in both pairs the rival is the old side.
 
     Attributes:
-        is_model: whether it tells customers apart, and not all or nobody.
+        is_model: whether it was learned and tells customers apart, and does not take all or nobody.
     """
 
     name: str
@@ -69,6 +69,7 @@ class Challenge:
     Attributes:
         churned, probability: of its training rows, the probability out of fold.
         slices: columns by whose values it is looked at, as texts, of its training rows, by row key.
+        folds: of the challenger's cross-validation.
         attempt: counts the promotions that these test rows have judged, from 1.
         selection: known when a search chose it.
         calibration_bins: groups of equal size for the calibration error.
@@ -79,6 +80,7 @@ class Challenge:
     probability: Floats
     slices: pd.DataFrame
     economics: Economics
+    folds: int
     attempt: int
     selection: Selection | None
     calibration_bins: int
@@ -93,6 +95,16 @@ def confidence_of(attempt: int) -> float:
     return 1 - 2 * FALSE_PROMOTIONS / (attempt * (attempt + 1))
 
 
+def widening_of(folds: int) -> float:
+    """How much wider the interval between two models has to be, to cover other fits and not other customers alone.
+
+    A bootstrap of answers keeps the fits as they are, but those of J folds learn from mostly the same rows, so what is
+    odd about these shows in all of them. Nadeau and Bengio (2003), Machine Learning 52: where a fold is tested on 1/J
+    of the rows and learned from the rest, the variance of the mean is not 1/J but 1/J + 1/(J - 1) of a fold's.
+    """
+    return float(np.sqrt(1 + folds / (folds - 1)))
+
+
 def judge(challenge: Challenge) -> list[Gate]:
     """Every gate, in the order in which people read them."""
     return [gate for gates in GATES for gate in gates(challenge)]
@@ -102,7 +114,10 @@ def _earns_more(challenge: Challenge) -> Iterator[Gate]:
     confidence = confidence_of(challenge.attempt)
     remarks = "".join(_remarks(challenge))
     for rival in challenge.rivals:
-        found = _without_flattery(_difference(rival.training, challenge.economics, confidence), challenge.selection)
+        found = _difference(rival.training, challenge.economics, confidence)
+        if rival.is_model:
+            found = _widened(found, widening_of(challenge.folds))
+        found = _without_flattery(found, challenge.selection)
         told = f"{_told(found, confidence)}, out of fold, {len(rival.training.keys):,} customers{remarks}"
         yield Gate(f"earns more than {rival.name}", found.low > 0, told, _figures(found, confidence))
 
@@ -113,6 +128,11 @@ def _remarks(challenge: Challenge) -> Iterator[str]:
     if challenge.selection:
         chosen = challenge.selection
         yield f"; less {chosen.flattery:,.0f}, for it was chosen by these customers out of {chosen.trials:,} trials"
+
+
+def _widened(found: PairedDifference, times: float) -> PairedDifference:
+    low, high = (found.difference + times * (bound - found.difference) for bound in (found.low, found.high))
+    return replace(found, low=low, high=high)
 
 
 def _without_flattery(found: PairedDifference, selection: Selection | None) -> PairedDifference:

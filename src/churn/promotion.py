@@ -252,6 +252,7 @@ def _challenge(
         probability=training.probability.to_numpy(),
         slices=rows[columns].apply(lambda column: column.str.removesuffix(".0")),
         economics=challenger.economics,
+        folds=challenger.section("train")["folds"],
         attempt=attempt,
         selection=selection,
         calibration_bins=challenger.section("evaluate")["calibration_bins"],
