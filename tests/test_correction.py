@@ -47,6 +47,19 @@ def test_a_gain_that_is_not_defined_anywhere_is_no_number() -> None:
     assert not found.is_clear
 
 
+def test_what_is_gained_may_be_another_value_than_the_one_that_chooses() -> None:
+    present = np.random.default_rng(2).normal(0, 1, 300)
+    ranked, earned = np.column_stack([present, present + 1]), np.column_stack([present, present - 3])
+    found = corrected_gain(
+        lambda times: times @ earned / times.sum(axis=1, keepdims=True),
+        len(present),
+        resamples=100,
+        seed=0,
+        chosen_by=lambda times: times @ ranked,
+    )
+    assert found.mean == pytest.approx(-3)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_the_best_of_many_equally_good_ones_gains_nothing_when_corrected(name: str) -> None:

@@ -148,7 +148,9 @@ def test_the_deciding_interval_is_wider_than_for_other_customers_alone_since_mod
     given = challenge(np.random.default_rng(8), 1.0, 0.5)
     pair = given.rivals[0].training
     narrow = profit_difference(pair, MONEY, confidence=0.95, resamples=gates.RESAMPLES, seed=gates.SEED)
-    wide = gate(given, "earns more").figures
+    open_gate = gate(given, "earns more")
+    wide = open_gate.figures
+    assert "; 1.5 times as wide, for other fits of both" in open_gate.told
     assert wide["difference"] == narrow.difference
     assert wide["high"] - wide["low"] == pytest.approx(1.5 * (narrow.high - narrow.low))
     assert [widening_of(folds) for folds in (5, 2)] == pytest.approx([1.5, np.sqrt(3)])

@@ -18,8 +18,9 @@ import pytest
 from churn import artifacts, tuning, workers
 from churn.errors import ChurnError, ParameterError
 from churn.params import PARAMS_FILE, read_yaml
-from churn.search import Result
+from churn.search import Result, as_rows, value_of
 from churn.study import Ended, Outcome
+from churn.tracking.trials import FLATTERY
 from tests.conftest import NO_SERVER, shell
 from tests.test_pipeline import edit
 
@@ -131,7 +132,18 @@ def test_pr_auc_can_be_raised_as_well(root: Path) -> None:
     edit(root / PARAMS_FILE, "objective: profit", "objective: pr_auc")
     result = tune(root, 3)
     assert round(result.present, 6) == artifacts.read_json(artifacts.TRAIN_METRICS)["cv_pr_auc"]
+    edit(root / PARAMS_FILE, "params: {C: 1.0}", "params: {C: 0.0001}")
+    result = tune(root, 3)
+    assert result.best is not None
+    assert as_rows(result).metrics[FLATTERY] > 1, "in euros, for promotions, also when PR-AUC chose"
+
+
+def test_what_being_chosen_flatters_is_what_the_correction_takes_away(root: Path) -> None:
+    result = tune(root, 6)
+    assert result.best is not None
     assert result.gain is not None
+    gained = value_of(result.best) - result.present
+    assert as_rows(result).metrics[FLATTERY] == pytest.approx(gained - result.gain.mean)
 
 
 @pytest.mark.parametrize(

@@ -31,15 +31,18 @@ class CorrectedGain:
         return self.low > 0 or self.high < 0
 
 
-def corrected_gain(weighted: Weighted, customers: int, *, resamples: int, seed: int) -> CorrectedGain:
+def corrected_gain(
+    weighted: Weighted, customers: int, *, resamples: int, seed: int, chosen_by: Weighted | None = None
+) -> CorrectedGain:
     """Correct the gain of choosing among candidates of which the first is the present one.
 
-    A resample in which a value is not defined (no churner in a fold) chooses none by it, or is left out.
+    They are chosen by the value that is gained, or by another one, `chosen_by`. A resample in which a value is not
+    defined (no churner in a fold) chooses none by it, or is left out.
     """
     random = np.random.default_rng(seed)
     at_once = max(1, min(resamples, WEIGHTS_AT_ONCE // customers))
     parts = [
-        _differences(weighted, _times_drawn(random, customers, min(at_once, resamples - start)))
+        _differences(chosen_by or weighted, weighted, _times_drawn(random, customers, min(at_once, resamples - start)))
         for start in range(0, resamples, at_once)
     ]
     differences = np.concatenate(parts)
@@ -56,8 +59,8 @@ def _times_drawn(random: np.random.Generator, customers: int, resamples: int) ->
     return np.array(drawn, dtype=np.float64)
 
 
-def _differences(weighted: Weighted, times: Floats) -> Floats:
-    chosen = np.argmax(np.nan_to_num(weighted(times), nan=-np.inf), axis=1)
+def _differences(chosen_by: Weighted, weighted: Weighted, times: Floats) -> Floats:
+    chosen = np.argmax(np.nan_to_num(chosen_by(times), nan=-np.inf), axis=1)
     unseen = weighted((times == 0).astype(np.float64))
     difference: Floats = unseen[np.arange(len(times)), chosen] - unseen[:, 0]
     return difference

@@ -112,17 +112,18 @@ def judge(challenge: Challenge) -> list[Gate]:
 
 def _earns_more(challenge: Challenge) -> Iterator[Gate]:
     confidence = confidence_of(challenge.attempt)
-    remarks = "".join(_remarks(challenge))
     for rival in challenge.rivals:
-        found = _difference(rival.training, challenge.economics, confidence)
-        if rival.is_model:
-            found = _widened(found, widening_of(challenge.folds))
-        found = _without_flattery(found, challenge.selection)
+        times = widening_of(challenge.folds) if rival.is_model else 1.0
+        of_customers = _difference(rival.training, challenge.economics, confidence)
+        found = _without_flattery(_widened(of_customers, times), challenge.selection)
+        remarks = "".join(_remarks(challenge, times))
         told = f"{_told(found, confidence)}, out of fold, {len(rival.training.keys):,} customers{remarks}"
         yield Gate(f"earns more than {rival.name}", found.low > 0, told, _figures(found, confidence))
 
 
-def _remarks(challenge: Challenge) -> Iterator[str]:
+def _remarks(challenge: Challenge, times: float) -> Iterator[str]:
+    if times > 1:
+        yield f"; {times:.2g} times as wide, for other fits of both"
     if challenge.attempt > 1:
         yield f"; wider, for promotion {challenge.attempt} on these test rows"
     if challenge.selection:

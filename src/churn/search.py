@@ -9,7 +9,7 @@ from typing import Any
 from churn import artifacts, study
 from churn.adoption import as_diff
 from churn.correction import CorrectedGain
-from churn.objective import OBJECTIVES, Ground, Objective, folds_of
+from churn.objective import Ground, Objective, folds_of
 from churn.space import Candidate, Fixed, Space
 from churn.study import Ended, Outcome
 from churn.tracking.trials import CHOSEN, CHOSEN_BY, FLATTERY, StudyRow, TrialRow
@@ -59,6 +59,8 @@ class Result:
     Attributes:
         present: value of the present parameters.
         gain: what is left of the best one's gain; None when no trial is complete.
+        flattery: how much more the best one seems to earn than it does, in euros per 1,000 customers, as it was chosen
+            by the same ones; None when none is better than the present one.
         new: text of params.yaml with the best candidate; None when none is better than the present one.
     """
 
@@ -66,7 +68,8 @@ class Result:
     present: float
     ended: tuple[Ended, ...]
     gain: CorrectedGain | None
-    new: str | None
+    flattery: float | None = None
+    new: str | None = None
 
     @property
     def ranked(self) -> list[Ended]:
@@ -166,6 +169,7 @@ def as_rows(result: Result) -> StudyRow:
     best = result.ranked[0] if result.ranked else None
     chosen = {} if best is None else {CHOSEN: best.candidate.digest}
     highest = {} if best is None else {f"best_{search.objective.metric}": value_of(best)}
+    flattery = {} if result.flattery is None else {FLATTERY: result.flattery}
     return StudyRow(
         key=search.key,
         tags={CHOSEN_BY: search.rows_md5, **chosen},
@@ -175,18 +179,11 @@ def as_rows(result: Result) -> StudyRow:
             f"present_{search.objective.metric}": result.present,
             **highest,
             **corrected,
-            **_flattery(result),
+            **flattery,
             **{f"{outcome}_trials": float(count) for outcome, count in counts.items()},
         },
         trials=tuple(_row(one, search.objective.metric) for one in result.ended),
     )
-
-
-def _flattery(result: Result) -> dict[str, float]:
-    """By how much the best one's gain shrinks when it is corrected; known for profit, which promotions go by."""
-    if result.gain is None or result.best is None or result.search.objective is not OBJECTIVES["profit"]:
-        return {}
-    return {FLATTERY: max(value_of(result.best) - result.present - result.gain.mean, 0.0)}
 
 
 def _bounds(gain: CorrectedGain) -> Iterator[tuple[str, float]]:

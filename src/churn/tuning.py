@@ -23,7 +23,7 @@ from churn.business import Floats, Labels
 from churn.correction import CorrectedGain, corrected_gain
 from churn.errors import ChurnError, ParameterError, shown
 from churn.modeling import OF_TRAIN, Keys
-from churn.objective import OBJECTIVES, Ground, folds_of
+from churn.objective import OBJECTIVES, Ground, Objective, folds_of
 from churn.params import PARAMS_FILE, Params, load_params
 from churn.search import Result, Search, as_rows, value_of
 from churn.space import Candidate, Fixed, Space
@@ -281,17 +281,28 @@ def _result(search: Search, kept: Study, present: float) -> Result:
     if all(one.outcome is Outcome.FAILED for one in ended):
         raise ChurnError(f"all {len(ended):,} trials failed, the last one: {ended[-1].reason}")
     complete = [one.candidate for one in ended if one.outcome is Outcome.COMPLETE]
-    found = Result(search, present, ended, _gain(search, kept, complete), None)
-    return replace(found, new=adopted(search.text, found.best.candidate) if found.best else None)
-
-
-def _gain(search: Search, kept: Study, complete: Sequence[Candidate]) -> CorrectedGain | None:
     known = [kept.predictions(one) for one in (search.present, *complete)]
     predictions = [one for one in known if one is not None]
-    if not complete:
-        return None
-    weighted = search.objective.weighted(search.ground, predictions)
-    return corrected_gain(weighted, len(search.ground.churned), resamples=RESAMPLES, seed=search.material.seed)
+    found = Result(search, present, ended, _gain(search, search.objective, predictions) if complete else None)
+    if found.best is None:
+        return found
+    best = predictions[1 + complete.index(found.best.candidate)]
+    return replace(found, flattery=_flattery(found, predictions, best), new=adopted(search.text, found.best.candidate))
+
+
+def _gain(search: Search, judged: Objective, predictions: Sequence[Floats]) -> CorrectedGain:
+    """What is left of a gain, in any figure, for having chosen by the figure that is searched for."""
+    weighted, chosen_by = (one.weighted(search.ground, predictions) for one in (judged, search.objective))
+    customers, seed = len(search.ground.churned), search.material.seed
+    return corrected_gain(weighted, customers, resamples=RESAMPLES, seed=seed, chosen_by=chosen_by)
+
+
+def _flattery(found: Result, predictions: Sequence[Floats], best: Floats) -> float:
+    """In profit, whatever was searched for, since promotions go by it."""
+    search, profit = found.search, OBJECTIVES["profit"]
+    seeming = profit.value(search.ground, best) - profit.value(search.ground, predictions[0])
+    left = found.gain if search.objective is profit else _gain(search, profit, predictions)
+    return max(seeming - left.mean, 0.0) if left else 0.0
 
 
 def apply(result: Result) -> bool:
