@@ -70,7 +70,7 @@ def make_results(
         "training": {"cv_roc_auc": 0.8, "cv_roc_auc_sd": 0.01, "threshold": threshold},
         "test": artifacts.rounded(
             evaluation.flat({k: v for k, v in headline.items() if not k.endswith("_eur")}, prefix="test_")
-            | {"test_ece": 0.02}
+            | {"test_ece": 0.02, "test_ece_by_chance_low": 0.01, "test_ece_by_chance_high": 0.03}
         ),
         "money": artifacts.rounded(
             evaluation.flat({k: v for k, v in headline.items() if k.endswith("_eur")})

@@ -15,6 +15,7 @@ from churn.evaluation import (
     BANDED,
     Interval,
     Statistics,
+    calibration_error_by_chance,
     calibration_table,
     contacted_by_threshold,
     curves,
@@ -219,6 +220,20 @@ def test_a_small_slice_without_a_hit_is_not_said_to_be_sure(economics: Economics
         assert math.isnan(row[f"{undefined}_high"])
 
 
+@pytest.mark.parametrize("churners", [0, 1, 9, 31, 40])
+def test_the_profit_of_a_slice_with_few_contacted_of_a_kind_is_not_said_to_be_sure(
+    churners: int, economics: Economics
+) -> None:
+    churned = np.array([1] * churners + [0] * (40 - churners))
+    (row,) = slices_of((churned, np.full(40, 0.9)), economics, ["basic"] * 40).to_dict("records")
+    assert math.isnan(row["profit_per_1000_eur_low"])
+
+
+def test_a_slice_in_which_nobody_is_contacted_earns_nothing(economics: Economics) -> None:
+    (row,) = slices_of((np.array([0, 1] * 20), np.full(40, 0.1)), economics, ["basic"] * 40).to_dict("records")
+    assert [row[f"profit_per_1000_eur{end}"] for end in ("_low", "", "_high")] == [0, 0, 0]
+
+
 def test_ties_count_half_in_the_interval_of_a_slice(economics: Economics) -> None:
     churned = np.array([0, 1] * 50)
     (row,) = slices_of((churned, np.full(100, 0.5)), economics, ["basic"] * 100).to_dict("records")
@@ -303,7 +318,7 @@ def test_a_band_holds_its_curve_and_narrows_with_more_customers(economics: Econo
 
 
 def test_bands_are_those_of_the_curves_of_resampled_customers(economics: Economics) -> None:
-    """Held against scikit-learn's own curve on the same resamples."""
+    """Held against scikit-learn's own curve on the same resamples; where it begins, it is known."""
     churned, probability = make_predictions(300)
     probability = probability.round(1)  # with ties
     points = curves(churned, probability, economics, bins=5, points=100)
@@ -315,7 +330,46 @@ def test_bands_are_those_of_the_curves_of_resampled_customers(economics: Economi
         rows = order[random.integers(0, 300, 300)]
         fpr, tpr, _ = roc_curve(churned[rows], probability[rows], drop_intermediate=False)
         drawn.append(np.interp(points["roc"]["false_positive_rate"], fpr, tpr))
-    np.testing.assert_allclose(banded["true_positive_rate_low"], np.percentile(drawn, 2.5, axis=0), atol=1e-9)
+    expected = np.percentile(drawn, 2.5, axis=0)
+    expected[0] = 0
+    np.testing.assert_allclose(banded["true_positive_rate_low"], expected, atol=1e-9)
+
+
+def test_each_end_of_a_step_of_the_roc_curve_lies_within_its_own_band(economics: Economics) -> None:
+    customers = make_predictions(400)
+    points = curves(*customers, economics, bins=5, points=5000)
+    roc = with_bands(points, *customers, economics, resamples=200, seed=0)["roc"]
+    steps = roc["false_positive_rate"].duplicated(keep=False)
+    assert steps.sum() > 50
+    assert roc["true_positive_rate"].between(roc["true_positive_rate_low"], roc["true_positive_rate_high"]).all()
+    first = roc.iloc[0][["true_positive_rate_low", "true_positive_rate", "true_positive_rate_high"]]
+    assert first.tolist() == [0, 0, 0]
+
+
+def test_points_within_a_step_of_the_roc_curve_are_left_out(economics: Economics) -> None:
+    """Equal probabilities of different sizes of churners alone make a step of several points."""
+    churned, probability = np.array([1, 1, 1, 0, 0, 1]), np.array([0.9, 0.8, 0.8, 0.5, 0.4, 0.4])
+    roc = curves(churned, probability, economics, bins=2, points=50)["roc"]
+    assert roc.to_numpy().tolist() == [[0, 0], [0, 0.75], [0.5, 0.75], [1, 1]]
+
+
+def test_chance_alone_gives_the_calibration_error_of_a_model_that_is_right() -> None:
+    random = np.random.default_rng(6)
+    probability = random.beta(2, 5, 900)
+    errors = [
+        expected_calibration_error((random.random(900) < probability).astype(np.int64), probability, bins=10)
+        for _ in range(300)
+    ]
+    low, high = calibration_error_by_chance(probability, 10, resamples=300, seed=1)
+    inside = np.mean([low <= error <= high for error in errors])
+    assert 0.9 <= inside <= 0.99
+    assert low > 0
+
+
+def test_chance_gives_equal_probabilities_one_gap_for_all_of_them() -> None:
+    """As in the error itself, where a tie that is cut in two has no order."""
+    probability = np.full(100, 0.5)
+    assert calibration_error_by_chance(probability, 10, resamples=500, seed=1)[1] < 0.12
 
 
 def test_the_interval_of_a_share_is_wilsons(economics: Economics) -> None:

@@ -54,7 +54,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "confusion matrix": lambda: plots.confusion_matrix(CHURNED, CONTACTED, 0.25),
     "roc": lambda: plots.roc_curve(ROC, AREA, CHURNED, CONTACTED),
     "precision-recall": lambda: plots.precision_recall_curve(PRECISION_RECALL, AREA, CHURNED, CONTACTED),
-    "calibration": lambda: plots.calibration_curve(CALIBRATION, 0.1),
+    "calibration": lambda: plots.calibration_curve(CALIBRATION, Interval(0.1, 0.02, 0.08)),
     "profit": lambda: plots.profit_curve(PROFIT, Interval(900, 700, 1100), Interval(500, -20, 800), 0.5),
     "importance": lambda: plots.feature_importance(IMPORTANCE),
 }
@@ -121,7 +121,10 @@ def test_the_precision_recall_curve_shows_its_points_and_where_the_decision_stan
 
 def test_the_calibration_curve_shows_each_group_with_its_interval() -> None:
     figure = FIGURES["calibration"]()
-    assert said(figure) == ("Predictions are off by 10.0 points on average", "2 groups of about 20 customers each")
+    assert said(figure) == (
+        "Groups are off by 10.0 points on average",
+        "by chance alone 2.0 to 8.0; 2 groups of about 20 customers",
+    )
     (container,) = figure.axes[0].containers
     points, _, (bars,) = container.lines  # type: ignore[attr-defined]
     assert points.get_xydata().tolist() == [[0.1, 0.0], [0.6, 0.5]]

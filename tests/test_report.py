@@ -12,8 +12,11 @@ import pandas as pd
 import pytest
 
 from churn import artifacts, report
+from churn.business import profit_per_customer
+from churn.graphics import Axis
 from churn.origin import PLACE, Origin, with_origin
 from churn.params import load_params
+from churn.scores import decision_scores, probability_scores
 from tests.conftest import REPOSITORY
 from tests.made_up_results import ECONOMICS, make_results
 
@@ -223,6 +226,100 @@ def test_a_model_for_which_no_contact_pays_is_told_to_contact_nobody() -> None:
         "Contact nobody: at these costs no contact paid on the training customers."
     ]
     assert "Contact nobody" in report.page(results)
+
+
+def test_where_nobody_is_contacted_no_precision_is_told() -> None:
+    results = make_results(threshold=1.000001)
+    page, card = report.page(results), report.card(results)
+    assert "| Precision (of the contacted, those who left) | – | – to – |" in card
+    assert "from a probability of" not in card
+    assert "Nobody is contacted" in page
+
+
+def test_where_everybody_is_contacted_that_is_said_and_not_set_against_itself() -> None:
+    everybody, worth = report._sentences(make_results(threshold=0.0))
+    assert everybody == "Contact everybody: all have a probability of churn of 0 or more."
+    assert "against contacting nobody" in worth
+
+
+@pytest.mark.parametrize(
+    ("contacted", "told"), [(4, "0.04%"), (40, "0.4%"), (5000, "50%"), (9996, "99.96%"), (9960, "99.6%")]
+)
+def test_the_share_contacted_is_never_rounded_to_nobody_or_everybody(contacted: int, told: str) -> None:
+    decision = report.Decision(0.0004, 300, 9700, 0, contacted)
+    first, *_ = report._sentences(replace(make_results(), decision=decision))
+    assert first == f"Contact the {told} of customers whose probability of churn is 0.0004 or more."
+
+
+def test_what_the_amounts_assume_stands_with_them(results: report.Results) -> None:
+    for document in (Outline(report.page(results)).text, report.card(results)):
+        assert "Amounts assume, and do not measure" in document
+        for amount in ("contact costs 1 EUR", "30% of the contacted churners", "worth 200 EUR", "costs 10 EUR"):
+            assert amount in document
+
+
+@pytest.mark.parametrize(
+    ("form", "high", "texts"),
+    [
+        ("number", 150_000.0, ["0", "50,000", "100,000", "150,000"]),
+        ("share", 0.11, ["0.0%", "2.5%", "5.0%", "7.5%", "10.0%"]),
+        ("share", 1.0, ["0%", "20%", "40%", "60%", "80%", "100%"]),
+        ("euros", 1.0, ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]),
+    ],
+)
+def test_ticks_have_the_decimals_that_tell_them_apart(form: str, high: float, texts: list[str]) -> None:
+    assert [text for _, text in report._ticks(Axis("", 0.0, high, form))] == texts
+
+
+@pytest.mark.parametrize("drops", [[0.3, -0.2], [-0.02, -0.5], [0.0, 0.0]], ids=str)
+def test_every_bar_of_importance_lies_within_its_picture(drops: list[float]) -> None:
+    table = pd.DataFrame({"feature": ["a", "b"], "roc_auc_drop": drops, "roc_auc_drop_sd": 0.1})
+    page = report.page(make_results(changed={"importance": table}))
+    bars = re.findall(r'<svg class="drop" viewBox="0 0 200 14".*?</svg>', page)
+    assert len(bars) == 2
+    places = [float(place) for bar in bars for place in re.findall(r"[MHV]([-\d.]+)", bar)]
+    assert 0 <= min(places) <= max(places) <= 200
+
+
+def test_a_column_that_does_not_stand_out_is_not_said_to_matter() -> None:
+    table = pd.DataFrame({"feature": ["a", "b"], "roc_auc_drop": [0.0005, 0.0], "roc_auc_drop_sd": 0.001})
+    results = make_results(changed={"importance": table})
+    for document in (report.page(results), report.card(results)):
+        assert "No column stands out" in document
+        assert "matters most" not in document
+
+
+def test_what_the_card_leaves_out_it_says() -> None:
+    findings = [{"name": f"finding {number}", "evidence": "e" * 90, "accepted": False} for number in range(15)]
+    names = [f"column {number}" for number in range(20)]
+    slices = pd.concat([make_results().slices.assign(column=name) for name in names])
+    card = report.card(
+        make_results(
+            changed={"audit": {"accepted": 0, "warnings": 15, "findings": findings}, "slices": slices},
+        )
+    )
+    assert "found 15 things to look at; 3 of them are in metrics/audit.json alone" in card
+    assert "12 more columns are in metrics/slices.csv" in card
+    assert "e" * 90 in card, "evidence is told whole"
+
+
+def test_by_lot_is_what_contacting_as_many_at_random_would_give() -> None:
+    results = make_results(2000)
+    decision, random = results.decision, np.random.default_rng(4)
+    churned = np.repeat([1, 0], [decision.churners, decision.stayers])
+    rate = np.full(len(churned), churned.mean())
+    drawn = []
+    for _ in range(300):
+        contacted = np.zeros(len(churned), dtype=bool)
+        contacted[random.choice(len(churned), decision.contacted, replace=False)] = True
+        profit = 1000 * profit_per_customer(churned, contacted, ECONOMICS)
+        drawn.append(decision_scores(churned, contacted) | {"profit_per_1000_eur": profit})
+    means = {name: float(np.mean([one[name] for one in drawn])) for name in drawn[0]}
+    expected = means | probability_scores(churned, rate)
+    lot = report.by_lot(results)
+    assert lot.keys() == expected.keys()
+    for name, value in expected.items():
+        assert lot[name] == pytest.approx(value, rel=0.03), name
 
 
 def test_the_same_results_give_the_same_bytes() -> None:

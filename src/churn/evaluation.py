@@ -23,11 +23,27 @@ def expected_calibration_error(churned: Labels, probability: Floats, bins: int) 
     """Mean gap between predicted and observed share, over groups of equal size by probability.
 
     It gets no bootstrap interval: chance widens the gaps, each resample adds chance again, and a percentile
-    interval would lie above the figure.
+    interval would lie above the figure. What chance alone gives is `calibration_error_by_chance`.
     """
     observed = _share_among_equals(churned, probability)
     groups = _equal_groups(probability, bins)
     return float(sum(abs(probability[group].sum() - observed[group].sum()) for group in groups) / len(churned))
+
+
+def calibration_error_by_chance(probability: Floats, bins: int, *, resamples: int, seed: int) -> tuple[float, float]:
+    """Where 95 % of the calibration errors would lie, were every probability right: outcomes drawn from them."""
+    random = np.random.default_rng(seed)
+    values, equal = np.unique(probability, return_inverse=True)
+    count = np.bincount(equal)
+    groups = _equal_groups(probability, bins)
+    members = np.concatenate(groups)
+    starts = np.cumsum([0, *map(len, groups[:-1])])
+    errors = []
+    for _ in range(resamples):
+        gap = values - random.binomial(count, values) / count
+        errors.append(np.abs(np.add.reduceat(gap[equal][members], starts)).sum() / len(probability))
+    low, high = np.percentile(errors, [LOW, HIGH])
+    return float(low), float(high)
 
 
 def calibration_table(churned: Labels, probability: Floats, bins: int) -> pd.DataFrame:
@@ -137,15 +153,16 @@ def slice_table(
     return pd.DataFrame(table) if table else pd.DataFrame(columns=["column", "value", "customers", "churn_rate"])
 
 
-FEWEST_TO_RANK = 10
-"""Churners and stayers that a slice needs for an interval of its ROC-AUC; of fewer it would say too little."""
+FEWEST = 10
+"""Churners and stayers that a slice needs for an interval of its ROC-AUC, and contacted ones of both for one of its
+profit; of fewer it would say too little, or be too sure."""
 
 
 def slice_intervals(threshold: float, economics: Economics, *, resamples: int, seed: int) -> Statistics:
     """Bounds of 95 % intervals within one slice, NaN where a figure is not defined.
 
     Shares by Wilson's interval, which does not shrink to nothing where a small slice has no hit; ROC-AUC by DeLong's;
-    profit by bootstrap, on counts: none of them costs much for many rows.
+    profit by bootstrap, on counts: none of them costs much for many rows. The last two are not defined of few.
     """
 
     def bounds(churned: Labels, probability: Floats) -> dict[str, float]:
@@ -181,6 +198,8 @@ def _interval_of_profit(
     resamples: int,
     random: np.random.Generator,
 ) -> tuple[float, float]:
+    if contacted.any() and min(np.sum(left & contacted), np.sum(~left & contacted)) < FEWEST:
+        return UNDEFINED
     outcomes = np.array([np.mean(left & contacted), np.mean(~left & contacted), np.mean(~contacted)])
     gain = np.array([economics.contacted_churner_eur, economics.contacted_stayer_eur, 0.0])
     drawn = random.multinomial(len(left), outcomes, size=resamples)
@@ -191,7 +210,7 @@ def _interval_of_profit(
 def _interval_of_roc_auc(churned: Labels, probability: Floats) -> tuple[float, float]:
     """By the variance of DeLong et al. (1988, Biometrics 44), on the logit scale, so that it stays within 0 and 1."""
     left, stayed = probability[churned == 1], probability[churned == 0]
-    if min(len(left), len(stayed)) < FEWEST_TO_RANK:
+    if min(len(left), len(stayed)) < FEWEST:
         return UNDEFINED
     ranks = rankdata(probability)
     of_churners = (ranks[churned == 1] - rankdata(left)) / len(stayed)
@@ -216,7 +235,7 @@ def curves(
     churned: Labels, probability: Floats, economics: Economics, *, bins: int, points: int
 ) -> dict[str, pd.DataFrame]:
     """Points of each curve by name, at most `points` of each, ends included."""
-    false_positive_rate, true_positive_rate, _ = roc_curve(churned, probability)
+    false_positive_rate, true_positive_rate = _corners(*roc_curve(churned, probability)[:2])
     precision, recall, _ = precision_recall_curve(churned, probability, drop_intermediate=True)
     profit = profit_curve(churned, probability, economics)
     return {
@@ -232,6 +251,15 @@ def curves(
             points,
         ),
     }
+
+
+def _corners(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """A staircase without the points between the foot and the top, or the two ends, of a step."""
+    inner = slice(1, -1)
+    within = [(values[:-2] == values[inner]) & (values[inner] == values[2:]) for values in (x, y)]
+    kept = np.ones(len(x), dtype=bool)
+    kept[inner] = ~(within[0] | within[1])
+    return x[kept], y[kept]
 
 
 def with_bands(
@@ -273,6 +301,7 @@ def _resampled_curves(
     last_of_ties = np.append(np.flatnonzero(np.diff(probability[order])), len(order) - 1)
     left, gain = churned[order], gains(churned[order], economics)
     drawn: dict[str, list[Floats]] = {name: [] for name in BANDED}
+    recall_at = _reader_of_steps(curves["roc"], left, last_of_ties)
     for _ in range(resamples):
         times = np.bincount(random.integers(0, len(order), len(order)), minlength=len(order))
         found, contacted, earned = (
@@ -281,7 +310,7 @@ def _resampled_curves(
         if not 0 < found[-1] < contacted[-1]:
             continue
         recall, bothered = found / found[-1], (contacted - found) / (contacted[-1] - found[-1])
-        drawn["roc"].append(np.interp(curves["roc"]["false_positive_rate"], bothered, recall))
+        drawn["roc"].append(recall_at(bothered, recall))
         wanted = curves["precision_recall"]["recall"].to_numpy()
         reached = np.searchsorted(recall, wanted)
         precision = found[reached] / np.maximum(contacted[reached], 1)
@@ -289,6 +318,22 @@ def _resampled_curves(
         share = contacted / contacted[-1]
         drawn["profit"].append(np.interp(curves["profit"]["contacted_share"], share, 1000 * earned / contacted[-1]))
     return {name: np.array(rows) for name, rows in drawn.items()}
+
+
+def _reader_of_steps(roc: pd.DataFrame, left: Labels, last_of_ties: Labels) -> Callable[[Floats, Floats], Floats]:
+    """Reads resampled ROC curves where the curve has its points: at the foot of a step, or at its top.
+
+    `left` are the outcomes, highest probability first, `last_of_ties` the places where another probability follows.
+    """
+    wanted = roc["false_positive_rate"].to_numpy()
+
+    def both_ends(bothered: Floats, recall: Floats) -> tuple[Floats, Floats]:
+        return np.interp(-wanted, -bothered[::-1], recall[::-1]), np.interp(wanted, bothered, recall)
+
+    found, passed = (np.append(0.0, np.cumsum(side)[last_of_ties]) for side in (left, 1 - left))
+    foot, top = both_ends(passed / max(passed[-1], 1.0), found / max(found[-1], 1.0))
+    is_foot = np.abs(roc["true_positive_rate"] - foot) < np.abs(roc["true_positive_rate"] - top)
+    return lambda bothered, recall: np.where(is_foot, *both_ends(bothered, recall))
 
 
 def _band(rows: Floats, points: int) -> Floats:

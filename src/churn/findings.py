@@ -32,14 +32,17 @@ def of_roc(area: Interval) -> Finding:
 def of_precision_recall(precision: float, churn_rate: float, area: Interval) -> Finding:
     """How many of the contacted would have left."""
     title = f"{precision:.0%} of the contacted would have left, {churn_rate:.0%} of all"
+    if not np.isfinite(precision):
+        title = f"Nobody is contacted; {churn_rate:.0%} of all left"
     return Finding(title, f"PR-AUC {_shown(area)}; by chance {churn_rate:.3f}")
 
 
-def of_calibration(error: float, groups: int, customers_a_group: float) -> Finding:
-    """How far predictions are off."""
+def of_calibration(error: Interval, groups: int, customers_a_group: float) -> Finding:
+    """How far groups are off what was predicted for them; the bounds are those of chance alone."""
     return Finding(
-        f"Predictions are off by {100 * error:.1f} points on average",
-        f"{groups} groups of about {customers_a_group:,.0f} customers each",
+        f"Groups are off by {100 * error.value:.1f} points on average",
+        f"by chance alone {100 * error.low:.1f} to {100 * error.high:.1f}; {groups} groups of about "
+        f"{customers_a_group:,.0f} customers",
     )
 
 
@@ -62,8 +65,10 @@ def of_gain(churners_contacted: float, contacted_share: float) -> Finding:
     )
 
 
-def of_importance(column: str, drop: float) -> Finding:
-    """What the model needs most."""
+def of_importance(column: str, drop: float, deviation: float) -> Finding:
+    """What the model needs most, if a column stands out from what shuffling changes by chance."""
+    if not drop > deviation:
+        return Finding("No column stands out", "shuffling one changes ROC-AUC as little as chance; lines: ± sd")
     return Finding(f"{short(column)} matters most", f"ROC-AUC falls by {drop:.3f} when it is shuffled; lines: ± sd")
 
 

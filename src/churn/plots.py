@@ -89,16 +89,18 @@ def precision_recall_curve(
     """How many of the contacted would have left, against how many of the leavers are contacted."""
     rate = float(churned.mean())
     decision = decision_scores(churned, contacted)
-    figure, axes = _axes(findings.of_precision_recall(decision["precision"], rate, area))
+    precision = decision["precision"] if contacted.any() else float("nan")
+    figure, axes = _axes(findings.of_precision_recall(precision, rate, area))
     axes.axhline(rate, color=GREY, linestyle="--", label="by chance")
     _draw_with_band(axes, curve, "recall", "precision", "model")
-    _mark_decision(axes, decision["recall"], decision["precision"])
+    if contacted.any():
+        _mark_decision(axes, decision["recall"], precision)
     axes.set(xlabel="churners contacted (recall)", ylabel="churners among the contacted (precision)")
     return _in_unit_square(figure, axes, "upper right")
 
 
 @mpl.rc_context(STYLE)
-def calibration_curve(groups: pd.DataFrame, error: float) -> Figure:
+def calibration_curve(groups: pd.DataFrame, error: Interval) -> Figure:
     """Share of churn that came against the share that was predicted, in groups of equal size."""
     figure, axes = _axes(findings.of_calibration(error, len(groups), groups["customers"].median()))
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="as predicted")
@@ -132,7 +134,7 @@ def feature_importance(table: pd.DataFrame) -> Figure:
     shown = table.head(LONGEST_CHART)[::-1]
     rest = len(table) - len(shown)
     first = table.iloc[0]
-    figure, axes = _axes(findings.of_importance(first["feature"], first["roc_auc_drop"]))
+    figure, axes = _axes(findings.of_importance(first["feature"], first["roc_auc_drop"], first["roc_auc_drop_sd"]))
     names = [short(name) for name in shown["feature"]]
     places = np.arange(len(shown))
     axes.barh(places, shown["roc_auc_drop"], xerr=shown["roc_auc_drop_sd"], color=BLUE, ecolor="black", capsize=2)

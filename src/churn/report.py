@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 import jinja2
+import numpy as np
 import pandas as pd
 
 from churn import findings
@@ -97,9 +98,10 @@ def _environment() -> jinja2.Environment:
         "euros": _form(",.0f"),
         "signed": _form("+,.0f"),
         "score": _form(".3f"),
-        "exact": _form(".6g"),
+        "exact": _exact,
         "count": _form(",.0f"),
-        "value": lambda value, form: FORMS[form](value),
+        "ticks": _ticks,
+        "line": _line,
         "brief": _brief,
         "inert": _inert,
         "narrow": findings.short,
@@ -120,19 +122,45 @@ def _form(spec: str) -> Callable[[Any], str]:
     return written
 
 
-FORMS: Mapping[str, Callable[[Any], str]] = {"share": _form(".0%"), "euros": _form(",.0f"), "number": _form(",.4g")}
-"""How a tick of an axis is written."""
+DECIMALS = 6
+"""As the files have them."""
+
+
+def _exact(value: float) -> str:
+    """All that the files say of it."""
+    text = _form(f",.{DECIMALS}f")(value)
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+UNITS = {"share": (100, "%"), "euros": (1, ""), "number": (1, "")}
+"""How a tick of an axis is written: times what, and in which unit."""
+
+
+def _ticks(axis: Axis) -> list[tuple[float, str]]:
+    """Place and text of each tick, with as many decimals as tell them apart."""
+    times, unit = UNITS[axis.form]
+    values = [times * tick for tick in axis.ticks]
+    exact = (
+        places for places in range(DECIMALS) if all(math.isclose(v, round(v, places), abs_tol=1e-9) for v in values)
+    )
+    written = _form(f",.{next(exact, DECIMALS)}f")
+    return [(tick, f"{written(value)}{unit}") for tick, value in zip(axis.ticks, values, strict=True)]
+
+
+def _line(text: object) -> str:
+    """A user's text on one line."""
+    return " ".join(str(text).split())
 
 
 def _brief(text: object) -> str:
-    """One line of a user's text."""
-    line = " ".join(str(text).split())
+    """The same, where there is little room."""
+    line = _line(text)
     return line if len(line) <= LONGEST_TEXT else f"{line[: LONGEST_TEXT - 1]}…"
 
 
 def _inert(text: object) -> str:
     """A user's text in Markdown, where it must be neither markup nor a cell's end."""
-    plain = _brief(text).replace("&", "&amp;").replace("<", "&lt;")
+    plain = _line(text).replace("&", "&amp;").replace("<", "&lt;")
     return "".join(f"\\{sign}" if sign in r"\`*_{}[]()#+!|~" else sign for sign in plain)
 
 
@@ -142,6 +170,7 @@ def _shared(results: Results) -> dict[str, Any]:
         "results": results,
         "decision": results.decision,
         "sentences": tuple(_sentences(results)),
+        "assumption": _assumption(results.economics),
         "headline": tuple(_headline(results)),
         "slices": tuple(_slices(results.slices)),
         "slice_figures": SLICE_FIGURES,
@@ -167,21 +196,47 @@ def _sentences(results: Results) -> Iterator[str]:
     if decision.contacted == 0 and decision.threshold >= NOBODY:
         yield "Contact nobody: at these costs no contact paid on the training customers."
         return
-    whom = (
-        f"the {decision.contacted / decision.customers:.0%} of customers" if decision.contacted else "no customer here:"
-    )
-    reason = "whose probability of churn is" if decision.contacted else "none has a probability of"
-    yield f"Contact {whom} {reason} {decision.threshold:.3f} or more."
+    everybody = decision.contacted == decision.customers
+    threshold = f"{_exact(decision.threshold)} or more"
+    if everybody:
+        yield f"Contact everybody: all have a probability of churn of {threshold}."
+    elif decision.contacted:
+        share = _share_between(decision.contacted, decision.customers)
+        yield f"Contact the {share} of customers whose probability of churn is {threshold}."
+    else:
+        yield f"Contact no customer here: none has a probability of churn of {threshold}."
     low, high = money["profit_per_1000_eur_low"], money["profit_per_1000_eur_high"]
     yield (
         f"That is worth {euros(money['profit_per_1000_eur'])} EUR per 1,000 customers "
         f"({findings.BAND} {euros(low)} to {euros(high)}) against contacting nobody{_doubt(low, high)}"
     )
+    if everybody:
+        return
     name = "profit_over_everybody_per_1000_eur"
     low, high = money[f"{name}_low"], money[f"{name}_high"]
     yield (
         f"Against contacting everybody it is {signed(money[name])} EUR per 1,000 "
         f"({findings.BAND} {signed(low)} to {signed(high)}){_doubt(low, high)}"
+    )
+
+
+def _share_between(some: int, all_of: int) -> str:
+    """A share of some but not all, which rounding must make neither."""
+    share = some / all_of
+    enough = (places for places in range(DECIMALS) if 0 < round(100 * share, places) < 100)
+    return f"{share:.{next(enough, DECIMALS)}%}"
+
+
+def _assumption(economics: Economics) -> str:
+    """What every amount rests on, and nobody has measured (see `business`)."""
+    contact, offer, value = map(
+        _exact, (economics.contact_cost_eur, economics.offer_cost_eur, economics.customer_value_eur)
+    )
+    return (
+        f"Amounts assume, and do not measure, how the campaign goes: a contact costs {contact} EUR; "
+        f"{_form('.0%')(economics.acceptance_rate)} of the contacted churners take the offer and stay, each worth "
+        f"{value} EUR; every contacted customer who would have stayed takes the offer, too; an offer taken costs "
+        f"{offer} EUR."
     )
 
 
@@ -200,6 +255,8 @@ class Headline:
     meaning: str
     form: Callable[[Any], str]
     test: Interval
+    by_chance: float
+    """The same, were as many customers contacted by lot, and all given the churn rate as their probability."""
     promised: float | None
     spread: float | None
     """Standard deviation over folds."""
@@ -219,13 +276,39 @@ HEADLINES = (
 
 
 def _headline(results: Results) -> Iterator[Headline]:
-    money = "profit_per_1000_eur"
+    money, lot = "profit_per_1000_eur", by_lot(results)
     promised = results.training.get(f"train_{money}")
-    yield Headline("Profit", "EUR per 1,000 customers", _form(",.0f"), interval(results.money, money), promised, None)
+    earned = interval(results.money, money)
+    yield Headline("Profit", "EUR per 1,000 customers", _form(",.0f"), earned, lot[money], promised, None)
     for title, meaning, name, out_of_fold, form in HEADLINES:
         test = interval(results.test, f"test_{name}")
+        if name == "precision" and not results.decision.contacted:
+            test = Interval(math.nan, math.nan, math.nan)
         spread = results.training.get(f"{out_of_fold}_sd")
-        yield Headline(title, meaning, form, test, results.training.get(out_of_fold), spread)
+        yield Headline(title, meaning, form, test, lot[name], results.training.get(out_of_fold), spread)
+
+
+def by_lot(results: Results) -> dict[str, float]:
+    """What to expect of each headline figure when customers are drawn by lot and nothing is known of them."""
+    decision = results.decision
+    rate, share = decision.churners / decision.customers, decision.contacted / decision.customers
+    sides = [part for part in (rate, 1 - rate) if part]
+    return {
+        "profit_per_1000_eur": share * results.money["profit_contact_everybody_per_1000_eur"],
+        "roc_auc": 0.5 if len(sides) == 2 else math.nan,
+        "pr_auc": rate or math.nan,
+        "precision": rate if share else math.nan,
+        "recall": share if rate else math.nan,
+        "f1": _part(2 * rate * share, rate + share),
+        "accuracy": rate * share + (1 - rate) * (1 - share),
+        "log_loss": -sum(part * math.log(part) for part in sides),
+        "brier": rate * (1 - rate),
+    }
+
+
+def calibration_error(test: Mapping[str, Any]) -> Interval:
+    """With the bounds between which chance alone would bring it."""
+    return Interval(test["test_ece"], test["test_ece_by_chance_low"], test["test_ece_by_chance_high"])
 
 
 def interval(figures: Mapping[str, Any], name: str) -> Interval:
@@ -274,7 +357,7 @@ def _slices(table: pd.DataFrame) -> Iterator[SliceTable]:
 def _slice_row(row: Mapping[Any, Any]) -> SliceRow:
     figures = {name: interval(row, name) for name in SLICE_FIGURES}
     known = {name: one for name, one in figures.items() if math.isfinite(one.low)}
-    return SliceRow("" if row["value"] != row["value"] else str(row["value"]), int(row["customers"]), known)
+    return SliceRow(row["value"], int(row["customers"]), known)
 
 
 def _findings(results: Results) -> dict[str, Finding]:
@@ -288,9 +371,9 @@ def _findings(results: Results) -> dict[str, Finding]:
         ),
         "roc": findings.of_roc(interval(test, "test_roc_auc")),
         "precision_recall": findings.of_precision_recall(
-            test["test_precision"], decision.churners / decision.customers, interval(test, "test_pr_auc")
+            _precision(decision), decision.churners / decision.customers, interval(test, "test_pr_auc")
         ),
-        "calibration": findings.of_calibration(test["test_ece"], len(groups), groups["customers"].median()),
+        "calibration": findings.of_calibration(calibration_error(test), len(groups), groups["customers"].median()),
         "profit": findings.of_profit(
             money["contacted_share"],
             interval(money, "profit_per_1000_eur"),
@@ -300,11 +383,17 @@ def _findings(results: Results) -> dict[str, Finding]:
     }
     if len(results.importance):
         first = results.importance.iloc[0]
-        found["importance"] = findings.of_importance(str(first["feature"]), first["roc_auc_drop"])
+        found["importance"] = findings.of_importance(
+            str(first["feature"]), first["roc_auc_drop"], first["roc_auc_drop_sd"]
+        )
     return found
 
 
-def _part(some: int, all_of: int) -> float:
+def _precision(decision: Decision) -> float:
+    return _part(decision.churners_contacted, decision.contacted)
+
+
+def _part(some: float, all_of: float) -> float:
     return some / all_of if all_of else math.nan
 
 
@@ -334,14 +423,8 @@ class Chart:
         """The point nearest to the decision, where reading begins."""
         if self.decision is None:
             return 0
-        return min(
-            range(len(self.points["x"])), key=lambda place: abs((self.points["x"][place] or 0) - self.x_of_decision)
-        )
-
-    @property
-    def x_of_decision(self) -> float:
-        """The decision on the axis of x."""
-        return self.decision[0] if self.decision else 0.0
+        xs, decided = self.points["x"], self.decision[0]
+        return min(range(len(xs)), key=lambda place: abs((xs[place] or 0.0) - decided))
 
 
 def _drawn(results: Results) -> dict[str, Any]:
@@ -350,14 +433,20 @@ def _drawn(results: Results) -> dict[str, Any]:
     return {
         "charts": charts,
         "dependence": [(one, _dependence_plane(one)) for one in results.dependence],
-        "drop_reach": _drop_reach(results.importance.head(COLUMNS_SHOWN)),
+        "drops": _drop_plane(results.importance.head(COLUMNS_SHOWN)),
         "script_data": _script_data(results, charts),
-        "start": int((results.contacted["threshold"] - results.decision.threshold).abs().to_numpy().argmin()),
     }
 
 
-def _drop_reach(table: pd.DataFrame) -> float:
-    return max(float((table["roc_auc_drop"] + table["roc_auc_drop_sd"]).max()), 1e-6) if len(table) else 1.0
+def _drop_plane(table: pd.DataFrame) -> Plane:
+    """Holds every bar of importance, its line, and zero."""
+    ends = [
+        0.0,
+        *(table["roc_auc_drop"] - table["roc_auc_drop_sd"]),
+        *(table["roc_auc_drop"] + table["roc_auc_drop_sd"]),
+    ]
+    low, high = reach(ends)
+    return Plane(Axis("", low, high, "number"), Axis("", 0, 1, "number"), 200, 14, left=0, right=0, top=0, bottom=0)
 
 
 def _charts(results: Results) -> Iterator[Chart]:
@@ -391,17 +480,24 @@ def _charts(results: Results) -> Iterator[Chart]:
     yield _curve(
         "precision_recall", "Precision and recall", found, curves["precision_recall"][::-1], ("recall", "precision"),
         Plane(_share_axis("churners contacted (recall)"), _share_axis("contacted who churned (precision)")),
-        chance=[(0, rate), (1, rate)], chance_label="by chance", decision=(recall, results.test["test_precision"]),
+        chance=[(0, rate), (1, rate)], chance_label="by chance", decision=(recall, _precision(decision)),
     )  # fmt: skip
+    top = _top_of(curves["calibration"])
     yield _curve(
         "calibration", "Calibration", found, curves["calibration"], ("predicted", "observed"),
-        Plane(_share_axis("predicted probability of churn"), _share_axis("share that churned")),
-        chance=[(0, 0), (1, 1)], chance_label="as predicted", decision=None, has_bars=True,
+        Plane(_share_axis("predicted probability of churn", top), _share_axis("share that churned", top)),
+        chance=[(0, 0), (top, top)], chance_label="as predicted", decision=None, has_bars=True,
     )  # fmt: skip
 
 
-def _share_axis(label: str) -> Axis:
-    return Axis(label, 0.0, 1.0, "share")
+def _share_axis(label: str, top: float = 1.0) -> Axis:
+    return Axis(label, 0.0, top, "share")
+
+
+def _top_of(groups: pd.DataFrame) -> float:
+    """Of an axis that shows where few churn, too: not more than is needed, if that is much less than all."""
+    highest = float(np.nanmax([0.0, *groups["predicted"], *groups["observed"], *groups["observed_high"]]))
+    return 1.05 * highest if 0 < highest < 0.5 else 1.0
 
 
 def _gain(results: Results) -> pd.DataFrame:

@@ -76,7 +76,9 @@ def run(params: Params) -> Measurements:
             artifacts.PRECISION_RECALL_CURVE: generate_pr_curve(
                 predictions, curves["precision_recall"], headline["pr_auc"]
             ),
-            artifacts.CALIBRATION_CURVE: plots.calibration_curve(curves["calibration"], scored["test_ece"]),
+            artifacts.CALIBRATION_CURVE: plots.calibration_curve(
+                curves["calibration"], report.calibration_error(scored)
+            ),
             artifacts.PROFIT_CURVE: generate_profit_curve(predictions, curves["profit"], headline),
             artifacts.IMPORTANCE_CHART: plots.feature_importance(told.importance),
         },
@@ -176,12 +178,15 @@ def generate_profit_curve(
 def figures_on_test_rows(
     predictions: Predictions, headline: dict[str, evaluation.Interval], params: Params
 ) -> dict[str, float]:
-    """Every headline figure that is not money, and the calibration error."""
+    """Every headline figure that is not money, and the calibration error beside what chance alone would give."""
     figures = {name: interval for name, interval in headline.items() if not name.endswith("_eur")}
-    error = evaluation.expected_calibration_error(
-        predictions.churned, predictions.probability, params.evaluate.calibration_bins
+    bins = params.evaluate.calibration_bins
+    error = evaluation.expected_calibration_error(predictions.churned, predictions.probability, bins)
+    low, high = evaluation.calibration_error_by_chance(
+        predictions.probability, bins, resamples=params.evaluate.bootstrap_resamples, seed=params.compute.seed
     )
-    return evaluation.flat(figures, prefix="test_") | {"test_ece": error}
+    by_chance = {"test_ece_by_chance_low": low, "test_ece_by_chance_high": high}
+    return evaluation.flat(figures, prefix="test_") | {"test_ece": error} | by_chance
 
 
 def report_by_class(predictions: Predictions) -> dict[str, Any]:
@@ -245,6 +250,7 @@ def gather_for_report(
     """Everything that the report tells, as the files have it."""
     importance = artifacts.read_table(artifacts.IMPORTANCE)
     pipeline = decision.pipeline_of(model)
+    points = min(params.evaluate.curve_points, report.CURVE_POINTS)
     return report.Results(
         decision=count_decisions(predictions),
         economics=params.business,
@@ -255,7 +261,7 @@ def gather_for_report(
         money=artifacts.rounded(money),
         curves={name: curve.round(artifacts.DECIMALS) for name, curve in curves.items()},
         contacted=evaluation.contacted_by_threshold(
-            predictions.churned, predictions.probability, predictions.threshold, params.evaluate.curve_points
+            predictions.churned, predictions.probability, predictions.threshold, points
         ),
         slices=slices.round(artifacts.DECIMALS),
         importance=importance,
