@@ -67,6 +67,7 @@ def test_a_model_that_is_clearly_better_passes_every_gate() -> None:
     given = challenge(np.random.default_rng(0), old_noise=2.0, new_noise=0.2)
     found = judge(given)
     assert [one.name for one in found] == [
+        "searches on record",
         "earns more than the champion",
         "test rows against the champion",
         "slices against the champion",
@@ -165,7 +166,10 @@ def test_what_a_search_chose_by_the_same_customers_has_its_flattery_taken_off() 
         assert chosen.figures[name] == pytest.approx(plain.figures[name] - 900)
     assert plain.passed
     assert not chosen.passed
-    assert "less 900, for it was chosen by these customers out of 50 trials" in chosen.told
+    searched = gate(replace(given, selection=Selection(trials=50, flattery=900.0)), "searches")
+    assert searched.passed
+    assert searched.told == "50 trials by these customers: 900 EUR per 1,000 are taken off what it earns"
+    assert "none by these customers" in gate(given, "searches").told
 
 
 def test_rows_are_known_again_by_a_sample_of_their_keys() -> None:
@@ -203,7 +207,7 @@ def best_of_equals(random: np.random.Generator, count: int = 2000, candidates: i
 
     values = earned.mean(axis=0)
     best = int(np.argmax(values))
-    left = corrected_gain(weighted, count, resamples=200, seed=0).mean
+    left = corrected_gain(weighted, np.arange(count), resamples=200, seed=0).mean
     training, test = (pair(churned[side], said[0][side], said[best][side]) for side in (0, 1))
     return replace(
         challenge(random, 0.8, 0.8, count),

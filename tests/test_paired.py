@@ -163,6 +163,8 @@ def test_equal_customers_are_drawn_together() -> None:
     )
     assert many.difference == pytest.approx(few.difference)
     assert many.standard_error == pytest.approx(few.standard_error, rel=0.03)
+    for name, one in by_name(four_times).items():
+        assert one.standard_error == pytest.approx(by_name(once)[name].standard_error, rel=1e-9), name
 
 
 @pytest.mark.slow

@@ -135,7 +135,7 @@ def test_every_command_runs_in_order_in_a_fresh_clone(tmp_path: Path, monkeypatc
     assert "larger-steps" in story["dvc exp list"]
     for line in story_of_the_gates():
         assert line in story["churn promote HEAD~1"]
-    assert "for it was chosen by these customers" in story["churn promote"]
+    assert "are taken off what it earns" in story["churn promote"]
     assert signed_numbers(search_of_the_sample()) <= signed_numbers(story["churn tune --trials 20 --apply"])
     assert story['churn rollback --reason "Seen"'].startswith("rolled back: churn version 1")
     assert run("git diff --name-only HEAD four-leaves -- params.yaml").stdout.strip() == "params.yaml"

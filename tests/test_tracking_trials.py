@@ -8,9 +8,12 @@ import mlflow
 import pytest
 from mlflow.entities import Run, ViewType
 
+from churn.gates import Selection
 from churn.tracking import mlflow_trials
 from churn.tracking.destination import PATIENT_SETTINGS, Destination, StoreError
-from churn.tracking.trials import StudyRow, TrialRow, show
+from churn.tracking.registry import open_registry
+from churn.tracking.sync import connect
+from churn.tracking.trials import CHOSEN_BY, FLATTERY, StudyRow, TrialRow, show
 
 
 @pytest.fixture
@@ -23,6 +26,7 @@ def destination(tmp_path: Path, migrated: Path) -> Destination:
 def trial(number: int, state: str = "complete") -> TrialRow:
     return TrialRow(
         number=number,
+        candidate=f"{number:016x}",
         state=state,
         failed=state == "failed",
         parameters={"train.estimator": "Tree", "train.params.max_depth": str(number)},
@@ -38,7 +42,7 @@ def study(*trials: TrialRow, key: str = "0123456789abcdef") -> StudyRow:
     return StudyRow(
         key,
         f"cv_pr_auc-{key[:7]}",
-        {"tuning.best": "0123"},
+        {CHOSEN_BY: "a b c d"},
         {"objective": "cv_pr_auc"},
         {"best_cv_pr_auc": 0.51},
         trials,
@@ -71,6 +75,63 @@ def test_a_trial_is_a_row_below_its_study_with_all_that_is_known_of_it(destinati
     history = mlflow.MlflowClient(destination.uri).get_metric_history(first.info.run_id, "fold")
     assert [(one.step, one.value) for one in history] == [(0, 0.5), (1, 0.7)]
     assert (shown["trial-2"].info.status, shown["trial-2"].data.tags["tuning.reason"]) == ("FAILED", "refused")
+
+
+def known(destination: Destination, rows: str, number: int) -> Selection | None:
+    return open_registry(connect(destination)).selection(rows.split(), f"{number:016x}")
+
+
+def flattering(euros: float, *trials: TrialRow, key: str = "0123456789abcdef") -> StudyRow:
+    return replace(study(*trials, key=key), metrics={FLATTERY: euros, "complete_trials": float(len(trials))})
+
+
+def test_whatever_a_search_tried_is_known_to_be_flattered_by_it(destination: Destination) -> None:
+    assert known(destination, "a b c d", 0) is None
+    mlflow_trials.publish(destination, flattering(80.0, trial(0), trial(1)))
+    assert known(destination, "a b c d", 0) == known(destination, "a b c d", 1) == Selection(2, 80.0)
+    assert known(destination, "a b c d", 2) is None
+
+
+def test_more_trials_do_not_make_it_forgotten_what_was_tried_before(destination: Destination) -> None:
+    mlflow_trials.publish(destination, flattering(80.0, trial(0)))
+    mlflow_trials.publish(destination, flattering(70.0, trial(0), trial(1)))
+    assert known(destination, "a b c d", 0) == Selection(2, 80.0), "as flattered as it ever seemed"
+
+
+def test_a_table_that_has_grown_is_known_and_another_one_is_not(destination: Destination) -> None:
+    mlflow_trials.publish(destination, flattering(80.0, trial(0)))
+    assert known(destination, "a b c d e", 0) == Selection(1, 80.0)
+    assert known(destination, "p q r s", 0) is None
+
+
+def test_of_several_searches_the_one_that_flatters_most_counts_also_when_it_was_deleted(
+    destination: Destination,
+) -> None:
+    mlflow_trials.publish(destination, flattering(80.0, trial(0)))
+    mlflow_trials.publish(destination, flattering(120.0, trial(0), key="fedcba9876543210"))
+    assert known(destination, "a b c d", 0) == Selection(1, 120.0)
+    client = mlflow.MlflowClient(destination.uri)
+    experiment = client.get_experiment_by_name("churn-tuning")
+    for row in client.search_runs([experiment.experiment_id]):
+        client.delete_run(row.info.run_id)
+    assert known(destination, "a b c d", 0) == Selection(1, 120.0)
+
+
+def test_of_a_study_the_latest_figures_are_shown_also_when_they_are_lower(destination: Destination) -> None:
+    for value in (6.0, 4.0):
+        mlflow_trials.publish(destination, replace(study(trial(0)), metrics={"present_cv_pr_auc": value}))
+    assert rows(destination)["cv_pr_auc-0123456"].data.metrics == {"present_cv_pr_auc": 4.0}
+
+
+def test_a_trial_that_failed_and_was_made_again_is_shown_as_it_ended(destination: Destination) -> None:
+    mlflow_trials.publish(destination, study(trial(0, "failed")))
+    mlflow_trials.publish(destination, study(trial(0)))
+    (row,) = (row for name, row in rows(destination).items() if name == "trial-0")
+    assert (row.info.status, row.data.tags["tuning.state"], row.data.tags["tuning.reason"]) == (
+        "FINISHED",
+        "complete",
+        "",
+    )
 
 
 def test_the_experiment_of_states_and_that_of_executions_get_no_row(destination: Destination) -> None:

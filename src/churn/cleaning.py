@@ -111,6 +111,12 @@ def fold_of(keys: pd.Index, salt: str, folds: int) -> NDArray[np.int64]:
     return np.floor(_fractions(keys, f"folds {salt}") * folds).astype(np.int64)
 
 
+def customer_of(keys: pd.Index) -> NDArray[np.int64]:
+    """Number of each row's customer, from 0 on: rows with one text are one customer."""
+    numbers, _ = pd.factorize(keys.astype("str").str[:KEY_DIGITS])
+    return numbers.astype(np.int64)
+
+
 def _fractions(keys: pd.Index, salt: str) -> NDArray[np.float64]:
     """A number from 0 to below 1 for each row, uniform over salts, from the key without its repeat number."""
     hashed = [int(_digest(f"{salt}{SEPARATOR}{key[:KEY_DIGITS]}")[:13], 16) for key in keys]

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from churn.business import Floats
+from churn.business import Floats, Labels
 from churn.evaluation import HIGH, LOW
 from churn.objective import Weighted
 
 WEIGHTS_AT_ONCE = 2**23
-"""Resamples times customers that are held in memory together."""
+"""Resamples times rows that are held in memory together."""
 
 
 @dataclass(frozen=True)
@@ -32,17 +32,18 @@ class CorrectedGain:
 
 
 def corrected_gain(
-    weighted: Weighted, customers: int, *, resamples: int, seed: int, chosen_by: Weighted | None = None
+    weighted: Weighted, customer: Labels, *, resamples: int, seed: int, chosen_by: Weighted | None = None
 ) -> CorrectedGain:
     """Correct the gain of choosing among candidates of which the first is the present one.
 
-    They are chosen by the value that is gained, or by another one, `chosen_by`. A resample in which a value is not
-    defined (no churner in a fold) chooses none by it, or is left out.
+    `customer` numbers each row's customer, who is drawn with all his rows. They are chosen by the value that is gained,
+    or by another one, `chosen_by`. A resample in which a value is not defined (no churner in a fold) chooses none by
+    it, or is left out.
     """
     random = np.random.default_rng(seed)
-    at_once = max(1, min(resamples, WEIGHTS_AT_ONCE // customers))
+    at_once = max(1, min(resamples, WEIGHTS_AT_ONCE // len(customer)))
     parts = [
-        _differences(chosen_by or weighted, weighted, _times_drawn(random, customers, min(at_once, resamples - start)))
+        _differences(chosen_by or weighted, weighted, _times_drawn(random, customer, min(at_once, resamples - start)))
         for start in range(0, resamples, at_once)
     ]
     differences = np.concatenate(parts)
@@ -53,10 +54,11 @@ def corrected_gain(
     return CorrectedGain(float(defined.mean()), float(low), float(high))
 
 
-def _times_drawn(random: np.random.Generator, customers: int, resamples: int) -> Floats:
-    """How often each customer is drawn, one row a resample."""
+def _times_drawn(random: np.random.Generator, customer: Labels, resamples: int) -> Floats:
+    """How often each row is drawn, one row of the result a resample."""
+    customers = customer.max() + 1
     drawn = [np.bincount(random.integers(0, customers, customers), minlength=customers) for _ in range(resamples)]
-    return np.array(drawn, dtype=np.float64)
+    return np.array(drawn, dtype=np.float64)[:, customer]
 
 
 def _differences(chosen_by: Weighted, weighted: Weighted, times: Floats) -> Floats:

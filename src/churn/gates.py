@@ -52,10 +52,11 @@ class Rival:
 
 @dataclass(frozen=True)
 class Selection:
-    """That the challenger is the best of several by the very customers who judge it now.
+    """That the challenger was tried in a search by the very customers who judge it now.
 
     Attributes:
-        flattery: how much more it seems to earn for that reason, in euros per 1,000 customers (see `correction`).
+        flattery: how much more the best of the trials seems to earn for that reason, in euros per 1,000 customers (see
+            `correction`): for another one of them it is too much, not too little.
     """
 
     trials: int
@@ -71,7 +72,7 @@ class Challenge:
         slices: columns by whose values it is looked at, as texts, of its training rows, by row key.
         folds: of the challenger's cross-validation.
         attempt: counts the promotions that these test rows have judged, from 1.
-        selection: known when a search chose it.
+        selection: None when no search is known that tried it.
         calibration_bins: groups of equal size for the calibration error.
     """
 
@@ -110,6 +111,17 @@ def judge(challenge: Challenge) -> list[Gate]:
     return [gate for gates in GATES for gate in gates(challenge)]
 
 
+def _searches(challenge: Challenge) -> Iterator[Gate]:
+    """Never closed; what is known of searches is told, because what is not known cannot be taken off."""
+    chosen = challenge.selection
+    if chosen is None:
+        yield Gate("searches on record", True, "none by these customers tried these arguments", {})
+        return
+    off = f"{chosen.flattery:,.0f} EUR per 1,000 are taken off what it earns"
+    told = f"{chosen.trials:,} trials by these customers: {off}"
+    yield Gate("searches on record", True, told, {"flattery": chosen.flattery})
+
+
 def _earns_more(challenge: Challenge) -> Iterator[Gate]:
     confidence = confidence_of(challenge.attempt)
     for rival in challenge.rivals:
@@ -126,9 +138,6 @@ def _remarks(challenge: Challenge, times: float) -> Iterator[str]:
         yield f"; {times:.2g} times as wide, for other fits of both"
     if challenge.attempt > 1:
         yield f"; wider, for promotion {challenge.attempt} on these test rows"
-    if challenge.selection:
-        chosen = challenge.selection
-        yield f"; less {chosen.flattery:,.0f}, for it was chosen by these customers out of {chosen.trials:,} trials"
 
 
 def _widened(found: PairedDifference, times: float) -> PairedDifference:
@@ -188,7 +197,13 @@ def _is_calibrated(challenge: Challenge) -> Iterator[Gate]:
     yield Gate("calibrated", error <= bound, told, {"calibration_error": error, "bound": bound})
 
 
-GATES: Sequence[Callable[[Challenge], Iterator[Gate]]] = (_earns_more, _holds_on_test, _slices_hold, _is_calibrated)
+GATES: Sequence[Callable[[Challenge], Iterator[Gate]]] = (
+    _searches,
+    _earns_more,
+    _holds_on_test,
+    _slices_hold,
+    _is_calibrated,
+)
 
 
 def _difference(

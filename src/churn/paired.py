@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from churn.business import Economics, Floats, Labels, gains
-from churn.cleaning import KEY_DIGITS
+from churn.cleaning import customer_of
 from churn.errors import DataError
 from churn.evaluation import HIGH, LOW
 
@@ -124,15 +124,19 @@ class PairedDifference:
 
 
 def paired_differences(pair: Pair, economics: Economics, *, resamples: int, seed: int) -> list[PairedDifference]:
-    """Every figure of both models on the same customers, by percentile bootstrap (Efron 1979) over customers."""
+    """Every figure of both models on the same customers, by percentile bootstrap (Efron 1979) over customers.
+
+    A customer is drawn with all his rows: they get nearly the same answers, so they do not count as several.
+    """
     random = np.random.default_rng(seed)
-    count = len(pair.churned)
+    customer = customer_of(pair.keys)
+    count = customer.max() + 1
     sides = [_Resampled(pair.churned, answers, economics) for answers in (pair.old, pair.new)]
-    everybody = np.ones(count)
+    everybody = np.ones(len(customer))
     old, new = (dict(side.figures(everybody)) for side in sides)
     drawn: dict[str, list[float]] = {name: [] for name in old}
     for _ in range(resamples):
-        times = np.bincount(random.integers(0, count, count), minlength=count).astype(np.float64)
+        times = np.bincount(random.integers(0, count, count), minlength=count).astype(np.float64)[customer]
         for (name, before), (_, after) in zip(*(side.figures(times) for side in sides), strict=True):
             drawn[name].append(after - before)
     return [_difference(name, old[name], new[name], np.array(drawn[name])) for name in old]
@@ -156,14 +160,13 @@ def profit_difference(
 ) -> PairedDifference:
     """Difference in profit, in euros per 1,000, of all customers of a pair or of those `inside`, at any confidence.
 
-    A bootstrap as above, but of customers and not of rows: rows that are equal in every feature (their keys differ
-    in the repeat number alone) get the same answer, so they are drawn together. There are only a few different sums
-    of gains, and how often each is drawn is multinomial, which makes it fast at any size.
+    The bootstrap above, but there are only a few different sums of gains, and how often each is drawn is multinomial,
+    which makes it fast at any size.
     """
     chosen = np.ones(len(pair.keys), dtype=bool) if inside is None else inside
     gain = 1000 * gains(pair.churned[chosen], economics)
     old, new = (gain * side.contacted[chosen] for side in (pair.old, pair.new))
-    customer, _ = pd.factorize(pair.keys[chosen].astype("str").str[:KEY_DIGITS])
+    customer = customer_of(pair.keys[chosen])
     by_customer = np.column_stack([np.bincount(customer, weights=new - old).round(6), np.bincount(customer)])
     kinds, counts = np.unique(by_customer, axis=0, return_counts=True)
     times = np.random.default_rng(seed).multinomial(len(by_customer), counts / len(by_customer), size=resamples)

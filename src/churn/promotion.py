@@ -232,9 +232,9 @@ def _reproduced(root: Path, challenger: Candidate) -> Gate:
 
 
 def _selection(registry: "Registry", challenger: Candidate) -> Selection | None:
-    """Whether `churn tune` chose the challenger by the rows that judge it."""
-    rows = challenger.state.results.get(str(artifacts.TRAIN_ROWS)) or ""
+    """Whether `churn tune` tried the challenger by the rows that judge it."""
     train = challenger.section("train")
+    rows = gates.sketch(challenger.training.churned.index)
     return registry.selection(rows, space.Candidate(train["estimator"], train["params"]).digest)
 
 

@@ -9,10 +9,11 @@ from typing import Any
 from churn import artifacts, study
 from churn.adoption import as_diff
 from churn.correction import CorrectedGain
+from churn.gates import sketch
 from churn.objective import Ground, Objective, folds_of
 from churn.space import Candidate, Fixed, Space
 from churn.study import Ended, Outcome
-from churn.tracking.trials import CHOSEN, CHOSEN_BY, FLATTERY, StudyRow, TrialRow
+from churn.tracking.trials import CHOSEN_BY, FLATTERY, StudyRow, TrialRow
 from churn.workers import Material
 
 SHOWN = 5
@@ -26,7 +27,6 @@ class Search:
     Attributes:
         text: of params.yaml.
         present: what stands under `train` now: the one to beat.
-        rows_md5: of the training rows.
         key: identity of the study: the same for all that decides a candidate's value and the trials' order.
         trials: how many there are to be, those of earlier searches included.
     """
@@ -39,7 +39,6 @@ class Search:
     fixed: Fixed
     material: Material
     ground: Ground
-    rows_md5: str
     key: str
     trials: int
 
@@ -59,8 +58,8 @@ class Result:
     Attributes:
         present: value of the present parameters.
         gain: what is left of the best one's gain; None when no trial is complete.
-        flattery: how much more the best one seems to earn than it does, in euros per 1,000 customers, as it was chosen
-            by the same ones; None when none is better than the present one.
+        flattery: how much more the best trial seems to earn than it does, in euros per 1,000 customers, as it was
+            chosen by the same ones; None when no trial is complete.
         new: text of params.yaml with the best candidate; None when none is better than the present one.
     """
 
@@ -167,12 +166,11 @@ def as_rows(result: Result) -> StudyRow:
     gain = result.gain
     corrected = {} if gain is None else {f"corrected_gain{name}": value for name, value in _bounds(gain)}
     best = result.ranked[0] if result.ranked else None
-    chosen = {} if best is None else {CHOSEN: best.candidate.digest}
     highest = {} if best is None else {f"best_{search.objective.metric}": value_of(best)}
     flattery = {} if result.flattery is None else {FLATTERY: result.flattery}
     return StudyRow(
         key=search.key,
-        tags={CHOSEN_BY: search.rows_md5, **chosen},
+        tags={CHOSEN_BY: " ".join(sketch(search.material.rows.index))},
         name=f"{search.objective.metric}-{search.key[:7]}",
         parameters={"objective": search.objective.metric, "estimators": ", ".join(search.tried)},
         metrics={
@@ -195,6 +193,7 @@ def _row(one: Ended, metric: str) -> TrialRow:
     value = {} if one.value is None else {metric: one.value}
     return TrialRow(
         number=one.number,
+        candidate=one.candidate.digest,
         state=one.outcome,
         failed=one.outcome is Outcome.FAILED,
         parameters={"train.estimator": one.candidate.estimator, **arguments},

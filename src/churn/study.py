@@ -136,8 +136,10 @@ class Study:
         trial = self._memory.ask()
         return Asked(number, space.suggested(self._tried, self._fixed, trial), trial)
 
-    def tell(self, asked: Asked, outcome: Outcome, value: float | None = None, reason: str | None = None) -> Ended:
-        """Note on disk how a trial ended."""
+    def tell(
+        self, asked: Asked, outcome: Outcome, value: float | None = None, reason: str | None = None, *, lasting: bool
+    ) -> Ended:
+        """Note how a trial ended, on disk if that is `lasting`: else the next search makes it again."""
         noted = {
             NUMBER: asked.number,
             PATH: asked.candidate.estimator,
@@ -147,7 +149,8 @@ class Study:
         for name, content in noted.items():
             asked.trial.set_user_attr(name, content)
         told = self._memory.tell(asked.trial, value, STATES[outcome])
-        self._stored.add_trial(told)
+        if lasting:
+            self._stored.add_trial(told)
         self.ended[asked.number] = ended = _ended(told)
         return ended
 

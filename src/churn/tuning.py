@@ -31,7 +31,7 @@ from churn.stages.execution import at_work_alone, limited_threads
 from churn.stages.train import TrainingData, load_processed_data
 from churn.study import Asked, Ended, Outcome, Study
 from churn.tracking import state, trials
-from churn.workers import FoldError, Material, Worker
+from churn.workers import FoldError, Material, Worker, WorkerGoneError
 
 RESAMPLES = 1000
 TRAINING_SIDE = tuple(
@@ -69,7 +69,6 @@ def prepare(root: Path, *, trials: int | None = None, estimator: str | None = No
         fixed=fixed,
         material=_material(data, folds, params),
         ground=Ground(data.y, folds, params.train.threshold, params.business),
-        rows_md5=inputs[str(artifacts.TRAIN_ROWS)] or "",
         key=_key(inputs, params, tried, fixed),
         trials=params.tune.trials if trials is None else trials,
     )
@@ -178,6 +177,8 @@ class _Attempt:
     by_fold: dict[int, float] = field(default_factory=dict)
     outcome: Outcome | None = None
     reason: str | None = None
+    is_final: bool = True
+    """Whether another search would end it in the same way."""
 
     def __post_init__(self) -> None:
         self.probability = np.full(len(self.search.ground.churned), np.nan)
@@ -196,6 +197,7 @@ class _Attempt:
             self._add(worker.take())
         except FoldError as error:
             self.outcome, self.reason = Outcome.FAILED, str(error)
+            self.is_final = not isinstance(error, WorkerGoneError)
 
     def remember(self, probability: Floats | None) -> "_Attempt":
         """Take what was said of all customers when the candidate was judged before."""
@@ -244,7 +246,7 @@ def _noted(kept: Study, attempt: _Attempt) -> Ended:
     value = attempt.value
     if value is not None:
         kept.keep(attempt.candidate, attempt.probability)
-    return kept.tell(attempt.asked, attempt.outcome, value, attempt.reason)
+    return kept.tell(attempt.asked, attempt.outcome, value, attempt.reason, lasting=attempt.is_final)
 
 
 def _play(attempts: Iterator[_Attempt], hired: Sequence[Worker], settle: Callable[[_Attempt], None]) -> None:
@@ -283,24 +285,31 @@ def _result(search: Search, kept: Study, present: float) -> Result:
     complete = [one.candidate for one in ended if one.outcome is Outcome.COMPLETE]
     known = [kept.predictions(one) for one in (search.present, *complete)]
     predictions = [one for one in known if one is not None]
-    found = Result(search, present, ended, _gain(search, search.objective, predictions) if complete else None)
-    if found.best is None:
-        return found
-    best = predictions[1 + complete.index(found.best.candidate)]
-    return replace(found, flattery=_flattery(found, predictions, best), new=adopted(search.text, found.best.candidate))
+    if not complete:
+        return Result(search, present, ended, None)
+    found = Result(search, present, ended, _gain(search, search.objective, predictions))
+    highest = predictions[1 + complete.index(found.ranked[0].candidate)]
+    return replace(
+        found,
+        flattery=_flattery(found, predictions, highest),
+        new=adopted(search.text, found.best.candidate) if found.best else None,
+    )
 
 
 def _gain(search: Search, judged: Objective, predictions: Sequence[Floats]) -> CorrectedGain:
     """What is left of a gain, in any figure, for having chosen by the figure that is searched for."""
     weighted, chosen_by = (one.weighted(search.ground, predictions) for one in (judged, search.objective))
-    customers, seed = len(search.ground.churned), search.material.seed
-    return corrected_gain(weighted, customers, resamples=RESAMPLES, seed=seed, chosen_by=chosen_by)
+    customer, seed = cleaning.customer_of(search.material.rows.index), search.material.seed
+    return corrected_gain(weighted, customer, resamples=RESAMPLES, seed=seed, chosen_by=chosen_by)
 
 
-def _flattery(found: Result, predictions: Sequence[Floats], best: Floats) -> float:
-    """In profit, whatever was searched for, since promotions go by it."""
+def _flattery(found: Result, predictions: Sequence[Floats], highest: Floats) -> float:
+    """In profit, whatever was searched for, since promotions go by it.
+
+    Also when the best trial is the present one by now: it was chosen all the same.
+    """
     search, profit = found.search, OBJECTIVES["profit"]
-    seeming = profit.value(search.ground, best) - profit.value(search.ground, predictions[0])
+    seeming = profit.value(search.ground, highest) - profit.value(search.ground, predictions[0])
     left = found.gain if search.objective is profit else _gain(search, profit, predictions)
     return max(seeming - left.mean, 0.0) if left else 0.0
 

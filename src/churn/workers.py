@@ -40,7 +40,11 @@ class Material:
 
 
 class FoldError(ChurnError):
-    """A fold that could not be judged: the candidate is refused, or the process is gone."""
+    """A fold that could not be judged: the candidate is refused."""
+
+
+class WorkerGoneError(FoldError):
+    """Or the process is gone, which says nothing of the candidate."""
 
 
 def judged(material: Material, candidate: Candidate, fold: int, named: Keys) -> Floats:
@@ -72,7 +76,11 @@ class Worker:
 
     def give(self, candidate: Candidate, fold: int, named: Keys) -> None:
         """Hand over a fold; `connection` is ready when it is judged, or never will be."""
-        self.connection.send((candidate, fold, named))
+        try:
+            self.connection.send((candidate, fold, named))
+        except OSError:  # killed while it had nothing to do
+            self._restart()
+            self.connection.send((candidate, fold, named))
 
     def take(self) -> Floats:
         """The probabilities of the fold that was given.
@@ -82,17 +90,20 @@ class Worker:
         """
         try:
             answer: Floats | str = self.connection.recv()
-        except (EOFError, ConnectionError):
+        except (EOFError, OSError):  # killed before it answered, or in the middle of it
             self._process.join()
             code = self._process.exitcode
-            self.stop()
-            self._start()
-            raise FoldError(
+            self._restart()
+            raise WorkerGoneError(
                 f"its process ended with exit code {code}{' (out of memory?)' if code == -9 else ''}"
             ) from None
         if isinstance(answer, str):
             raise FoldError(answer)
         return answer
+
+    def _restart(self) -> None:
+        self.stop()
+        self._start()
 
     def stop(self) -> None:
         """End the process, whatever it is doing."""

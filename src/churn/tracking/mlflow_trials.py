@@ -4,6 +4,7 @@ A row is found again by the study's key and the trial's number, so this can be i
 A row that somebody deleted stays deleted.
 """
 
+import time
 from collections.abc import Mapping
 
 import mlflow
@@ -15,6 +16,7 @@ from churn.tracking.record import FAILED, FINISHED
 from churn.tracking.trials import StudyRow, TrialRow
 
 STUDY, TRIAL, STATE, REASON = "tuning.study", "tuning.trial", "tuning.state", "tuning.reason"
+CANDIDATE = "tuning.candidate"
 PARENT = "mlflow.parentRunId"
 WHOLE = "study"
 """What the row of the study itself has for a trial's number."""
@@ -67,16 +69,20 @@ class _Shown:
         for trial in self._study.trials:
             self._show(trial, parent.info.run_id)
         ended = max(trial.ended for trial in self._study.trials)
-        self._log(parent, self._study.parameters, self._metrics(self._study.metrics, ended), self._study.tags)
+        # As of now: of two values with one time MLflow shows the larger, not the later.
+        metrics = self._metrics(self._study.metrics, time.time())
+        self._log(parent, self._study.parameters, metrics, self._study.tags)
         self._client.set_terminated(parent.info.run_id, FINISHED, end_time=milliseconds(ended))
 
     def _show(self, trial: TrialRow, parent: str) -> None:
         row = self._row(str(trial.number), f"trial-{trial.number}", trial.started, {PARENT: parent})
-        if row.info.lifecycle_stage == "deleted" or row.info.status in (FINISHED, FAILED):
+        is_whole = row.info.status == FINISHED or (row.info.status == FAILED and trial.failed)
+        if row.info.lifecycle_stage == "deleted" or is_whole:
             return
         when = milliseconds(trial.ended)
         by_fold = [Metric(FOLD, value, when, fold) for fold, value in trial.folds.items()]
-        said = {STATE: trial.state} | ({REASON: trial.reason} if trial.reason else {})
+        reason = {REASON: trial.reason or ""} if trial.reason or REASON in row.data.tags else {}
+        said = {CANDIDATE: trial.candidate, STATE: trial.state, **reason}
         self._log(row, trial.parameters, [*self._metrics(trial.metrics, trial.ended), *by_fold], said)
         # Last, so that a row that has ended holds all of it.
         self._client.set_terminated(row.info.run_id, FAILED if trial.failed else FINISHED, end_time=when)

@@ -2,7 +2,7 @@
 
 import getpass
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import mlflow
@@ -10,12 +10,13 @@ from mlflow.entities import Metric, Run, ViewType
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from churn.gates import Selection
+from churn.gates import Selection, mostly_the_same
 from churn.tracking.destination import StoreError
 from churn.tracking.ledger import CAME_SECOND, CHALLENGER, CHAMPION, Entry, Judgement
 from churn.tracking.mlflow_store import ALREADY_THERE, Store, held, if_there, open_experiment, told
+from churn.tracking.mlflow_trials import CANDIDATE, PARENT
 from churn.tracking.record import COMMIT, FINGERPRINT, MODEL_MD5
-from churn.tracking.trials import CHOSEN, CHOSEN_BY, FLATTERY
+from churn.tracking.trials import CHOSEN_BY, FLATTERY
 
 MOST_ROWS = 50_000  # that MLflow gives at once
 OUTCOME, VERSION, FOLLOWS, RIVAL, TEST_ROWS, REASON, SETTLED = (
@@ -91,21 +92,28 @@ class Registry:
         )
         return str(made.version)
 
-    def selection(self, rows_md5: str, candidate: str) -> Selection | None:
-        """How a search chose a candidate by its training rows; of several searches the one that flatters it most."""
+    def selection(self, training_rows: Sequence[str], candidate: str) -> Selection | None:
+        """The search by mostly the same training rows (their sketch) that tried a candidate and flatters it most."""
         client = self.store.client
         with told():
             tuning = client.get_experiment_by_name(self.store.destination.tuning)
             if tuning is None:
                 return None
-            by = f"tags.`{CHOSEN_BY}` = '{rows_md5}' and tags.`{CHOSEN}` = '{candidate}'"
-            studies = client.search_runs([tuning.experiment_id], filter_string=by, run_view_type=ViewType.ALL)
-        found = [
-            Selection(int(metrics.get("complete_trials", 0)), metrics[FLATTERY])
-            for metrics in (study.data.metrics for study in studies)
-            if FLATTERY in metrics
-        ]
+            tried = f"tags.`{CANDIDATE}` = '{candidate}'"
+            trials = client.search_runs([tuning.experiment_id], tried, run_view_type=ViewType.ALL)
+            studies = [client.get_run(study) for study in {trial.data.tags[PARENT] for trial in trials}]
+            found = [
+                Selection(int(study.data.metrics["complete_trials"]), euros)
+                for study in studies
+                if mostly_the_same(study.data.tags.get(CHOSEN_BY, "").split(), training_rows)
+                # Once the best is the present one, what it had to beat is not among the candidates any more.
+                if (euros := self._most_ever(study, FLATTERY)) is not None
+            ]
         return max(found, key=lambda one: one.flattery, default=None)
+
+    def _most_ever(self, row: Run, metric: str) -> float | None:
+        history = self.store.client.get_metric_history(row.info.run_id, metric)
+        return max((one.value for one in history), default=None)
 
     def entries(self) -> list[Entry]:
         """The whole ledger, oldest first."""

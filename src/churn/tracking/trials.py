@@ -10,10 +10,10 @@ from pathlib import Path
 from churn.tracking.destination import PATIENCE, PATIENT_SETTINGS, StoreError, find_destination, refusal
 
 VIEW = "churn.tracking.mlflow_trials"
-CHOSEN_BY, CHOSEN = "tuning.training_rows", "tuning.best"
-"""Tags of a study: md5 of the rows that it chose by, and the digest of the candidate that it chose."""
+CHOSEN_BY = "tuning.training_rows"
+"""Tag of a study: sketch of the rows that it chose by."""
 FLATTERY = "flattery_per_1000_eur"
-"""Metric of a study: how much more the candidate seems to earn than it does, as it was chosen by the same customers."""
+"""Metric of a study: how much more its best seems to earn than it does, as it was chosen by the same customers."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,8 @@ class TrialRow:
     """One trial as MLflow shows it."""
 
     number: int
+    candidate: str
+    """Digest of what was tried."""
     state: str
     failed: bool
     parameters: Mapping[str, str]
