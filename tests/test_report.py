@@ -340,6 +340,33 @@ def test_every_control_has_a_name_and_every_table_a_caption(results: report.Resu
         assert (link["href"] or "").removeprefix("#") in identifiers
 
 
+def test_one_line_speaks_and_no_figure_does_of_itself(results: report.Results) -> None:
+    outline = Outline(report.page(results))
+    assert all(one.get("aria-live") == "off" for one in outline.named("output"))
+    spoken = [one for _, one in outline.elements if one.get("role") == "status" or one.get("aria-live") == "polite"]
+    assert len(spoken) == 1
+
+
+def test_rows_left_out_on_paper_are_counted_on_paper(results: report.Results) -> None:
+    for count in (2, 6, 7, 20, 30):
+        outline = Outline(report.page(make_results(columns=[f"column{number}" for number in range(count)])))
+        unprinted = sum(tag == "tr" and one.get("class") == "unprinted" for tag, one in outline.elements)
+        told = re.findall(r"([\d]+) more columns in models/feature_importance\.csv", outline.text)
+        left_out = max(count - report.COLUMNS_SHOWN, 0)
+        assert told == [str(number) for number in (left_out, unprinted + left_out) if number]
+
+
+def test_a_long_number_has_room_below_its_axis() -> None:
+    results = make_results()
+    few, many = (
+        report.page(
+            replace(results, dependence=tuple(replace(one, values=values) for one in results.dependence[1:2]))
+        ).count("<text")
+        for values in (tuple(np.linspace(0, 90, 20)), tuple(np.linspace(0, 900_000, 20)))
+    )
+    assert many < few
+
+
 def test_a_copy_says_where_it_belongs_once_and_changes_nothing_else(results: report.Results) -> None:
     page = report.page(results)
     assert page.count(PLACE) == 1

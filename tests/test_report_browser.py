@@ -2,17 +2,19 @@
 
 import json
 import os
+import re
 import shutil
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from churn import artifacts, business
+from churn import artifacts, business, report
 from churn.business import Economics
+from churn.origin import Origin, with_origin
 from tests.conftest import REPOSITORY, shell
+from tests.made_up_results import make_results
 
 pytestmark = pytest.mark.stack
 
@@ -20,6 +22,13 @@ IMAGE = f"churn-browser-{os.getpid()}"
 PICTURES = REPOSITORY / ".stack/report"
 AXE = "/axe/axe_playwright_python/axe.min.js"
 SETTINGS = 50
+LEAST_HEIGHT = 6.5
+"""Points from the top to the bottom of letters on paper, which is a size of some 5.5."""
+COLUMNS = [f"column{number}" for number in range(30)]
+FINDINGS = [f"finding{number}" for number in range(15)]
+GAPS = [f"gap{number}" for number in range(15)]
+GROUPS = [(f"slice{column}", f"group {column}/{value}") for column in range(10) for value in range(14)]
+COMMIT = "c" * 40
 
 
 def make_settings() -> list[dict[str, float]]:
@@ -36,6 +45,23 @@ def make_settings() -> list[dict[str, float]]:
     ]
 
 
+def bigger_page() -> str:
+    """More of everything than the page of the sample has, and more of most than a page shows."""
+    results = make_results(columns=COLUMNS)
+    findings = [
+        {"name": name, "severity": "warn", "evidence": f"evidence of {name}", "accepted": False} for name in FINDINGS
+    ]
+    one = results.slices.iloc[0].to_dict()
+    slices = pd.DataFrame([one | {"column": column, "value": value} for column, value in GROUPS])
+    changed = {
+        "audit": {"accepted": 0, "warnings": len(findings), "findings": findings},
+        "data": {**results.data, "missing": dict.fromkeys(GAPS, 3)},
+        "slices": slices,
+    }
+    page = report.page(make_results(columns=COLUMNS, changed=changed))
+    return with_origin(page, Origin("0123456789abcdef", COMMIT, (f"git checkout {COMMIT}", "dvc checkout")))
+
+
 @pytest.fixture(scope="module")
 def found() -> Any:
     run = shell(REPOSITORY)
@@ -45,12 +71,13 @@ def found() -> Any:
     PICTURES.mkdir(parents=True)
     PICTURES.chmod(0o777)
     (PICTURES / "settings.json").write_text(json.dumps(make_settings()))
+    (PICTURES / "bigger.html").write_text(bigger_page(), encoding="utf-8")
     run(f"docker build --quiet --tag {IMAGE} tests/browser")
     try:
         mounted = f"--volume {REPOSITORY / artifacts.REPORT}:/report.html:ro --volume {PICTURES}:/pictures"
         run(
             f"docker run --rm --network none {mounted} {IMAGE} "
-            f"/examine.py /report.html {AXE} /pictures/settings.json /pictures"
+            f"/examine.py /report.html {AXE} /pictures/settings.json /pictures/bigger.html /pictures"
         )
     finally:
         run(f"docker image rm {IMAGE}", check=False)
@@ -63,7 +90,23 @@ def predictions() -> pd.DataFrame:
     return pd.read_csv(REPOSITORY / artifacts.TEST_PREDICTIONS)
 
 
-def test_the_explorer_computes_what_business_computes(found: Any, predictions: pd.DataFrame) -> None:
+@pytest.fixture(scope="module")
+def thresholds() -> list[float]:
+    """Those that the page can count."""
+    page = (REPOSITORY / artifacts.REPORT).read_text(encoding="utf-8")
+    data = re.search(r'id="data">(.*?)</script>', page, re.DOTALL)
+    assert data is not None
+    return list(json.loads(data[1])["thresholds"])
+
+
+def as_told(euros: float) -> tuple[str, str]:
+    """An amount as the page writes it; what rounds to zero may keep its sign."""
+    return f"{euros:,.0f}", f"{euros:,.0f}".replace("-0", "0")
+
+
+def test_the_explorer_computes_what_business_computes(
+    found: Any, predictions: pd.DataFrame, thresholds: list[float]
+) -> None:
     churned, probability = predictions["churned"].to_numpy(), predictions["probability"].to_numpy()
     for setting, told in zip(make_settings(), found["settings"], strict=True):
         share = setting["acceptance"]
@@ -74,12 +117,14 @@ def test_the_explorer_computes_what_business_computes(found: Any, predictions: p
             acceptance_alpha=share,
             acceptance_beta=1 - share,
         )
-        contacted = probability >= told["stored"]
+        assert told["counted"] == min(one for one in thresholds if one >= setting["threshold"])
+        contacted = probability >= told["counted"]
         everybody = np.ones(len(churned), dtype=bool)
         profit = 1000 * business.profit_per_customer(churned, contacted, economics)
         assert told["profit"] == pytest.approx(profit, abs=1e-6)
-        assert told["told"].replace("−", "-") in (f"{profit:,.0f}", f"{profit:,.0f}".replace("-0", "0"))
-        over = profit - 1000 * business.profit_per_customer(churned, everybody, economics)
+        assert told["told"].replace("−", "-") in as_told(profit)
+        from_everybody = 1000 * business.profit_per_customer(churned, everybody, economics)
+        over = profit - from_everybody
         assert told["over-everybody"] == pytest.approx(over, abs=1e-6)
         assert told["hits"] == ((churned == 1) & contacted).sum()
         assert told["missed"] == ((churned == 1) & ~contacted).sum()
@@ -87,13 +132,35 @@ def test_the_explorer_computes_what_business_computes(found: Any, predictions: p
         assert told["spared"] == ((churned == 0) & ~contacted).sum()
         best = 1000 * business.profit_per_customer(churned, probability >= told["hindsight"], economics)
         assert best >= profit - 1e-6
+        zero, highest, end = (text.replace("−", "-") for text in told["labels"])
+        assert zero == "0"
+        assert highest in (as_told(best) if best > 0 else [""])
+        assert end in as_told(from_everybody)
+
+
+def test_what_more_a_customer_is_worth_is_seen_beside_the_costs_of_the_pipeline(found: Any) -> None:
+    """The lower on the screen, the less."""
+    assert found["reset"]["ends"]["line"] == found["reset"]["ends"]["reference"]
+    assert found["dearer"]["ends"]["line"] < found["dearer"]["ends"]["reference"] - 50
+
+
+def test_what_cannot_be_computed_with_is_refused_and_the_last_figures_stay(found: Any) -> None:
+    assert set(found["refused"]) == {"threshold", "value", "offer", "contact", "acceptance"}
+    for name, told in found["refused"].items():
+        assert told["invalid"] == "true", name
+        assert "Allowed: 0 " in told["note"]
+        assert told["spoken"].endswith(told["note"])
+        assert told["after"] == told["before"]
+        assert told["mended"]["invalid"] == "false"
+        assert told["mended"]["note"] == ""
+        assert "EUR per 1,000" in told["mended"]["spoken"]
 
 
 def test_it_begins_with_the_decision_and_comes_back_to_it(found: Any) -> None:
     money = artifacts.read_json(REPOSITORY / artifacts.BUSINESS_METRICS)
     training = artifacts.read_json(REPOSITORY / artifacts.TRAIN_METRICS)
     for told in (found["at_first"], found["reset"]):
-        assert told["stored"] == training["threshold"]
+        assert told["counted"] == training["threshold"]
         assert round(told["profit"], 6) == money["profit_per_1000_eur"]
         assert round(told["over-everybody"], 6) == money["profit_over_everybody_per_1000_eur"]
         assert round(told["share"], 6) == money["contacted_share"]
@@ -101,7 +168,7 @@ def test_it_begins_with_the_decision_and_comes_back_to_it(found: Any) -> None:
 
 def test_sliders_move_the_fields_and_the_figures(found: Any) -> None:
     assert found["slid"]["fields"] == {"offer": "20", "threshold": "0.5"}
-    assert abs(found["slid"]["stored"] - 0.5) < 0.02
+    assert 0 <= found["slid"]["counted"] - 0.5 < 0.02
     assert found["slid"]["profit"] != found["settings"][-1]["profit"]
 
 
@@ -110,6 +177,32 @@ def test_charts_answer_the_pointer(found: Any) -> None:
     for name, told in found["read"].items():
         assert len(set(told)) == 3, name
         assert all("%" in text for text in told)
+
+
+def test_charts_begin_with_the_decision_itself(found: Any) -> None:
+    figures = {
+        name: value
+        for path in (artifacts.TEST_METRICS, artifacts.BUSINESS_METRICS)
+        for name, value in artifacts.read_json(REPOSITORY / path).items()
+    }
+    share, recall = (f"{figures[name]:.1%}" for name in ("contacted_share", "test_recall"))
+    for name, parts in {
+        "profit": [share, f"{figures['profit_per_1000_eur']:,.0f}"],
+        "gain": [share, recall],
+        "roc": [recall],
+        "precision_recall": [recall, f"{figures['test_precision']:.1%}"],
+    }.items():
+        told, _ = found["begun"][name]
+        assert told.startswith("The decision: ")
+        assert all(part in told for part in parts)
+        assert "interval" not in told
+
+
+def test_where_nothing_can_vary_no_interval_is_told(found: Any) -> None:
+    _, told = found["begun"]["profit"]
+    assert "0.0%" in told, "nobody contacted, so no profit"
+    assert "interval" not in told
+    assert all("95 % interval" in found["read"][name][1] for name in ("profit", "roc", "precision_recall"))
 
 
 def test_the_keyboard_alone_will_do(found: Any) -> None:
@@ -135,6 +228,45 @@ def test_nobody_is_kept_out_and_nothing_runs_off_the_screen(found: Any, view: st
     assert (PICTURES / f"{view}.png").stat().st_size > 100_000
 
 
-def test_it_prints_to_two_pages(found: Any) -> None:
-    assert found["pages"] == 2
-    assert Path(PICTURES / "print.pdf").stat().st_size > 10_000
+def test_it_prints_to_two_pages_with_all_that_the_screen_shows(found: Any) -> None:
+    paper = found["print"]
+    assert paper["pages"] == 2
+    assert paper["least"] > LEAST_HEIGHT
+    lock = (REPOSITORY / "dvc.lock").read_text()
+    for path in (artifacts.MODEL, artifacts.TEST_ROWS, artifacts.Y_TEST, artifacts.DATA_METRICS, artifacts.AUDIT):
+        md5 = re.search(rf"path: {path}\n\s+hash: md5\n\s+md5: (\w+)", lock)
+        assert md5 is not None
+        assert f"{path} {md5[1]}" in paper["text"]
+    for row in artifacts.read_table(REPOSITORY / artifacts.SLICES).to_dict("records"):
+        assert f"{row['value']} {row['customers']:,} {row['churn_rate']:.0%}" in paper["text"]
+    for finding in artifacts.read_json(REPOSITORY / artifacts.AUDIT)["findings"]:
+        assert finding["name"] in paper["text"]
+    importance = artifacts.read_table(REPOSITORY / artifacts.IMPORTANCE)
+    shown = [row["feature"] for row in importance.to_dict("records") if on_paper(row, paper["text"])]
+    assert f"{len(importance) - len(shown)} more columns in models/feature_importance.csv." in paper["text"]
+
+
+def on_paper(row: Any, text: str) -> bool:
+    """Whether a row of importance is printed."""
+    return f"{row['feature']} {row['roc_auc_drop']:.3f} {row['roc_auc_drop_sd']:.3f}".replace("-", "−") in text
+
+
+def test_a_bigger_page_takes_more_paper_and_says_what_is_left_out(found: Any) -> None:
+    paper, page = found["bigger"], (PICTURES / "bigger.html").read_text(encoding="utf-8")
+    text = f"{paper['text']} "
+    assert paper["pages"] > 2
+    assert paper["least"] > LEAST_HEIGHT
+    groups = [value for _, value in GROUPS if f">{value}<" in page]
+    assert len(groups) == report.SLICES_SHOWN * report.VALUES_SHOWN
+    for one in (*groups, *FINDINGS[: report.ENTRIES_SHOWN], *GAPS[:5], COMMIT, "git checkout", "dvc checkout"):
+        assert f" {one} " in text, one
+    by_column = len({column for column, _ in GROUPS})
+    values = len(GROUPS) // by_column
+    assert text.count(f"{values - report.VALUES_SHOWN} more in metrics/slices.csv") == report.SLICES_SHOWN
+    assert text.count("Value Customers Churned Precision Recall") >= report.SLICES_SHOWN
+    assert f"{by_column - report.SLICES_SHOWN} more columns in metrics/slices.csv" in text
+    for names, file in ((FINDINGS, "metrics/audit.json"), (GAPS, "metrics/data.json")):
+        shown = sum(f" {name} " in text for name in names)
+        assert f" {len(names) - shown} more in {file}." in text
+    shown = sum(re.search(rf" {name} −?0\.\d\d\d 0\.010", text) is not None for name in COLUMNS)
+    assert f" {len(COLUMNS) - shown} more columns in models/feature_importance.csv." in text

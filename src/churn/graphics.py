@@ -36,8 +36,8 @@ class Plane:
     y: Axis
     width: int = 440
     height: int = 320
-    left: int = 76
-    right: int = 20
+    left: int = 82
+    right: int = 26
     top: int = 12
     bottom: int = 46
 

@@ -551,7 +551,8 @@ def _plain(value: float) -> float | None:
     return round(float(value), 6) + 0.0 if math.isfinite(value) else None
 
 
-ROW_HEIGHT = 24
+ROW_HEIGHT = 40
+"""Of a label and, below it, its bar."""
 
 
 def _dependence_plane(one: Dependence) -> Plane:
@@ -563,7 +564,7 @@ def _dependence_plane(one: Dependence) -> Plane:
         return Plane(Axis("", first, last, "number"), probability, width=300, height=190, left=44, bottom=26)
     rows = Axis("", -0.5, len(one.values) - 0.5, "number")
     height = 12 + 26 + ROW_HEIGHT * len(one.values)
-    return Plane(probability, rows, width=300, height=height, left=120, bottom=26)
+    return Plane(probability, rows, width=300, height=height, left=14, bottom=26)
 
 
 def _script_data(results: Results, charts: Mapping[str, Chart]) -> dict[str, Any]:
@@ -575,6 +576,7 @@ def _script_data(results: Results, charts: Mapping[str, Chart]) -> dict[str, Any
                 "points": chart.points,
                 "axes": [_as_data(chart.plane.x), _as_data(chart.plane.y)],
                 "frame": [chart.plane.left, chart.plane.top, chart.plane.wall, chart.plane.floor],
+                "decision": chart.decision,
             }
             for name, chart in charts.items()
         },

@@ -23,46 +23,52 @@
   const makeReadable = (figure) => {
     const reader = figure.querySelector(".reader");
     if (!reader) return;
-    const { points, axes: [x, y], frame: [left, top, wall, floor] } = data.charts[figure.dataset.chart];
+    const { points, decision, axes: [x, y], frame: [left, top, wall, floor] } = data.charts[figure.dataset.chart];
     const [slider, output] = [reader.querySelector("input"), reader.querySelector("output")];
     const [svg, cursor] = [figure.querySelector("svg"), figure.querySelector(".cursor")];
     const across = (value) => left + ((wall - left) * (value - x.low)) / (x.high - x.low);
     const up = (value) => floor - ((floor - top) * (value - y.low)) / (y.high - y.low);
 
+    const pair = (across, up) => `${x.label}: ${forms[x.form](across)}; ${y.label}: ${forms[y.form](up)}`;
     const told = (place) => {
-      const interval = points.low ? ` (95 % interval ${forms[y.form](points.low[place])} to ${forms[y.form](points.high[place])})` : "";
-      return `${x.label}: ${forms[x.form](points.x[place])}; ${y.label}: ${forms[y.form](points.y[place])}${interval}`;
+      /* Where both bounds are one figure there was nothing to resample, which is no certainty. */
+      const interval = points.low && points.low[place] < points.high[place] ? ` (95 % interval ${forms[y.form](points.low[place])} to ${forms[y.form](points.high[place])})` : "";
+      return pair(points.x[place], points.y[place]) + interval;
     };
-    const show = (visible) => {
+    const tell = (text) => {
+      output.textContent = text;
+      slider.setAttribute("aria-valuetext", text);
+    };
+    const show = () => {
       const place = Number(slider.value);
-      output.textContent = told(place);
-      slider.setAttribute("aria-valuetext", told(place));
+      tell(told(place));
       cursor.querySelector("path").setAttribute("transform", `translate(${across(points.x[place])} 0)`);
       const circle = cursor.querySelector("circle");
       circle.setAttribute("cx", across(points.x[place]));
       circle.setAttribute("cy", up(points.y[place]));
-      cursor.toggleAttribute("hidden", !visible);
+      cursor.removeAttribute("hidden");
     };
     const point = (event) => {
       const place = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
       const [ax, ay] = [place.x, place.y];
       const distance = points.x.map((value, i) => Math.abs(across(value) - ax) + 0.2 * Math.abs(up(points.y[i]) - ay));
       slider.value = nearest(distance, 0);
-      show(true);
+      show();
     };
     svg.addEventListener("pointermove", point);
     svg.addEventListener("pointerdown", point);
-    slider.addEventListener("input", () => show(true));
-    show(false);
+    slider.addEventListener("input", show);
+    /* The decision need not be a point of the curve: until somebody reads the curve, its own figures stand here. */
+    tell(decision ? `The decision: ${pair(...decision)}` : told(Number(slider.value)));
   };
   document.querySelectorAll("figure[data-chart]").forEach(makeReadable);
 
-  /* What other thresholds and costs would bring, by the counts at each stored threshold. */
+  /* What other thresholds and costs would bring, by the counts at some thresholds, the highest first. */
   const form = document.querySelector("#explorer form");
   const customers = data.all_churners + data.all_stayers;
   const contacted = data.thresholds.map((_, place) => (data.churners[place] + data.stayers[place]) / customers);
 
-  /** Profit per 1,000 customers at every stored threshold. */
+  /** Profit per 1,000 customers at each of the thresholds. */
   const profits = ({ value, offer, contact, acceptance }) => {
     const churner = acceptance * (value - offer) - contact;
     const stayer = -offer - contact;
@@ -80,27 +86,58 @@
     cell.querySelector(".quiet").textContent = share(some / (all || 1));
   };
 
+  /* One scale for both curves, so that other costs are seen to bring more or less. Each begins at zero: nobody contacted. */
+  const reference = profits(data.costs);
+  const [left, wall, top, floor] = [70, 366, 30, 150];
   const draw = (curve, place, best) => {
     const svg = element("what-if-chart");
-    const [low, high] = [Math.min(...curve), Math.max(...curve)];
-    const across = (i) => 8 + 424 * contacted[i];
-    const up = (value) => 152 - (126 * (value - low)) / (high - low || 1);
+    const part = (name) => svg.querySelector(name);
+    const [low, high] = [Math.min(...curve, ...reference), Math.max(...curve, ...reference)];
+    const across = (i) => left + (wall - left) * contacted[i];
+    const up = (value) => floor - ((floor - top) * (value - low)) / (high - low || 1);
+    const path = (values) => "M" + values.map((value, i) => `${across(i)} ${up(value)}`).join("L");
     const put = (circle, i) => {
       circle.setAttribute("cx", across(i));
       circle.setAttribute("cy", up(curve[i]));
     };
-    svg.querySelector(".line").setAttribute("d", "M" + curve.map((value, i) => `${across(i)} ${up(value)}`).join("L"));
-    svg.querySelector(".zero").setAttribute("d", `M8 ${up(0)}H432`);
-    put(svg.querySelector(".best"), best);
-    put(svg.querySelector(".decision"), place);
+    const label = (text, height, value) => {
+      text.setAttribute("y", height + 4);
+      text.textContent = value;
+    };
+    part(".reference").setAttribute("d", path(reference));
+    part(".line").setAttribute("d", path(curve));
+    put(part(".best"), best);
+    put(part(".decision"), place);
+    const last = curve[curve.length - 1];
+    part(".zero").setAttribute("d", `M${left} ${up(0)}H${wall}`);
+    part(".highest").setAttribute("d", `M${left} ${up(curve[best])}H${wall}`);
+    label(part(".at-zero"), up(0), "0");
+    label(part(".at-end"), up(last), euros(last));
+    /* A line above zero at least, or the two could not be read. */
+    label(part(".at-highest"), Math.min(up(curve[best]), up(0) - 15), curve[best] > 0 ? euros(curve[best]) : "");
   };
 
-  const settings = () =>
-    Object.fromEntries(["threshold", "value", "offer", "contact", "acceptance"].map((name) => [name, Number(form.elements[name].value)]));
+  const names = ["threshold", "value", "offer", "contact", "acceptance"];
+  const settings = () => Object.fromEntries(names.map((name) => [name, Number(form.elements[name].value)]));
+
+  /** Whether a field holds what can be computed with; says what is allowed if it does not. */
+  const check = (name) => {
+    const field = form.elements[name];
+    const allowed = field.value !== "" && field.checkValidity();
+    field.setAttribute("aria-invalid", String(!allowed));
+    element(`${name}-allowed`).hidden = allowed;
+    return allowed;
+  };
 
   const compute = () => {
+    const wrong = names.filter((name) => !check(name));
+    if (wrong.length) {
+      element("heard").textContent = `${form.elements[wrong[0]].labels[0].textContent}. ${element(`${wrong[0]}-allowed`).textContent}`;
+      return;
+    }
     const given = settings();
-    const place = nearest(data.thresholds, given.threshold);
+    /* The lowest that is not below the one given: nobody is counted whom the one given would leave alone. */
+    const place = data.thresholds.filter((one) => one >= given.threshold).length - 1;
     const curve = profits(given);
     const best = curve.indexOf(Math.max(...curve));
     const [found, bothered] = [data.churners[place], data.stayers[place]];
@@ -112,12 +149,15 @@
     const over = curve[place] - curve[curve.length - 1];
     say("over-everybody", signed(over), over);
     say("share", share(contacted[place]), contacted[place]);
-    say("stored", data.thresholds[place].toFixed(6), data.thresholds[place]);
+    say("counted", data.thresholds[place].toFixed(6), data.thresholds[place]);
     const most = curve[best] > 0 ? `contacting ${share(contacted[best])} (threshold ${data.thresholds[best].toFixed(3)}) would have brought most, ${euros(curve[best])} EUR` : "contacting nobody would have been best";
     say("hindsight", `In hindsight, at these costs, ${most}: it is known only because these customers’ outcomes are, and no threshold is chosen by them.`, data.thresholds[best]);
     draw(curve, place, best);
     const changed = given.threshold !== data.decision || Object.entries(data.costs).some(([name, value]) => given[name] !== value);
-    document.querySelector(".changed").hidden = !changed;
+    document.querySelectorAll(".changed").forEach((one) => (one.hidden = !changed));
+    const result = `${euros(curve[place])} EUR per 1,000 customers, ${signed(over)} against everybody, ${share(contacted[place])} contacted`;
+    element("heard").textContent = result;
+    element("settings").textContent = `Your settings: threshold ${given.threshold}; a customer is worth ${given.value} EUR, an offer costs ${given.offer}, a contact ${given.contact}; ${share(given.acceptance)} of churners accept. That is ${result}.`;
   };
 
   const sliders = form.querySelectorAll("[data-for]");
@@ -128,7 +168,7 @@
       compute();
     });
     number.addEventListener("input", () => {
-      slider.value = number.value;
+      if (check(number.name)) slider.value = number.value;
       compute();
     });
   });
