@@ -13,7 +13,7 @@ import pytest
 from churn import artifacts, business, report
 from churn.business import Economics
 from churn.origin import Origin, with_origin
-from tests.conftest import REPOSITORY, shell
+from tests.conftest import NO_SERVER, REPOSITORY, shell
 from tests.made_up_results import make_results
 
 pytestmark = pytest.mark.stack
@@ -85,9 +85,12 @@ def found() -> Any:
 
 
 @pytest.fixture(scope="module")
-def predictions() -> pd.DataFrame:
-    """What `evaluate` predicted for the page's customers."""
-    return pd.read_csv(REPOSITORY / artifacts.TEST_PREDICTIONS)
+def predictions(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    """What `evaluate` predicts for the page's customers: the committed state, run in a clone."""
+    clone = tmp_path_factory.mktemp("committed") / "clone"
+    shell(REPOSITORY)(f"git clone --quiet . {clone}")
+    shell(clone)("dvc repro", MLFLOW_TRACKING_URI=NO_SERVER)
+    return pd.read_csv(clone / artifacts.TEST_PREDICTIONS)
 
 
 @pytest.fixture(scope="module")
