@@ -191,6 +191,25 @@ class TestOneMachine:
             promote(root, "HEAD")
         assert champion(root) is None
 
+    def test_a_commit_whose_lock_tells_of_another_one_is_promoted_by_no_force(self, root: Path) -> None:
+        run = shell(root)
+        edit(root / "params.yaml", ALIKE, "C: 0.7")
+        run("git commit --quiet --all --message unrun")
+        fingerprint = named_state(root, "alike").fingerprint
+        told = r"HEAD: params\.yaml \(train\.params\.C\): not what dvc\.lock was computed with"
+        for reason in ("", "anyhow"):
+            with pytest.raises(ChurnError, match=told):
+                promote(root, "HEAD", reason=reason)
+        assert registry_of(root).entries() == []
+        assert "passed  committed" in line(promote(root, fingerprint), "committed")
+
+    def test_a_commit_without_its_table_does_not_hold_the_whole_state(self, root: Path) -> None:
+        run = shell(root)
+        run("git rm --quiet --cached data/raw/customers.csv && git commit --quiet --message lost")
+        told = line(promote(root, "HEAD"), "committed")
+        assert told.lstrip().startswith("CLOSED")
+        assert "data/raw/customers.csv: neither in git nor behind a .dvc file" in told
+
     def test_a_champion_that_cannot_be_compared_is_replaced_by_force_only(self, root: Path) -> None:
         promote(root)
         make_customers(1500, seed=1).to_csv(root / "data/raw/customers.csv", index=False)

@@ -91,6 +91,14 @@ def test_what_cannot_be_judged_is_told_in_one_line(edited: Path) -> None:
         compare(edited)
 
 
+def test_a_commit_that_was_not_run_is_not_taken_for_the_one_before(finished: Path) -> None:
+    edit(finished / "params.yaml", "C: 1.0", "C: 0.0001")
+    shell(finished)("git commit --quiet --all --message unrun")
+    told = r"^HEAD: params\.yaml \(train\.params\.C\): not what dvc\.lock was computed with"
+    with pytest.raises(ChurnError, match=told):
+        compare(finished, "HEAD~1", "HEAD")
+
+
 def test_the_command_prints_text_markdown_and_json(edited: Path) -> None:
     run = shell(edited)
     text = run("churn compare", PYTHONPATH="src").stdout

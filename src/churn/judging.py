@@ -1,7 +1,7 @@
 """States by name, and what their models said of customers that they had not seen."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,20 @@ from churn.paired import Judged
 from churn.params import PARAMS_FILE
 from churn.reproduction import recompute
 from churn.tracking import snapshot
+from churn.tracking.committed import Strays, strays
 from churn.tracking.snapshot import Snapshot
+from churn.tracking.state import LOCK_FILE, UnidentifiedError
 
 WORKSPACE = "workspace"
+MOST_NAMES = 3
+"""That a message lists."""
 
 
 def named_state(root: Path, name: str) -> Snapshot:
     """A whole state, by commit, DVC experiment, fingerprint, or as `workspace`.
 
     Raises:
-        ChurnError: nothing has that name, or its results are not all of one state.
+        ChurnError: nothing has that name, its results are not all of one state, or the commit holds other inputs.
     """
     if name == WORKSPACE:
         state: Snapshot | None = snapshot.of_workspace(root)
@@ -39,7 +43,32 @@ def named_state(root: Path, name: str) -> Snapshot:
         )
     if not state.complete:
         raise ChurnError(f"{name}: not all of its results are those of its parameters, code and data; {advice}")
+    if name not in (WORKSPACE, state.fingerprint):  # a fingerprint names what was run, whatever the commit holds
+        strays_of(root, name, state)
     return state
+
+
+def strays_of(root: Path, name: str, state: Snapshot) -> Strays:
+    """Where a committed state's files and its dvc.lock part, other than in inputs that contradict each other.
+
+    Raises:
+        ChurnError: the commit holds other inputs than its results were computed with.
+    """
+    try:
+        found = strays(root, state.commit or "", state)
+    except UnidentifiedError as error:
+        raise ChurnError(f"{name}: {error}") from None
+    if found.inputs:
+        raise ChurnError(
+            f"{name}: {some_of(found.inputs)}: not what {LOCK_FILE} was computed with; run `dvc repro` and commit"
+        )
+    return found
+
+
+def some_of(names: Sequence[str]) -> str:
+    """The first few of some names, and how many more there are."""
+    more = f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
+    return f"{', '.join(names[:MOST_NAMES])}{more}"
 
 
 def in_git(root: Path, name: str) -> Snapshot | None:

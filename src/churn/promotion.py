@@ -28,6 +28,8 @@ from churn.judging import (
     judged_out_of_fold,
     named_state,
     section_of,
+    some_of,
+    strays_of,
     table_of,
 )
 from churn.paired import Judged
@@ -39,6 +41,7 @@ from churn.tracking.destination import find_destination
 from churn.tracking.ledger import CHAMPION, Entry, Judgement
 from churn.tracking.record import COMMIT
 from churn.tracking.snapshot import Snapshot
+from churn.tracking.state import LOCK_FILE
 from churn.tracking.sync import connect, row_of
 
 if TYPE_CHECKING:
@@ -86,6 +89,7 @@ def promote(root: Path, revision: str, *, forced: bool, reason: str) -> Outcome:
     challenger = _candidate(root, revision)
     if revision == WORKSPACE or challenger.state.commit is None or challenger.state.experiment is not None:
         raise ChurnError(f"{revision}: only a commit can be promoted; `dvc exp branch` or `git commit` makes it one")
+    committed = _committed(root, challenger)
     with _alone(root):
         registry = _registry(root)
         entries = registry.entries()
@@ -93,7 +97,7 @@ def promote(root: Path, revision: str, *, forced: bool, reason: str) -> Outcome:
         if present is not None and present.judgement.fingerprint == challenger.state.fingerprint:
             return _already(registry, present)
         version = registry.challenge(row_of(root, challenger.state, registry.store), challenger.state.commit)
-        judgement, found = _judge(root, challenger, version, registry, present, entries, forced=forced)
+        judgement, found = _judge(root, challenger, committed, version, registry, present, entries, forced=forced)
         lines = tuple(_told(registry, judgement, present, found))
         figures = {f"{gate.name}.{name}": value for gate in found for name, value in gate.figures.items()}
         if judgement.outcome == ledger.REFUSED:
@@ -188,6 +192,7 @@ def _take_over(registry: "Registry", entry: Entry) -> Entry:
 def _judge(
     root: Path,
     challenger: Candidate,
+    committed: Gate,
     version: str,
     registry: "Registry",
     present: Entry | None,
@@ -203,7 +208,7 @@ def _judge(
         found = gates.judge(_challenge(root, challenger, present, attempt, _selection(registry, challenger)))
     except ChurnError as error:
         test_rows, found = (), [Gate("can be judged", False, str(error), {})]
-    found.insert(0, Gate("committed", True, f"commit {(challenger.state.commit or '')[:7]} holds the whole state", {}))
+    found.insert(0, committed)
     passed = all(gate.passed for gate in found)
     if passed or forced:
         found.append(_reproduced(root, challenger))
@@ -219,6 +224,19 @@ def _judge(
         test_rows=test_rows,
     )
     return judgement, found
+
+
+def _committed(root: Path, challenger: Candidate) -> Gate:
+    """Whether who has the commit has the whole state."""
+    commit = (challenger.state.commit or "")[:7]
+    strays = strays_of(root, challenger.name, challenger.state)
+    if strays.absent:
+        told = f"{some_of(strays.absent)}: neither in git nor behind a .dvc file in commit {commit}; add it and commit"
+    elif strays.results:
+        told = f"{some_of(strays.results)}: not the bytes that {LOCK_FILE} of commit {commit} recorded; commit those"
+    else:
+        return Gate("committed", True, f"commit {commit} holds the whole state", {})
+    return Gate("committed", False, told, {})
 
 
 def _reproduced(root: Path, challenger: Candidate) -> Gate:
