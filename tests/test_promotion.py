@@ -221,6 +221,20 @@ class TestOneMachine:
         assert promote(root, "HEAD", reason="other customers").promoted
         assert registry_of(root).entries()[-1].judgement.test_rows == ()
 
+    def test_a_champion_that_cannot_read_a_column_any_more_is_replaced_by_force_only(self, root: Path) -> None:
+        promote(root)
+        others = make_customers(1500)
+        others["senior"] = others["senior"].map({"0": "young", "1": "old"})
+        others.to_csv(root / "data/raw/customers.csv", index=False)
+        before = "senior: {type: boolean,"
+        edit(root / "params.yaml", before, "senior: {type: categorical, values: null,")
+        run = shell(root)
+        run("dvc repro", MLFLOW_TRACKING_URI=NO_SERVER)
+        run("git commit --quiet --all --message texts")
+        told = line(promote(root, "HEAD"), "can be judged")
+        assert "the champion's model cannot judge these rows: ValueError: " in told
+        assert promote(root, "HEAD", reason="another table").promoted
+
     def test_test_rows_that_the_champion_has_learned_from_do_not_judge_it(self, root: Path) -> None:
         promote(root)
         edit(root / "params.yaml", "split_salt: small", "split_salt: other")

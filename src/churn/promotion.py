@@ -6,6 +6,7 @@ A model becomes champion when every gate in `gates` lets it in; the ledger keeps
 import fcntl
 import logging
 import tempfile
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -307,21 +308,32 @@ def _said_of_test_rows(champion: Candidate, challenger: Candidate) -> Judged:
     """What the champion says of those test rows of the challenger that it has not learned from.
 
     They need not have been its own test rows: tables grow, and with a split by time the test moves on.
+
+    Raises:
+        DataError: there are none, or its model cannot be loaded, does not take such rows, or fails.
     """
-    with _files_of(champion, artifacts.MODEL) as at:
-        model = artifacts.read_pickle(at / artifacts.MODEL)
-    types = features.column_types(decision.pipeline_of(model).named_steps["encoders"])
-    with _files_of(challenger, artifacts.TEST_ROWS) as at:
-        try:
-            rows = artifacts.read_rows(at / artifacts.TEST_ROWS, types)
-        except KeyError as error:
-            raise DataError(f"the champion needs columns that the challenger does not have: {error}") from None
-    unseen = rows[~rows.index.isin(champion.training.churned.index)]
+    keys = challenger.test.churned.index
+    unseen = keys[~keys.isin(champion.training.churned.index)]
     if unseen.empty:
         raise DataError("the champion has learned from every test row of the challenger, so none of them can judge")
-    probability = pd.Series(decision.churn_probability(model, unseen), index=unseen.index)
-    contacted = pd.Series(model.predict(unseen) == 1, index=unseen.index)
-    return Judged(challenger.test.churned.loc[unseen.index], probability, contacted)
+    with _files_of(champion, artifacts.MODEL) as model, _files_of(challenger, artifacts.TEST_ROWS) as rows:
+        try:
+            probability, contacted = _asked(model / artifacts.MODEL, rows / artifacts.TEST_ROWS, unseen)
+        except Exception as error:  # a pickle runs code, so it can fail in any way
+            why = textwrap.shorten(str(error), 200, placeholder="...")
+            raise DataError(f"the champion's model cannot judge these rows: {type(error).__name__}: {why}") from error
+    return Judged(challenger.test.churned.loc[unseen], probability, contacted)
+
+
+def _asked(model_file: Path, rows_file: Path, keys: pd.Index) -> tuple[pd.Series, pd.Series]:
+    """Probability and decision of a model for some rows of a table."""
+    model = artifacts.read_pickle(model_file)
+    types = features.column_types(decision.pipeline_of(model).named_steps["encoders"])
+    rows = artifacts.read_rows(rows_file, types).loc[keys]
+    return (
+        pd.Series(decision.churn_probability(model, rows), index=keys),
+        pd.Series(model.predict(rows) == 1, index=keys),
+    )
 
 
 def _rival(name: str, training: Judged, test: Judged, challenger: Candidate) -> Rival:
