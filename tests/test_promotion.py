@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from churn import promotion
-from churn.errors import ChurnError
+from churn.errors import ChurnError, ParameterError
 from churn.judging import judged_on_test, judged_out_of_fold, named_state
 from churn.promotion import Outcome
 from churn.tracking import ledger
-from churn.tracking.destination import find_destination
+from churn.tracking.destination import StoreError, find_destination
 from churn.tracking.ledger import CHALLENGER, CHAMPION, Judgement
 from churn.tracking.registry import Registry, open_registry
 from churn.tracking.sync import connect
@@ -73,6 +73,12 @@ def registry_of(root: Path) -> Registry:
 
 def champion(root: Path) -> str | None:
     return registry_of(root).at(CHAMPION)
+
+
+def written_down(root: Path) -> tuple[list[str], str | None]:
+    """What was decided so far, and who is challenger."""
+    registry = registry_of(root)
+    return [one.judgement.outcome for one in registry.entries()], registry.at(CHALLENGER)
 
 
 def line(outcome: Outcome, gate: str) -> str:
@@ -268,7 +274,30 @@ class TestOneMachine:
     def test_a_champion_whose_predictions_are_gone_is_told_with_what_brings_them(self, root: Path) -> None:
         promote(root)
         shell(root)("dvc gc --workspace --force")
-        assert "is not in the cache; `dvc fetch" in line(promote(root, "alike"), "can be judged")
+        with pytest.raises(ChurnError, match="is not in the cache; `dvc fetch"):
+            promote(root, "alike")
+        assert written_down(root) == ([ledger.PROMOTED], None)
+        forced = promote(root, "alike", reason="they are gone for good")
+        assert "is not in the cache" in line(forced, "can be judged")
+        assert forced.promoted
+
+    def test_an_unfinished_edit_of_params_yaml_is_no_refusal(self, root: Path) -> None:
+        edit(root / "params.yaml", "max_calibration_error: 0.1", "max_calibration_error: ")
+        for reason in ("", "anyhow"):
+            with pytest.raises(ParameterError, match="max_calibration_error"):
+                promote(root, reason=reason)
+        assert written_down(root) == ([], None)
+
+    def test_a_store_that_fails_while_it_is_judged_is_no_refusal(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def failing(*_: object) -> None:
+            raise StoreError("no answer", refused=False)
+
+        monkeypatch.setattr(Registry, "selection", failing)
+        with pytest.raises(StoreError, match="no answer"):
+            promote(root)
+        assert written_down(root) == ([], None)
 
     def test_a_store_that_is_away_is_told_in_a_line(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", NO_SERVER)

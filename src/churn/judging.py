@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import ValidationError
 
 from churn import artifacts, business, cleaning
 from churn.business import Economics
 from churn.contract import ROW_KEY
-from churn.errors import ChurnError, shown
+from churn.errors import ChurnError, DataError, shown
 from churn.paired import Judged
 from churn.params import PARAMS_FILE
 from churn.reproduction import recompute
@@ -22,6 +23,10 @@ from churn.tracking.state import LOCK_FILE, UnidentifiedError
 WORKSPACE = "workspace"
 MOST_NAMES = 3
 """That a message lists."""
+
+
+class MissingError(ChurnError):
+    """A file that belongs to a state is not here; it may be brought."""
 
 
 def named_state(root: Path, name: str) -> Snapshot:
@@ -81,7 +86,7 @@ def judged_out_of_fold(state: Snapshot, name: str) -> Judged:
     """What the state's model said of its training rows, each fold decided by the threshold of the others.
 
     Raises:
-        ChurnError: its predictions are not here.
+        MissingError: its predictions are not here.
     """
     answers = table_of(state, name, artifacts.OUT_OF_FOLD, index_col=ROW_KEY)
     target = table_of(state, name, artifacts.Y_TRAIN).iloc[:, 0]
@@ -92,7 +97,7 @@ def judged_out_of_fold(state: Snapshot, name: str) -> Judged:
         answers["probability"].to_numpy(),
         cleaning.fold_of(answers.index, str(compute["seed"]), train["folds"]),
         train["threshold"],
-        Economics.model_validate(section_of(state, name, "business")),
+        economics_of(state, name),
     )
     return Judged(churned, answers["probability"], pd.Series(contacted, index=answers.index))
 
@@ -101,7 +106,7 @@ def judged_on_test(state: Snapshot, name: str) -> Judged:
     """What the state's model said of its test rows.
 
     Raises:
-        ChurnError: its predictions are not here.
+        MissingError: its predictions are not here.
     """
     answers = table_of(state, name, artifacts.TEST_PREDICTIONS, index_col=ROW_KEY)
     return Judged(answers["churned"], answers["probability"], answers["contact"] == 1)
@@ -122,7 +127,7 @@ def table_of(state: Snapshot, name: str, path: Path, **how: Any) -> pd.DataFrame
     """A table that belongs to the state.
 
     Raises:
-        ChurnError: it is not here.
+        MissingError: it is not here.
     """
     table: pd.DataFrame = pd.read_csv(io.BytesIO(content_of(state, name, path)), **how)
     return table
@@ -132,14 +137,14 @@ def content_of(state: Snapshot, name: str, path: Path) -> bytes:
     """A file that belongs to the state, its md5 being the recorded one.
 
     Raises:
-        ChurnError: it is not here.
+        MissingError: it is not here.
     """
     content = state.read(str(path))
     if content is None:
         from_remote = f"`dvc fetch --all-commits {path}` brings it from a remote"
         elsewhere = f"{from_remote}, `churn compare {name} --compute` computes it"
         bring = "`dvc checkout` brings it" if name == WORKSPACE else elsewhere
-        raise ChurnError(f"{name}: {path} is not in the cache; {bring}")
+        raise MissingError(f"{name}: {path} is not in the cache; {bring}")
     return content
 
 
@@ -147,11 +152,26 @@ def section_of(state: Snapshot, name: str, section: str) -> Mapping[str, Any]:
     """A section of params.yaml as the state was computed with it.
 
     Raises:
-        ChurnError: its dvc.lock does not record it.
+        DataError: its dvc.lock does not record it.
     """
     for stage in state.stages.values():
         values = stage.inputs.parameters.get(PARAMS_FILE, {})
         if section in values:
             found: Mapping[str, Any] = values[section]
             return found
-    raise ChurnError(f"{name}: its dvc.lock records no {section!r} of {PARAMS_FILE}, so it cannot be judged")
+    raise DataError(f"{name}: its dvc.lock records no {section!r} of {PARAMS_FILE}, so it cannot be judged")
+
+
+def economics_of(state: Snapshot, name: str) -> Economics:
+    """The money by which the state decided.
+
+    Raises:
+        DataError: its dvc.lock records none, or other keys than today's.
+    """
+    try:
+        return Economics.model_validate(section_of(state, name, "business"))
+    except ValidationError as error:
+        keys = ", ".join(".".join(map(str, one["loc"])) for one in error.errors())
+        raise DataError(
+            f"{name}: {PARAMS_FILE}: business.{keys}: not as it is read today, so it cannot be judged"
+        ) from None

@@ -23,7 +23,9 @@ from churn.errors import ChurnError, DataError
 from churn.gates import Challenge, Gate, Rival, Selection
 from churn.judging import (
     WORKSPACE,
+    MissingError,
     content_of,
+    economics_of,
     in_git,
     judged_on_test,
     judged_out_of_fold,
@@ -78,7 +80,19 @@ class Candidate:
     @property
     def economics(self) -> Economics:
         """The money by which it decided."""
-        return Economics.model_validate(self.section("business"))
+        return economics_of(self.state, self.name)
+
+
+@dataclass(frozen=True)
+class Judging:
+    """What the gates say.
+
+    Attributes:
+        test_rows: sketch of the test rows that judged; empty when none did.
+    """
+
+    test_rows: tuple[str, ...]
+    found: tuple[Gate, ...]
 
 
 def promote(root: Path, revision: str, *, forced: bool, reason: str) -> Outcome:
@@ -97,19 +111,44 @@ def promote(root: Path, revision: str, *, forced: bool, reason: str) -> Outcome:
         present = _present_champion(registry, entries)
         if present is not None and present.judgement.fingerprint == challenger.state.fingerprint:
             return _already(registry, present)
+        # Before anything is written, so that a fault of the moment leaves nothing behind.
+        judged = _judged(root, challenger, registry, present, entries, forced=forced)
         version = registry.challenge(row_of(root, challenger.state, registry.store), challenger.state.commit)
-        judgement, found = _judge(root, challenger, committed, version, registry, present, entries, forced=forced)
-        lines = tuple(_told(registry, judgement, present, found))
-        figures = {f"{gate.name}.{name}": value for gate in found for name, value in gate.figures.items()}
-        if judgement.outcome == ledger.REFUSED:
-            if judgement not in [entry.judgement for entry in entries]:
-                registry.add(judgement, figures, "\n".join(lines))
-            stays = f"refused: {_called(registry, version)} stays @challenger"
-            return Outcome(False, (*lines, f"{stays}; --force --reason promotes it all the same"))
-        entry = registry.add(replace(judgement, reason=reason), figures, "\n".join(lines))
-        _take_over(registry, entry)
-        by_force = f", by force: {reason}" if judgement.outcome == ledger.FORCED else ""
-        return Outcome(True, (*lines, f"promoted: {_called(registry, version)} is @champion{by_force}"))
+        found = [committed, *judged.found]
+        found += _reproduced(root, challenger, found, forced=forced)
+        judgement = Judgement(
+            outcome=_outcome(found, forced=forced),
+            version=version,
+            follows=present.id if present else "",
+            fingerprint=challenger.state.fingerprint,
+            rival=_fingerprint_of(present),
+            test_rows=judged.test_rows,
+        )
+        return _carried_out(registry, judgement, present, found, entries, reason=reason)
+
+
+def _carried_out(
+    registry: "Registry",
+    judgement: Judgement,
+    present: Entry | None,
+    found: Sequence[Gate],
+    entries: Sequence[Entry],
+    *,
+    reason: str,
+) -> Outcome:
+    """Write the judgement down, and let the version take over unless it is refused."""
+    lines = tuple(_told(registry, judgement, present, found))
+    figures = {f"{gate.name}.{name}": value for gate in found for name, value in gate.figures.items()}
+    called = _called(registry, judgement.version)
+    if judgement.outcome == ledger.REFUSED:
+        if judgement not in [entry.judgement for entry in entries]:
+            registry.add(judgement, figures, "\n".join(lines))
+        return Outcome(
+            False, (*lines, f"refused: {called} stays @challenger; --force --reason promotes it all the same")
+        )
+    _take_over(registry, registry.add(replace(judgement, reason=reason), figures, "\n".join(lines)))
+    by_force = f", by force: {reason}" if judgement.outcome == ledger.FORCED else ""
+    return Outcome(True, (*lines, f"promoted: {called} is @champion{by_force}"))
 
 
 def roll_back(root: Path, reason: str) -> Outcome:
@@ -190,41 +229,38 @@ def _take_over(registry: "Registry", entry: Entry) -> Entry:
     return chain[-1]
 
 
-def _judge(
+def _judged(
     root: Path,
     challenger: Candidate,
-    committed: Gate,
-    version: str,
     registry: "Registry",
     present: Entry | None,
     entries: Sequence[Entry],
     *,
     forced: bool,
-) -> tuple[Judgement, list[Gate]]:
-    rival = present.judgement.fingerprint if present else ""
-    fingerprint = challenger.state.fingerprint
+) -> Judging:
+    """What the gates say of a challenger; one that is closed, where it cannot be judged for good.
+
+    Raises:
+        ChurnError: a fault of the moment, such as a store that is away or an edit of params.yaml that is not finished.
+    """
     test_rows = gates.sketch(challenger.test.churned.index)
+    lasting = (DataError, MissingError) if forced else DataError  # who forces does without the judgement
     try:
-        attempt = ledger.attempt_of(entries, fingerprint, rival, test_rows)
-        found = gates.judge(_challenge(root, challenger, present, attempt, _selection(registry, challenger)))
-    except ChurnError as error:
-        test_rows, found = (), [Gate("can be judged", False, str(error), {})]
-    found.insert(0, committed)
-    passed = all(gate.passed for gate in found)
-    if passed or forced:
-        found.append(_reproduced(root, challenger))
-    else:
-        log.info("not reproduced, as another gate is closed")
-    passed = all(gate.passed for gate in found)
-    judgement = Judgement(
-        outcome=ledger.PROMOTED if passed else ledger.FORCED if forced else ledger.REFUSED,
-        version=version,
-        follows=present.id if present else "",
-        fingerprint=fingerprint,
-        rival=rival,
-        test_rows=test_rows,
-    )
-    return judgement, found
+        attempt = ledger.attempt_of(entries, challenger.state.fingerprint, _fingerprint_of(present), test_rows)
+        selection = _selection(registry, challenger)
+        return Judging(test_rows, tuple(gates.judge(_challenge(root, challenger, present, attempt, selection))))
+    except lasting as error:
+        return Judging((), (Gate("can be judged", False, str(error), {}),))
+
+
+def _fingerprint_of(present: Entry | None) -> str:
+    return present.judgement.fingerprint if present else ""
+
+
+def _outcome(found: Sequence[Gate], *, forced: bool) -> str:
+    if all(gate.passed for gate in found):
+        return ledger.PROMOTED
+    return ledger.FORCED if forced else ledger.REFUSED
 
 
 def _committed(root: Path, challenger: Candidate) -> Gate:
@@ -240,14 +276,17 @@ def _committed(root: Path, challenger: Candidate) -> Gate:
     return Gate("committed", False, told, {})
 
 
-def _reproduced(root: Path, challenger: Candidate) -> Gate:
-    """Whether the commit gives the same bytes once more."""
+def _reproduced(root: Path, challenger: Candidate, found: Sequence[Gate], *, forced: bool) -> list[Gate]:
+    """Whether the commit gives the same bytes once more; not tried when another gate keeps it out already."""
+    if not forced and not all(gate.passed for gate in found):
+        log.info("not reproduced, as another gate is closed")
+        return []
     log.info("running the committed state once more, in a clone")
     try:
         results = reproduce(root, EVERY_CIRCUMSTANCE[:1], challenger.state.commit or "")
     except ChurnError as error:
-        return Gate("reproduced", False, str(error), {})
-    return Gate("reproduced", True, f"{results} results came out again, the same bytes", {"results": results})
+        return [Gate("reproduced", False, str(error), {})]
+    return [Gate("reproduced", True, f"{results} results came out again, the same bytes", {"results": results})]
 
 
 def _selection(registry: "Registry", challenger: Candidate) -> Selection | None:
@@ -298,10 +337,15 @@ def _champion(root: Path, present: Entry) -> Candidate:
     fingerprint = present.judgement.fingerprint
     if not fingerprint:
         version = present.judgement.version
-        raise ChurnError(f"version {version}, the champion, was not made by this pipeline, so nobody is judged by it")
+        raise DataError(f"version {version}, the champion, was not made by this pipeline, so nobody is judged by it")
     if in_git(root, fingerprint) is None:
-        raise ChurnError(f"no commit of this clone holds the champion's state {fingerprint}; `git fetch` may bring it")
-    return _candidate(root, fingerprint)
+        raise DataError(f"no commit of this clone holds the champion's state {fingerprint}; `git fetch` may bring it")
+    try:
+        return _candidate(root, fingerprint)
+    except MissingError:
+        raise
+    except ChurnError as error:  # it will never be judged
+        raise DataError(str(error)) from None
 
 
 def _said_of_test_rows(champion: Candidate, challenger: Candidate) -> Judged:

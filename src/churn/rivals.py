@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from churn import artifacts, paired
-from churn.business import Economics
 from churn.errors import shown
-from churn.judging import WORKSPACE, compute_missing, judged_out_of_fold, named_state, section_of
+from churn.judging import WORKSPACE, compute_missing, economics_of, judged_out_of_fold, named_state
 from churn.params import PARAMS_FILE
 from churn.tracking.snapshot import Snapshot
 from churn.tracking.state import changed_values
@@ -114,7 +113,7 @@ def compare_states(root: Path, old: str, new: str, *, compute: bool = False, res
     if compute:
         for state in states.values():
             compute_missing(root, state)
-    economics = Economics.model_validate(section_of(states[new], new, "business"))
+    economics = economics_of(states[new], new)
     judged = {name: judged_out_of_fold(state, name) for name, state in states.items()}
     pair = paired.pair_up(judged[old], judged[new])
     differences = paired.paired_differences(pair, economics, resamples=resamples, seed=SEED)
