@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from churn import artifacts
 from churn.errors import ChurnError, DataError
+from churn.judging import named_state
 from churn.rivals import Contest, compare_states
 from churn.tracking import snapshot
 from tests.conftest import NO_SERVER, make_customers, shell
@@ -89,6 +91,18 @@ def test_what_cannot_be_judged_is_told_in_one_line(edited: Path) -> None:
     edit(edited / "params.yaml", "C: 0.0001", "C: 0.5")
     with pytest.raises(ChurnError, match="workspace: not all of its results are those of its parameters"):
         compare(edited)
+
+
+def test_all_that_judging_takes_is_computed_again(edited: Path) -> None:
+    """Also what compare itself could do without: a promotion says to run it for that."""
+    lost = (artifacts.MODEL, artifacts.TEST_PREDICTIONS)
+    results = named_state(edited, "HEAD").results
+    for path in lost:
+        md5 = str(results[str(path)])
+        (edited / ".dvc/cache/files/md5" / md5[:2] / md5[2:]).unlink()
+    compare_states(edited, "HEAD", "workspace", compute=True, resamples=100)
+    state = named_state(edited, "HEAD")
+    assert all(state.read(str(path)) for path in lost)
 
 
 def test_a_commit_that_was_not_run_is_not_taken_for_the_one_before(finished: Path) -> None:

@@ -21,6 +21,17 @@ from churn.tracking.snapshot import Snapshot
 from churn.tracking.state import LOCK_FILE, UnidentifiedError
 
 WORKSPACE = "workspace"
+JUDGED_BY = (
+    artifacts.OUT_OF_FOLD,
+    artifacts.Y_TRAIN,
+    artifacts.TEST_PREDICTIONS,
+    artifacts.TRAIN_ROWS,
+    artifacts.TEST_ROWS,
+    artifacts.ENCODERS,
+    artifacts.SCALER,
+    artifacts.MODEL,
+)
+"""Files of a state that `churn compare` and `churn promote` read."""
 MOST_NAMES = 3
 """That a message lists."""
 
@@ -113,14 +124,24 @@ def judged_on_test(state: Snapshot, name: str) -> Judged:
 
 
 def compute_missing(root: Path, state: Snapshot) -> None:
-    """Run a committed state again if its predictions are not here, so that they are.
+    """Run a committed state again if anything that judging it takes is not here, so that it is.
 
     Raises:
-        ChurnError: it cannot be run here.
+        ChurnError: it cannot be run here, or does not come out again.
     """
-    wanted = (artifacts.OUT_OF_FOLD, artifacts.Y_TRAIN)
-    if state.commit and any(state.read(str(path)) is None for path in wanted):
-        recompute(root, state.commit)
+    if not state.commit or not _missing(state):
+        return
+    recompute(root, state.commit)
+    if missing := _missing(state):
+        raise ChurnError(
+            f"{state.commit[:7]}: run again, it did not give the {some_of(missing)} that {LOCK_FILE} recorded, "
+            "so it cannot be judged"
+        )
+
+
+def _missing(state: Snapshot) -> list[str]:
+    paths = map(str, JUDGED_BY)
+    return [path for path in paths if path in state.results and state.read(path) is None]
 
 
 def table_of(state: Snapshot, name: str, path: Path, **how: Any) -> pd.DataFrame:
@@ -137,14 +158,17 @@ def content_of(state: Snapshot, name: str, path: Path) -> bytes:
     """A file that belongs to the state, its md5 being the recorded one.
 
     Raises:
+        DataError: the state has no such file.
         MissingError: it is not here.
     """
+    if str(path) not in state.results:
+        raise DataError(f"{name}: its pipeline did not write {path}, so it cannot be judged")
     content = state.read(str(path))
     if content is None:
-        from_remote = f"`dvc fetch --all-commits {path}` brings it from a remote"
-        elsewhere = f"{from_remote}, `churn compare {name} --compute` computes it"
-        bring = "`dvc checkout` brings it" if name == WORKSPACE else elsewhere
-        raise MissingError(f"{name}: {path} is not in the cache; {bring}")
+        raise MissingError(
+            f"{name}: {path} is not in the cache; `dvc fetch --all-commits {path}` brings it from a remote, "
+            f"`churn compare {name} --compute` computes it"
+        )
     return content
 
 
@@ -173,5 +197,5 @@ def economics_of(state: Snapshot, name: str) -> Economics:
     except ValidationError as error:
         keys = ", ".join(".".join(map(str, one["loc"])) for one in error.errors())
         raise DataError(
-            f"{name}: {PARAMS_FILE}: business.{keys}: not as it is read today, so it cannot be judged"
+            f"{name}: {PARAMS_FILE}: business ({keys}): not as it is read today, so it cannot be judged"
         ) from None
