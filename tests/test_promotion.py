@@ -187,15 +187,24 @@ class TestOneMachine:
     def test_only_a_whole_commit_can_be_promoted(self, root: Path) -> None:
         run = shell(root)
         run("dvc exp run --quiet --name one --set-param train.params.C=0.5", MLFLOW_TRACKING_URI=NO_SERVER)
-        for state in ("workspace", "one"):
-            with pytest.raises(ChurnError, match="only a commit can be promoted"):
-                promote(root, state)
+        sha = run("git for-each-ref --format='%(objectname)' 'refs/exps/*/*/one'").stdout.strip()
+        assert sha
+        for state in ("workspace", "one", sha):
+            for reason in ("", "anyhow"):
+                with pytest.raises(ChurnError, match="only a commit of a branch or tag can be promoted"):
+                    promote(root, state, reason=reason)
         run("git checkout --quiet -- . && dvc checkout")
         edit(root / "dvc.lock", "md5: ", "md5: 0")
         run("git commit --quiet --all --message broken")
         with pytest.raises(ChurnError, match="HEAD: "):
             promote(root, "HEAD")
         assert champion(root) is None
+
+    def test_an_experiment_that_got_a_branch_can_be_promoted(self, root: Path) -> None:
+        run = shell(root)
+        run("dvc exp run --quiet --name one --set-param train.params.C=0.5", MLFLOW_TRACKING_URI=NO_SERVER)
+        run("git checkout --quiet -- . && dvc checkout && dvc exp branch one kept")
+        assert promote(root, "kept").lines[-1].startswith(("promoted: ", "refused: "))
 
     def test_a_commit_whose_lock_tells_of_another_one_is_promoted_by_no_force(self, root: Path) -> None:
         run = shell(root)

@@ -43,7 +43,7 @@ from churn.tracking import ledger
 from churn.tracking.destination import find_destination
 from churn.tracking.ledger import CHAMPION, Entry, Judgement
 from churn.tracking.record import COMMIT
-from churn.tracking.snapshot import Snapshot
+from churn.tracking.snapshot import Snapshot, is_kept
 from churn.tracking.state import LOCK_FILE
 from churn.tracking.sync import connect, row_of
 
@@ -102,8 +102,12 @@ def promote(root: Path, revision: str, *, forced: bool, reason: str) -> Outcome:
         ChurnError: the commit holds no whole state, the store is away, or another promotion came first.
     """
     challenger = _candidate(root, revision)
-    if revision == WORKSPACE or challenger.state.commit is None or challenger.state.experiment is not None:
-        raise ChurnError(f"{revision}: only a commit can be promoted; `dvc exp branch` or `git commit` makes it one")
+    commit = challenger.state.commit
+    if revision == WORKSPACE or commit is None or not is_kept(root, commit):
+        raise ChurnError(
+            f"{revision}: only a commit of a branch or tag can be promoted; "
+            "`git commit`, `git branch` or `dvc exp branch` makes it one"
+        )
     committed = _committed(root, challenger)
     with _alone(root):
         registry = _registry(root)
@@ -113,7 +117,7 @@ def promote(root: Path, revision: str, *, forced: bool, reason: str) -> Outcome:
             return _already(registry, present)
         # Before anything is written, so that a fault of the moment leaves nothing behind.
         judged = _judged(root, challenger, registry, present, entries, forced=forced)
-        version = registry.challenge(row_of(root, challenger.state, registry.store), challenger.state.commit)
+        version = registry.challenge(row_of(root, challenger.state, registry.store), commit)
         found = [committed, *judged.found]
         found += _reproduced(root, challenger, found, forced=forced)
         judgement = Judgement(

@@ -114,6 +114,13 @@ def of_revision(root: Path, revision: str) -> Snapshot | None:
     return _of_commit(root, commit, None, functools.cache(lambda: cache_folder(root))) if commit else None
 
 
+def is_kept(root: Path, commit: str) -> bool:
+    """Whether a branch or a tag holds a commit. A DVC experiment is none of theirs until it gets one."""
+    return bool(
+        git(root, "for-each-ref", "--count=1", f"--contains={commit}", "refs/heads", "refs/remotes", "refs/tags")
+    )
+
+
 def _of_commit(root: Path, commit: str, name: str | None, cache: Callable[[], Path]) -> Snapshot | None:
     content = git_bytes(root, commit, LOCK_FILE)
     if content is None:
