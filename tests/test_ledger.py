@@ -19,7 +19,7 @@ ROWS = tuple(f"{number:016x}" for number in range(64))
 OTHER_ROWS = tuple(f"f{number:015x}" for number in range(64))
 
 
-def entry(name: str, follows: str = "", outcome: str = PROMOTED, made: int = 0, *, settled: bool = True) -> Entry:
+def entry(name: str, follows: str = "", outcome: str = PROMOTED, made: int = 0, settled: int | None = 0) -> Entry:
     """An entry about a version, and a state, that have its name."""
     return Entry(name, made, settled, Judgement(outcome, f"version of {name}", follows, f"state of {name}"))
 
@@ -43,15 +43,28 @@ def test_a_refusal_makes_no_champion() -> None:
 
 
 def test_of_two_that_follow_the_same_champion_the_first_counts() -> None:
-    ledger = [entry("a"), entry("late", "a", made=2, settled=False), entry("early", "a", made=1, settled=False)]
+    ledger = [entry("a"), entry("late", "a", made=2, settled=None), entry("early", "a", made=1, settled=None)]
     assert names(reigns(ledger)) == ["a", "early"]
     tie = [entry("a"), entry("y", "a", made=1), entry("x", "a", made=1)]
     assert names(reigns(tie)) == ["a", "x"]
 
 
 def test_one_that_the_alias_stands_at_is_not_overtaken_by_a_clock_that_is_slow() -> None:
-    ledger = [entry("a"), entry("slow clock", "a", made=1, settled=False), entry("settled", "a", made=2)]
+    ledger = [entry("a"), entry("slow clock", "a", made=1, settled=None), entry("settled", "a", made=2)]
     assert names(reigns(ledger)) == ["a", "settled"]
+
+
+def test_of_two_settled_ones_the_one_that_was_settled_first_stays() -> None:
+    ledger = [entry("a"), entry("slow clock", "a", made=1, settled=6), entry("told", "a", made=2, settled=5)]
+    assert names(reigns(ledger)) == ["a", "told"]
+    first = [entry("slow clock", made=1, settled=6), entry("told", made=2, settled=5)]
+    assert names(reigns(first)) == ["told"]
+
+
+def test_the_one_that_is_written_down_stays_whatever_the_clocks_say() -> None:
+    claims = [entry("slow clock", "a", made=1, settled=1), entry("told", "a", made=2, settled=None)]
+    assert names(reigns([replace(entry("a"), followed_by="told"), *claims])) == ["a", "told"]
+    assert names(reigns([replace(entry("a"), followed_by="gone for good"), *claims])) == ["a", "slow clock"]
 
 
 def test_who_followed_one_that_lost_is_no_champion_either() -> None:

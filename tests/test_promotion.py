@@ -16,8 +16,8 @@ from churn.judging import judged_on_test, judged_out_of_fold, named_state
 from churn.promotion import Outcome
 from churn.tracking import ledger
 from churn.tracking.destination import StoreError, find_destination
-from churn.tracking.ledger import CHALLENGER, CHAMPION, Judgement
-from churn.tracking.registry import Registry, open_registry
+from churn.tracking.ledger import CHALLENGER, CHAMPION, Entry, Judgement
+from churn.tracking.registry import OUTCOME, SETTLED, Registry, open_registry
 from churn.tracking.sync import connect
 from tests.conftest import NO_SERVER, make_customers, make_project, shell
 from tests.servers import mlflow_server
@@ -315,19 +315,48 @@ class TestOneMachine:
 
 
 @pytest.mark.usefixtures("_taken_as_reproduced")
-def test_of_two_promotions_on_two_machines_the_first_counts(root: Path) -> None:
+def test_of_two_promotions_on_two_machines_the_first_counts_whatever_their_clocks_say(root: Path) -> None:
     promote(root, "alike")
     here, there = registry_of(root), registry_of(root)
-    present = ledger.reigns(here.entries())[-1]
-    both = [
-        registry.add(Judgement(ledger.PROMOTED, "1", present.id, f"state {number}"), {}, "")
-        for number, registry in enumerate((here, there))
-    ]
-    with pytest.raises(ChurnError, match="another promotion came first"):
-        promotion._take_over(there, both[1])
-    promotion._take_over(here, both[0])
-    assert ledger.reigns(here.entries())[-1].id == both[0].id
-    assert here.entries()[-1].judgement.outcome == ledger.CAME_SECOND
+    older, told = claims_after_the_champion(here, 2)
+    promotion._take_over(there, told)
+    for late in range(2):
+        with pytest.raises(ChurnError, match="another promotion came first"):
+            promotion._take_over(here, older)
+        assert ledger.reigns(here.entries())[-1].id == told.id
+        # As one that read the ledger before, and has a slow clock, leaves it behind.
+        here.store.client.set_tag(older.id, OUTCOME, ledger.PROMOTED)
+        here.store.client.set_tag(older.id, SETTLED, str(late + 1))
+        assert ledger.reigns(here.entries())[-1].id == told.id
+
+
+@pytest.mark.usefixtures("_taken_as_reproduced")
+def test_who_settles_while_another_takes_over_leaves_the_alias_where_it_belongs(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(root, "alike")
+    promote(root, "strong", reason="to have two versions")
+    registry = registry_of(root)
+    (entry,) = claims_after_the_champion(registry, 1)
+    settle = Registry.settle
+    came: list[Entry] = []
+
+    def overtaken(self: Registry, one: Entry) -> None:
+        if not came:
+            came.append(self.add(Judgement(ledger.PROMOTED, "2", entry.id, "another state"), {}, ""))
+            settle(self, came[0])
+        settle(self, one)
+
+    monkeypatch.setattr(Registry, "settle", overtaken)
+    assert promotion._take_over(registry, entry).id == came[0].id
+    assert champion(root) == "2"
+
+
+def claims_after_the_champion(registry: Registry, count: int) -> list[Entry]:
+    """Promotions of version 1, which were judged by the present champion and have not taken over yet."""
+    present = ledger.reigns(registry.entries())[-1]
+    judged = (Judgement(ledger.PROMOTED, "1", present.id, f"state {number}") for number in range(count))
+    return [registry.add(one, {}, "") for one in judged]
 
 
 @pytest.mark.usefixtures("_taken_as_reproduced")

@@ -196,9 +196,8 @@ def _present_champion(registry: "Registry", entries: Sequence[Entry]) -> Entry |
     """Who made the present champion; what was interrupted is brought to its end, what was done by hand written down."""
     chain = ledger.reigns(entries)
     head = chain[-1] if chain else None
-    if head is not None and not head.settled:
-        registry.settle(head)
-        return head
+    if head is not None and head.settled is None:
+        return _settled(registry)[-1]
     stands = registry.at(CHAMPION)
     if stands is None or (head is not None and head.judgement.version == stands):
         return head
@@ -224,13 +223,24 @@ def _take_over(registry: "Registry", entry: Entry) -> Entry:
     Raises:
         ChurnError: it did.
     """
-    chain = ledger.reigns(registry.entries())
-    registry.settle(chain[-1])
+    registry.claim(entry)
+    chain = _settled(registry)
     if entry.id not in {one.id for one in chain}:
         registry.give_way(entry)
         first = _called(registry, chain[-1].judgement.version)
         raise ChurnError(f"another promotion came first: {first} is @champion now; run this again to be judged by it")
     return chain[-1]
+
+
+def _settled(registry: "Registry") -> list[Entry]:
+    """Let the alias stand at the last champion; once more, where another one came in the meantime. All champions."""
+    last = ledger.reigns(registry.entries())[-1]
+    while True:
+        registry.settle(last)
+        chain = ledger.reigns(registry.entries())
+        if chain[-1].id == last.id:
+            return chain
+        last = chain[-1]
 
 
 def _judged(

@@ -1,7 +1,8 @@
 """Who was champion when: a list of judgements that anybody may add to at any time, read in one way only.
 
-There is no lock that all machines share. So a judgement that makes a champion names the one that it followed, and of
-two that follow the same one the first counts; the other has to be judged again, against the first.
+There is no lock that all machines share, and no clock. So a judgement that makes a champion names the one that it
+followed, and of two that follow the same one that counts which was first written down there, once and for all; the
+other has to be judged again, against the first.
 """
 
 from collections.abc import Iterable, Sequence
@@ -46,13 +47,15 @@ class Entry:
 
     Attributes:
         made: milliseconds since 1970.
-        settled: whether the champion's alias was moved accordingly.
+        settled: when the champion's alias was first moved accordingly; None before that.
+        followed_by: id of the entry that is written down here as the next champion's; empty before there is one.
     """
 
     id: str
     made: int
-    settled: bool
+    settled: int | None
     judgement: Judgement
+    followed_by: str = ""
 
 
 def reigns(entries: Iterable[Entry]) -> list[Entry]:
@@ -63,8 +66,14 @@ def reigns(entries: Iterable[Entry]) -> list[Entry]:
             by_predecessor.setdefault(entry.judgement.follows, []).append(entry)
     chain: list[Entry] = []
     while claims := by_predecessor.pop(chain[-1].id if chain else "", None):
-        chain.append(min(claims, key=lambda entry: (not entry.settled, entry.made, entry.id)))
+        chain.append(_first(claims, chain[-1].followed_by if chain else ""))
     return chain
+
+
+def _first(claims: Sequence[Entry], written_down: str) -> Entry:
+    """The claim that is written down; where none can be, the one that was settled first, then the one made first."""
+    named = [entry for entry in claims if entry.id == written_down]
+    return min(named or claims, key=lambda entry: (entry.settled is None, entry.settled or 0, entry.made, entry.id))
 
 
 def before(chain: Sequence[Entry]) -> Entry | None:
