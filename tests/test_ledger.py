@@ -10,12 +10,14 @@ from churn.tracking.ledger import (
     ROLLED_BACK,
     Entry,
     Judgement,
+    Judges,
     attempt_of,
     before,
     reigns,
 )
 
 ROWS = tuple(f"{number:016x}" for number in range(64))
+MORE_ROWS = tuple(f"e{number:015x}" for number in range(64))
 OTHER_ROWS = tuple(f"f{number:015x}" for number in range(64))
 
 
@@ -83,9 +85,9 @@ def test_a_rollback_goes_one_champion_further_back_each_time() -> None:
     assert before(chain) == chain[0]
 
 
-def judged(name: str, rival: str, test_rows: tuple[str, ...], made: int) -> Entry:
+def judged(name: str, rival: str, test_rows: tuple[str, ...], made: int, training_rows: tuple[str, ...] = ()) -> Entry:
     one = entry(name, outcome=REFUSED, made=made)
-    return replace(one, judgement=replace(one.judgement, rival=rival, test_rows=test_rows))
+    return replace(one, judgement=replace(one.judgement, rival=rival, judges=Judges(training_rows, test_rows)))
 
 
 def test_every_pair_that_the_same_test_rows_judged_counts_once() -> None:
@@ -95,17 +97,38 @@ def test_every_pair_that_the_same_test_rows_judged_counts_once() -> None:
         judged("y", "champion", OTHER_ROWS, 3),
         judged("z", "champion", (), 4),
     ]
-    assert attempt_of(ledger, "new", "champion", ROWS) == 2
-    assert attempt_of(ledger, "new", "champion", OTHER_ROWS) == 2
-    assert attempt_of(ledger, "state of x", "another champion", ROWS) == 2
+    assert attempt_of(ledger, "new", "champion", Judges(test=ROWS)) == 2
+    assert attempt_of(ledger, "new", "champion", Judges(test=OTHER_ROWS)) == 2
+    assert attempt_of(ledger, "state of x", "another champion", Judges(test=ROWS)) == 2
 
 
 def test_the_same_pair_again_keeps_its_number() -> None:
     ledger = [judged("x", "champion", ROWS, 1), judged("y", "champion", ROWS, 2)]
-    assert attempt_of(ledger, "state of x", "champion", ROWS) == 1
-    assert attempt_of(ledger, "state of y", "champion", ROWS) == 2
+    assert attempt_of(ledger, "state of x", "champion", Judges(test=ROWS)) == 1
+    assert attempt_of(ledger, "state of y", "champion", Judges(test=ROWS)) == 2
 
 
 def test_test_rows_that_grew_by_some_customers_are_still_the_same() -> None:
     grown = tuple(sorted([*ROWS[:50], *(f"{number:016x}f" for number in range(14))]))
-    assert attempt_of([judged("x", "champion", ROWS, 1)], "new", "champion", grown) == 2
+    assert attempt_of([judged("x", "champion", ROWS, 1)], "new", "champion", Judges(test=grown)) == 2
+
+
+def test_training_rows_that_were_judged_by_before_count_whatever_the_test_rows_are() -> None:
+    before = judged("x", "champion", OTHER_ROWS, 1, training_rows=ROWS)
+    assert attempt_of([before], "new", "champion", Judges(ROWS, MORE_ROWS)) == 2
+    assert attempt_of([before], "new", "champion", Judges(MORE_ROWS, OTHER_ROWS)) == 2
+    assert attempt_of([before], "new", "champion", Judges(MORE_ROWS, MORE_ROWS)) == 1
+
+
+def test_another_split_of_the_same_customers_is_no_fresh_start() -> None:
+    """Also one of two halves, where neither side is mostly the same."""
+    customers = tuple(f"{number:016x}" for number in range(64))
+    before = judged("x", "champion", customers[32:], 1, training_rows=customers[:32])
+    again = Judges(training=customers[16:48], test=(*customers[:16], *customers[48:]))
+    assert attempt_of([before], "new", "champion", again) == 2
+
+
+def test_old_entries_that_do_not_tell_of_training_rows_count_by_test_rows() -> None:
+    before = judged("x", "champion", ROWS, 1)
+    assert attempt_of([before], "new", "champion", Judges(MORE_ROWS, ROWS)) == 2
+    assert attempt_of([before], "new", "champion", Judges(ROWS, MORE_ROWS)) == 1

@@ -41,7 +41,7 @@ from churn.reproduction import EVERY_CIRCUMSTANCE, reproduce
 from churn.stages.execution import limited_threads
 from churn.tracking import ledger
 from churn.tracking.destination import find_destination
-from churn.tracking.ledger import CHAMPION, Entry, Judgement
+from churn.tracking.ledger import CHAMPION, Entry, Judgement, Judges
 from churn.tracking.record import COMMIT
 from churn.tracking.snapshot import Snapshot, is_kept
 from churn.tracking.state import LOCK_FILE
@@ -88,10 +88,10 @@ class Judging:
     """What the gates say.
 
     Attributes:
-        test_rows: sketch of the test rows that judged; empty when none did.
+        judges: the rows that judged; empty when none did.
     """
 
-    test_rows: tuple[str, ...]
+    judges: Judges
     found: tuple[Gate, ...]
 
 
@@ -126,7 +126,7 @@ def promote(root: Path, revision: str, *, forced: bool, reason: str) -> Outcome:
             follows=present.id if present else "",
             fingerprint=challenger.state.fingerprint,
             rival=_fingerprint_of(present),
-            test_rows=judged.test_rows,
+            judges=judged.judges,
         )
         return _carried_out(registry, judgement, present, found, entries, reason=reason)
 
@@ -257,14 +257,14 @@ def _judged(
     Raises:
         ChurnError: a fault of the moment, such as a store that is away or an edit of params.yaml that is not finished.
     """
-    test_rows = gates.sketch(challenger.test.churned.index)
+    judges = Judges(gates.sketch(challenger.training.churned.index), gates.sketch(challenger.test.churned.index))
     lasting = (DataError, MissingError) if forced else DataError  # who forces does without the judgement
     try:
-        attempt = ledger.attempt_of(entries, challenger.state.fingerprint, _fingerprint_of(present), test_rows)
+        attempt = ledger.attempt_of(entries, challenger.state.fingerprint, _fingerprint_of(present), judges)
         selection = _selection(registry, challenger)
-        return Judging(test_rows, tuple(gates.judge(_challenge(root, challenger, present, attempt, selection))))
+        return Judging(judges, tuple(gates.judge(_challenge(root, challenger, present, attempt, selection))))
     except lasting as error:
-        return Judging((), (Gate("can be judged", False, str(error), {}),))
+        return Judging(Judges(), (Gate("can be judged", False, str(error), {}),))
 
 
 def _fingerprint_of(present: Entry | None) -> str:

@@ -21,6 +21,21 @@ MAKES_CHAMPION = {PROMOTED, FORCED, ROLLED_BACK, BY_HAND}
 
 
 @dataclass(frozen=True)
+class Judges:
+    """Sketches of the rows that judged; empty when none did, and of training rows also in old entries."""
+
+    training: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+
+    def overlap(self, other: "Judges") -> bool:
+        """Whether training rows, test rows, or all of them together, as after another split, are mostly the same."""
+        pairs = [(self.training, other.training), (self.test, other.test)]
+        if self.training and other.training:
+            pairs.append((self.training + self.test, other.training + other.test))
+        return any(mostly_the_same(*pair) for pair in pairs if all(pair))
+
+
+@dataclass(frozen=True)
 class Judgement:
     """What was decided of a registered version.
 
@@ -28,7 +43,7 @@ class Judgement:
         follows: id of the entry that made the champion before; none before the first.
         fingerprint: of the version's state.
         rival: fingerprint of the champion's state at that time.
-        test_rows: sketch of the test rows that judged; empty when none did.
+        judges: the rows that judged.
         reason: why it was forced, or rolled back.
     """
 
@@ -37,7 +52,7 @@ class Judgement:
     follows: str
     fingerprint: str
     rival: str = ""
-    test_rows: tuple[str, ...] = ()
+    judges: Judges = Judges()
     reason: str = ""
 
 
@@ -87,11 +102,14 @@ def before(chain: Sequence[Entry]) -> Entry | None:
     return standing[-2] if len(standing) > 1 else None
 
 
-def attempt_of(entries: Iterable[Entry], fingerprint: str, rival: str, test_rows: Sequence[str]) -> int:
-    """How many promotions these test rows have judged, with this one; the same one again has its number again."""
+def attempt_of(entries: Iterable[Entry], fingerprint: str, rival: str, judges: Judges) -> int:
+    """How many promotions these rows have judged, with this one; the same one again has its number again.
+
+    The training rows decide and the test rows may contradict, so either of them makes it an attempt at the same rows.
+    """
     judged = [
         (entry.judgement.fingerprint, entry.judgement.rival)
         for entry in sorted(entries, key=lambda entry: (entry.made, entry.id))
-        if entry.judgement.test_rows and mostly_the_same(entry.judgement.test_rows, test_rows)
+        if entry.judgement.judges.overlap(judges)
     ]
     return list(dict.fromkeys([*judged, (fingerprint, rival)])).index((fingerprint, rival)) + 1

@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from churn.gates import Selection
 from churn.tracking.destination import StoreError
-from churn.tracking.ledger import CAME_SECOND, CHALLENGER, CHAMPION, Entry, Judgement
+from churn.tracking.ledger import CAME_SECOND, CHALLENGER, CHAMPION, Entry, Judgement, Judges
 from churn.tracking.mlflow_store import ALREADY_THERE, Store, held, if_there, milliseconds, open_experiment, told
 from churn.tracking.record import COMMIT, FINGERPRINT, MODEL_MD5
 from churn.tracking.trials import CHOSEN, CHOSEN_BY, FLATTERY
@@ -21,11 +21,12 @@ from churn.tracking.trials import CHOSEN, CHOSEN_BY, FLATTERY
 MOST_ROWS = 50_000  # that MLflow gives at once
 FOLLOWED_BY = "promotion.followed_by"
 """Parameter of an entry, since MLflow lets nobody write another value over one."""
-OUTCOME, VERSION, FOLLOWS, RIVAL, TEST_ROWS, REASON, SETTLED = (
+OUTCOME, VERSION, FOLLOWS, RIVAL, TRAINING_ROWS, TEST_ROWS, REASON, SETTLED = (
     "promotion.outcome",
     "promotion.version",
     "promotion.follows",
     "promotion.rival",
+    "promotion.training_rows",
     "promotion.test_rows",
     "promotion.reason",
     "promotion.settled",
@@ -127,7 +128,8 @@ class Registry:
                 FOLLOWS: judgement.follows,
                 FINGERPRINT: judgement.fingerprint,
                 RIVAL: judgement.rival,
-                TEST_ROWS: " ".join(judgement.test_rows),
+                TRAINING_ROWS: " ".join(judgement.judges.training),
+                TEST_ROWS: " ".join(judgement.judges.test),
                 REASON: judgement.reason,
                 "mlflow.user": _user(),
             }
@@ -187,7 +189,7 @@ def _entry(run: Run) -> Entry | None:
         follows=tags.get(FOLLOWS, ""),
         fingerprint=tags.get(FINGERPRINT, ""),
         rival=tags.get(RIVAL, ""),
-        test_rows=tuple(tags.get(TEST_ROWS, "").split()),
+        judges=Judges(tuple(tags.get(TRAINING_ROWS, "").split()), tuple(tags.get(TEST_ROWS, "").split())),
         reason=tags.get(REASON, ""),
     )
     made = run.info.start_time
