@@ -10,16 +10,18 @@ from churn.tracking.ledger import (
     ROLLED_BACK,
     Entry,
     Judgement,
+    Judges,
     attempt_of,
     before,
     reigns,
 )
 
 ROWS = tuple(f"{number:016x}" for number in range(64))
+MORE_ROWS = tuple(f"e{number:015x}" for number in range(64))
 OTHER_ROWS = tuple(f"f{number:015x}" for number in range(64))
 
 
-def entry(name: str, follows: str = "", outcome: str = PROMOTED, made: int = 0, *, settled: bool = True) -> Entry:
+def entry(name: str, follows: str = "", outcome: str = PROMOTED, made: int = 0, settled: int | None = 0) -> Entry:
     """An entry about a version, and a state, that have its name."""
     return Entry(name, made, settled, Judgement(outcome, f"version of {name}", follows, f"state of {name}"))
 
@@ -43,15 +45,28 @@ def test_a_refusal_makes_no_champion() -> None:
 
 
 def test_of_two_that_follow_the_same_champion_the_first_counts() -> None:
-    ledger = [entry("a"), entry("late", "a", made=2, settled=False), entry("early", "a", made=1, settled=False)]
+    ledger = [entry("a"), entry("late", "a", made=2, settled=None), entry("early", "a", made=1, settled=None)]
     assert names(reigns(ledger)) == ["a", "early"]
     tie = [entry("a"), entry("y", "a", made=1), entry("x", "a", made=1)]
     assert names(reigns(tie)) == ["a", "x"]
 
 
 def test_one_that_the_alias_stands_at_is_not_overtaken_by_a_clock_that_is_slow() -> None:
-    ledger = [entry("a"), entry("slow clock", "a", made=1, settled=False), entry("settled", "a", made=2)]
+    ledger = [entry("a"), entry("slow clock", "a", made=1, settled=None), entry("settled", "a", made=2)]
     assert names(reigns(ledger)) == ["a", "settled"]
+
+
+def test_of_two_settled_ones_the_one_that_was_settled_first_stays() -> None:
+    ledger = [entry("a"), entry("slow clock", "a", made=1, settled=6), entry("told", "a", made=2, settled=5)]
+    assert names(reigns(ledger)) == ["a", "told"]
+    first = [entry("slow clock", made=1, settled=6), entry("told", made=2, settled=5)]
+    assert names(reigns(first)) == ["told"]
+
+
+def test_the_one_that_is_written_down_stays_whatever_the_clocks_say() -> None:
+    claims = [entry("slow clock", "a", made=1, settled=1), entry("told", "a", made=2, settled=None)]
+    assert names(reigns([replace(entry("a"), followed_by="told"), *claims])) == ["a", "told"]
+    assert names(reigns([replace(entry("a"), followed_by="gone for good"), *claims])) == ["a", "slow clock"]
 
 
 def test_who_followed_one_that_lost_is_no_champion_either() -> None:
@@ -70,9 +85,9 @@ def test_a_rollback_goes_one_champion_further_back_each_time() -> None:
     assert before(chain) == chain[0]
 
 
-def judged(name: str, rival: str, test_rows: tuple[str, ...], made: int) -> Entry:
+def judged(name: str, rival: str, test_rows: tuple[str, ...], made: int, training_rows: tuple[str, ...] = ()) -> Entry:
     one = entry(name, outcome=REFUSED, made=made)
-    return replace(one, judgement=replace(one.judgement, rival=rival, test_rows=test_rows))
+    return replace(one, judgement=replace(one.judgement, rival=rival, judges=Judges(training_rows, test_rows)))
 
 
 def test_every_pair_that_the_same_test_rows_judged_counts_once() -> None:
@@ -82,17 +97,38 @@ def test_every_pair_that_the_same_test_rows_judged_counts_once() -> None:
         judged("y", "champion", OTHER_ROWS, 3),
         judged("z", "champion", (), 4),
     ]
-    assert attempt_of(ledger, "new", "champion", ROWS) == 2
-    assert attempt_of(ledger, "new", "champion", OTHER_ROWS) == 2
-    assert attempt_of(ledger, "state of x", "another champion", ROWS) == 2
+    assert attempt_of(ledger, "new", "champion", Judges(test=ROWS)) == 2
+    assert attempt_of(ledger, "new", "champion", Judges(test=OTHER_ROWS)) == 2
+    assert attempt_of(ledger, "state of x", "another champion", Judges(test=ROWS)) == 2
 
 
 def test_the_same_pair_again_keeps_its_number() -> None:
     ledger = [judged("x", "champion", ROWS, 1), judged("y", "champion", ROWS, 2)]
-    assert attempt_of(ledger, "state of x", "champion", ROWS) == 1
-    assert attempt_of(ledger, "state of y", "champion", ROWS) == 2
+    assert attempt_of(ledger, "state of x", "champion", Judges(test=ROWS)) == 1
+    assert attempt_of(ledger, "state of y", "champion", Judges(test=ROWS)) == 2
 
 
 def test_test_rows_that_grew_by_some_customers_are_still_the_same() -> None:
     grown = tuple(sorted([*ROWS[:50], *(f"{number:016x}f" for number in range(14))]))
-    assert attempt_of([judged("x", "champion", ROWS, 1)], "new", "champion", grown) == 2
+    assert attempt_of([judged("x", "champion", ROWS, 1)], "new", "champion", Judges(test=grown)) == 2
+
+
+def test_training_rows_that_were_judged_by_before_count_whatever_the_test_rows_are() -> None:
+    before = judged("x", "champion", OTHER_ROWS, 1, training_rows=ROWS)
+    assert attempt_of([before], "new", "champion", Judges(ROWS, MORE_ROWS)) == 2
+    assert attempt_of([before], "new", "champion", Judges(MORE_ROWS, OTHER_ROWS)) == 2
+    assert attempt_of([before], "new", "champion", Judges(MORE_ROWS, MORE_ROWS)) == 1
+
+
+def test_another_split_of_the_same_customers_is_no_fresh_start() -> None:
+    """Also one of two halves, where neither side is mostly the same."""
+    customers = tuple(f"{number:016x}" for number in range(64))
+    before = judged("x", "champion", customers[32:], 1, training_rows=customers[:32])
+    again = Judges(training=customers[16:48], test=(*customers[:16], *customers[48:]))
+    assert attempt_of([before], "new", "champion", again) == 2
+
+
+def test_old_entries_that_do_not_tell_of_training_rows_count_by_test_rows() -> None:
+    before = judged("x", "champion", ROWS, 1)
+    assert attempt_of([before], "new", "champion", Judges(MORE_ROWS, ROWS)) == 2
+    assert attempt_of([before], "new", "champion", Judges(ROWS, MORE_ROWS)) == 1

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from churn import promotion
-from churn.errors import ChurnError
+from churn.errors import ChurnError, ParameterError
 from churn.judging import judged_on_test, judged_out_of_fold, named_state
 from churn.promotion import Outcome
 from churn.tracking import ledger
-from churn.tracking.destination import find_destination
-from churn.tracking.ledger import CHALLENGER, CHAMPION, Judgement
-from churn.tracking.registry import Registry, open_registry
+from churn.tracking.destination import StoreError, find_destination
+from churn.tracking.ledger import CHALLENGER, CHAMPION, Entry, Judgement, Judges
+from churn.tracking.registry import OUTCOME, SETTLED, Registry, open_registry
 from churn.tracking.sync import connect
 from tests.conftest import NO_SERVER, make_customers, make_project, shell
 from tests.servers import mlflow_server
@@ -73,6 +73,12 @@ def registry_of(root: Path) -> Registry:
 
 def champion(root: Path) -> str | None:
     return registry_of(root).at(CHAMPION)
+
+
+def written_down(root: Path) -> tuple[list[str], str | None]:
+    """What was decided so far, and who is challenger."""
+    registry = registry_of(root)
+    return [one.judgement.outcome for one in registry.entries()], registry.at(CHALLENGER)
 
 
 def line(outcome: Outcome, gate: str) -> str:
@@ -181,15 +187,43 @@ class TestOneMachine:
     def test_only_a_whole_commit_can_be_promoted(self, root: Path) -> None:
         run = shell(root)
         run("dvc exp run --quiet --name one --set-param train.params.C=0.5", MLFLOW_TRACKING_URI=NO_SERVER)
-        for state in ("workspace", "one"):
-            with pytest.raises(ChurnError, match="only a commit can be promoted"):
-                promote(root, state)
+        sha = run("git for-each-ref --format='%(objectname)' 'refs/exps/*/*/one'").stdout.strip()
+        assert sha
+        for state in ("workspace", "one", sha):
+            for reason in ("", "anyhow"):
+                with pytest.raises(ChurnError, match="only a commit of a branch or tag can be promoted"):
+                    promote(root, state, reason=reason)
         run("git checkout --quiet -- . && dvc checkout")
         edit(root / "dvc.lock", "md5: ", "md5: 0")
         run("git commit --quiet --all --message broken")
         with pytest.raises(ChurnError, match="HEAD: "):
             promote(root, "HEAD")
         assert champion(root) is None
+
+    def test_an_experiment_that_got_a_branch_can_be_promoted(self, root: Path) -> None:
+        run = shell(root)
+        run("dvc exp run --quiet --name one --set-param train.params.C=0.5", MLFLOW_TRACKING_URI=NO_SERVER)
+        run("git checkout --quiet -- . && dvc checkout && dvc exp branch one kept")
+        assert promote(root, "kept").lines[-1].startswith(("promoted: ", "refused: "))
+
+    def test_a_commit_whose_lock_tells_of_another_one_is_promoted_by_no_force(self, root: Path) -> None:
+        run = shell(root)
+        edit(root / "params.yaml", ALIKE, "C: 0.7")
+        run("git commit --quiet --all --message unrun")
+        fingerprint = named_state(root, "alike").fingerprint
+        told = r"HEAD: params\.yaml \(train\.params\.C\): not what dvc\.lock was computed with"
+        for reason in ("", "anyhow"):
+            with pytest.raises(ChurnError, match=told):
+                promote(root, "HEAD", reason=reason)
+        assert registry_of(root).entries() == []
+        assert "passed  committed" in line(promote(root, fingerprint), "committed")
+
+    def test_a_commit_without_its_table_does_not_hold_the_whole_state(self, root: Path) -> None:
+        run = shell(root)
+        run("git rm --quiet --cached data/raw/customers.csv && git commit --quiet --message lost")
+        told = line(promote(root, "HEAD"), "committed")
+        assert told.lstrip().startswith("CLOSED")
+        assert "data/raw/customers.csv: neither in git nor behind a .dvc file" in told
 
     def test_a_champion_that_cannot_be_compared_is_replaced_by_force_only(self, root: Path) -> None:
         promote(root)
@@ -200,7 +234,21 @@ class TestOneMachine:
         refused = promote(root, "HEAD")
         assert "customers are training rows of both states" in line(refused, "can be judged")
         assert promote(root, "HEAD", reason="other customers").promoted
-        assert registry_of(root).entries()[-1].judgement.test_rows == ()
+        assert registry_of(root).entries()[-1].judgement.judges == Judges()
+
+    def test_a_champion_that_cannot_read_a_column_any_more_is_replaced_by_force_only(self, root: Path) -> None:
+        promote(root)
+        others = make_customers(1500)
+        others["senior"] = others["senior"].map({"0": "young", "1": "old"})
+        others.to_csv(root / "data/raw/customers.csv", index=False)
+        before = "senior: {type: boolean,"
+        edit(root / "params.yaml", before, "senior: {type: categorical, values: null,")
+        run = shell(root)
+        run("dvc repro", MLFLOW_TRACKING_URI=NO_SERVER)
+        run("git commit --quiet --all --message texts")
+        told = line(promote(root, "HEAD"), "can be judged")
+        assert "the champion's model cannot judge these rows: ValueError: " in told
+        assert promote(root, "HEAD", reason="another table").promoted
 
     def test_test_rows_that_the_champion_has_learned_from_do_not_judge_it(self, root: Path) -> None:
         promote(root)
@@ -213,7 +261,10 @@ class TestOneMachine:
         tested = judged_on_test(states[1], "HEAD").churned.index
         unseen = len(tested.difference(learned_from))
         assert 0 < unseen < len(tested)
-        assert f"{unseen:,} test customers" in line(promote(root, "HEAD"), "test rows against the champion")
+        outcome = promote(root, "HEAD")
+        assert f"{unseen:,} test customers" in line(outcome, "test rows against the champion")
+        # Another split is no way around the count: the customers that decide are the same ones.
+        assert "(98.33 % interval" in line(outcome, "earns more")
 
     def test_a_champion_from_elsewhere_judges_nobody(self, root: Path) -> None:
         promote(root)
@@ -235,7 +286,30 @@ class TestOneMachine:
     def test_a_champion_whose_predictions_are_gone_is_told_with_what_brings_them(self, root: Path) -> None:
         promote(root)
         shell(root)("dvc gc --workspace --force")
-        assert "is not in the cache; `dvc fetch" in line(promote(root, "alike"), "can be judged")
+        with pytest.raises(ChurnError, match="is not in the cache; `dvc fetch"):
+            promote(root, "alike")
+        assert written_down(root) == ([ledger.PROMOTED], None)
+        forced = promote(root, "alike", reason="they are gone for good")
+        assert "is not in the cache" in line(forced, "can be judged")
+        assert forced.promoted
+
+    def test_an_unfinished_edit_of_params_yaml_is_no_refusal(self, root: Path) -> None:
+        edit(root / "params.yaml", "max_calibration_error: 0.1", "max_calibration_error: ")
+        for reason in ("", "anyhow"):
+            with pytest.raises(ParameterError, match="max_calibration_error"):
+                promote(root, reason=reason)
+        assert written_down(root) == ([], None)
+
+    def test_a_store_that_fails_while_it_is_judged_is_no_refusal(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def failing(*_: object) -> None:
+            raise StoreError("no answer", refused=False)
+
+        monkeypatch.setattr(Registry, "selection", failing)
+        with pytest.raises(StoreError, match="no answer"):
+            promote(root)
+        assert written_down(root) == ([], None)
 
     def test_a_store_that_is_away_is_told_in_a_line(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", NO_SERVER)
@@ -244,19 +318,48 @@ class TestOneMachine:
 
 
 @pytest.mark.usefixtures("_taken_as_reproduced")
-def test_of_two_promotions_on_two_machines_the_first_counts(root: Path) -> None:
+def test_of_two_promotions_on_two_machines_the_first_counts_whatever_their_clocks_say(root: Path) -> None:
     promote(root, "alike")
     here, there = registry_of(root), registry_of(root)
-    present = ledger.reigns(here.entries())[-1]
-    both = [
-        registry.add(Judgement(ledger.PROMOTED, "1", present.id, f"state {number}"), {}, "")
-        for number, registry in enumerate((here, there))
-    ]
-    with pytest.raises(ChurnError, match="another promotion came first"):
-        promotion._take_over(there, both[1])
-    promotion._take_over(here, both[0])
-    assert ledger.reigns(here.entries())[-1].id == both[0].id
-    assert here.entries()[-1].judgement.outcome == ledger.CAME_SECOND
+    older, told = claims_after_the_champion(here, 2)
+    promotion._take_over(there, told)
+    for late in range(2):
+        with pytest.raises(ChurnError, match="another promotion came first"):
+            promotion._take_over(here, older)
+        assert ledger.reigns(here.entries())[-1].id == told.id
+        # As one that read the ledger before, and has a slow clock, leaves it behind.
+        here.store.client.set_tag(older.id, OUTCOME, ledger.PROMOTED)
+        here.store.client.set_tag(older.id, SETTLED, str(late + 1))
+        assert ledger.reigns(here.entries())[-1].id == told.id
+
+
+@pytest.mark.usefixtures("_taken_as_reproduced")
+def test_who_settles_while_another_takes_over_leaves_the_alias_where_it_belongs(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(root, "alike")
+    promote(root, "strong", reason="to have two versions")
+    registry = registry_of(root)
+    (entry,) = claims_after_the_champion(registry, 1)
+    settle = Registry.settle
+    came: list[Entry] = []
+
+    def overtaken(self: Registry, one: Entry) -> None:
+        if not came:
+            came.append(self.add(Judgement(ledger.PROMOTED, "2", entry.id, "another state"), {}, ""))
+            settle(self, came[0])
+        settle(self, one)
+
+    monkeypatch.setattr(Registry, "settle", overtaken)
+    assert promotion._take_over(registry, entry).id == came[0].id
+    assert champion(root) == "2"
+
+
+def claims_after_the_champion(registry: Registry, count: int) -> list[Entry]:
+    """Promotions of version 1, which were judged by the present champion and have not taken over yet."""
+    present = ledger.reigns(registry.entries())[-1]
+    judged = (Judgement(ledger.PROMOTED, "1", present.id, f"state {number}") for number in range(count))
+    return [registry.add(one, {}, "") for one in judged]
 
 
 @pytest.mark.usefixtures("_taken_as_reproduced")

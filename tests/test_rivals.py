@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from churn import artifacts, rivals
 from churn.errors import ChurnError, DataError
+from churn.judging import judged_on_test, named_state
+from churn.paired import Judged
 from churn.rivals import Contest, compare_states
 from churn.tracking import snapshot
+from churn.tracking.snapshot import Snapshot
 from tests.conftest import NO_SERVER, make_customers, shell
 from tests.test_pipeline import edit
 
@@ -38,7 +42,9 @@ def test_an_edit_is_judged_against_the_last_commit(edited: Path) -> None:
     assert contest.customers == len((edited / "models/out_of_fold.csv").read_text().splitlines()) - 1
     told = json.loads((edited / "metrics/train.json").read_text())
     assert figures["profit_per_1000_eur"].new == pytest.approx(told["train_profit_per_1000_eur"], abs=1e-6)
-    assert contest.test["roc_auc"][1] == json.loads((edited / "metrics/test.json").read_text())["test_roc_auc"]
+    roc_auc = json.loads((edited / "metrics/test.json").read_text())["test_roc_auc"]
+    assert contest.test.figures["roc_auc"][1] == pytest.approx(roc_auc, abs=1e-6)
+    assert contest.test.customers == len((edited / "data/processed/test_rows.csv").read_text().splitlines()) - 1
 
 
 def test_commits_experiments_and_fingerprints_name_a_state(edited: Path) -> None:
@@ -73,10 +79,44 @@ def test_only_common_training_rows_count(finished: Path) -> None:
     contest = compare(finished)
     assert "only in the old state" in contest.left_out[0]
     assert "; left out: " in contest.as_text()
+    larger = len((finished / "data/processed/test_rows.csv").read_text().splitlines()) - 1
+    assert 0 < contest.test.customers < larger
+    assert f"on {contest.test.customers:,} test rows that both have; left out: " in contest.as_text()
     make_customers(seed=1).to_csv(finished / "data/raw/customers.csv", index=False)
     run("dvc repro", **QUIET)
     with pytest.raises(DataError, match="too few to compare"):
         compare(finished)
+
+
+def test_figures_of_test_rows_are_of_the_same_money(finished: Path) -> None:
+    """With a threshold of its own, another value of a customer changes what is earned, and not what is decided."""
+    edit(finished / "params.yaml", "threshold: profit", "threshold: 0.3")
+    run = shell(finished)
+    run("dvc repro && git commit --quiet --all --message fixed", **QUIET)
+    edit(finished / "params.yaml", "customer_value_eur: 200.0", "customer_value_eur: 800.0")
+    run("dvc repro", **QUIET)
+    contest = compare(finished)
+    old, new = contest.test.figures["profit_per_1000_eur"]
+    assert old == new
+    told = json.loads((finished / "metrics/business_metrics.json").read_text())
+    assert new == pytest.approx(told["profit_per_1000_eur"], abs=1e-6)
+
+
+def test_other_test_rows_are_told_and_not_set_against_each_other(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged = judged_on_test
+
+    def of_others(state: Snapshot, name: str) -> Judged:
+        found = judged(state, name)
+        keys = [f"{name} {key}" for key in found.churned.index]
+        return Judged(*(one.set_axis(keys) for one in (found.churned, found.probability, found.contacted)))
+
+    monkeypatch.setattr(rivals, "judged_on_test", of_others)
+    contest = compare(finished)
+    assert contest.test.figures == {}
+    assert "- test rows cannot be compared: only 0 customers are test rows of both states" in contest.as_markdown()
+    assert json.loads(contest.as_json())["test"]["fault"].startswith("only 0 customers")
 
 
 def test_what_cannot_be_judged_is_told_in_one_line(edited: Path) -> None:
@@ -89,6 +129,26 @@ def test_what_cannot_be_judged_is_told_in_one_line(edited: Path) -> None:
     edit(edited / "params.yaml", "C: 0.0001", "C: 0.5")
     with pytest.raises(ChurnError, match="workspace: not all of its results are those of its parameters"):
         compare(edited)
+
+
+def test_all_that_judging_takes_is_computed_again(edited: Path) -> None:
+    """Also what compare itself could do without: a promotion says to run it for that."""
+    lost = (artifacts.MODEL, artifacts.TEST_PREDICTIONS)
+    results = named_state(edited, "HEAD").results
+    for path in lost:
+        md5 = str(results[str(path)])
+        (edited / ".dvc/cache/files/md5" / md5[:2] / md5[2:]).unlink()
+    compare_states(edited, "HEAD", "workspace", compute=True, resamples=100)
+    state = named_state(edited, "HEAD")
+    assert all(state.read(str(path)) for path in lost)
+
+
+def test_a_commit_that_was_not_run_is_not_taken_for_the_one_before(finished: Path) -> None:
+    edit(finished / "params.yaml", "C: 1.0", "C: 0.0001")
+    shell(finished)("git commit --quiet --all --message unrun")
+    told = r"^HEAD: params\.yaml \(train\.params\.C\): not what dvc\.lock was computed with"
+    with pytest.raises(ChurnError, match=told):
+        compare(finished, "HEAD~1", "HEAD")
 
 
 def test_the_command_prints_text_markdown_and_json(edited: Path) -> None:

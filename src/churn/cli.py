@@ -27,7 +27,7 @@ class OnError(StrEnum):
     FAIL = "fail"
 
 
-COMPUTE = "run a commit again whose predictions are not here"
+COMPUTE = "run a commit again whose predictions or model are not here"
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 

@@ -1,30 +1,50 @@
 """States by name, and what their models said of customers that they had not seen."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import ValidationError
 
 from churn import artifacts, business, cleaning
 from churn.business import Economics
 from churn.contract import ROW_KEY
-from churn.errors import ChurnError, shown
+from churn.errors import ChurnError, DataError, shown
 from churn.paired import Judged
 from churn.params import PARAMS_FILE
 from churn.reproduction import recompute
 from churn.tracking import snapshot
+from churn.tracking.committed import Strays, strays
 from churn.tracking.snapshot import Snapshot
+from churn.tracking.state import LOCK_FILE, UnidentifiedError
 
 WORKSPACE = "workspace"
+JUDGED_BY = (
+    artifacts.OUT_OF_FOLD,
+    artifacts.Y_TRAIN,
+    artifacts.TEST_PREDICTIONS,
+    artifacts.TRAIN_ROWS,
+    artifacts.TEST_ROWS,
+    artifacts.ENCODERS,
+    artifacts.SCALER,
+    artifacts.MODEL,
+)
+"""Files of a state that `churn compare` and `churn promote` read."""
+MOST_NAMES = 3
+"""That a message lists."""
+
+
+class MissingError(ChurnError):
+    """A file that belongs to a state is not here; it may be brought."""
 
 
 def named_state(root: Path, name: str) -> Snapshot:
     """A whole state, by commit, DVC experiment, fingerprint, or as `workspace`.
 
     Raises:
-        ChurnError: nothing has that name, or its results are not all of one state.
+        ChurnError: nothing has that name, its results are not all of one state, or the commit holds other inputs.
     """
     if name == WORKSPACE:
         state: Snapshot | None = snapshot.of_workspace(root)
@@ -39,7 +59,32 @@ def named_state(root: Path, name: str) -> Snapshot:
         )
     if not state.complete:
         raise ChurnError(f"{name}: not all of its results are those of its parameters, code and data; {advice}")
+    if name not in (WORKSPACE, state.fingerprint):  # a fingerprint names what was run, whatever the commit holds
+        strays_of(root, name, state)
     return state
+
+
+def strays_of(root: Path, name: str, state: Snapshot) -> Strays:
+    """Where a committed state's files and its dvc.lock part, other than in inputs that contradict each other.
+
+    Raises:
+        ChurnError: the commit holds other inputs than its results were computed with.
+    """
+    try:
+        found = strays(root, state.commit or "", state)
+    except UnidentifiedError as error:
+        raise ChurnError(f"{name}: {error}") from None
+    if found.inputs:
+        raise ChurnError(
+            f"{name}: {some_of(found.inputs)}: not what {LOCK_FILE} was computed with; run `dvc repro` and commit"
+        )
+    return found
+
+
+def some_of(names: Sequence[str]) -> str:
+    """The first few of some names, and how many more there are."""
+    more = f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
+    return f"{', '.join(names[:MOST_NAMES])}{more}"
 
 
 def in_git(root: Path, name: str) -> Snapshot | None:
@@ -52,7 +97,7 @@ def judged_out_of_fold(state: Snapshot, name: str) -> Judged:
     """What the state's model said of its training rows, each fold decided by the threshold of the others.
 
     Raises:
-        ChurnError: its predictions are not here.
+        MissingError: its predictions are not here.
     """
     answers = table_of(state, name, artifacts.OUT_OF_FOLD, index_col=ROW_KEY)
     target = table_of(state, name, artifacts.Y_TRAIN).iloc[:, 0]
@@ -63,7 +108,7 @@ def judged_out_of_fold(state: Snapshot, name: str) -> Judged:
         answers["probability"].to_numpy(),
         cleaning.fold_of(answers.index, str(compute["seed"]), train["folds"]),
         train["threshold"],
-        Economics.model_validate(section_of(state, name, "business")),
+        economics_of(state, name),
     )
     return Judged(churned, answers["probability"], pd.Series(contacted, index=answers.index))
 
@@ -72,28 +117,38 @@ def judged_on_test(state: Snapshot, name: str) -> Judged:
     """What the state's model said of its test rows.
 
     Raises:
-        ChurnError: its predictions are not here.
+        MissingError: its predictions are not here.
     """
     answers = table_of(state, name, artifacts.TEST_PREDICTIONS, index_col=ROW_KEY)
     return Judged(answers["churned"], answers["probability"], answers["contact"] == 1)
 
 
 def compute_missing(root: Path, state: Snapshot) -> None:
-    """Run a committed state again if its predictions are not here, so that they are.
+    """Run a committed state again if anything that judging it takes is not here, so that it is.
 
     Raises:
-        ChurnError: it cannot be run here.
+        ChurnError: it cannot be run here, or does not come out again.
     """
-    wanted = (artifacts.OUT_OF_FOLD, artifacts.Y_TRAIN)
-    if state.commit and any(state.read(str(path)) is None for path in wanted):
-        recompute(root, state.commit)
+    if not state.commit or not _missing(state):
+        return
+    recompute(root, state.commit)
+    if missing := _missing(state):
+        raise ChurnError(
+            f"{state.commit[:7]}: run again, it did not give the {some_of(missing)} that {LOCK_FILE} recorded, "
+            "so it cannot be judged"
+        )
+
+
+def _missing(state: Snapshot) -> list[str]:
+    paths = map(str, JUDGED_BY)
+    return [path for path in paths if path in state.results and state.read(path) is None]
 
 
 def table_of(state: Snapshot, name: str, path: Path, **how: Any) -> pd.DataFrame:
     """A table that belongs to the state.
 
     Raises:
-        ChurnError: it is not here.
+        MissingError: it is not here.
     """
     table: pd.DataFrame = pd.read_csv(io.BytesIO(content_of(state, name, path)), **how)
     return table
@@ -103,14 +158,17 @@ def content_of(state: Snapshot, name: str, path: Path) -> bytes:
     """A file that belongs to the state, its md5 being the recorded one.
 
     Raises:
-        ChurnError: it is not here.
+        DataError: the state has no such file.
+        MissingError: it is not here.
     """
+    if str(path) not in state.results:
+        raise DataError(f"{name}: its pipeline did not write {path}, so it cannot be judged")
     content = state.read(str(path))
     if content is None:
-        from_remote = f"`dvc fetch --all-commits {path}` brings it from a remote"
-        elsewhere = f"{from_remote}, `churn compare {name} --compute` computes it"
-        bring = "`dvc checkout` brings it" if name == WORKSPACE else elsewhere
-        raise ChurnError(f"{name}: {path} is not in the cache; {bring}")
+        raise MissingError(
+            f"{name}: {path} is not in the cache; `dvc fetch --all-commits {path}` brings it from a remote, "
+            f"`churn compare {name} --compute` computes it"
+        )
     return content
 
 
@@ -118,11 +176,26 @@ def section_of(state: Snapshot, name: str, section: str) -> Mapping[str, Any]:
     """A section of params.yaml as the state was computed with it.
 
     Raises:
-        ChurnError: its dvc.lock does not record it.
+        DataError: its dvc.lock does not record it.
     """
     for stage in state.stages.values():
         values = stage.inputs.parameters.get(PARAMS_FILE, {})
         if section in values:
             found: Mapping[str, Any] = values[section]
             return found
-    raise ChurnError(f"{name}: its dvc.lock records no {section!r} of {PARAMS_FILE}, so it cannot be judged")
+    raise DataError(f"{name}: its dvc.lock records no {section!r} of {PARAMS_FILE}, so it cannot be judged")
+
+
+def economics_of(state: Snapshot, name: str) -> Economics:
+    """The money by which the state decided.
+
+    Raises:
+        DataError: its dvc.lock records none, or other keys than today's.
+    """
+    try:
+        return Economics.model_validate(section_of(state, name, "business"))
+    except ValidationError as error:
+        keys = ", ".join(".".join(map(str, one["loc"])) for one in error.errors())
+        raise DataError(
+            f"{name}: {PARAMS_FILE}: business ({keys}): not as it is read today, so it cannot be judged"
+        ) from None

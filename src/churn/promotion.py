@@ -6,6 +6,7 @@ A model becomes champion when every gate in `gates` lets it in; the ledger keeps
 import fcntl
 import logging
 import tempfile
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,12 +23,16 @@ from churn.errors import ChurnError, DataError
 from churn.gates import Challenge, Gate, Rival, Selection
 from churn.judging import (
     WORKSPACE,
+    MissingError,
     content_of,
+    economics_of,
     in_git,
     judged_on_test,
     judged_out_of_fold,
     named_state,
     section_of,
+    some_of,
+    strays_of,
     table_of,
 )
 from churn.paired import Judged
@@ -36,9 +41,10 @@ from churn.reproduction import EVERY_CIRCUMSTANCE, reproduce
 from churn.stages.execution import limited_threads
 from churn.tracking import ledger
 from churn.tracking.destination import find_destination
-from churn.tracking.ledger import CHAMPION, Entry, Judgement
+from churn.tracking.ledger import CHAMPION, Entry, Judgement, Judges
 from churn.tracking.record import COMMIT
-from churn.tracking.snapshot import Snapshot
+from churn.tracking.snapshot import Snapshot, is_kept
+from churn.tracking.state import LOCK_FILE
 from churn.tracking.sync import connect, row_of
 
 if TYPE_CHECKING:
@@ -74,7 +80,19 @@ class Candidate:
     @property
     def economics(self) -> Economics:
         """The money by which it decided."""
-        return Economics.model_validate(self.section("business"))
+        return economics_of(self.state, self.name)
+
+
+@dataclass(frozen=True)
+class Judging:
+    """What the gates say.
+
+    Attributes:
+        judges: the rows that judged; empty when none did.
+    """
+
+    judges: Judges
+    found: tuple[Gate, ...]
 
 
 def promote(root: Path, revision: str, *, forced: bool, reason: str) -> Outcome:
@@ -84,27 +102,57 @@ def promote(root: Path, revision: str, *, forced: bool, reason: str) -> Outcome:
         ChurnError: the commit holds no whole state, the store is away, or another promotion came first.
     """
     challenger = _candidate(root, revision)
-    if revision == WORKSPACE or challenger.state.commit is None or challenger.state.experiment is not None:
-        raise ChurnError(f"{revision}: only a commit can be promoted; `dvc exp branch` or `git commit` makes it one")
+    commit = challenger.state.commit
+    if revision == WORKSPACE or commit is None or not is_kept(root, commit):
+        raise ChurnError(
+            f"{revision}: only a commit of a branch or tag can be promoted; "
+            "`git commit`, `git branch` or `dvc exp branch` makes it one"
+        )
+    committed = _committed(root, challenger)
     with _alone(root):
         registry = _registry(root)
         entries = registry.entries()
         present = _present_champion(registry, entries)
         if present is not None and present.judgement.fingerprint == challenger.state.fingerprint:
             return _already(registry, present)
-        version = registry.challenge(row_of(root, challenger.state, registry.store), challenger.state.commit)
-        judgement, found = _judge(root, challenger, version, registry, present, entries, forced=forced)
-        lines = tuple(_told(registry, judgement, present, found))
-        figures = {f"{gate.name}.{name}": value for gate in found for name, value in gate.figures.items()}
-        if judgement.outcome == ledger.REFUSED:
-            if judgement not in [entry.judgement for entry in entries]:
-                registry.add(judgement, figures, "\n".join(lines))
-            stays = f"refused: {_called(registry, version)} stays @challenger"
-            return Outcome(False, (*lines, f"{stays}; --force --reason promotes it all the same"))
-        entry = registry.add(replace(judgement, reason=reason), figures, "\n".join(lines))
-        _take_over(registry, entry)
-        by_force = f", by force: {reason}" if judgement.outcome == ledger.FORCED else ""
-        return Outcome(True, (*lines, f"promoted: {_called(registry, version)} is @champion{by_force}"))
+        # Before anything is written, so that a fault of the moment leaves nothing behind.
+        judged = _judged(root, challenger, registry, present, entries, forced=forced)
+        version = registry.challenge(row_of(root, challenger.state, registry.store), commit)
+        found = [committed, *judged.found]
+        found += _reproduced(root, challenger, found, forced=forced)
+        judgement = Judgement(
+            outcome=_outcome(found, forced=forced),
+            version=version,
+            follows=present.id if present else "",
+            fingerprint=challenger.state.fingerprint,
+            rival=_fingerprint_of(present),
+            judges=judged.judges,
+        )
+        return _carried_out(registry, judgement, present, found, entries, reason=reason)
+
+
+def _carried_out(
+    registry: "Registry",
+    judgement: Judgement,
+    present: Entry | None,
+    found: Sequence[Gate],
+    entries: Sequence[Entry],
+    *,
+    reason: str,
+) -> Outcome:
+    """Write the judgement down, and let the version take over unless it is refused."""
+    lines = tuple(_told(registry, judgement, present, found))
+    figures = {f"{gate.name}.{name}": value for gate in found for name, value in gate.figures.items()}
+    called = _called(registry, judgement.version)
+    if judgement.outcome == ledger.REFUSED:
+        if judgement not in [entry.judgement for entry in entries]:
+            registry.add(judgement, figures, "\n".join(lines))
+        return Outcome(
+            False, (*lines, f"refused: {called} stays @challenger; --force --reason promotes it all the same")
+        )
+    _take_over(registry, registry.add(replace(judgement, reason=reason), figures, "\n".join(lines)))
+    by_force = f", by force: {reason}" if judgement.outcome == ledger.FORCED else ""
+    return Outcome(True, (*lines, f"promoted: {called} is @champion{by_force}"))
 
 
 def roll_back(root: Path, reason: str) -> Outcome:
@@ -148,9 +196,8 @@ def _present_champion(registry: "Registry", entries: Sequence[Entry]) -> Entry |
     """Who made the present champion; what was interrupted is brought to its end, what was done by hand written down."""
     chain = ledger.reigns(entries)
     head = chain[-1] if chain else None
-    if head is not None and not head.settled:
-        registry.settle(head)
-        return head
+    if head is not None and head.settled is None:
+        return _settled(registry)[-1]
     stands = registry.at(CHAMPION)
     if stands is None or (head is not None and head.judgement.version == stands):
         return head
@@ -176,8 +223,8 @@ def _take_over(registry: "Registry", entry: Entry) -> Entry:
     Raises:
         ChurnError: it did.
     """
-    chain = ledger.reigns(registry.entries())
-    registry.settle(chain[-1])
+    registry.claim(entry)
+    chain = _settled(registry)
     if entry.id not in {one.id for one in chain}:
         registry.give_way(entry)
         first = _called(registry, chain[-1].judgement.version)
@@ -185,50 +232,75 @@ def _take_over(registry: "Registry", entry: Entry) -> Entry:
     return chain[-1]
 
 
-def _judge(
+def _settled(registry: "Registry") -> list[Entry]:
+    """Let the alias stand at the last champion; once more, where another one came in the meantime. All champions."""
+    last = ledger.reigns(registry.entries())[-1]
+    while True:
+        registry.settle(last)
+        chain = ledger.reigns(registry.entries())
+        if chain[-1].id == last.id:
+            return chain
+        last = chain[-1]
+
+
+def _judged(
     root: Path,
     challenger: Candidate,
-    version: str,
     registry: "Registry",
     present: Entry | None,
     entries: Sequence[Entry],
     *,
     forced: bool,
-) -> tuple[Judgement, list[Gate]]:
-    rival = present.judgement.fingerprint if present else ""
-    fingerprint = challenger.state.fingerprint
-    test_rows = gates.sketch(challenger.test.churned.index)
+) -> Judging:
+    """What the gates say of a challenger; one that is closed, where it cannot be judged for good.
+
+    Raises:
+        ChurnError: a fault of the moment, such as a store that is away or an edit of params.yaml that is not finished.
+    """
+    judges = Judges(gates.sketch(challenger.training.churned.index), gates.sketch(challenger.test.churned.index))
+    lasting = (DataError, MissingError) if forced else DataError  # who forces does without the judgement
     try:
-        attempt = ledger.attempt_of(entries, fingerprint, rival, test_rows)
-        found = gates.judge(_challenge(root, challenger, present, attempt, _selection(registry, challenger)))
-    except ChurnError as error:
-        test_rows, found = (), [Gate("can be judged", False, str(error), {})]
-    found.insert(0, Gate("committed", True, f"commit {(challenger.state.commit or '')[:7]} holds the whole state", {}))
-    passed = all(gate.passed for gate in found)
-    if passed or forced:
-        found.append(_reproduced(root, challenger))
+        attempt = ledger.attempt_of(entries, challenger.state.fingerprint, _fingerprint_of(present), judges)
+        selection = _selection(registry, challenger)
+        return Judging(judges, tuple(gates.judge(_challenge(root, challenger, present, attempt, selection))))
+    except lasting as error:
+        return Judging(Judges(), (Gate("can be judged", False, str(error), {}),))
+
+
+def _fingerprint_of(present: Entry | None) -> str:
+    return present.judgement.fingerprint if present else ""
+
+
+def _outcome(found: Sequence[Gate], *, forced: bool) -> str:
+    if all(gate.passed for gate in found):
+        return ledger.PROMOTED
+    return ledger.FORCED if forced else ledger.REFUSED
+
+
+def _committed(root: Path, challenger: Candidate) -> Gate:
+    """Whether who has the commit has the whole state."""
+    commit = (challenger.state.commit or "")[:7]
+    strays = strays_of(root, challenger.name, challenger.state)
+    if strays.absent:
+        told = f"{some_of(strays.absent)}: neither in git nor behind a .dvc file in commit {commit}; add it and commit"
+    elif strays.results:
+        told = f"{some_of(strays.results)}: not the bytes that {LOCK_FILE} of commit {commit} recorded; commit those"
     else:
+        return Gate("committed", True, f"commit {commit} holds the whole state", {})
+    return Gate("committed", False, told, {})
+
+
+def _reproduced(root: Path, challenger: Candidate, found: Sequence[Gate], *, forced: bool) -> list[Gate]:
+    """Whether the commit gives the same bytes once more; not tried when another gate keeps it out already."""
+    if not forced and not all(gate.passed for gate in found):
         log.info("not reproduced, as another gate is closed")
-    passed = all(gate.passed for gate in found)
-    judgement = Judgement(
-        outcome=ledger.PROMOTED if passed else ledger.FORCED if forced else ledger.REFUSED,
-        version=version,
-        follows=present.id if present else "",
-        fingerprint=fingerprint,
-        rival=rival,
-        test_rows=test_rows,
-    )
-    return judgement, found
-
-
-def _reproduced(root: Path, challenger: Candidate) -> Gate:
-    """Whether the commit gives the same bytes once more."""
+        return []
     log.info("running the committed state once more, in a clone")
     try:
         results = reproduce(root, EVERY_CIRCUMSTANCE[:1], challenger.state.commit or "")
     except ChurnError as error:
-        return Gate("reproduced", False, str(error), {})
-    return Gate("reproduced", True, f"{results} results came out again, the same bytes", {"results": results})
+        return [Gate("reproduced", False, str(error), {})]
+    return [Gate("reproduced", True, f"{results} results came out again, the same bytes", {"results": results})]
 
 
 def _selection(registry: "Registry", challenger: Candidate) -> Selection | None:
@@ -279,31 +351,47 @@ def _champion(root: Path, present: Entry) -> Candidate:
     fingerprint = present.judgement.fingerprint
     if not fingerprint:
         version = present.judgement.version
-        raise ChurnError(f"version {version}, the champion, was not made by this pipeline, so nobody is judged by it")
+        raise DataError(f"version {version}, the champion, was not made by this pipeline, so nobody is judged by it")
     if in_git(root, fingerprint) is None:
-        raise ChurnError(f"no commit of this clone holds the champion's state {fingerprint}; `git fetch` may bring it")
-    return _candidate(root, fingerprint)
+        raise DataError(f"no commit of this clone holds the champion's state {fingerprint}; `git fetch` may bring it")
+    try:
+        return _candidate(root, fingerprint)
+    except MissingError:
+        raise
+    except ChurnError as error:  # it will never be judged
+        raise DataError(str(error)) from None
 
 
 def _said_of_test_rows(champion: Candidate, challenger: Candidate) -> Judged:
     """What the champion says of those test rows of the challenger that it has not learned from.
 
     They need not have been its own test rows: tables grow, and with a split by time the test moves on.
+
+    Raises:
+        DataError: there are none, or its model cannot be loaded, does not take such rows, or fails.
     """
-    with _files_of(champion, artifacts.MODEL) as at:
-        model = artifacts.read_pickle(at / artifacts.MODEL)
-    types = features.column_types(decision.pipeline_of(model).named_steps["encoders"])
-    with _files_of(challenger, artifacts.TEST_ROWS) as at:
-        try:
-            rows = artifacts.read_rows(at / artifacts.TEST_ROWS, types)
-        except KeyError as error:
-            raise DataError(f"the champion needs columns that the challenger does not have: {error}") from None
-    unseen = rows[~rows.index.isin(champion.training.churned.index)]
+    keys = challenger.test.churned.index
+    unseen = keys[~keys.isin(champion.training.churned.index)]
     if unseen.empty:
         raise DataError("the champion has learned from every test row of the challenger, so none of them can judge")
-    probability = pd.Series(decision.churn_probability(model, unseen), index=unseen.index)
-    contacted = pd.Series(model.predict(unseen) == 1, index=unseen.index)
-    return Judged(challenger.test.churned.loc[unseen.index], probability, contacted)
+    with _files_of(champion, artifacts.MODEL) as model, _files_of(challenger, artifacts.TEST_ROWS) as rows:
+        try:
+            probability, contacted = _asked(model / artifacts.MODEL, rows / artifacts.TEST_ROWS, unseen)
+        except Exception as error:  # a pickle runs code, so it can fail in any way
+            why = textwrap.shorten(str(error), 200, placeholder="...")
+            raise DataError(f"the champion's model cannot judge these rows: {type(error).__name__}: {why}") from error
+    return Judged(challenger.test.churned.loc[unseen], probability, contacted)
+
+
+def _asked(model_file: Path, rows_file: Path, keys: pd.Index) -> tuple[pd.Series, pd.Series]:
+    """Probability and decision of a model for some rows of a table."""
+    model = artifacts.read_pickle(model_file)
+    types = features.column_types(decision.pipeline_of(model).named_steps["encoders"])
+    rows = artifacts.read_rows(rows_file, types).loc[keys]
+    return (
+        pd.Series(decision.churn_probability(model, rows), index=keys),
+        pd.Series(model.predict(rows) == 1, index=keys),
+    )
 
 
 def _rival(name: str, training: Judged, test: Judged, challenger: Candidate) -> Rival:

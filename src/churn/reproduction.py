@@ -66,7 +66,7 @@ def recompute(repository: Path, commit: str) -> None:
     Raises:
         ChurnError: a stage failed.
     """
-    log.info("running %s again, in a clone, as its predictions are not here", commit[:7])
+    log.info("running %s again, in a clone, as not all of its results are here", commit[:7])
     with tempfile.TemporaryDirectory(prefix="churn-recompute-") as folder:
         clone = Path(folder) / "clone"
         _clone(repository, clone, commit)

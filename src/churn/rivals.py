@@ -4,7 +4,6 @@ They are judged by what their models said, out of fold, of training rows. The fi
 as confirmation: who chooses by them has no test any more.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,8 +11,8 @@ from typing import Any
 
 from churn import artifacts, paired
 from churn.business import Economics
-from churn.errors import shown
-from churn.judging import WORKSPACE, compute_missing, judged_out_of_fold, named_state, section_of
+from churn.errors import ChurnError, shown
+from churn.judging import WORKSPACE, compute_missing, economics_of, judged_on_test, judged_out_of_fold, named_state
 from churn.params import PARAMS_FILE
 from churn.tracking.snapshot import Snapshot
 from churn.tracking.state import changed_values
@@ -22,6 +21,7 @@ RESAMPLES = 2000
 SEED = 2013
 FORMS = {"profit_per_1000_eur": ",.0f"}
 """How figures are written; the others to four places."""
+TEST_FIGURES = ("profit_per_1000_eur", "roc_auc", "pr_auc")
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,37 @@ class Change:
 
 
 @dataclass(frozen=True)
+class TestRows:
+    """Both models on the test rows that both states have.
+
+    Attributes:
+        figures: old and new, by name.
+        fault: why they cannot be compared; empty when they can.
+    """
+
+    figures: Mapping[str, tuple[float, float]]
+    customers: int
+    left_out: tuple[str, ...]
+    fault: str
+
+    def as_text(self) -> str:
+        """For people, in a line."""
+        if self.fault:
+            return f"test rows cannot be compared: {self.fault}"
+        told = (
+            f"{name} {old:{FORMS.get(name, '.4f')}} -> {new:{FORMS.get(name, '.4f')}}"
+            for name, (old, new) in self.figures.items()
+        )
+        common = f"{self.customers:,} test rows that both have{''.join(self.left_out)}"
+        return f"on {common}, to confirm, not to choose by: {', '.join(told)}"
+
+
+@dataclass(frozen=True)
 class Contest:
     """What came out.
 
     Attributes:
         differences: figures out of fold, profit first.
-        test: figure of the test rows by name: old and new.
         inputs: files that both read, of which other versions were read.
     """
 
@@ -49,7 +74,7 @@ class Contest:
     left_out: tuple[str, ...]
     verdict: str
     differences: tuple[paired.PairedDifference, ...]
-    test: Mapping[str, tuple[float, float]]
+    test: TestRows
     parameters: tuple[Change, ...]
     inputs: tuple[str, ...]
 
@@ -86,12 +111,7 @@ class Contest:
 
     def _remarks(self) -> Iterator[str]:
         yield f"judged out of fold on {self.customers:,} training rows that both have{''.join(self.left_out)}"
-        if self.test:
-            told = (
-                f"{name} {old:{FORMS.get(name, '.4f')}} -> {new:{FORMS.get(name, '.4f')}}"
-                for name, (old, new) in self.test.items()
-            )
-            yield f"test rows, to confirm, not to choose by: {', '.join(told)}"
+        yield self.test.as_text()
         for change in self.parameters:
             yield f"{change.name}: {_written(change.old)} -> {_written(change.new)}"
         if self.inputs:
@@ -114,7 +134,7 @@ def compare_states(root: Path, old: str, new: str, *, compute: bool = False, res
     if compute:
         for state in states.values():
             compute_missing(root, state)
-    economics = Economics.model_validate(section_of(states[new], new, "business"))
+    economics = economics_of(states[new], new)
     judged = {name: judged_out_of_fold(state, name) for name, state in states.items()}
     pair = paired.pair_up(judged[old], judged[new])
     differences = paired.paired_differences(pair, economics, resamples=resamples, seed=SEED)
@@ -125,7 +145,7 @@ def compare_states(root: Path, old: str, new: str, *, compute: bool = False, res
         left_out=tuple(_left_out(pair)),
         verdict=paired.verdict(pair, differences[0]),
         differences=tuple(differences),
-        test=_test_figures(states[old], states[new]),
+        test=_on_test_rows(states, old, new, economics),
         parameters=tuple(_changes(states[old], states[new])),
         inputs=tuple(_other_inputs(states[old], states[new])),
     )
@@ -150,17 +170,15 @@ def _left_out(pair: paired.Pair) -> Iterator[str]:
         yield f"; left out: {', '.join(told)}"
 
 
-def _test_figures(old: Snapshot, new: Snapshot) -> dict[str, tuple[float, float]]:
-    figures = [
-        {
-            name.removeprefix("test_"): value
-            for path in (artifacts.TEST_METRICS, artifacts.BUSINESS_METRICS)
-            for name, value in json.loads(state.read(str(path)) or b"{}").items()
-        }
-        for state in (old, new)
-    ]
-    wanted = ("profit_per_1000_eur", "roc_auc", "pr_auc")
-    return {name: (figures[0][name], figures[1][name]) for name in wanted if all(name in one for one in figures)}
+def _on_test_rows(states: Mapping[str, Snapshot], old: str, new: str, economics: Economics) -> TestRows:
+    """Both models on the test rows that both have, by the same money; a comparison is worth having without, too."""
+    try:
+        pair = paired.pair_up(judged_on_test(states[old], old), judged_on_test(states[new], new), "test rows")
+    except ChurnError as error:
+        return TestRows({}, 0, (), str(error))
+    differences = paired.paired_differences(pair, economics, resamples=0, seed=SEED)
+    figures = {one.name: (one.old, one.new) for one in differences if one.name in TEST_FIGURES}
+    return TestRows(figures, len(pair.churned), tuple(_left_out(pair)), "")
 
 
 def _changes(old: Snapshot, new: Snapshot) -> Iterator[Change]:

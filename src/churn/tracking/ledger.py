@@ -1,7 +1,8 @@
 """Who was champion when: a list of judgements that anybody may add to at any time, read in one way only.
 
-There is no lock that all machines share. So a judgement that makes a champion names the one that it followed, and of
-two that follow the same one the first counts; the other has to be judged again, against the first.
+There is no lock that all machines share, and no clock. So a judgement that makes a champion names the one that it
+followed, and of two that follow the same one that counts which was first written down there, once and for all; the
+other has to be judged again, against the first.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,6 +21,21 @@ MAKES_CHAMPION = {PROMOTED, FORCED, ROLLED_BACK, BY_HAND}
 
 
 @dataclass(frozen=True)
+class Judges:
+    """Sketches of the rows that judged; empty when none did, and of training rows also in old entries."""
+
+    training: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+
+    def overlap(self, other: "Judges") -> bool:
+        """Whether training rows, test rows, or all of them together, as after another split, are mostly the same."""
+        pairs = [(self.training, other.training), (self.test, other.test)]
+        if self.training and other.training:
+            pairs.append((self.training + self.test, other.training + other.test))
+        return any(mostly_the_same(*pair) for pair in pairs if all(pair))
+
+
+@dataclass(frozen=True)
 class Judgement:
     """What was decided of a registered version.
 
@@ -27,7 +43,7 @@ class Judgement:
         follows: id of the entry that made the champion before; none before the first.
         fingerprint: of the version's state.
         rival: fingerprint of the champion's state at that time.
-        test_rows: sketch of the test rows that judged; empty when none did.
+        judges: the rows that judged.
         reason: why it was forced, or rolled back.
     """
 
@@ -36,7 +52,7 @@ class Judgement:
     follows: str
     fingerprint: str
     rival: str = ""
-    test_rows: tuple[str, ...] = ()
+    judges: Judges = Judges()
     reason: str = ""
 
 
@@ -46,13 +62,15 @@ class Entry:
 
     Attributes:
         made: milliseconds since 1970.
-        settled: whether the champion's alias was moved accordingly.
+        settled: when the champion's alias was first moved accordingly; None before that.
+        followed_by: id of the entry that is written down here as the next champion's; empty before there is one.
     """
 
     id: str
     made: int
-    settled: bool
+    settled: int | None
     judgement: Judgement
+    followed_by: str = ""
 
 
 def reigns(entries: Iterable[Entry]) -> list[Entry]:
@@ -63,8 +81,14 @@ def reigns(entries: Iterable[Entry]) -> list[Entry]:
             by_predecessor.setdefault(entry.judgement.follows, []).append(entry)
     chain: list[Entry] = []
     while claims := by_predecessor.pop(chain[-1].id if chain else "", None):
-        chain.append(min(claims, key=lambda entry: (not entry.settled, entry.made, entry.id)))
+        chain.append(_first(claims, chain[-1].followed_by if chain else ""))
     return chain
+
+
+def _first(claims: Sequence[Entry], written_down: str) -> Entry:
+    """The claim that is written down; where none can be, the one that was settled first, then the one made first."""
+    named = [entry for entry in claims if entry.id == written_down]
+    return min(named or claims, key=lambda entry: (entry.settled is None, entry.settled or 0, entry.made, entry.id))
 
 
 def before(chain: Sequence[Entry]) -> Entry | None:
@@ -78,11 +102,14 @@ def before(chain: Sequence[Entry]) -> Entry | None:
     return standing[-2] if len(standing) > 1 else None
 
 
-def attempt_of(entries: Iterable[Entry], fingerprint: str, rival: str, test_rows: Sequence[str]) -> int:
-    """How many promotions these test rows have judged, with this one; the same one again has its number again."""
+def attempt_of(entries: Iterable[Entry], fingerprint: str, rival: str, judges: Judges) -> int:
+    """How many promotions these rows have judged, with this one; the same one again has its number again.
+
+    The training rows decide and the test rows may contradict, so either of them makes it an attempt at the same rows.
+    """
     judged = [
         (entry.judgement.fingerprint, entry.judgement.rival)
         for entry in sorted(entries, key=lambda entry: (entry.made, entry.id))
-        if entry.judgement.test_rows and mostly_the_same(entry.judgement.test_rows, test_rows)
+        if entry.judgement.judges.overlap(judges)
     ]
     return list(dict.fromkeys([*judged, (fingerprint, rival)])).index((fingerprint, rival)) + 1

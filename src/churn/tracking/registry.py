@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,18 +13,21 @@ from mlflow.exceptions import MlflowException
 
 from churn.gates import Selection, mostly_the_same
 from churn.tracking.destination import StoreError
-from churn.tracking.ledger import CAME_SECOND, CHALLENGER, CHAMPION, Entry, Judgement
-from churn.tracking.mlflow_store import ALREADY_THERE, Store, held, if_there, open_experiment, told
+from churn.tracking.ledger import CAME_SECOND, CHALLENGER, CHAMPION, Entry, Judgement, Judges
+from churn.tracking.mlflow_store import ALREADY_THERE, Store, held, if_there, milliseconds, open_experiment, told
 from churn.tracking.mlflow_trials import CANDIDATE, PARENT
 from churn.tracking.record import COMMIT, FINGERPRINT, MODEL_MD5
 from churn.tracking.trials import CHOSEN_BY, FLATTERY
 
 MOST_ROWS = 50_000  # that MLflow gives at once
-OUTCOME, VERSION, FOLLOWS, RIVAL, TEST_ROWS, REASON, SETTLED = (
+FOLLOWED_BY = "promotion.followed_by"
+"""Parameter of an entry, since MLflow lets nobody write another value over one."""
+OUTCOME, VERSION, FOLLOWS, RIVAL, TRAINING_ROWS, TEST_ROWS, REASON, SETTLED = (
     "promotion.outcome",
     "promotion.version",
     "promotion.follows",
     "promotion.rival",
+    "promotion.training_rows",
     "promotion.test_rows",
     "promotion.reason",
     "promotion.settled",
@@ -132,7 +136,8 @@ class Registry:
                 FOLLOWS: judgement.follows,
                 FINGERPRINT: judgement.fingerprint,
                 RIVAL: judgement.rival,
-                TEST_ROWS: " ".join(judgement.test_rows),
+                TRAINING_ROWS: " ".join(judgement.judges.training),
+                TEST_ROWS: " ".join(judgement.judges.test),
                 REASON: judgement.reason,
                 "mlflow.user": _user(),
             }
@@ -141,16 +146,27 @@ class Registry:
             client.log_batch(run.info.run_id, [Metric(name, value, made, 0) for name, value in figures.items()])
             client.log_text(run.info.run_id, text, "gates.txt")
             client.set_terminated(run.info.run_id, "FINISHED")
-        return Entry(run.info.run_id, made, settled=False, judgement=judgement)
+        return Entry(run.info.run_id, made, settled=None, judgement=judgement)
+
+    def claim(self, entry: Entry) -> None:
+        """Write down, at the entry that this one follows, that it is followed by it, unless another one is there.
+
+        The first champion follows none, and where somebody deleted a row nothing is written; then moments decide.
+        """
+        followed = entry.judgement.follows
+        if followed:
+            if_there(lambda: self.store.client.log_param(followed, FOLLOWED_BY, entry.id))
 
     def settle(self, entry: Entry) -> None:
         """Let the champion's alias stand where an entry says; its version is no challenger any more."""
         client = self.store.client
+        self.claim(entry)
         with told():
             client.set_registered_model_alias(self.name, CHAMPION, entry.judgement.version)
             if self.at(CHALLENGER) == entry.judgement.version:
                 client.delete_registered_model_alias(self.name, CHALLENGER)
-            client.set_tag(entry.id, SETTLED, "true")
+            if entry.settled is None:
+                client.set_tag(entry.id, SETTLED, str(milliseconds(time.time())))
 
     def give_way(self, entry: Entry) -> None:
         """Write down that another entry came first."""
@@ -181,10 +197,18 @@ def _entry(run: Run) -> Entry | None:
         follows=tags.get(FOLLOWS, ""),
         fingerprint=tags.get(FINGERPRINT, ""),
         rival=tags.get(RIVAL, ""),
-        test_rows=tuple(tags.get(TEST_ROWS, "").split()),
+        judges=Judges(tuple(tags.get(TRAINING_ROWS, "").split()), tuple(tags.get(TEST_ROWS, "").split())),
         reason=tags.get(REASON, ""),
     )
-    return Entry(run.info.run_id, run.info.start_time, tags.get(SETTLED) == "true", judgement)
+    made = run.info.start_time
+    return Entry(
+        run.info.run_id, made, _moment(tags.get(SETTLED), made), judgement, run.data.params.get(FOLLOWED_BY, "")
+    )
+
+
+def _moment(settled: str | None, made: int) -> int | None:
+    """When an entry was settled; older ones only say that they were."""
+    return made if settled == "true" else None if settled is None else int(settled)
 
 
 def _row_name(outcome: str, version: str) -> str:

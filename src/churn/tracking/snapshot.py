@@ -72,7 +72,7 @@ def of_workspace(root: Path, just_ended: str | None = None, *, failed: bool = Fa
     return Snapshot(
         stages=files,
         counted=frozenset(_stages_that_count(files, state.stages_from_lock(state.read_lock(root)), just_ended, failed)),
-        read=lambda path: _bytes_of(root / path),
+        read=lambda path: bytes_of(root / path),
         commit=commit,
         edited=edited,
         experiment=os.environ.get("DVC_EXP_NAME"),
@@ -100,8 +100,8 @@ def recorded_in_git(root: Path) -> Iterator[Snapshot]:
     Only what the dvc.lock vouches for counts: results whose md5 is the recorded one.
     """
     names = _experiments(root)
-    commits = _git(root, "log", "--all", "--reverse", "--format=%H", "--", LOCK_FILE) or ""
-    cache = functools.cache(lambda: _cache_folder(root))
+    commits = git(root, "log", "--all", "--reverse", "--format=%H", "--", LOCK_FILE) or ""
+    cache = functools.cache(lambda: cache_folder(root))
     for commit in [*(one for one in commits.split() if one not in names), *names]:
         snapshot = _of_commit(root, commit, names.get(commit), cache)
         if snapshot is not None:
@@ -110,17 +110,24 @@ def recorded_in_git(root: Path) -> Iterator[Snapshot]:
 
 def of_revision(root: Path, revision: str) -> Snapshot | None:
     """What the dvc.lock of any revision that git knows records; None where there is none."""
-    commit = _git(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
-    return _of_commit(root, commit, None, functools.cache(lambda: _cache_folder(root))) if commit else None
+    commit = git(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+    return _of_commit(root, commit, None, functools.cache(lambda: cache_folder(root))) if commit else None
+
+
+def is_kept(root: Path, commit: str) -> bool:
+    """Whether a branch or a tag holds a commit. A DVC experiment is none of theirs until it gets one."""
+    return bool(
+        git(root, "for-each-ref", "--count=1", f"--contains={commit}", "refs/heads", "refs/remotes", "refs/tags")
+    )
 
 
 def _of_commit(root: Path, commit: str, name: str | None, cache: Callable[[], Path]) -> Snapshot | None:
-    content = _git_bytes(root, commit, LOCK_FILE)
+    content = git_bytes(root, commit, LOCK_FILE)
     if content is None:
         return None
     try:
         locked = state.stages_from_lock(parse_yaml(content.decode(), LOCK_FILE))
-        declared = parse_yaml((_git_bytes(root, commit, PIPELINE_FILE) or b"").decode(), PIPELINE_FILE)["stages"]
+        declared = parse_yaml((git_bytes(root, commit, PIPELINE_FILE) or b"").decode(), PIPELINE_FILE)["stages"]
         stages = {name: locked[name] for name in declared}  # DVC keeps those that were renamed, too
         state.fingerprint(stages)
     except (ChurnError, ValueError, KeyError, TypeError, AttributeError):
@@ -129,13 +136,13 @@ def _of_commit(root: Path, commit: str, name: str | None, cache: Callable[[], Pa
     md5s |= {path: md5 for stage in stages.values() for path, md5 in stage.inputs.dependencies.items() if md5}
 
     def read(path: str) -> bytes | None:
-        found = _git_bytes(root, commit, path)
+        found = git_bytes(root, commit, path)
         md5 = md5s.get(path)
         if found is None and md5 is not None:
-            found = _bytes_of(cache() / "files" / "md5" / md5[:2] / md5[2:])
+            found = bytes_of(cache() / "files" / "md5" / md5[:2] / md5[2:])
         return found if md5 is None or found is None or state.md5_of_bytes(found) == md5 else None
 
-    baseline = _git(root, "rev-parse", f"{commit}^") if name else None
+    baseline = git(root, "rev-parse", f"{commit}^") if name else None
     return Snapshot(
         stages, frozenset(_consistent(stages)), read, commit, edited=False, experiment=name, baseline=baseline
     )
@@ -154,7 +161,7 @@ def _consistent(stages: Stages) -> set[str]:
 
 def _experiments(root: Path) -> dict[str, str]:
     """Name of each DVC experiment by its commit."""
-    listed = _git(root, "for-each-ref", "--format=%(objectname) %(refname)", "refs/exps/") or ""
+    listed = git(root, "for-each-ref", "--format=%(objectname) %(refname)", "refs/exps/") or ""
     entries = [line.split(" ", 1) for line in listed.splitlines()]
     return {
         commit: name.rpartition("/")[2]
@@ -163,7 +170,7 @@ def _experiments(root: Path) -> dict[str, str]:
     }
 
 
-def _cache_folder(root: Path) -> Path:
+def cache_folder(root: Path) -> Path:
     """Where DVC keeps data and models."""
     told = subprocess.run(
         [sys.executable, "-m", "dvc", "cache", "dir"], cwd=root, capture_output=True, text=True, check=False
@@ -172,22 +179,23 @@ def _cache_folder(root: Path) -> Path:
 
 
 def _commit(root: Path, files: Stages) -> tuple[str | None, bool]:
-    sha = _git(root, "rev-parse", "HEAD")
+    sha = git(root, "rev-parse", "HEAD")
     made = {path for stage in files.values() for path in stage.results}
     given = {path for stage in files.values() for path in [*stage.inputs.dependencies, *stage.inputs.parameters]} - made
     by_dvc = {f"{path}.dvc" for path in given}
-    changes = _git(root, "status", "--porcelain", "--", PIPELINE_FILE, *sorted(given | by_dvc))
+    changes = git(root, "status", "--porcelain", "--", PIPELINE_FILE, *sorted(given | by_dvc))
     return (None, False) if sha is None or changes is None else (sha, bool(changes))
 
 
-def _git(root: Path, *arguments: str) -> str | None:
+def git(root: Path, *arguments: str) -> str | None:
     """What git answers; None outside a repository, before the first commit, or without git."""
     answer = _call_git(root, *arguments)
     return None if answer is None else answer.decode(errors="replace").strip()
 
 
-def _git_bytes(root: Path, commit: str, path: str) -> bytes | None:
-    return _call_git(root, "cat-file", "blob", f"{commit}:./{path}")
+def git_bytes(root: Path, commit: str, path: str, *, as_checked_out: bool = False) -> bytes | None:
+    """A file of a commit, as git keeps it or as a checkout brings it; None when it is not there."""
+    return _call_git(root, "cat-file", "--filters" if as_checked_out else "blob", f"{commit}:./{path}")
 
 
 def _call_git(root: Path, *arguments: str) -> bytes | None:
@@ -197,7 +205,8 @@ def _call_git(root: Path, *arguments: str) -> bytes | None:
         return None
 
 
-def _bytes_of(path: Path) -> bytes | None:
+def bytes_of(path: Path) -> bytes | None:
+    """What a file holds; None when it is not there."""
     try:
         return path.read_bytes()
     except (FileNotFoundError, IsADirectoryError):

@@ -51,7 +51,9 @@ class Stage:
 
 Stages = Mapping[str, Stage]
 Reader = Callable[[str], Mapping[str, Any]]
-"""Gives what a YAML file of the workspace holds."""
+"""Gives what a YAML file holds, in the workspace or in a commit."""
+Digest = Callable[[str], str | None]
+"""Gives the md5 of a file there; None when it is not there."""
 
 
 def stages_from_files(root: Path) -> Stages:
@@ -73,7 +75,18 @@ def inputs_from_files(root: Path, name: str) -> StageInputs:
     entry = _declared_stages(root).get(name)
     if entry is None:
         raise UnidentifiedError(f"{PIPELINE_FILE}: no stage {name}")
-    return _inputs_from_files(root, name, entry, functools.cache(lambda file: read_yaml(root / file)))
+    values_in = functools.cache(lambda file: read_yaml(root / file))
+    return _inputs_of_stage(name, entry, values_in, functools.partial(_md5_in, root))
+
+
+def inputs_declared(pipeline: Mapping[str, Any], values_in: Reader, digest: Digest) -> dict[str, StageInputs]:
+    """What decides each stage's results by a dvc.yaml, wherever it and the files it names are.
+
+    Raises:
+        UnidentifiedError: it asks for something that is not there, or not known here.
+    """
+    stages = pipeline.get("stages") or {}
+    return {name: _inputs_of_stage(name, entry, values_in, digest) for name, entry in stages.items()}
 
 
 def results_are_vouched_for(root: Path, name: str, paths: Iterable[str]) -> bool:
@@ -182,23 +195,24 @@ def _declared_stages(root: Path) -> Mapping[str, Any]:
 
 def _stage_from_files(root: Path, name: str, entry: Mapping[str, Any], values_in: Reader) -> Stage:
     results = [_path_of(result) for key in RESULT_KEYS for result in entry.get(key) or []]
-    return Stage(_inputs_from_files(root, name, entry, values_in), _md5_by_path(root, results, values_in))
+    digest = functools.partial(_md5_in, root)
+    return Stage(_inputs_of_stage(name, entry, values_in, digest), _md5_by_path(results, values_in, digest))
 
 
-def _inputs_from_files(root: Path, name: str, entry: Mapping[str, Any], values_in: Reader) -> StageInputs:
+def _inputs_of_stage(name: str, entry: Mapping[str, Any], values_in: Reader, digest: Digest) -> StageInputs:
     for key in entry:
         if key not in STAGE_KEYS:
             raise UnidentifiedError(f"{PIPELINE_FILE}: stages.{name}.{key}: not known to tracking; do without it")
 
     return StageInputs(
         command=_filled(_command(entry), values_in),
-        dependencies=_md5_by_path(root, entry.get("deps") or [], values_in),
+        dependencies=_md5_by_path(entry.get("deps") or [], values_in, digest),
         parameters=_parameters(entry.get("params") or [], values_in),
     )
 
 
-def _md5_by_path(root: Path, paths: list[str], values_in: Reader) -> dict[str, str | None]:
-    return {posixpath.normpath(path): _md5_in(root, path) for path in (_filled(path, values_in) for path in paths)}
+def _md5_by_path(paths: list[str], values_in: Reader, digest: Digest) -> dict[str, str | None]:
+    return {posixpath.normpath(path): digest(path) for path in (_filled(path, values_in) for path in paths)}
 
 
 def _stage_from_lock(entry: Mapping[str, Any]) -> Stage:
