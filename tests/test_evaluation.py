@@ -360,16 +360,16 @@ def test_chance_alone_gives_the_calibration_error_of_a_model_that_is_right() -> 
         expected_calibration_error((random.random(900) < probability).astype(np.int64), probability, bins=10)
         for _ in range(300)
     ]
-    low, high = calibration_error_by_chance(probability, 10, resamples=300, seed=1)
-    inside = np.mean([low <= error <= high for error in errors])
-    assert 0.9 <= inside <= 0.99
-    assert low > 0
+    chance = calibration_error_by_chance(probability, 10, resamples=300, seed=1)
+    assert chance.value == pytest.approx(np.mean(errors), rel=0.05)
+    assert 0.9 <= np.mean([chance.low <= error <= chance.high for error in errors]) <= 0.99
+    assert chance.low > 0
 
 
 def test_chance_gives_equal_probabilities_one_gap_for_all_of_them() -> None:
     """As in the error itself, where a tie that is cut in two has no order."""
     probability = np.full(100, 0.5)
-    assert calibration_error_by_chance(probability, 10, resamples=500, seed=1)[1] < 0.12
+    assert calibration_error_by_chance(probability, 10, resamples=500, seed=1).high < 0.12
 
 
 def test_the_interval_of_a_share_is_wilsons(economics: Economics) -> None:

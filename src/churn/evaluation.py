@@ -30,22 +30,6 @@ def expected_calibration_error(churned: Labels, probability: Floats, bins: int) 
     return float(sum(abs(probability[group].sum() - observed[group].sum()) for group in groups) / len(churned))
 
 
-def calibration_error_by_chance(probability: Floats, bins: int, *, resamples: int, seed: int) -> tuple[float, float]:
-    """Where 95 % of the calibration errors would lie, were every probability right: outcomes drawn from them."""
-    random = np.random.default_rng(seed)
-    values, equal = np.unique(probability, return_inverse=True)
-    count = np.bincount(equal)
-    groups = _equal_groups(probability, bins)
-    members = np.concatenate(groups)
-    starts = np.cumsum([0, *map(len, groups[:-1])])
-    errors = []
-    for _ in range(resamples):
-        gap = values - random.binomial(count, values) / count
-        errors.append(np.abs(np.add.reduceat(gap[equal][members], starts)).sum() / len(probability))
-    low, high = np.percentile(errors, [LOW, HIGH])
-    return float(low), float(high)
-
-
 def calibration_table(churned: Labels, probability: Floats, bins: int) -> pd.DataFrame:
     """Predicted and observed share of churn in groups of equal size, lowest probabilities first."""
     groups = _equal_groups(probability, bins)
@@ -118,6 +102,21 @@ def _interval(value: float, drawn: Sequence[float]) -> Interval:
         return Interval(value, float("nan"), float("nan"))
     low, high = np.percentile(defined, [LOW, HIGH])
     return Interval(value, float(low), float(high))
+
+
+def calibration_error_by_chance(probability: Floats, bins: int, *, resamples: int, seed: int) -> Interval:
+    """The calibration error to expect were every probability right: mean and 95 % of outcomes drawn from them."""
+    random = np.random.default_rng(seed)
+    values, equal = np.unique(probability, return_inverse=True)
+    count = np.bincount(equal)
+    groups = _equal_groups(probability, bins)
+    members = np.concatenate(groups)
+    starts = np.cumsum([0, *map(len, groups[:-1])])
+    errors = []
+    for _ in range(resamples):
+        gap = values - random.binomial(count, values) / count
+        errors.append(np.abs(np.add.reduceat(gap[equal][members], starts)).sum() / len(probability))
+    return _interval(float(np.mean(errors)), errors)
 
 
 def flat(intervals: Mapping[str, Interval], prefix: str = "") -> dict[str, float]:

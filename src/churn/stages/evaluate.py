@@ -182,11 +182,10 @@ def figures_on_test_rows(
     figures = {name: interval for name, interval in headline.items() if not name.endswith("_eur")}
     bins = params.evaluate.calibration_bins
     error = evaluation.expected_calibration_error(predictions.churned, predictions.probability, bins)
-    low, high = evaluation.calibration_error_by_chance(
+    figures["ece_by_chance"] = evaluation.calibration_error_by_chance(
         predictions.probability, bins, resamples=params.evaluate.bootstrap_resamples, seed=params.compute.seed
     )
-    by_chance = {"test_ece_by_chance_low": low, "test_ece_by_chance_high": high}
-    return evaluation.flat(figures, prefix="test_") | {"test_ece": error} | by_chance
+    return evaluation.flat(figures, prefix="test_") | {"test_ece": error}
 
 
 def report_by_class(predictions: Predictions) -> dict[str, Any]:
