@@ -203,7 +203,7 @@ def compare(
     as_markdown: Annotated[bool, typer.Option("--md", help="for a pull request")] = False,
 ) -> None:
     """Say whether a state is better than another, and how sure that is, by rows that neither model had seen."""
-    from churn.rivals import compare_states
+    from churn.contest import compare_states
 
     contest = compare_states(Path.cwd(), old, new, compute=compute)
     print(contest.as_json() if as_json else contest.as_markdown() if as_markdown else contest.as_text())

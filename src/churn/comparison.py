@@ -11,9 +11,9 @@ from typing import Any
 
 from churn.artifacts import METRICS
 from churn.changes import Changes, Difference, Picture, Side, Value
+from churn.contest import compare_states
 from churn.errors import ChurnError, shown
 from churn.judging import WORKSPACE
-from churn.rivals import compare_states
 from churn.tracking.state import LOCK_FILE, PIPELINE_FILE
 
 PICTURES = f":(glob){METRICS}/*.png"

@@ -34,7 +34,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class TestRows:
+class Confirmation:
     """Both models on the test rows that both states have.
 
     Attributes:
@@ -74,7 +74,7 @@ class Contest:
     left_out: tuple[str, ...]
     verdict: str
     differences: tuple[paired.PairedDifference, ...]
-    test: TestRows
+    test: Confirmation
     parameters: tuple[Change, ...]
     inputs: tuple[str, ...]
 
@@ -170,15 +170,15 @@ def _left_out(pair: paired.Pair) -> Iterator[str]:
         yield f"; left out: {', '.join(told)}"
 
 
-def _on_test_rows(states: Mapping[str, Snapshot], old: str, new: str, economics: Economics) -> TestRows:
+def _on_test_rows(states: Mapping[str, Snapshot], old: str, new: str, economics: Economics) -> Confirmation:
     """Both models on the test rows that both have, by the same money; a comparison is worth having without, too."""
     try:
         pair = paired.pair_up(judged_on_test(states[old], old), judged_on_test(states[new], new), "test rows")
     except ChurnError as error:
-        return TestRows({}, 0, (), str(error))
+        return Confirmation({}, 0, (), str(error))
     differences = paired.paired_differences(pair, economics, resamples=0, seed=SEED)
     figures = {one.name: (one.old, one.new) for one in differences if one.name in TEST_FIGURES}
-    return TestRows(figures, len(pair.churned), tuple(_left_out(pair)), "")
+    return Confirmation(figures, len(pair.churned), tuple(_left_out(pair)), "")
 
 
 def _changes(old: Snapshot, new: Snapshot) -> Iterator[Change]:

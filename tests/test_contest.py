@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from churn import artifacts, rivals
+from churn import artifacts
+from churn.contest import Contest, compare_states
 from churn.errors import ChurnError, DataError
 from churn.judging import judged_on_test, named_state
 from churn.paired import Judged
-from churn.rivals import Contest, compare_states
 from churn.tracking import snapshot
 from churn.tracking.snapshot import Snapshot
 from tests.conftest import NO_SERVER, make_customers, shell
@@ -112,7 +112,7 @@ def test_other_test_rows_are_told_and_not_set_against_each_other(
         keys = [f"{name} {key}" for key in found.churned.index]
         return Judged(*(one.set_axis(keys) for one in (found.churned, found.probability, found.contacted)))
 
-    monkeypatch.setattr(rivals, "judged_on_test", of_others)
+    monkeypatch.setattr("churn.contest.judged_on_test", of_others)
     contest = compare(finished)
     assert contest.test.figures == {}
     assert "- test rows cannot be compared: only 0 customers are test rows of both states" in contest.as_markdown()
