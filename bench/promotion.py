@@ -58,7 +58,7 @@ class Verdicts:
     """What became of one table.
 
     Attributes:
-        equal: whether each equally good challenger passes every gate, the k-th as promotion k on these test rows.
+        equal: whether each equally good challenger passes every gate, the k-th as promotion k on these rows.
         as_first: the same, each as if it were the first.
         plain: whether the first of them would be let in by each of the plain rules.
         better: by weaker champion: difference in profit out of fold, and whether the sound model is let in.

@@ -131,7 +131,7 @@ def test_probabilities_that_are_off_close_the_gate() -> None:
     given = challenge(np.random.default_rng(7), old_noise=2.0, new_noise=0.2)
     off = replace(given, probability=np.clip(given.probability + 0.25, 0, 1))
     assert not gate(off, "calibrated").passed
-    assert "at most 0.2 (promote.max_calibration_error)" in gate(off, "calibrated").told
+    assert "at most 0.2 (promote.max_calibration_error of this folder)" in gate(off, "calibrated").told
 
 
 def test_each_promotion_on_the_same_test_rows_makes_the_next_one_harder() -> None:
@@ -142,7 +142,7 @@ def test_each_promotion_on_the_same_test_rows_makes_the_next_one_harder() -> Non
     first = gate(challenge(np.random.default_rng(8), 1.0, 0.5), "earns more")
     fifth = gate(challenge(np.random.default_rng(8), 1.0, 0.5, attempt=5), "earns more")
     assert fifth.figures["low"] < first.figures["low"] < first.figures["high"] < fifth.figures["high"]
-    assert "wider, for promotion 5 on these test rows" in fifth.told
+    assert "wider, for promotion 5 on these rows" in fifth.told
 
 
 def test_the_deciding_interval_is_wider_than_for_other_customers_alone_since_models_are_fits() -> None:

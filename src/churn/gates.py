@@ -1,7 +1,7 @@
 """What a model has to show before it becomes the champion: pure arithmetic, each gate with its figures.
 
-It is judged by training rows, out of fold; the test rows may only contradict. Each promotion that the same test rows
-have judged before makes the next one harder, so that trying often is no way in.
+It is judged by training rows, out of fold; the test rows may only contradict. Each promotion that the same rows have
+judged before makes the next one harder, so that trying often is no way in.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,8 +16,8 @@ from churn.evaluation import expected_calibration_error
 from churn.paired import Pair, PairedDifference, profit_difference
 
 FALSE_PROMOTIONS = 0.05
-"""Chance to let in models that are no better, over all promotions that the same test rows judge; `bench.promotion`
-measures it."""
+"""Chance to let in models that are no better, over all promotions that the same rows judge; measured by
+`bench.promotion`."""
 RESAMPLES = 100_000
 SEED = 2013
 FEWEST_IN_SLICE = 100
@@ -71,7 +71,7 @@ class Challenge:
         churned, probability: of its training rows, the probability out of fold.
         slices: columns by whose values it is looked at, as texts, of its training rows, by row key.
         folds: of the challenger's cross-validation.
-        attempt: counts the promotions that these test rows have judged, from 1.
+        attempt: counts the promotions that these rows have judged, from 1.
         selection: None when no search is known that tried it.
         calibration_bins: groups of equal size for the calibration error.
     """
@@ -137,7 +137,7 @@ def _remarks(challenge: Challenge, times: float) -> Iterator[str]:
     if times > 1:
         yield f"; {times:.2g} times as wide, for other fits of both"
     if challenge.attempt > 1:
-        yield f"; wider, for promotion {challenge.attempt} on these test rows"
+        yield f"; wider, for promotion {challenge.attempt} on these rows"
 
 
 def _widened(found: PairedDifference, times: float) -> PairedDifference:
@@ -193,7 +193,9 @@ def _slices(columns: pd.DataFrame, pair: Pair) -> Iterator[tuple[str, NDArray[np
 def _is_calibrated(challenge: Challenge) -> Iterator[Gate]:
     error = expected_calibration_error(challenge.churned, challenge.probability, challenge.calibration_bins)
     bound = challenge.max_calibration_error
-    told = f"calibration error {error:.3f} out of fold, at most {bound:g} (promote.max_calibration_error)"
+    told = (
+        f"calibration error {error:.3f} out of fold, at most {bound:g} (promote.max_calibration_error of this folder)"
+    )
     yield Gate("calibrated", error <= bound, told, {"calibration_error": error, "bound": bound})
 
 
