@@ -29,7 +29,7 @@ test: $(DEV)  ## the fast tests
 	pytest -n auto --dist worksteal -m "not slow and not stack"
 
 test-all: $(DEV)  ## every test that needs no containers
-	pytest -n auto --dist worksteal -m "not stack"
+	pytest -n auto --dist worksteal -m "not stack" --durations 20
 
 stack-test: $(DEV)  ## build, start and try the containers (needs a Docker engine)
 	pytest -m stack -rP
