@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -85,12 +86,18 @@ def found() -> Any:
 
 
 @pytest.fixture(scope="module")
-def predictions(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
-    """What `evaluate` predicts for the page's customers: the committed state, run in a clone."""
+def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The committed state, run in a clone: what the page was made of, also where git does not hold it."""
     clone = tmp_path_factory.mktemp("committed") / "clone"
     shell(REPOSITORY)(f"git clone --quiet . {clone}")
     shell(clone)("dvc repro", MLFLOW_TRACKING_URI=NO_SERVER)
-    return pd.read_csv(clone / artifacts.TEST_PREDICTIONS)
+    return clone
+
+
+@pytest.fixture(scope="module")
+def predictions(committed: Path) -> pd.DataFrame:
+    """What `evaluate` predicts for the page's customers."""
+    return artifacts.read_table(committed / artifacts.TEST_PREDICTIONS)
 
 
 @pytest.fixture(scope="module")
@@ -231,7 +238,7 @@ def test_nobody_is_kept_out_and_nothing_runs_off_the_screen(found: Any, view: st
     assert (PICTURES / f"{view}.png").stat().st_size > 100_000
 
 
-def test_it_prints_to_two_pages_with_all_that_the_screen_shows(found: Any) -> None:
+def test_it_prints_to_two_pages_with_all_that_the_screen_shows(found: Any, committed: Path) -> None:
     paper = found["print"]
     assert paper["pages"] == 2
     assert paper["least"] > LEAST_HEIGHT
@@ -244,7 +251,7 @@ def test_it_prints_to_two_pages_with_all_that_the_screen_shows(found: Any) -> No
         assert f"{row['value']} {row['customers']:,} {row['churn_rate']:.0%}" in paper["text"]
     for finding in artifacts.read_json(REPOSITORY / artifacts.AUDIT)["findings"]:
         assert finding["name"] in paper["text"]
-    importance = artifacts.read_table(REPOSITORY / artifacts.IMPORTANCE)
+    importance = artifacts.read_table(committed / artifacts.IMPORTANCE)
     shown = [row["feature"] for row in importance.to_dict("records") if on_paper(row, paper["text"])]
     assert f"{len(importance) - len(shown)} more columns in models/feature_importance.csv." in paper["text"]
 
