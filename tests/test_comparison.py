@@ -45,6 +45,7 @@ def test_the_workspace_is_compared_with_the_last_commit(finished: Path) -> None:
     assert "computed with the old parameters" in text
 
 
+@pytest.mark.slow
 def test_two_revisions_are_compared_from_where_they_parted(finished: Path) -> None:
     run = shell(finished)
     run("git switch --quiet --create branch")
@@ -74,6 +75,7 @@ def test_states_that_were_run_are_judged_on_the_same_customers(finished: Path) -
     assert "no difference can be seen with" in changes_of(clone, "HEAD~1 HEAD --compute")
 
 
+@pytest.mark.slow
 def test_a_first_state_without_results_is_compared(finished: Path) -> None:
     text = changes_of(shell(finished), "HEAD~1 HEAD")
     assert "**The old state has no metrics.**" in text

@@ -59,6 +59,7 @@ def test_an_edit_taken_back_restores_the_results_without_running(finished: Path)
     assert run("git status --porcelain").stdout == ""
 
 
+@pytest.mark.slow
 def test_a_forced_run_in_a_fresh_clone_leaves_git_clean(finished: Path, tmp_path: Path) -> None:
     shell(tmp_path)(f"git clone --quiet {finished} clone")
     run = shell(tmp_path / "clone")

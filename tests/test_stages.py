@@ -184,6 +184,7 @@ def test_the_order_of_the_file_changes_no_byte(params: Params, customers: pd.Dat
     assert fingerprints([artifacts.TRAIN_ROWS, artifacts.X_TEST, artifacts.ENCODERS, artifacts.SCALER]) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("estimator", "arguments"),
     [
