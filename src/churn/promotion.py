@@ -261,7 +261,7 @@ def _judged(
     lasting = (DataError, MissingError) if forced else DataError  # who forces does without the judgement
     try:
         attempt = ledger.attempt_of(entries, challenger.state.fingerprint, _fingerprint_of(present), judges)
-        selection = _selection(registry, challenger)
+        selection = _selection(registry, challenger, judges.training)
         return Judging(judges, tuple(gates.judge(_challenge(root, challenger, present, attempt, selection))))
     except lasting as error:
         return Judging(Judges(), (Gate("can be judged", False, str(error), {}),))
@@ -303,10 +303,9 @@ def _reproduced(root: Path, challenger: Candidate, found: Sequence[Gate], *, for
     return [Gate("reproduced", True, f"{results} results came out again, the same bytes", {"results": results})]
 
 
-def _selection(registry: "Registry", challenger: Candidate) -> Selection | None:
+def _selection(registry: "Registry", challenger: Candidate, rows: Sequence[str]) -> Selection | None:
     """Whether `churn tune` tried the challenger by the rows that judge it."""
     train = challenger.section("train")
-    rows = gates.sketch(challenger.training.churned.index)
     return registry.selection(rows, space.Candidate(train["estimator"], train["params"]).digest)
 
 

@@ -298,7 +298,8 @@ def _result(search: Search, kept: Study, present: float) -> Result:
 
 def _gain(search: Search, judged: Objective, predictions: Sequence[Floats]) -> CorrectedGain:
     """What is left of a gain, in any figure, for having chosen by the figure that is searched for."""
-    weighted, chosen_by = (one.weighted(search.ground, predictions) for one in (judged, search.objective))
+    weighted = judged.weighted(search.ground, predictions)
+    chosen_by = None if judged is search.objective else search.objective.weighted(search.ground, predictions)
     customer, seed = cleaning.customer_of(search.material.rows.index), search.material.seed
     return corrected_gain(weighted, customer, resamples=RESAMPLES, seed=seed, chosen_by=chosen_by)
 
