@@ -5,11 +5,13 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from churn import artifacts
 from churn.contract import TableContract
 from churn.params import Params, load_params
 from churn.tracking.destination import NOWHERE
@@ -92,6 +94,11 @@ def customers() -> pd.DataFrame:
     return make_customers()
 
 
+def unpickled(path: Path) -> Any:
+    """What a pickle holds that the tests themselves had made."""
+    return artifacts.read_pickle(path, {artifacts.md5(path)})
+
+
 def make_folder(folder: Path) -> None:
     """params.yaml and the table: enough to run stages in."""
     (folder / "data/raw").mkdir(parents=True)
@@ -102,7 +109,7 @@ def make_folder(folder: Path) -> None:
 def make_project(folder: Path) -> None:
     """A git repository with the real code, dvc.yaml and locked environment around the small table."""
     make_folder(folder)
-    for name in ("dvc.yaml", "requirements.lock", ".gitignore", ".dvcignore"):
+    for name in ("dvc.yaml", "requirements.lock", ".gitattributes", ".gitignore", ".dvcignore"):
         shutil.copy(REPOSITORY / name, folder / name)
     shutil.copytree(REPOSITORY / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     (folder / ".dvc").mkdir()

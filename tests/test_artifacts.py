@@ -1,6 +1,7 @@
 """Files: written whole or not at all, equal bytes for equal values, read as they were written."""
 
 import os
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from matplotlib.figure import Figure
 from sklearn.linear_model import LogisticRegression
 
 from churn import artifacts
+from churn.errors import ChurnError
 from tests.strategies import repeatable
 
 NUMBERS = st.floats(allow_nan=True, allow_infinity=True)
@@ -192,8 +194,29 @@ def test_a_failing_first_write_leaves_nothing(tmp_path: Path, kind: str) -> None
 
 def test_a_pickle_brings_the_fitted_object_back(tmp_path: Path) -> None:
     artifacts.write_pickle(tmp_path / "m.pkl", learned())
-    back = artifacts.read_pickle(tmp_path / "m.pkl")
+    path = tmp_path / "m.pkl"
+    back = artifacts.read_pickle(path, {artifacts.md5(path)})
     assert np.array_equal(back.coef_, learned().coef_)
+
+
+class Bomb:
+    """Unpickled, it makes a file."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
+        return Path.touch, (self.mark,)
+
+
+def test_a_pickle_that_nobody_vouches_for_is_not_unpickled(tmp_path: Path) -> None:
+    path, mark = tmp_path / "m.pkl", tmp_path / "ran"
+    path.write_bytes(pickle.dumps(Bomb(mark)))
+    with pytest.raises(ChurnError, match=r"m\.pkl: md5 [0-9a-f]{32}, which neither dvc\.lock nor the stage"):
+        artifacts.read_pickle(path, {"0" * 32})
+    assert not mark.exists()
+    artifacts.read_pickle(path, {artifacts.md5(path)})
+    assert mark.exists(), "it would have run"
 
 
 def test_size_is_told_in_millions_of_bytes(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from churn.errors import DataError
 from churn.paired import Judged
 from churn.promotion import Candidate
 from churn.tracking.snapshot import Snapshot
-from churn.tracking.state import Stage, StageInputs
+from churn.tracking.state import Stage, StageInputs, md5_of_bytes
 
 KEYS = pd.Index(["a", "b", "c"], name="row_key")
 
@@ -34,10 +34,10 @@ def pickled(model: object) -> bytes:
 
 def candidate(files: Mapping[Path, bytes], trained_on: pd.Index) -> Candidate:
     """A state with some files, whose test rows are KEYS."""
-    made = {str(path): "md5" for path in files}
+    made = {str(path): md5_of_bytes(content) for path, content in files.items()}
     contents = {str(path): content for path, content in files.items()}
     stage = Stage(StageInputs("", {}, {}), made)
-    state = Snapshot({"train": stage}, frozenset({"train"}), contents.get, "commit", edited=False)
+    state = Snapshot({"train": stage}, frozenset({"train"}), contents.get, "commit", edits=())
     return Candidate("one", state, judged(trained_on), judged(KEYS))
 
 

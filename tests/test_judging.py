@@ -15,7 +15,7 @@ def state(*paths: Path, business: dict[str, float] | None = None) -> Snapshot:
     """A state that recorded some results, none of which is here."""
     inputs = StageInputs("", {}, {"params.yaml": {"business": business} if business else {}})
     stage = Stage(inputs, {str(path): "md5" for path in paths})
-    return Snapshot({"train": stage}, frozenset({"train"}), lambda _: None, "0123456789", edited=False)
+    return Snapshot({"train": stage}, frozenset({"train"}), lambda _: None, "0123456789", edits=(), experiment="tried")
 
 
 def test_a_file_that_is_not_here_can_be_brought_or_computed() -> None:
@@ -39,13 +39,13 @@ def test_whatever_judging_takes_is_computed_once_and_when_it_is_still_missing_th
     ran: list[str] = []
     monkeypatch.setattr(judging, "recompute", lambda _, commit: ran.append(commit))
     with pytest.raises(ChurnError, match=rf"^0123456: run again, it did not give the {path} that dvc\.lock recorded"):
-        compute_missing(tmp_path, state(path))
+        compute_missing(tmp_path, state(path), "tried")
     assert ran == ["0123456789"]
 
 
 def test_a_pipeline_that_does_not_write_it_is_not_run_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(judging, "recompute", lambda *_: pytest.fail("ran"))
-    compute_missing(tmp_path, state(artifacts.DATA_METRICS))
+    compute_missing(tmp_path, state(artifacts.DATA_METRICS), "tried")
 
 
 def test_money_of_another_time_is_told_in_a_line() -> None:

@@ -161,7 +161,7 @@ def test_a_model_that_dvc_lock_does_not_vouch_for_is_not_unpickled(
         file.write(b"more")
     told = predict(str(TABLE), "-o", "scores.csv", monkeypatch=monkeypatch)
     assert "dvc.lock says" in told
-    assert "so it is not unpickled" in told
+    assert "so it is not used" in told
     assert predict(str(TABLE), "-o", "scores.csv", "--model", str(artifacts.MODEL), monkeypatch=monkeypatch) == ""
     assert "a pickle runs code" in caplog.text
 

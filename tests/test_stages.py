@@ -16,7 +16,7 @@ from churn.params import Params, load_params
 from churn.stages import evaluate, preprocess, train
 from churn.stages.execution import run_stage
 from churn.tracking.recording import Recorder
-from tests.conftest import REPOSITORY, make_customers
+from tests.conftest import REPOSITORY, make_customers, unpickled
 
 TABLE = Path("data/raw/customers.csv")
 LEARNED = [artifacts.ENCODERS, artifacts.SCALER, artifacts.MODEL, artifacts.IMPORTANCE, artifacts.OUT_OF_FOLD]
@@ -57,7 +57,7 @@ def test_train_writes_the_decision_and_what_it_was_judged_by(params: Params) -> 
     preprocess.run(params)
     measured = train.run(params)
     metrics = artifacts.read_json(artifacts.TRAIN_METRICS)
-    model = artifacts.read_pickle(artifacts.MODEL)
+    model = unpickled(artifacts.MODEL)
     assert {"train_accuracy", "train_precision", "train_recall", "train_f1", "model_size_mb"} <= set(metrics)
     assert {f"cv_{score}{end}" for score in ("roc_auc", "pr_auc", "log_loss", "brier") for end in ("", "_sd")} <= set(
         metrics
@@ -131,7 +131,7 @@ def test_raw_rows_and_processed_rows_are_scored_alike_to_the_last_bit(folder: Pa
     params = load_params(folder)
     for stage in (preprocess, train, evaluate):
         stage.run(params)
-    model = artifacts.read_pickle(artifacts.MODEL)
+    model = unpickled(artifacts.MODEL)
     raw = pd.read_csv(TABLE).set_index("name").loc[pd.read_csv(artifacts.TEST_ROWS)["name"]]
     by_classifier = (
         decision.pipeline_of(model).named_steps["classifier"].predict_proba(artifacts.read_features(artifacts.X_TEST))

@@ -36,7 +36,7 @@ def save(root: Path) -> None:
 def found(root: Path) -> Strays:
     state = snapshot.of_revision(root, "HEAD")
     assert state
-    return strays(root, "HEAD", state)
+    return strays(root, "HEAD", state.stages, state.results)
 
 
 def in_dvc(root: Path, pointer: str, outs: str) -> None:

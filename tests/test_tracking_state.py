@@ -9,6 +9,7 @@ from ruamel.yaml import YAML
 from churn.params import read_yaml
 from churn.tracking import state
 from churn.tracking.state import UnidentifiedError, edited_parameters
+from churn.tracking.verification import results_are_vouched_for
 from tests.conftest import shell
 
 PIPELINE = """\
@@ -45,7 +46,7 @@ GIVEN = {"dvc.yaml": PIPELINE, "params.yaml": PARAMS, "raw.csv": "a\n1\n"} | {
 }
 MADE = {
     "preprocess": {"rows.csv": "1\n", "metrics/data.json": '{"rows_in": 1}'},
-    "train": {"models/churn_model.pkl": "fitted", "metrics/train.json": '{"train_f1": 0.5}'},
+    "train": {"models/churn_model.pkl": "N.", "metrics/train.json": '{"train_f1": 0.5}'},
     "evaluate": {"metrics/test.json": '{"test_f1": 0.4}', "metrics/curve.csv": "a,b\n0,1\n"},
 }
 
@@ -258,10 +259,10 @@ def test_some_results_are_vouched_for_without_a_look_at_the_others(workspace: Pa
     write(workspace, MADE["preprocess"])
     commit(workspace, "preprocess")
     (workspace / "metrics/data.json").unlink()
-    assert state.results_are_vouched_for(workspace, "preprocess", ["rows.csv"])
-    assert not state.results_are_vouched_for(workspace, "preprocess", ["rows.csv", "metrics/data.json"])
-    assert not state.results_are_vouched_for(workspace, "preprocess", ["other.csv"])
-    assert not state.results_are_vouched_for(workspace, "train", ["models/churn_model.pkl"]), "it has not run"
+    assert results_are_vouched_for(workspace, "preprocess", ["rows.csv"])
+    assert not results_are_vouched_for(workspace, "preprocess", ["rows.csv", "metrics/data.json"])
+    assert not results_are_vouched_for(workspace, "preprocess", ["other.csv"])
+    assert not results_are_vouched_for(workspace, "train", ["models/churn_model.pkl"]), "it has not run"
 
 
 @pytest.mark.parametrize(
@@ -271,7 +272,7 @@ def test_results_of_other_inputs_are_not_vouched_for(workspace: Path, path: str,
     write(workspace, MADE["preprocess"])
     commit(workspace, "preprocess")
     edit(workspace / path, old, new)
-    assert not state.results_are_vouched_for(workspace, "preprocess", ["rows.csv"])
+    assert not results_are_vouched_for(workspace, "preprocess", ["rows.csv"])
 
 
 def test_the_inputs_of_one_stage_are_those_that_it_has_among_all(workspace: Path) -> None:

@@ -1,6 +1,7 @@
 """Rows in a real MLflow store: one an experiment, one an execution, nothing lost and nothing twice."""
 
 import json
+import pickle
 import shutil
 import time
 from collections.abc import Callable
@@ -17,10 +18,10 @@ from sklearn.base import BaseEstimator
 from sklearn.calibration import CalibratedClassifierCV
 
 from churn import artifacts, decision, features
-from churn.tracking import mlflow_store
 from churn.tracking.description import describe
 from churn.tracking.destination import Destination, StoreError, find_destination
 from churn.tracking.mlflow_store import open_store
+from churn.tracking.model_file import pinned_requirements
 from churn.tracking.outbox import outbox_of
 from churn.tracking.record import (
     COMMIT,
@@ -38,8 +39,9 @@ from churn.tracking.record import (
 )
 from churn.tracking.recording import Recorder
 from churn.tracking.snapshot import of_workspace
-from churn.tracking.state import md5_of_bytes
-from tests.conftest import shell
+from churn.tracking.state import inputs_from_files, md5_of_bytes
+from churn.tracking.verification import leave_provenance
+from tests.conftest import shell, unpickled
 from tests.servers import mlflow_server
 from tests.test_tracking_state import GIVEN, MADE, commit, edit, write
 
@@ -326,7 +328,7 @@ def test_the_model_is_the_pipelines_own_with_signature_example_and_pinned_packag
     publish_workspace(destination, finished, ended("train"))
     assert capfd.readouterr() == ("", ""), "MLflow's own news is no part of a stage's story"
     (model,) = models(destination)
-    original = artifacts.read_pickle(finished / artifacts.MODEL)
+    original = unpickled(finished / artifacts.MODEL)
     types = features.column_types(decision.pipeline_of(original).named_steps["encoders"])
     customers = artifacts.read_rows(finished / artifacts.TEST_ROWS, types)
     loaded = mlflow.sklearn.load_model(model.model_uri)
@@ -351,9 +353,10 @@ def test_a_model_is_logged_once_and_has_the_metrics_of_its_row(destination: Dest
     assert sorted(metric.key for metric in model.metrics) == sorted(row.data.metrics)
     assert model.tags["model.md5"] == row.data.tags["model.md5"]
 
-    other = artifacts.read_pickle(finished / artifacts.MODEL)
+    other = unpickled(finished / artifacts.MODEL)
     other.threshold = 0.9
     artifacts.write_pickle(finished / artifacts.MODEL, other)
+    leave_provenance(finished, "train", inputs_from_files(finished, "train"))
     commit(finished, "train")
     publish_workspace(destination, finished, ended("evaluate"))
     assert len(models(destination)) == 2
@@ -373,8 +376,8 @@ def test_a_model_that_was_not_logged_to_its_end_is_logged_anew(destination: Dest
 
 @pytest.mark.parametrize("classifier", [CSLogitClassifier(), CalibratedClassifierCV(CSLogitClassifier())])
 def test_the_package_of_a_classifier_is_required_however_deep_it_stands(classifier: BaseEstimator) -> None:
-    assert f"empulse=={version('empulse')}" in mlflow_store.pinned_requirements(classifier)
-    assert not any("empulse" in one for one in mlflow_store.pinned_requirements(CalibratedClassifierCV()))
+    assert f"empulse=={version('empulse')}" in pinned_requirements(pickle.dumps(classifier))
+    assert not any("empulse" in one for one in pinned_requirements(pickle.dumps(CalibratedClassifierCV())))
 
 
 @pytest.mark.slow
@@ -421,5 +424,5 @@ def test_a_server_gets_the_same_rows_with_files_and_model(finished: Path, tmp_pa
         loaded = mlflow.sklearn.load_model(model.model_uri)
     assert (row.info.status, row.data.tags[COMPLETE]) == (FINISHED, "true")
     assert len(files) == 4
-    assert loaded.threshold == artifacts.read_pickle(finished / artifacts.MODEL).threshold
+    assert loaded.threshold == unpickled(finished / artifacts.MODEL).threshold
     assert not (finished / "mlruns").exists()

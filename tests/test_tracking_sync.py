@@ -25,11 +25,11 @@ from churn.tracking.description import describe
 from churn.tracking.destination import Destination, find_destination
 from churn.tracking.mlflow_store import open_store
 from churn.tracking.outbox import outbox_of
-from churn.tracking.record import COMPLETE, FINGERPRINT, FINISHED, MODEL_MD5, MODEL_NOTE, Execution, Record
+from churn.tracking.record import COMPLETE, FINGERPRINT, FINISHED, MODEL_MD5, MODEL_NOTE, NOT_PLAIN, Execution, Record
 from churn.tracking.recording import Recorder
 from churn.tracking.state import LOCK_FILE, md5_of
 from churn.tracking.sync import Wanted, status, sync
-from tests.conftest import NO_SERVER, shell
+from tests.conftest import NO_SERVER, shell, unpickled
 from tests.servers import CUT, HANG, LOSE, Proxy, mlflow_server, proxy_to
 from tests.test_tracking_state import edit, fingerprint, write
 from tests.test_tracking_store import ended, executions, rows
@@ -79,6 +79,12 @@ def only_row(root: Path) -> Run:
     return row
 
 
+def shown_files(row: Run, root: Path) -> set[str]:
+    client = mlflow.MlflowClient(find_destination(root).uri)
+    folders = ("", "models", "metrics", "metrics/curves", "metrics/provenance")
+    return {file.path for folder in folders for file in client.list_artifacts(row.info.run_id, folder)}
+
+
 def assert_whole(row: Run, root: Path) -> None:
     """A row shows everything that the files of a project say."""
     experiment = describe(snapshot.of_workspace(root))[0].experiment
@@ -87,9 +93,7 @@ def assert_whole(row: Run, root: Path) -> None:
     assert row.data.tags[FINGERPRINT] == experiment.fingerprint
     assert set(experiment.parameters) == set(row.data.params)
     assert set(experiment.metrics) <= set(row.data.metrics)
-    folders = ("", "metrics", "metrics/curves")
-    shown = {file.path for folder in folders for file in client.list_artifacts(row.info.run_id, folder)}
-    assert set(experiment.files) - {"models/feature_importance.csv"} <= shown
+    assert set(experiment.files) <= shown_files(row, root)
     models = client.search_logged_models([row.info.experiment_id], filter_string=f"source_run_id = '{row.info.run_id}'")
     assert [(model.status, model.tags[MODEL_MD5]) for model in models] == [("READY", experiment.model_md5)]
     assert len(row.inputs.dataset_inputs) == 1
@@ -174,7 +178,7 @@ def test_a_model_that_was_overwritten_since_is_shown_as_it_was(embedded: Path) -
     (record,) = keep(embedded, ended("evaluate"))
     model = embedded / artifacts.MODEL
     original = md5_of(model)
-    other = artifacts.read_pickle(model)
+    other = unpickled(model)
     other.threshold = 0.9
     artifacts.write_pickle(model, other)
     sync(embedded, THIS_STATE)
@@ -333,7 +337,8 @@ def test_a_model_that_cannot_be_loaded_here_leaves_the_rest_of_its_row(embedded:
     keep(embedded, ended("train"))
     sync(embedded, THIS_STATE)
     row = only_row(embedded)
-    assert row.data.tags[MODEL_NOTE] == "cannot be loaded here"
+    assert row.data.tags[MODEL_NOTE] == NOT_PLAIN
+    assert "models/churn_model.pkl" in shown_files(row, embedded), "as it is, all the same"
     assert "cv_roc_auc" in row.data.metrics
 
 

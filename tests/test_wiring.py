@@ -14,6 +14,7 @@ from jinja2 import meta
 from churn import artifacts
 from churn.params import Params, load_params, read_yaml
 from churn.stages import evaluate, preprocess, train
+from churn.tracking.provenance import path_of
 from churn.tracking.state import PIPELINE_FILE, RESULT_KEYS
 from tests.conftest import REPOSITORY
 
@@ -78,7 +79,7 @@ def test_every_file_that_the_pipeline_writes_is_a_result_of_one_stage() -> None:
     folders = (artifacts.PROCESSED, artifacts.MODELS, artifacts.METRICS, artifacts.CURVES)
     refusal = {artifacts.FAULTS}
     paths = {path for path in vars(artifacts).values() if isinstance(path, Path)}
-    named = {str(path) for path in paths.difference(folders, refusal)}
+    named = {str(path) for path in paths.difference(folders, refusal)} | {path_of(stage) for stage in STAGES}
     assert len(results) == len(set(results))
     assert {result for result in results if not result.startswith(str(artifacts.CURVES))} == named
 

@@ -4,11 +4,13 @@ What is written holds no clock, host or path, so equal values give equal bytes.
 """
 
 import hashlib
+import io
 import json
 import math
 import os
+import pickle
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from churn.contract import ROW_KEY
+from churn.errors import ChurnError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -60,6 +63,10 @@ REPORT = METRICS / "report.html"
 MODEL_CARD = METRICS / "model_card.md"
 
 DECIMALS = 6
+PICKLE_PROTOCOL = 5
+
+_written_here: set[str] = set()
+"""md5 of the pickles that this process has written; it need not be told to trust them."""
 
 
 def write_rows(path: Path, rows: pd.DataFrame) -> None:
@@ -141,14 +148,31 @@ def md5(path: Path) -> str:
 
 
 def write_pickle(path: Path, fitted: object) -> None:
-    """Write a fitted scikit-learn object, uncompressed."""
+    """Write a fitted scikit-learn object as a plain pickle, which MLflow and joblib load as it is."""
+    content = pickle.dumps(fitted, protocol=PICKLE_PROTOCOL)
     with replacing(path) as draft:
-        joblib.dump(fitted, draft, compress=0)
+        draft.write_bytes(content)
+    _written_here.add(_md5_of(content))
 
 
-def read_pickle(path: Path) -> Any:
-    """Read a fitted object of this pipeline. A pickle runs code: only for files that dvc.lock vouches for."""
-    return joblib.load(path)
+def read_pickle(path: Path, vouched: Container[str]) -> Any:
+    """Read a fitted object of this pipeline, the very bytes whose md5 somebody vouches for: a pickle runs code.
+
+    Raises:
+        ChurnError: nobody vouches for the file.
+    """
+    content = path.read_bytes()
+    found = _md5_of(content)
+    if found not in vouched and found not in _written_here:
+        raise ChurnError(
+            f"{path}: md5 {found}, which neither dvc.lock nor the stage that writes it knows, so it is not "
+            "unpickled (a pickle runs code); `dvc checkout` or `dvc repro` brings the right one"
+        )
+    return joblib.load(io.BytesIO(content))
+
+
+def _md5_of(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def write_figure(path: Path, figure: "Figure") -> None:

@@ -27,6 +27,7 @@ class OnError(StrEnum):
     FAIL = "fail"
 
 
+TRUST = "branch, tag or commit whose models and code may run beside those of this branch's history; may be repeated"
 COMPUTE = "run a commit again whose predictions or model are not here"
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -152,13 +153,14 @@ def sync(
         bool, typer.Option("--all", help="every state that git records, DVC experiments too")
     ] = False,
     again: Annotated[bool, typer.Option("--again", help="also states whose row was deleted in MLflow")] = False,
+    trust: Annotated[list[str] | None, typer.Option(help=TRUST)] = None,
     strict: Annotated[bool, typer.Option("--strict", help="fail when anything is left unpublished")] = False,
 ) -> None:
     """Bring MLflow up to date: what waits in the outbox, and this state if it is not shown yet."""
     from churn.tracking.sync import Wanted
     from churn.tracking.sync import sync as bring_up_to_date
 
-    _tell(bring_up_to_date(Path.cwd(), Wanted(everything, again)), strict=strict)
+    _tell(bring_up_to_date(Path.cwd(), Wanted(everything, again, tuple(trust or ()))), strict=strict)
 
 
 @app.command()
@@ -214,13 +216,14 @@ def promote(
     state: Annotated[str, typer.Argument(help="commit whose model is to become the champion")] = "HEAD",
     force: Annotated[bool, typer.Option("--force", help="promote although a gate is closed; needs --reason")] = False,
     reason: Annotated[str, typer.Option(help="why; it is written down")] = "",
+    trust: Annotated[list[str] | None, typer.Option(help=TRUST)] = None,
 ) -> None:
     """Let a model become the champion in MLflow's registry if it passes every gate."""
     from churn import promotion
 
     if force and not reason.strip():
         raise ChurnError("--force needs --reason: it is written down with the promotion")
-    outcome = promotion.promote(Path.cwd(), state, forced=force, reason=reason.strip())
+    outcome = promotion.promote(Path.cwd(), state, forced=force, reason=reason.strip(), trusted=trust or ())
     print("\n".join(outcome.lines))
     if not outcome.promoted:
         sys.exit(1)

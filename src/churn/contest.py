@@ -132,8 +132,8 @@ def compare_states(root: Path, old: str, new: str, *, compute: bool = False, res
     """
     states = {name: named_state(root, name) for name in (old, new)}
     if compute:
-        for state in states.values():
-            compute_missing(root, state)
+        for name, state in states.items():
+            compute_missing(root, state, name)
     economics = economics_of(states[new], new)
     judged = {name: judged_out_of_fold(state, name) for name, state in states.items()}
     pair = paired.pair_up(judged[old], judged[new])

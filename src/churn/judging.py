@@ -19,6 +19,8 @@ from churn.tracking import snapshot
 from churn.tracking.committed import Strays, strays
 from churn.tracking.snapshot import Snapshot
 from churn.tracking.state import LOCK_FILE, UnidentifiedError
+from churn.tracking.verification import ForeignResultsError
+from churn.tracking.vouching import is_vouched, require_vouched
 
 WORKSPACE = "workspace"
 JUDGED_BY = (
@@ -40,8 +42,8 @@ class MissingError(ChurnError):
     """A file that belongs to a state is not here; it may be brought."""
 
 
-def named_state(root: Path, name: str) -> Snapshot:
-    """A whole state, by commit, DVC experiment, fingerprint, or as `workspace`.
+def named_state(root: Path, name: str, model_md5: str | None = None) -> Snapshot:
+    """A whole state, by commit, DVC experiment, fingerprint, or as `workspace`; with a model, if there is one with it.
 
     Raises:
         ChurnError: nothing has that name, its results are not all of one state, or the commit holds other inputs.
@@ -50,13 +52,15 @@ def named_state(root: Path, name: str) -> Snapshot:
         state: Snapshot | None = snapshot.of_workspace(root)
         advice = "run `dvc repro`"
     else:
-        state = in_git(root, name)
+        state = in_git(root, name, model_md5)
         advice = "name a commit whose dvc.lock is whole"
     if state is None:
         raise ChurnError(
             f"{shown(name)}: no commit with a dvc.lock, DVC experiment or fingerprint of that name; "
             "`churn lineage` and `dvc exp list --all` know them"
         )
+    if state.objection:
+        raise ForeignResultsError(f"{name}: {state.objection}")
     if not state.complete:
         raise ChurnError(f"{name}: not all of its results are those of its parameters, code and data; {advice}")
     if name not in (WORKSPACE, state.fingerprint):  # a fingerprint names what was run, whatever the commit holds
@@ -71,7 +75,7 @@ def strays_of(root: Path, name: str, state: Snapshot) -> Strays:
         ChurnError: the commit holds other inputs than its results were computed with.
     """
     try:
-        found = strays(root, state.commit or "", state)
+        found = strays(root, state.commit or "", state.stages, state.results)
     except UnidentifiedError as error:
         raise ChurnError(f"{name}: {error}") from None
     if found.inputs:
@@ -87,10 +91,21 @@ def some_of(names: Sequence[str]) -> str:
     return f"{', '.join(names[:MOST_NAMES])}{more}"
 
 
-def in_git(root: Path, name: str) -> Snapshot | None:
-    """A state that git records, by commit, DVC experiment or fingerprint."""
-    recorded = (one for one in snapshot.recorded_in_git(root) if name in (one.experiment, one.fingerprint))
-    return snapshot.of_revision(root, name) or next(recorded, None)
+def in_git(root: Path, name: str, model_md5: str | None = None) -> Snapshot | None:
+    """A state that git records, by commit, DVC experiment or fingerprint.
+
+    A fingerprint says nothing of the results, and anybody's branch may hold a state with it: of several, one with the
+    model that is meant comes first, then one of this branch's history.
+    """
+    named = snapshot.of_revision(root, name)
+    if named is not None:
+        return named
+    found = [one for one in snapshot.recorded_in_git(root) if name in (one.experiment, one.fingerprint)]
+    with_model = [one for one in found if one.results.get(str(artifacts.MODEL)) == model_md5]
+    for some in (with_model, found):
+        if some:
+            return next((one for one in some if is_vouched(root, one)), some[0])
+    return None
 
 
 def judged_out_of_fold(state: Snapshot, name: str) -> Judged:
@@ -123,14 +138,15 @@ def judged_on_test(state: Snapshot, name: str) -> Judged:
     return Judged(answers["churned"], answers["probability"], answers["contact"] == 1)
 
 
-def compute_missing(root: Path, state: Snapshot) -> None:
+def compute_missing(root: Path, state: Snapshot, name: str) -> None:
     """Run a committed state again if anything that judging it takes is not here, so that it is.
 
     Raises:
-        ChurnError: it cannot be run here, or does not come out again.
+        ChurnError: nobody vouches for it, it cannot be run here, or it does not come out again.
     """
     if not state.commit or not _missing(state):
         return
+    require_vouched(root, state, [name])
     recompute(root, state.commit)
     if missing := _missing(state):
         raise ChurnError(

@@ -1,7 +1,5 @@
 """Batch scoring: a table of any length, read by its contract and judged by the decision, in bounded memory."""
 
-import hashlib
-import io
 import logging
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -25,6 +22,7 @@ from churn.business import Economics
 from churn.contract import TableContract
 from churn.errors import ChurnError, DataError
 from churn.tracking import state
+from churn.tracking.verification import known_md5s, require_own_results
 
 log = logging.getLogger(__name__)
 
@@ -65,37 +63,31 @@ def load_decision(root: Path, other: Path | None) -> FixedThresholdClassifier:
     """
     path = root / artifacts.MODEL if other is None else other
     try:
-        content = path.read_bytes()
+        vouched = _vouched_for(root) if other is None else _trusted_by_you(other)
+        model = artifacts.read_pickle(path, vouched)
     except OSError as error:
         raise ChurnError(
             f"{path}: {error.strerror}; run `dvc repro` or `dvc checkout`, or name one by --model"
         ) from None
-    if other is None:
-        _require_locked(root, content)
-        if edited := state.edited_parameters(root):
-            log.warning(
-                "params.yaml has changed since the model was made (%s): the decisions are the model's, the money is "
-                "reckoned by params.yaml; `dvc repro` brings them together",
-                ", ".join(edited),
-            )
-    else:
-        log.warning("%s: not checked against dvc.lock; a pickle runs code: only load files that you trust", other)
-    model = joblib.load(io.BytesIO(content))
     if not isinstance(model, FixedThresholdClassifier):
         raise ChurnError(f"{path}: holds a {type(model).__name__}, not the decision that this pipeline writes")
     return model
 
 
-def _require_locked(root: Path, content: bytes) -> None:
-    results = [stage.results for stage in state.stages_from_lock(state.read_lock(root)).values()]
-    expected = {md5 for by_path in results for path, md5 in by_path.items() if path == str(artifacts.MODEL)}
-    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    if found not in expected:
-        wanted = " or ".join(map(str, expected)) or "none"
-        raise ChurnError(
-            f"{artifacts.MODEL}: md5 {found}, but dvc.lock says {wanted}, so it is not unpickled; "
-            "run `dvc repro` or `dvc checkout`, or name it by --model if you trust it"
+def _vouched_for(root: Path) -> frozenset[str]:
+    require_own_results(root, [str(artifacts.MODEL)])
+    if edited := state.edited_parameters(root):
+        log.warning(
+            "params.yaml has changed since the model was made (%s): the decisions are the model's, the money is "
+            "reckoned by params.yaml; `dvc repro` brings them together",
+            ", ".join(edited),
         )
+    return known_md5s(root)
+
+
+def _trusted_by_you(other: Path) -> frozenset[str]:
+    log.warning("%s: not checked against dvc.lock; a pickle runs code: only load files that you trust", other)
+    return frozenset({artifacts.md5(other)})
 
 
 def score_table(

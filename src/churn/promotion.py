@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from sklearn.model_selection import FixedThresholdClassifier
 
 from churn import artifacts, business, cleaning, decision, features, gates, modeling, paired, space
 from churn.business import Economics
@@ -46,6 +47,7 @@ from churn.tracking.record import COMMIT
 from churn.tracking.snapshot import Snapshot, is_kept
 from churn.tracking.state import LOCK_FILE
 from churn.tracking.sync import connect, row_of
+from churn.tracking.vouching import require_revisions, require_vouched
 
 if TYPE_CHECKING:
     from churn.tracking.registry import Registry
@@ -73,6 +75,11 @@ class Candidate:
     training: Judged
     test: Judged
 
+    @property
+    def model_md5(self) -> str:
+        """Of its model."""
+        return str(self.state.results[str(artifacts.MODEL)])
+
     def section(self, name: str) -> Mapping[str, Any]:
         """A section of params.yaml as the state was computed with it."""
         return section_of(self.state, self.name, name)
@@ -95,12 +102,18 @@ class Judging:
     found: tuple[Gate, ...]
 
 
-def promote(root: Path, revision: str, *, forced: bool, reason: str) -> Outcome:
+def promote(root: Path, revision: str, *, forced: bool, reason: str, trusted: Sequence[str] = ()) -> Outcome:
     """Judge a commit's model against the champion and let it take over if every gate lets it, or by force.
 
+    Models are unpickled, and pipelines run, of this branch's history and of those that are named: by `revision`, or
+    in `trusted`.
+
     Raises:
-        ChurnError: the commit holds no whole state, the store is away, or another promotion came first.
+        ChurnError: the commit holds no whole state, nobody vouches for it, the store is away, what the store gives
+            back is not the commit's model, or another promotion came first.
     """
+    require_revisions(root, trusted)
+    named = (revision, *trusted)
     challenger = _candidate(root, revision)
     commit = challenger.state.commit
     if revision == WORKSPACE or commit is None or not is_kept(root, commit):
@@ -108,17 +121,19 @@ def promote(root: Path, revision: str, *, forced: bool, reason: str) -> Outcome:
             f"{revision}: only a commit of a branch or tag can be promoted; "
             "`git commit`, `git branch` or `dvc exp branch` makes it one"
         )
+    require_vouched(root, challenger.state, named)
     committed = _committed(root, challenger)
     with _alone(root):
         registry = _registry(root)
         entries = registry.entries()
         present = _present_champion(registry, entries)
         if present is not None and present.judgement.fingerprint == challenger.state.fingerprint:
-            return _already(registry, present)
+            return _already(root, registry, present, challenger, named)
         # Before anything is written, so that a fault of the moment leaves nothing behind.
-        judged = _judged(root, challenger, registry, present, entries, forced=forced)
-        version = registry.challenge(row_of(root, challenger.state, registry.store), commit)
-        found = [committed, *judged.found]
+        judged = _judged(root, challenger, registry, present, entries, named, forced=forced)
+        row = row_of(root, challenger.state, registry.store, named)
+        version = registry.challenge(row, challenger.model_md5, commit)
+        found = [committed, *judged.found, _loads(registry, version, challenger)]
         found += _reproduced(root, challenger, found, forced=forced)
         judgement = Judgement(
             outcome=_outcome(found, forced=forced),
@@ -187,8 +202,8 @@ def roll_back(root: Path, reason: str) -> Outcome:
         return Outcome(True, (f"rolled back: {_called(registry, version)} is @champion again, {gone} is not",))
 
 
-def _candidate(root: Path, name: str) -> Candidate:
-    state = named_state(root, name)
+def _candidate(root: Path, name: str, model_md5: str | None = None) -> Candidate:
+    state = named_state(root, name, model_md5)
     return Candidate(name, state, judged_out_of_fold(state, name), judged_on_test(state, name))
 
 
@@ -211,10 +226,35 @@ def _present_champion(registry: "Registry", entries: Sequence[Entry]) -> Entry |
     return _take_over(registry, registry.add(by_hand, {}, "moved in MLflow itself"))
 
 
-def _already(registry: "Registry", present: Entry) -> Outcome:
+def _already(root: Path, registry: "Registry", present: Entry, challenger: Candidate, named: Sequence[str]) -> Outcome:
+    """It is the champion; what somebody removed of it is put back."""
+    row_of(root, challenger.state, registry.store, named)
+    loads = _loads(registry, present.judgement.version, challenger)
     if registry.at(CHAMPION) is None:
         registry.settle(present)  # somebody removed the alias
-    return Outcome(True, (f"{_called(registry, present.judgement.version)} is @champion already",))
+    return Outcome(True, (f"{_called(registry, present.judgement.version)} is @champion already; {loads.told}",))
+
+
+def _loads(registry: "Registry", version: str, challenger: Candidate) -> Gate:
+    """Whether users will load what was judged: the version, as MLflow gives it back, is the commit's very file.
+
+    Raises:
+        ChurnError: it is not to be had, has other bytes, is to be loaded otherwise, or says something else of the test
+            rows. Force does not help: nobody could use it.
+    """
+    called = _called(registry, version)
+    with registry.downloaded(version) as folder:
+        if problem := registry.loading_problem(folder, challenger.model_md5):
+            raise ChurnError(f"{called}: {problem}")
+        with _files_of(challenger, artifacts.TEST_ROWS) as at:
+            said = _said_by(registry.loaded(folder), at / artifacts.TEST_ROWS)
+    written = table_of(
+        challenger.state, challenger.name, artifacts.TEST_PREDICTIONS, index_col=ROW_KEY, float_precision="round_trip"
+    )
+    probability, contacted = said
+    if not (probability.equals(written["probability"]) and contacted.equals(written["contact"] == 1)):
+        raise ChurnError(f"{called}: loaded from MLflow, it says of test rows something else than was written of it")
+    return Gate("loads", True, f"loaded from MLflow, it gives {len(written):,} test rows the same bits", {})
 
 
 def _take_over(registry: "Registry", entry: Entry) -> Entry:
@@ -249,6 +289,7 @@ def _judged(
     registry: "Registry",
     present: Entry | None,
     entries: Sequence[Entry],
+    named: Sequence[str],
     *,
     forced: bool,
 ) -> Judging:
@@ -262,7 +303,9 @@ def _judged(
     try:
         attempt = ledger.attempt_of(entries, challenger.state.fingerprint, _fingerprint_of(present), judges)
         selection = _selection(registry, challenger, judges.training)
-        return Judging(judges, tuple(gates.judge(_challenge(root, challenger, present, attempt, selection))))
+        return Judging(
+            judges, tuple(gates.judge(_challenge(root, challenger, present, attempt, selection, registry, named)))
+        )
     except lasting as error:
         return Judging(Judges(), (Gate("can be judged", False, str(error), {}),))
 
@@ -310,7 +353,13 @@ def _selection(registry: "Registry", challenger: Candidate, rows: Sequence[str])
 
 
 def _challenge(
-    root: Path, challenger: Candidate, present: Entry | None, attempt: int, selection: Selection | None
+    root: Path,
+    challenger: Candidate,
+    present: Entry | None,
+    attempt: int,
+    selection: Selection | None,
+    registry: "Registry",
+    named: Sequence[str],
 ) -> Challenge:
     columns = list(challenger.section("evaluate")["slices"])
     rows = table_of(
@@ -318,7 +367,7 @@ def _challenge(
     )
     training = challenger.training
     return Challenge(
-        rivals=_rivals(root, challenger, present),
+        rivals=_rivals(root, challenger, present, registry, named),
         churned=training.churned.to_numpy(),
         probability=training.probability.to_numpy(),
         slices=rows[columns].apply(lambda column: column.str.removesuffix(".0")),
@@ -331,10 +380,13 @@ def _challenge(
     )
 
 
-def _rivals(root: Path, challenger: Candidate, present: Entry | None) -> list[Rival]:
+def _rivals(
+    root: Path, challenger: Candidate, present: Entry | None, registry: "Registry", named: Sequence[str]
+) -> list[Rival]:
     """The champion; before there is one, a plain model and those that take everybody alike."""
     if present is not None:
-        champion = _champion(root, present)
+        champion = _champion(root, present, registry)
+        require_vouched(root, champion.state, named)
         return [_rival("the champion", champion.training, _said_of_test_rows(champion, challenger), challenger)]
     alike = {"contacting everybody": True, "contacting nobody": False}
     plain = [
@@ -346,7 +398,7 @@ def _rivals(root: Path, challenger: Candidate, present: Entry | None) -> list[Ri
     return [_rival("logistic regression", *_baseline(challenger), challenger), *plain]
 
 
-def _champion(root: Path, present: Entry) -> Candidate:
+def _champion(root: Path, present: Entry, registry: "Registry") -> Candidate:
     fingerprint = present.judgement.fingerprint
     if not fingerprint:
         version = present.judgement.version
@@ -354,7 +406,7 @@ def _champion(root: Path, present: Entry) -> Candidate:
     if in_git(root, fingerprint) is None:
         raise DataError(f"no commit of this clone holds the champion's state {fingerprint}; `git fetch` may bring it")
     try:
-        return _candidate(root, fingerprint)
+        return _candidate(root, fingerprint, registry.model_md5_of(present.judgement.version))
     except MissingError:
         raise
     except ChurnError as error:  # it will never be judged
@@ -375,21 +427,21 @@ def _said_of_test_rows(champion: Candidate, challenger: Candidate) -> Judged:
         raise DataError("the champion has learned from every test row of the challenger, so none of them can judge")
     with _files_of(champion, artifacts.MODEL) as model, _files_of(challenger, artifacts.TEST_ROWS) as rows:
         try:
-            probability, contacted = _asked(model / artifacts.MODEL, rows / artifacts.TEST_ROWS, unseen)
+            asked = artifacts.read_pickle(model / artifacts.MODEL, {champion.model_md5})
+            probability, contacted = _said_by(asked, rows / artifacts.TEST_ROWS)
         except Exception as error:  # a pickle runs code, so it can fail in any way
             why = textwrap.shorten(str(error), 200, placeholder="...")
             raise DataError(f"the champion's model cannot judge these rows: {type(error).__name__}: {why}") from error
-    return Judged(challenger.test.churned.loc[unseen], probability, contacted)
+    return Judged(challenger.test.churned.loc[unseen], probability.loc[unseen], contacted.loc[unseen])
 
 
-def _asked(model_file: Path, rows_file: Path, keys: pd.Index) -> tuple[pd.Series, pd.Series]:
-    """Probability and decision of a model for some rows of a table."""
-    model = artifacts.read_pickle(model_file)
+def _said_by(model: FixedThresholdClassifier, rows_file: Path) -> tuple[pd.Series, pd.Series]:
+    """Probability and decision of a model for the rows of a table."""
     types = features.column_types(decision.pipeline_of(model).named_steps["encoders"])
-    rows = artifacts.read_rows(rows_file, types).loc[keys]
+    rows = artifacts.read_rows(rows_file, types)
     return (
-        pd.Series(decision.churn_probability(model, rows), index=keys),
-        pd.Series(model.predict(rows) == 1, index=keys),
+        pd.Series(decision.churn_probability(model, rows), index=rows.index, name="probability"),
+        pd.Series(model.predict(rows) == 1, index=rows.index, name="contact"),
     )
 
 
@@ -411,8 +463,9 @@ def _baseline(challenger: Candidate) -> tuple[Judged, Judged]:
     """The plain model, learned from the challenger's training rows: out of fold, and on the test rows."""
     compute, how, economics = challenger.section("compute"), challenger.section("train"), challenger.economics
     with _files_of(challenger, artifacts.ENCODERS, artifacts.SCALER, artifacts.TRAIN_ROWS, artifacts.TEST_ROWS) as at:
-        encoders = artifacts.read_pickle(at / artifacts.ENCODERS)
-        scaler = artifacts.read_pickle(at / artifacts.SCALER)
+        vouched = frozenset(filter(None, challenger.state.results.values()))
+        encoders = artifacts.read_pickle(at / artifacts.ENCODERS, vouched)
+        scaler = artifacts.read_pickle(at / artifacts.SCALER, vouched)
         types = features.column_types(encoders)
         rows = artifacts.read_rows(at / artifacts.TRAIN_ROWS, types)
         test_rows = artifacts.read_rows(at / artifacts.TEST_ROWS, types)

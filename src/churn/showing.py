@@ -6,7 +6,7 @@ from pathlib import Path
 from churn import artifacts
 from churn.errors import ChurnError
 from churn.origin import with_origin
-from churn.tracking import state
+from churn.tracking import state, verification
 from churn.tracking.lineage import origin_of
 
 COPY = Path(".churn/report.html")
@@ -22,11 +22,8 @@ def write_copy(root: Path) -> Path:
     page = root / artifacts.REPORT
     if not page.exists():
         raise ChurnError(f"{artifacts.REPORT}: no report yet; run `dvc repro`")
-    locked = state.stages_from_lock(state.read_lock(root))
-    made = {path: md5 for stage in locked.values() for path, md5 in stage.results.items()}
-    if made.get(str(artifacts.REPORT)) != artifacts.md5(page):
-        raise ChurnError(f"{artifacts.REPORT}: not the page that dvc.lock names; `dvc repro` writes it anew")
-    fingerprint = state.fingerprint(locked)
+    verification.require_own_results(root, [str(artifacts.REPORT)])
+    fingerprint = state.fingerprint(verification.recorded_in_workspace(root).stages)
     warning = _since(root, fingerprint)
     artifacts.write_text(
         root / COPY, with_origin(page.read_text(encoding="utf-8"), origin_of(root, fingerprint), warning)

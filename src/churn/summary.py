@@ -7,23 +7,24 @@ from typing import Any
 from churn import artifacts
 from churn.errors import ChurnError
 from churn.tracking.state import edited_parameters
+from churn.tracking.verification import require_own_results
+
+SHOWN = (artifacts.DATA_METRICS, artifacts.TEST_METRICS, artifacts.BUSINESS_METRICS)
 
 
 def summary_text(root: Path) -> str:
     """The headline figures of the test rows, and where everything is.
 
     Raises:
-        ChurnError: there are no results yet.
+        ChurnError: there are no results yet, or they belong to other inputs than dvc.lock says.
     """
     try:
-        data, test, money = (
-            artifacts.read_json(root / path)
-            for path in (artifacts.DATA_METRICS, artifacts.TEST_METRICS, artifacts.BUSINESS_METRICS)
-        )
+        data, test, money = (artifacts.read_json(root / path) for path in SHOWN)
     except FileNotFoundError as error:
         raise ChurnError(f"{error.filename}: no results yet; run `dvc repro`") from None
     except ValueError:
         raise ChurnError("metrics/: not readable as JSON; `dvc repro --force` writes it anew") from None
+    require_own_results(root, map(str, SHOWN))
     everybody = money["profit_contact_everybody_per_1000_eur"]
     return "\n".join(
         [

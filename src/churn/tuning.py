@@ -30,7 +30,7 @@ from churn.space import Candidate, Fixed, Space
 from churn.stages.execution import at_work_alone, limited_threads
 from churn.stages.train import TrainingData, load_processed_data
 from churn.study import Asked, Ended, Outcome, Study
-from churn.tracking import state, trials
+from churn.tracking import state, trials, verification
 from churn.workers import FoldError, Material, Worker, WorkerGoneError
 
 RESAMPLES = 1000
@@ -101,7 +101,7 @@ def _keys(candidate: Candidate) -> Keys:
 
 def _vouched_inputs(root: Path) -> Mapping[str, str | None]:
     """md5 of all that `train` reads, code included."""
-    if not state.results_are_vouched_for(root, "preprocess", TRAINING_SIDE):
+    if not verification.results_are_vouched_for(root, "preprocess", TRAINING_SIDE):
         raise ChurnError(
             f"{artifacts.PROCESSED}: not what the present parameters, code and table give; run `dvc repro preprocess`"
         )

@@ -18,6 +18,7 @@ from churn.errors import ParameterError
 from churn.params import Params
 from churn.stages.__main__ import main
 from churn.stages.execution import Measurements
+from churn.tracking.verification import known_md5s
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +100,7 @@ def run(params: Params) -> Measurements:
 
 def load_model_and_data() -> tuple[FixedThresholdClassifier, pd.DataFrame, Labels]:
     """Read the decision and the test customers, not encoded."""
-    model = artifacts.read_pickle(artifacts.MODEL)
+    model = artifacts.read_pickle(artifacts.MODEL, known_md5s(Path()))
     types = features.column_types(decision.pipeline_of(model).named_steps["encoders"])
     rows = artifacts.read_rows(artifacts.TEST_ROWS, types)
     churned = artifacts.read_labels(artifacts.Y_TEST).to_numpy()

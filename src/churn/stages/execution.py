@@ -14,9 +14,10 @@ from threadpoolctl import threadpool_limits
 
 from churn.errors import ChurnError, ParameterError
 from churn.params import Params, load_params
+from churn.tracking import verification
 from churn.tracking.record import Execution
 from churn.tracking.recording import Recorder
-from churn.tracking.state import StageInputs, UnidentifiedError, stages_from_files
+from churn.tracking.state import StageInputs, UnidentifiedError, inputs_from_files
 
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -39,9 +40,11 @@ def run_stage(recorder: Recorder, work: Callable[[Params], Measurements]) -> Non
         params = load_params(workspace)
         with at_work_alone(workspace), limited_threads(params.compute.threads):
             measurements = work(params)
-        # DVC reads the inputs again when a stage has ended, and would take these results for theirs.
-        if inputs_of(workspace, stage) != inputs:
-            raise ChurnError("parameters, code or data changed while this stage ran; run `dvc repro` again")
+            # DVC reads the inputs again when a stage has ended, and would take these results for theirs.
+            if inputs_of(workspace, stage) != inputs:
+                raise ChurnError("parameters, code or data changed while this stage ran; run `dvc repro` again")
+            if inputs is not None:
+                verification.leave_provenance(workspace, stage, inputs)
     except (ChurnError, OSError) as error:
         fault = _told(error)
         for line in fault.splitlines():
@@ -58,8 +61,8 @@ def run_stage(recorder: Recorder, work: Callable[[Params], Measurements]) -> Non
 def inputs_of(workspace: Path, stage: str) -> StageInputs | None:
     """What decides a stage's results, as it stands in the files now; None outside a pipeline."""
     try:
-        return stages_from_files(workspace)[stage].inputs
-    except (KeyError, ParameterError, UnidentifiedError):
+        return inputs_from_files(workspace, stage)
+    except (ParameterError, UnidentifiedError):
         return None  # told where it matters: by the stage itself, or when it is recorded
 
 

@@ -3,6 +3,7 @@
 import logging
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from churn.business import Labels
 from churn.params import Params
 from churn.stages.__main__ import main
 from churn.stages.execution import Measurements
+from churn.tracking.verification import known_md5s
 
 log = logging.getLogger(__name__)
 
@@ -53,13 +55,14 @@ def run(params: Params) -> Measurements:
 
 def load_processed_data() -> TrainingData:
     """Read the training side; the test side is not opened."""
-    encoders = artifacts.read_pickle(artifacts.ENCODERS)
+    vouched = known_md5s(Path())
+    encoders = artifacts.read_pickle(artifacts.ENCODERS, vouched)
     data = TrainingData(
         rows=artifacts.read_rows(artifacts.TRAIN_ROWS, features.column_types(encoders)),
         X=artifacts.read_features(artifacts.X_TRAIN),
         y=artifacts.read_labels(artifacts.Y_TRAIN).to_numpy(),
         encoders=encoders,
-        scaler=artifacts.read_pickle(artifacts.SCALER),
+        scaler=artifacts.read_pickle(artifacts.SCALER, vouched),
     )
     log.info("%s training rows, %.1f %% churned", f"{len(data.y):,}", 100 * data.y.mean())
     return data

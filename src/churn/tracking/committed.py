@@ -14,11 +14,9 @@ from typing import Any
 
 from churn.params import parse_yaml
 from churn.tracking import state
-from churn.tracking.snapshot import Snapshot, bytes_of, cache_folder, git, git_bytes
-from churn.tracking.state import PIPELINE_FILE, StageInputs
+from churn.tracking.git import blobs_of_commit, blobs_of_files, cache_folder, git_bytes
+from churn.tracking.state import PIPELINE_FILE, StageInputs, Stages, content_of
 
-REGULAR_FILES = ("100644", "100755")
-"""Modes of git. A link in git holds where it points to, and not the file."""
 POINTER = ".dvc"
 FOLDER = ".dir"
 """How the md5 of a folder ends."""
@@ -39,8 +37,8 @@ class Strays:
     results: tuple[str, ...]
 
 
-def strays(root: Path, commit: str, one: Snapshot) -> Strays:
-    """Hold the state that a commit's dvc.lock records against the files of the commit.
+def strays(root: Path, commit: str, stages: Stages, results: Mapping[str, str | None]) -> Strays:
+    """Hold the state that a commit's dvc.lock records, and its results, against the files of the commit.
 
     Raises:
         UnidentifiedError: dvc.yaml asks for something that is not there, or not known here.
@@ -48,26 +46,46 @@ def strays(root: Path, commit: str, one: Snapshot) -> Strays:
     held = _Commit(root, commit)
     values_in, md5_of = functools.cache(held.values_in), functools.cache(held.md5_of)
     declared = state.inputs_declared(values_in(PIPELINE_FILE), values_in, md5_of)
-    made = {path for stage in one.stages.values() for path in stage.results}
-    given = {
-        path: md5
-        for stage in one.stages.values()
-        for path, md5 in stage.inputs.dependencies.items()
-        if path not in made
-    }
+    given = _given(stages)
     return Strays(
         inputs=(
-            *_declared_otherwise(one, declared),
+            *_declared_otherwise(stages, declared),
             *(path for path, md5 in given.items() if md5_of(path) not in (None, md5)),
         ),
         absent=tuple(path for path in given if md5_of(path) is None),
-        results=tuple(path for path, md5 in one.results.items() if path in held.files and md5_of(path) != md5),
+        results=tuple(path for path, md5 in results.items() if path in held.files and md5_of(path) != md5),
     )
 
 
-def _declared_otherwise(one: Snapshot, declared: Mapping[str, StageInputs]) -> Iterator[str]:
+def edits(root: Path, stages: Stages) -> tuple[str, ...]:
+    """What the stages read in the workspace that HEAD does not hold like that, by the bytes of each file.
+
+    What git says of its status is not asked: it passes over what is ignored, what is assumed to be unchanged, and what
+    stands behind a link.
+    """
+    held = _Commit(root, "HEAD")
+    given = _given(stages)
+    asked = {PIPELINE_FILE, *given, *(file for stage in stages.values() for file in stage.inputs.parameters)}
+    blobs = blobs_of_files(root, sorted(asked.intersection(held.files)))
+    kept = {path: held.by_pointer(path) for path in sorted(asked.difference(held.files))}
+    return (
+        *(path for path in sorted(asked.intersection(held.files)) if blobs.get(path) != held.files[path]),
+        *(path for path, md5 in kept.items() if md5 not in (None, given.get(path))),
+        *(f"{path} (in neither git nor DVC)" for path, md5 in kept.items() if md5 is None),
+    )
+
+
+def _given(stages: Stages) -> dict[str, str | None]:
+    """md5 by path of what no stage makes."""
+    made = {path for stage in stages.values() for path in stage.results}
+    return {
+        path: md5 for stage in stages.values() for path, md5 in stage.inputs.dependencies.items() if path not in made
+    }
+
+
+def _declared_otherwise(stages: Stages, declared: Mapping[str, StageInputs]) -> Iterator[str]:
     keys: dict[str, dict[str, None]] = {}
-    for name, stage in one.stages.items():
+    for name, stage in stages.items():
         now = declared[name]
         if stage.inputs.command != now.command:
             keys.setdefault(PIPELINE_FILE, {})[f"stages.{name}.cmd"] = None
@@ -96,11 +114,9 @@ class _Commit:
     commit: str
 
     @functools.cached_property
-    def files(self) -> frozenset[str]:
-        """Paths in git."""
-        listed = (git(self.root, "ls-tree", "-r", "-z", self.commit) or "").split("\0")
-        entries = [entry.split("\t", 1) for entry in listed if entry.startswith(REGULAR_FILES)]
-        return frozenset(path for _, path in entries)
+    def files(self) -> Mapping[str, str]:
+        """Name of the blob of each regular file in git, by path."""
+        return blobs_of_commit(self.root, self.commit)
 
     @functools.cached_property
     def in_dvc(self) -> Mapping[str, str]:
@@ -120,14 +136,15 @@ class _Commit:
 
     def md5_of(self, path: str) -> str | None:
         """As DVC computes it for the file that a checkout brings; None when the commit holds nothing of it."""
-        return self._in_git(path) if path in self.files else self._by_pointer(path)
+        return self._in_git(path) if path in self.files else self.by_pointer(path)
 
     def _in_git(self, path: str) -> str | None:
         # Filtered: with the line ends, or from the large-file store, as DVC saw it.
         content = git_bytes(self.root, self.commit, path, as_checked_out=True)
         return None if content is None else state.md5_of_bytes(content)
 
-    def _by_pointer(self, path: str) -> str | None:
+    def by_pointer(self, path: str) -> str | None:
+        """md5 of a file that a .dvc file stands for; None when none does."""
         if path in self.in_dvc:
             return self.in_dvc[path]
         for folder, md5 in self.in_dvc.items():
@@ -137,5 +154,5 @@ class _Commit:
 
     def _listed_in(self, md5: str) -> Mapping[str, str]:
         """md5 by path of what DVC lists of a folder; nothing when the list is not in the cache."""
-        content = bytes_of(cache_folder(self.root) / "files" / "md5" / md5[:2] / md5[2:])
+        content = content_of(cache_folder(self.root) / "files" / "md5" / md5[:2] / md5[2:])
         return {entry["relpath"]: entry["md5"] for entry in json.loads(content or b"[]")}

@@ -14,6 +14,7 @@ from typing import Any
 from churn import artifacts
 from churn.params import PARAMS_FILE, parse_yaml
 from churn.tracking import state
+from churn.tracking.pickles import is_plain_pickle
 from churn.tracking.record import (
     COMMIT,
     COMPLETE,
@@ -26,7 +27,10 @@ from churn.tracking.record import (
     MODEL_MD5,
     MODEL_NOTE,
     NOT_IN_CACHE,
+    NOT_PLAIN,
+    NOT_VOUCHED,
     RUNNING,
+    SHOWN,
     Dataset,
     Execution,
     Experiment,
@@ -45,8 +49,10 @@ UNFIT_FOR_A_NAME = re.compile(r"[^\w\-. ]")
 EXAMPLE_ROWS = 5
 
 
-def describe(snapshot: Snapshot, execution: Execution | None = None) -> tuple[Record, Callable[[str], bytes]]:
-    """What a snapshot says, and the bytes of what it refers to, by md5.
+def describe(
+    snapshot: Snapshot, execution: Execution | None = None, *, vouched: bool = True
+) -> tuple[Record, Callable[[str], bytes]]:
+    """What a snapshot says, and the bytes of what it refers to, by md5; without `vouched`, its model is a mere file.
 
     Raises:
         UnidentifiedError: the files belong to no experiment.
@@ -66,8 +72,11 @@ def describe(snapshot: Snapshot, execution: Execution | None = None) -> tuple[Re
     shown = {PARAMS_FILE, *snapshot.results_called("metrics"), *snapshot.results_called("plots")}
     files = {path: md5 for path in sorted(shown) if (md5 := kept(snapshot.read(path))) is not None}
     dataset = _dataset(snapshot, parameters, metrics)
-    model = str(artifacts.MODEL) in snapshot.results
-    model_md5 = kept(snapshot.read(str(artifacts.MODEL))) if model else None
+    model = snapshot.read(str(artifacts.MODEL)) if str(artifacts.MODEL) in snapshot.results else None
+    note = _where_the_model_is(model, vouched=vouched)
+    model_md5 = kept(model) if note == SHOWN else None
+    if model is not None and model_md5 is None:
+        files[str(artifacts.MODEL)] = str(kept(model))
     example_md5 = kept(_example(snapshot.read(str(artifacts.TRAIN_ROWS)))) if model_md5 else None
     experiment = Experiment(
         fingerprint=fingerprint,
@@ -85,15 +94,34 @@ def describe(snapshot: Snapshot, execution: Execution | None = None) -> tuple[Re
                 COMPLETE: str(snapshot.complete).lower(),
                 COMMIT: snapshot.commit,
                 EDITED: str(snapshot.edited).lower() if snapshot.commit else None,
+                "git.edits": ", ".join(snapshot.edits)[:LONGEST_VALUE],
                 DVC_EXPERIMENT: snapshot.experiment,
                 "dvc.baseline": snapshot.baseline,
                 DATA_MD5: dataset.md5 if dataset else None,
                 MODEL_MD5: snapshot.results.get(str(artifacts.MODEL)),
-                MODEL_NOTE: ("shown" if model_md5 else NOT_IN_CACHE) if model else None,
+                MODEL_NOTE: note if str(artifacts.MODEL) in snapshot.results else None,
             }
         ),
+        columns=_columns(snapshot.stages),
     )
     return Record(experiment, execution), contents.__getitem__
+
+
+def _where_the_model_is(model: bytes | None, *, vouched: bool) -> str:
+    if model is None:
+        return NOT_IN_CACHE
+    if not vouched:
+        return NOT_VOUCHED
+    return SHOWN if is_plain_pickle(model) else NOT_PLAIN
+
+
+def _columns(stages: Stages) -> dict[str, str]:
+    """Type of each column of the contract."""
+    for stage in stages.values():
+        columns = stage.inputs.parameters.get(PARAMS_FILE, {}).get("data", {}).get("columns")
+        if isinstance(columns, Mapping):
+            return {str(name): str(column["type"]) for name, column in columns.items()}
+    return {}
 
 
 def _status(snapshot: Snapshot, execution: Execution | None) -> str:

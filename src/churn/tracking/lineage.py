@@ -17,6 +17,7 @@ from churn.tracking.record import DATA_MD5, DVC_EXPERIMENT, FINGERPRINT, MODEL_M
 from churn.tracking.snapshot import Snapshot
 from churn.tracking.state import UnidentifiedError, md5_of
 from churn.tracking.sync import connect
+from churn.tracking.verification import ForeignResultsError
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -26,6 +27,18 @@ if TYPE_CHECKING:
 REGISTERED = re.compile(r"(?:models:/)?([^/@]+)(?:/|@)([^/@]+)")
 RUN_FORM = re.compile(r"[0-9a-f]{32}")
 FINGERPRINT_FORM = re.compile(r"[0-9a-f]{16}")
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The state that something is of, and which of its models, where what was asked says that."""
+
+    fingerprint: str
+    model_md5: str | None = None
+
+    def is_of(self, one: Snapshot) -> bool:
+        """Whether a state is that one, with that model."""
+        return one.fingerprint == self.fingerprint and self.model_md5 in (None, one.results.get(str(artifacts.MODEL)))
 
 
 @dataclass(frozen=True)
@@ -111,20 +124,23 @@ def lineage_of(root: Path, asked: str) -> Lineage:
 def _lineage_of(root: Path, asked: str, store: "Store | None", unknown: tuple[str, ...]) -> Lineage:
     workspace = _workspace(root)
     recorded = list(snapshot.recorded_in_git(root))
-    fingerprint = _fingerprint(root, asked, [*filter(None, [workspace]), *recorded], store)
-    of_state = [one for one in recorded if one.fingerprint == fingerprint]
+    found = _found(root, asked, [*filter(None, [workspace]), *recorded], store)
+    fingerprint = found.fingerprint
+    of_state = [one for one in recorded if found.is_of(one)]
     rows = store.rows_tagged(FINGERPRINT, fingerprint) if store else []
-    in_workspace = workspace is not None and workspace.fingerprint == fingerprint
+    in_workspace = workspace is not None and found.is_of(workspace)
     tags = _tags(of_state[0] if of_state else workspace if in_workspace else None, rows)
+    model_md5 = found.model_md5 or tags.get(MODEL_MD5)
+    versions = (one for row in rows if store for one in store.versions_of(row.info.run_id))
     return Lineage(
         fingerprint=fingerprint,
         commits=_unique(one.commit for one in of_state if one.experiment is None),
         experiments=_unique([*(one.experiment for one in of_state), tags.get(DVC_EXPERIMENT)]),
         in_workspace=in_workspace,
-        model_md5=tags.get(MODEL_MD5),
+        model_md5=model_md5,
         data_md5=tags.get(DATA_MD5),
         runs=tuple(row.info.run_id for row in rows),
-        versions=_unique(version for row in rows if store for version in store.versions_of(row.info.run_id)),
+        versions=_unique(f"{one.name}/{one.version}" for one in versions if one.tags.get(MODEL_MD5) == model_md5),
         unknown=unknown,
     )
 
@@ -151,50 +167,64 @@ def _tags(state: Snapshot | None, rows: "list[Run]") -> Mapping[str, str]:
     return rows[0].data.tags if rows else {}
 
 
-def _fingerprint(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | None") -> str:
+def _found(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | None") -> _Found:
     for find in (_of_model_file, _of_known_state, _of_commit, _of_row, _of_version):
         found = find(root, asked, states, store)
         if found:
             return found
+    foreign = next((one.objection for one in states if one.objection), None) if Path(asked).is_file() else None
     raise ChurnError(
         f"{asked}: belongs to nothing that is known here: no commit, DVC experiment, row or registered model has it"
+        f"{f'; {foreign}' if foreign else ''}"
     )
 
 
-def _of_model_file(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | None") -> str | None:
+def _of_model_file(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | None") -> _Found | None:
     md5 = md5_of(Path(asked)) if Path(asked).is_file() else None
     for one in states:
-        if md5 is not None and one.results.get(str(artifacts.MODEL)) == md5:
-            return one.fingerprint
+        if md5 is not None and _model_of(one) == md5:
+            return _Found(one.fingerprint, md5)
     rows = store.rows_tagged(MODEL_MD5, md5) if store and md5 else []
-    return _fingerprint_of(rows[0]) if rows else None
+    return _of_run(rows[0], md5) if rows else None
 
 
-def _of_known_state(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | None") -> str | None:
+def _of_known_state(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | None") -> _Found | None:
     if store and FINGERPRINT_FORM.fullmatch(asked) and store.rows_tagged(FINGERPRINT, asked):
-        return asked
-    return next((one.fingerprint for one in states if asked in (one.fingerprint, one.experiment)), None)
+        return _Found(asked)
+    found = next((one for one in states if asked in (one.fingerprint, one.experiment)), None)
+    return _Found(_require_own(asked, found).fingerprint) if found else None
 
 
-def _of_commit(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | None") -> str | None:
+def _of_commit(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | None") -> _Found | None:
     found = snapshot.of_revision(root, asked)
-    return found.fingerprint if found else None
+    return _Found(_require_own(asked, found).fingerprint, _model_of(found)) if found else None
 
 
-def _of_row(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | None") -> str | None:
+def _of_row(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | None") -> _Found | None:
     row = store.row(asked) if store and RUN_FORM.fullmatch(asked) else None
-    return _fingerprint_of(row) if row else None
+    return _of_run(row) if row else None
 
 
-def _of_version(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | None") -> str | None:
+def _of_version(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | None") -> _Found | None:
     form = REGISTERED.fullmatch(asked)
     version = store.version(form[1], form[2]) if store and form else None
-    return _of_row(root, version.run_id, states, store) if version and version.run_id else None
+    row = store.row(version.run_id) if store and version and version.run_id else None
+    return _of_run(row, version.tags.get(MODEL_MD5)) if version and row else None
 
 
-def _fingerprint_of(row: "Run") -> str | None:
-    found: str | None = row.data.tags.get(FINGERPRINT)
-    return found
+def _of_run(row: "Run", model_md5: str | None = None) -> _Found | None:
+    fingerprint = row.data.tags.get(FINGERPRINT)
+    return _Found(fingerprint, model_md5) if fingerprint else None
+
+
+def _require_own(asked: str, one: Snapshot) -> Snapshot:
+    if one.objection:
+        raise ForeignResultsError(f"{asked}: {one.objection}")
+    return one
+
+
+def _model_of(one: Snapshot) -> str | None:
+    return one.results.get(str(artifacts.MODEL))
 
 
 def _unique(values: Iterable[str | None]) -> tuple[str, ...]:

@@ -8,20 +8,21 @@ import fcntl
 import json
 import logging
 import math
+import posixpath
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import packages_distributions, version
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import mlflow
-import mlflow.sklearn
 from mlflow.entities import (
     Dataset,
     DatasetInput,
+    FileInfo,
     InputTag,
     LoggedModel,
     LoggedModelStatus,
@@ -33,21 +34,21 @@ from mlflow.entities import (
 )
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.models import Model, infer_signature
-from sklearn.base import BaseEstimator
+from mlflow.models import Model
 from sqlalchemy.exc import SQLAlchemyError
 
-from churn import artifacts, decision, features
+from churn import artifacts
 from churn.origin import with_origin
-from churn.tracking import record
+from churn.tracking import model_file, record
 from churn.tracking.destination import Destination, StoreError
+from churn.tracking.model_file import MODEL_FILES
 from churn.tracking.record import (
     COMPLETE,
+    DIGEST,
     FAILED,
     FINGERPRINT,
     FINISHED,
     MODEL_MD5,
-    MODEL_NOTE,
     RUNNING,
     Execution,
     Experiment,
@@ -55,9 +56,8 @@ from churn.tracking.record import (
 )
 
 ENTRIES_A_CALL = 100  # the most parameters that MLflow takes at once
-MODEL_PACKAGES = ("scikit-learn", "numpy", "scipy", "pandas", "joblib", "cloudpickle")
-RECORD, ENDED, DIGEST = "churn.record", "churn.ended", "churn.digest"
-"""Tags by which a record's execution, the latest word on a row's status, and its results are known again."""
+RECORD, ENDED = "churn.record", "churn.ended"
+"""Tags by which a record's execution and the latest word on a row's status are known again."""
 TRANSIENT = (408, 429)
 ALREADY_THERE = "RESOURCE_ALREADY_EXISTS"
 NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
@@ -120,10 +120,10 @@ class Store:
         by_number, by_alias = self.client.get_model_version, self.client.get_model_version_by_alias
         return if_there(lambda: by_number(name, number) if number.isdigit() else by_alias(name, number))
 
-    def versions_of(self, run_id: str) -> list[str]:
-        """Registered versions of a row's model, as name/number."""
+    def versions_of(self, run_id: str) -> list[ModelVersion]:
+        """Registered versions of a row's models."""
         with told():
-            return [f"{one.name}/{one.version}" for one in self.client.search_model_versions(f"run_id='{run_id}'")]
+            return list(self.client.search_model_versions(f"run_id='{run_id}'"))
 
     def _rows(self, fingerprint: str, view: int = ViewType.ACTIVE_ONLY) -> list[Run]:
         """Rows of an experiment, complete ones first, then the oldest."""
@@ -168,6 +168,8 @@ class Store:
         if tags.get(COMPLETE) == "true" and (
             older or experiment.status != FINISHED or tags.get(DIGEST) == experiment.digest
         ):
+            if tags.get(DIGEST) == experiment.digest:
+                self._bring_back(row, experiment, content_of)
             self._log_metrics(row, measured, given.ended)
             return  # all the rest is there
         self._log_parameters(row, experiment.parameters)
@@ -179,8 +181,6 @@ class Store:
             self._set_status(run_id, experiment.status, given.ended)
             # Last, so that a row says complete only when all of it is there.
             said = {**experiment.tags, ENDED: str(ended), DIGEST: experiment.digest}
-            if experiment.model_md5 and model_id is None:
-                said[MODEL_NOTE] = "cannot be loaded here"
             self.client.log_batch(run_id, tags=[RunTag(name, value) for name, value in said.items()])
         self._only_row(experiment.fingerprint)
 
@@ -225,6 +225,8 @@ class Store:
         with tempfile.TemporaryDirectory(prefix="churn-files-") as folder:
             for path, md5 in experiment.files.items():
                 link = Path(folder, path)
+                if not link.resolve().is_relative_to(Path(folder).resolve()):
+                    raise StoreError(f"{path}: leads out of the project, so it is not shown", refused=True)
                 link.parent.mkdir(parents=True, exist_ok=True)
                 if path == str(artifacts.REPORT):
                     page = content_of(md5).read_text(encoding="utf-8")
@@ -243,10 +245,46 @@ class Store:
             return ready
         for interrupted in self._models_of(row.info.run_id, model):
             self.client.delete_logged_model(interrupted.model_id)
-        example = experiment.example_md5
         mlflow.set_tracking_uri(self.destination.uri)
         mlflow.set_experiment(experiment_id=self.experiment_id)
-        return _log_model(row.info.run_id, model, content_of(model), content_of(example) if example else None)
+        return _log_model(row.info.run_id, experiment, content_of)
+
+    def lacking(self, row: Run, experiment: Experiment) -> list[str]:
+        """Files of an experiment that its row ought to show and does not, the model's among them."""
+        with told():
+            there = set[str]()
+            for folder in {posixpath.dirname(path) for path in experiment.files}:
+                there |= self._listed(partial(self.client.list_artifacts, row.info.run_id, folder or None))
+            gone = sorted(set(experiment.files) - there)
+            if experiment.model_md5 is None:
+                return gone
+            model_id = self.model_of(row.info.run_id, experiment.model_md5)
+            whole = (
+                model_id is not None
+                and self._listed(partial(self.client.list_logged_model_artifacts, model_id)) >= MODEL_FILES
+            )
+            return gone if whole else [*gone, str(artifacts.MODEL)]
+
+    def _listed(self, look: Callable[[], list[FileInfo]]) -> set[str]:
+        """Paths of the files in a folder of artifacts; none where the folder is gone."""
+        try:
+            return {file.path for file in look() if not file.is_dir}
+        except MlflowException as error:
+            if error.get_http_status_code() in CLIENT_ERRORS:
+                return set()
+            raise
+
+    def _bring_back(self, row: Run, experiment: Experiment, content_of: ContentOf) -> None:
+        """Put back what somebody removed of a row that was whole; registered versions load from there."""
+        gone = self.lacking(row, experiment)
+        if str(artifacts.MODEL) in gone:
+            model_id = self._find_or_log_model(row, experiment, content_of)
+            with tempfile.TemporaryDirectory(prefix="churn-model-") as folder:
+                of_model = Model(model_uuid=model_id, run_id=row.info.run_id, model_id=model_id)
+                model_file.save_model(folder, of_model, **_parts_of_model(experiment, content_of))
+                self.client.log_model_artifacts(model_id, folder)
+        if gone != [str(artifacts.MODEL)] and gone:
+            self._log_files(row.info.run_id, experiment, content_of)
 
     def model_of(self, run_id: str, md5: str) -> str | None:
         """MLflow's id of a row's model, when it is whole."""
@@ -328,40 +366,28 @@ def _artifact_location(destination: Destination, name: str) -> str | None:
     return (destination.root / "mlruns" / name).as_uri()
 
 
-def _log_model(run_id: str, md5: str, model_file: Path, example_file: Path | None) -> str | None:
-    """MLflow's id of the model; None for one that cannot be loaded here, such as with a package that is gone."""
-    try:
-        model = artifacts.read_pickle(model_file)
-    except Exception:  # a pickle runs code, so it can fail in any way
-        log.warning("model %s cannot be loaded here; its row is shown without it", md5, exc_info=True)
-        return None
-    pipeline = decision.pipeline_of(model)
-    types = features.column_types(pipeline.named_steps["encoders"])
-    example = artifacts.read_rows(example_file, types).reset_index(drop=True) if example_file else None
-    # What mlflow.sklearn.log_model does, but without a run made active, which would be finished by it.
+def _log_model(run_id: str, experiment: Experiment, content_of: ContentOf) -> str:
+    """MLflow's id of the model, made without a run made active, which would be finished by it."""
     logged = Model.log(
         artifact_path=None,
         name="model",
-        flavor=mlflow.sklearn,
+        flavor=model_file,
+        flavor_name="sklearn",
         run_id=run_id,
-        sk_model=model,
-        tags={MODEL_MD5: md5},
-        signature=None if example is None else infer_signature(example, model.predict(example)),
-        input_example=example,
-        pip_requirements=pinned_requirements(pipeline.named_steps["classifier"]),
-        # MLflow's default, skops, refuses tree models unless each type is named.
-        serialization_format="cloudpickle",
+        tags={MODEL_MD5: experiment.model_md5},
+        validate_serving_input=False,  # it would load the model
+        **_parts_of_model(experiment, content_of),
     )
     return str(logged.model_id)
 
 
-def pinned_requirements(classifier: BaseEstimator) -> list[str]:
-    """The packages that the model needs, as installed here; also those of a classifier inside the classifier."""
-    parts = [classifier, *classifier.get_params().values()]
-    modules = {type(part).__module__.partition(".")[0] for part in parts} - {"builtins", "sklearn"}
-    packages_by_module = packages_distributions() if modules else {}
-    its_own = {package for module in modules for package in packages_by_module.get(module, [])}
-    return [f"{package}=={version(package)}" for package in sorted({*MODEL_PACKAGES, *its_own})]
+def _parts_of_model(experiment: Experiment, content_of: ContentOf) -> dict[str, Any]:
+    example = content_of(experiment.example_md5) if experiment.example_md5 and experiment.columns else None
+    return {
+        "model_file": content_of(str(experiment.model_md5)),
+        "example_file": example,
+        "columns": experiment.columns,
+    }
 
 
 def if_there(look: Callable[[], Found]) -> Found | None:

@@ -28,8 +28,17 @@ FINGERPRINT, COMPLETE, MODEL_MD5, DATA_MD5, COMMIT, EDITED, DVC_EXPERIMENT = (
 )
 """Tags that rows and models are found by; complete has the results of every stage."""
 
-MODEL_NOTE, NOT_IN_CACHE = "model", "not in the cache"
-"""Tag of a row that says where its model is."""
+DIGEST = "churn.digest"
+"""Tag by which a row's results are known again."""
+
+MODEL_NOTE, SHOWN, NOT_IN_CACHE, NOT_VOUCHED, NOT_PLAIN = (
+    "model",
+    "shown",
+    "not in the cache",
+    "a file only: of a branch that nobody here vouches for",
+    "a file only: no plain pickle, as a damaged one or one of an earlier version of this pipeline",
+)
+"""Tag of a row that says where its model is, and what may stand there."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +78,12 @@ class Experiment:
     """md5 by path within the project: shown as they are, the report with its origin beside."""
     dataset: Dataset | None
     model_md5: str | None
+    """The model to be offered for loading; one that is not stands among the files."""
     example_md5: str | None
     """A few customers such as the model takes."""
     tags: Mapping[str, str]
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """Type of each column that the model takes, in its order; empty where the parameters do not say it."""
 
     @property
     def origin(self) -> Origin:

@@ -2,21 +2,29 @@
 
 import getpass
 import os
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import mlflow
+from mlflow.artifacts import download_artifacts
 from mlflow.entities import Metric, Run, ViewType
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from mlflow.sklearn import load_model
 
 from churn.gates import Selection, mostly_the_same
 from churn.tracking.destination import StoreError
 from churn.tracking.ledger import CAME_SECOND, CHALLENGER, CHAMPION, Entry, Judgement, Judges
 from churn.tracking.mlflow_store import ALREADY_THERE, Store, held, if_there, milliseconds, open_experiment, told
 from churn.tracking.mlflow_trials import CANDIDATE, PARENT
+from churn.tracking.model_file import MODEL_FILE, foreign_loader
 from churn.tracking.record import COMMIT, FINGERPRINT, MODEL_MD5
+from churn.tracking.state import md5_of
 from churn.tracking.trials import CHOSEN_BY, FLATTERY
 
 MOST_ROWS = 50_000  # that MLflow gives at once
@@ -62,8 +70,40 @@ class Registry:
         found = if_there(lambda: self.store.client.get_model_version_by_alias(self.name, alias))
         return None if found is None else str(found.version)
 
-    def challenge(self, row: Run, commit: str) -> str:
-        """Register the model of a commit's row, unless it is, and let it be the challenger; its number.
+    def model_md5_of(self, number: str) -> str | None:
+        """md5 of a version's model as the pipeline wrote it; None for one that is not of this pipeline."""
+        version = self.version(number)
+        return version.tags.get(MODEL_MD5) if version else None
+
+    @contextmanager
+    def downloaded(self, number: str) -> Iterator[Path]:
+        """A version from where everybody loads it, in a folder that goes afterwards; nothing of it is loaded.
+
+        Raises:
+            StoreError: its files are not to be had.
+        """
+        with tempfile.TemporaryDirectory(prefix="churn-version-") as folder:
+            with told():
+                source = f"models:/{self.name}/{number}"
+                at = download_artifacts(source, dst_path=folder, tracking_uri=self.store.destination.uri)
+            yield Path(at)
+
+    def loading_problem(self, folder: Path, model_md5: str) -> str | None:
+        """Why a downloaded version is not the model with that md5, to be loaded as it was logged; None when it is."""
+        model = folder / MODEL_FILE
+        if not model.is_file():
+            return "MLflow gives back no model file; `churn sync` brings one back"
+        if (found := md5_of(model)) != model_md5:
+            return f"MLflow gives back a model with md5 {found}, and not {model_md5}, which was judged"
+        return foreign_loader(folder)
+
+    def loaded(self, folder: Path) -> Any:
+        """A downloaded version as its users load it; its files have been looked at before (`loading_problem`)."""
+        with told():
+            return load_model(str(folder))
+
+    def challenge(self, row: Run, model_md5: str, commit: str) -> str:
+        """Register a model of a commit's row, unless it is, and let it be the challenger; its number.
 
         Raises:
             StoreError: the store refuses, or is away; or the row has no model.
@@ -76,23 +116,24 @@ class Registry:
                 if error.error_code != ALREADY_THERE:
                     raise
             known = client.search_model_versions(f"name='{self.name}' and run_id='{row.info.run_id}'")
-            number = min((str(one.version) for one in known), key=int, default=None) or self._register(row)
+            # A row may have several: one fingerprint can give other bytes on another kind of processor.
+            same = [str(one.version) for one in known if one.tags.get(MODEL_MD5) == model_md5]
+            number = min(same, key=int, default=None) or self._register(row, model_md5)
             # The row may name the commit that the state was an edit of.
             client.set_model_version_tag(self.name, number, COMMIT, commit)
             client.set_registered_model_alias(self.name, CHALLENGER, number)
         return number
 
-    def _register(self, row: Run) -> str:
-        model_id = self.store.model_of(row.info.run_id, row.data.tags.get(MODEL_MD5, ""))
+    def _register(self, row: Run, model_md5: str) -> str:
+        model_id = self.store.model_of(row.info.run_id, model_md5)
         if model_id is None:
             raise StoreError(f"row {row.info.run_name} has no model in MLflow; `churn sync` adds it", refused=True)
-        kept = (FINGERPRINT, MODEL_MD5)
         made = self.store.client.create_model_version(
             self.name,
             source=f"models:/{model_id}",
             run_id=row.info.run_id,
             model_id=model_id,
-            tags={name: row.data.tags[name] for name in kept if name in row.data.tags},
+            tags={FINGERPRINT: row.data.tags[FINGERPRINT], MODEL_MD5: model_md5},
         )
         return str(made.version)
 

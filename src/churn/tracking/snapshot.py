@@ -2,22 +2,19 @@
 
 import functools
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from churn.errors import ChurnError
 from churn.params import parse_yaml
-from churn.tracking import state
-from churn.tracking.state import LOCK_FILE, PIPELINE_FILE, Stages
+from churn.tracking import committed, provenance, state, verification
+from churn.tracking.git import cache_folder, git, git_bytes, git_files
+from churn.tracking.state import LOCK_FILE, PIPELINE_FILE, Content, Stages, content_of
+from churn.tracking.verification import Recorded
 
 NOT_EXPERIMENTS = ("refs/exps/exec/", "refs/exps/apply/", "refs/exps/celery/", "refs/exps/temp/")
 """What DVC notes beside its experiments."""
-
-Reader = Callable[[str], bytes | None]
-"""Gives what a file of the project holds, by its path; None when it is not to be had."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +24,15 @@ class Snapshot:
     stages: Stages
     counted: frozenset[str]
     """Stages whose results belong to this state."""
-    read: Reader
+    read: Content
     commit: str | None
-    edited: bool
-    """Whether anything that decides the results differs from the commit; results themselves do not count."""
+    edits: tuple[str, ...]
+    """What decides the results and is not what the commit holds; results themselves do not count."""
     experiment: str | None = None
     """Name that DVC gave it."""
     baseline: str | None = None
+    objection: str | None = None
+    """Why results that are there are not those of the inputs; None where nothing says so."""
     results: Mapping[str, str | None] = field(init=False)
     """md5 of the results that belong to this state, by path."""
 
@@ -41,6 +40,11 @@ class Snapshot:
         """Gather the results."""
         results = {path: md5 for name in self.counted for path, md5 in self.stages[name].results.items()}
         object.__setattr__(self, "results", results)
+
+    @property
+    def edited(self) -> bool:
+        """Whether the commit holds something else than what the results were made from, or not all of it."""
+        return bool(self.edits)
 
     @property
     def fingerprint(self) -> str:
@@ -68,20 +72,22 @@ def of_workspace(root: Path, just_ended: str | None = None, *, failed: bool = Fa
         UnidentifiedError: the files belong to no experiment.
     """
     files = state.stages_from_files(root)
-    commit, edited = _commit(root, files)
+    known = verification.recorded_in_workspace(root)
+    commit = git(root, "rev-parse", "HEAD")
     return Snapshot(
         stages=files,
-        counted=frozenset(_stages_that_count(files, state.stages_from_lock(state.read_lock(root)), just_ended, failed)),
-        read=lambda path: bytes_of(root / path),
+        counted=frozenset(_stages_that_count(files, known, just_ended, failed)),
+        read=lambda path: content_of(root / path),
         commit=commit,
-        edited=edited,
+        edits=() if commit is None else committed.edits(root, files),
+        objection=_objection(known, files),
         experiment=os.environ.get("DVC_EXP_NAME"),
         baseline=os.environ.get("DVC_EXP_BASELINE_REV"),
     )
 
 
-def _stages_that_count(files: Stages, locked: Stages, ended: str | None, failed: bool) -> set[str]:
-    vouched = state.vouched_for(files, locked)
+def _stages_that_count(files: Stages, known: Recorded, ended: str | None, failed: bool) -> set[str]:
+    vouched = state.vouched_for(files, known.stages).difference(known.foreign)
     if ended is None:
         return state.of_this_state(files, vouched)
     if ended not in files:
@@ -94,15 +100,22 @@ def _stages_that_count(files: Stages, locked: Stages, ended: str | None, failed:
     return state.of_this_state(files, vouched - {ended}) if failed else counted
 
 
+def _objection(known: Recorded, stages: Stages) -> str | None:
+    objections = (known.objection(name) for name in stages if name in known.stages)
+    return next(filter(None, objections), None)
+
+
 def recorded_in_git(root: Path) -> Iterator[Snapshot]:
-    """Every state that a dvc.lock of a commit or of a DVC experiment records, oldest first.
+    """Every state that a dvc.lock of a commit or of a DVC experiment records: this branch's first, then oldest first.
 
     Only what the dvc.lock vouches for counts: results whose md5 is the recorded one.
     """
     names = _experiments(root)
-    commits = git(root, "log", "--all", "--reverse", "--format=%H", "--", LOCK_FILE) or ""
+    those = ("--reverse", "--format=%H", "--", LOCK_FILE)
+    own, others = git(root, "log", "HEAD", *those) or "", git(root, "log", "--all", *those) or ""
+    commits = dict.fromkeys([*own.split(), *others.split()])
     cache = functools.cache(lambda: cache_folder(root))
-    for commit in [*(one for one in commits.split() if one not in names), *names]:
+    for commit in [*(one for one in commits if one not in names), *names]:
         snapshot = _of_commit(root, commit, names.get(commit), cache)
         if snapshot is not None:
             yield snapshot
@@ -110,7 +123,7 @@ def recorded_in_git(root: Path) -> Iterator[Snapshot]:
 
 def of_revision(root: Path, revision: str) -> Snapshot | None:
     """What the dvc.lock of any revision that git knows records; None where there is none."""
-    commit = git(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+    commit = git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     return _of_commit(root, commit, None, functools.cache(lambda: cache_folder(root))) if commit else None
 
 
@@ -122,13 +135,15 @@ def is_kept(root: Path, commit: str) -> bool:
 
 
 def _of_commit(root: Path, commit: str, name: str | None, cache: Callable[[], Path]) -> Snapshot | None:
-    content = git_bytes(root, commit, LOCK_FILE)
-    if content is None:
+    files = git_files(root, commit, [LOCK_FILE, PIPELINE_FILE])
+    if LOCK_FILE not in files:
         return None
     try:
-        locked = state.stages_from_lock(parse_yaml(content.decode(), LOCK_FILE))
-        declared = parse_yaml((git_bytes(root, commit, PIPELINE_FILE) or b"").decode(), PIPELINE_FILE)["stages"]
-        stages = {name: locked[name] for name in declared}  # DVC keeps those that were renamed, too
+        declared = parse_yaml(files.get(PIPELINE_FILE, b"").decode(), PIPELINE_FILE)["stages"]
+        lock = parse_yaml(files[LOCK_FILE].decode(), LOCK_FILE)
+        left = git_files(root, commit, map(provenance.path_of, declared))
+        known = verification.recorded(lock, left.get, declared)
+        stages = {name: known.stages[name] for name in declared}  # DVC keeps those that were renamed, too
         state.fingerprint(stages)
     except (ChurnError, ValueError, KeyError, TypeError, AttributeError):
         return None  # no lock, a broken one, or one that lacks a stage: it records no state
@@ -139,24 +154,20 @@ def _of_commit(root: Path, commit: str, name: str | None, cache: Callable[[], Pa
         found = git_bytes(root, commit, path)
         md5 = md5s.get(path)
         if found is None and md5 is not None:
-            found = bytes_of(cache() / "files" / "md5" / md5[:2] / md5[2:])
+            found = content_of(cache() / "files" / "md5" / md5[:2] / md5[2:])
         return found if md5 is None or found is None or state.md5_of_bytes(found) == md5 else None
 
     baseline = git(root, "rev-parse", f"{commit}^") if name else None
     return Snapshot(
-        stages, frozenset(_consistent(stages)), read, commit, edited=False, experiment=name, baseline=baseline
+        stages,
+        frozenset(name for name in stages if not known.objection(name)),
+        read,
+        commit,
+        edits=(),
+        experiment=name,
+        baseline=baseline,
+        objection=_objection(known, stages),
     )
-
-
-def _consistent(stages: Stages) -> set[str]:
-    """Stages that read what the others made, by the lock alone."""
-    made = {path: md5 for stage in stages.values() for path, md5 in stage.results.items()}
-    fitting = {
-        name
-        for name, stage in stages.items()
-        if all(made.get(path, md5) == md5 for path, md5 in stage.inputs.dependencies.items())
-    }
-    return state.of_this_state(stages, fitting)
 
 
 def _experiments(root: Path) -> dict[str, str]:
@@ -168,46 +179,3 @@ def _experiments(root: Path) -> dict[str, str]:
         for commit, name in entries
         if not name.startswith(NOT_EXPERIMENTS) and name.count("/") == 4
     }
-
-
-def cache_folder(root: Path) -> Path:
-    """Where DVC keeps data and models."""
-    told = subprocess.run(
-        [sys.executable, "-m", "dvc", "cache", "dir"], cwd=root, capture_output=True, text=True, check=False
-    )
-    return Path(told.stdout.strip() or root / ".dvc" / "cache")
-
-
-def _commit(root: Path, files: Stages) -> tuple[str | None, bool]:
-    sha = git(root, "rev-parse", "HEAD")
-    made = {path for stage in files.values() for path in stage.results}
-    given = {path for stage in files.values() for path in [*stage.inputs.dependencies, *stage.inputs.parameters]} - made
-    by_dvc = {f"{path}.dvc" for path in given}
-    changes = git(root, "status", "--porcelain", "--", PIPELINE_FILE, *sorted(given | by_dvc))
-    return (None, False) if sha is None or changes is None else (sha, bool(changes))
-
-
-def git(root: Path, *arguments: str) -> str | None:
-    """What git answers; None outside a repository, before the first commit, or without git."""
-    answer = _call_git(root, *arguments)
-    return None if answer is None else answer.decode(errors="replace").strip()
-
-
-def git_bytes(root: Path, commit: str, path: str, *, as_checked_out: bool = False) -> bytes | None:
-    """A file of a commit, as git keeps it or as a checkout brings it; None when it is not there."""
-    return _call_git(root, "cat-file", "--filters" if as_checked_out else "blob", f"{commit}:./{path}")
-
-
-def _call_git(root: Path, *arguments: str) -> bytes | None:
-    try:
-        return subprocess.run(["git", *arguments], cwd=root, capture_output=True, check=True).stdout  # noqa: S603, S607
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
-def bytes_of(path: Path) -> bytes | None:
-    """What a file holds; None when it is not there."""
-    try:
-        return path.read_bytes()
-    except (FileNotFoundError, IsADirectoryError):
-        return None

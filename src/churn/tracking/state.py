@@ -1,7 +1,7 @@
 """Which experiment the files of a workspace belong to, by dvc.yaml, dvc.lock and md5 alone; DVC is not imported.
 
-The pipeline fingerprint is one function over every stage's command, declared parameters, and the md5 of every
-dependency that no stage makes. The files and dvc.lock give the same one.
+The pipeline fingerprint is one function over every stage's command, declared parameters, the md5 of every dependency
+that no stage makes, and the packages that no lock holds. The files and dvc.lock give the same one.
 """
 
 import functools
@@ -10,16 +10,19 @@ import json
 import posixpath
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Set
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from churn.errors import ChurnError
 from churn.params import PARAMS_FILE, read_yaml
+from churn.tracking import packages, provenance
 
 PIPELINE_FILE = "dvc.yaml"
 LOCK_FILE = "dvc.lock"
+ESTIMATOR = "train.estimator"
+"""The parameter that names what is fitted."""
 TEMPLATE = re.compile(r"\$\{([^}]+)\}")
 RESULT_KEYS = ("outs", "metrics", "plots")
 STAGE_KEYS = {"cmd", "deps", "params", *RESULT_KEYS, "frozen", "always_changed", "desc", "meta"}
@@ -39,6 +42,8 @@ class StageInputs:
     """md5 by path; None for a file that is not there."""
     parameters: Mapping[str, Mapping[str, Any]]
     """Value by dotted key, by file."""
+    packages: Mapping[str, str] = field(default_factory=dict)
+    """Version by name of what is installed beside the locks; dvc.lock does not know it, the stage's provenance does."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,8 @@ class Stage:
 
 
 Stages = Mapping[str, Stage]
+Content = Callable[[str], bytes | None]
+"""Gives what a file holds, in the workspace or in a commit; None when it is not to be had."""
 Reader = Callable[[str], Mapping[str, Any]]
 """Gives what a YAML file holds, in the workspace or in a commit."""
 Digest = Callable[[str], str | None]
@@ -63,7 +70,12 @@ def stages_from_files(root: Path) -> Stages:
         UnidentifiedError: dvc.yaml asks for something that is not there, or not known here.
     """
     values_in = functools.cache(lambda file: read_yaml(root / file))
-    return {name: _stage_from_files(root, name, entry, values_in) for name, entry in _declared_stages(root).items()}
+    declared = declared_stages(root)
+    fitting = _stages_with_the_estimator(declared)
+    return {
+        name: _stage_from_files(root, name, entry, values_in, with_estimator=name in fitting)
+        for name, entry in declared.items()
+    }
 
 
 def inputs_from_files(root: Path, name: str) -> StageInputs:
@@ -72,11 +84,17 @@ def inputs_from_files(root: Path, name: str) -> StageInputs:
     Raises:
         UnidentifiedError: dvc.yaml has no such stage, or asks for something that is not there, or not known here.
     """
-    entry = _declared_stages(root).get(name)
-    if entry is None:
+    declared = declared_stages(root)
+    if name not in declared:
         raise UnidentifiedError(f"{PIPELINE_FILE}: no stage {name}")
     values_in = functools.cache(lambda file: read_yaml(root / file))
-    return _inputs_of_stage(name, entry, values_in, functools.partial(_md5_in, root))
+    with_estimator = name in _stages_with_the_estimator(declared)
+    return _inputs_in_files(root, name, declared[name], values_in, with_estimator=with_estimator)
+
+
+def results_declared(root: Path, name: str) -> list[str]:
+    """Paths of what a stage of dvc.yaml makes."""
+    return results_of(declared_stages(root)[name])
 
 
 def inputs_declared(pipeline: Mapping[str, Any], values_in: Reader, digest: Digest) -> dict[str, StageInputs]:
@@ -89,16 +107,8 @@ def inputs_declared(pipeline: Mapping[str, Any], values_in: Reader, digest: Dige
     return {name: _inputs_of_stage(name, entry, values_in, digest) for name, entry in stages.items()}
 
 
-def results_are_vouched_for(root: Path, name: str, paths: Iterable[str]) -> bool:
-    """Whether some results of a stage are those that dvc.lock recorded for its inputs now; no other one is opened."""
-    locked = stages_from_lock(read_lock(root)).get(name)
-    if locked is None or locked.inputs != inputs_from_files(root, name):
-        return False
-    return all(locked.results.get(path) == md5_of(root / path) is not None for path in paths)
-
-
 def stages_from_lock(lock: Mapping[str, Any]) -> Stages:
-    """The stages as dvc.lock recorded them."""
+    """The stages as dvc.lock recorded them, whatever they left."""
     return {name: _stage_from_lock(entry) for name, entry in lock.get("stages", {}).items()}
 
 
@@ -131,9 +141,10 @@ def changed_values(key: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any
 
 
 def results_called(kind: str, pipeline: Mapping[str, Any]) -> set[str]:
-    """What a dvc.yaml calls metrics, or plots, by path."""
+    """What a dvc.yaml calls metrics, or plots, by path within the project; one that leads out of it is passed over."""
     entries = [pipeline, *(pipeline.get("stages") or {}).values()]
-    return {posixpath.normpath(_path_of(result)) for entry in entries for result in entry.get(kind) or []}
+    paths = {posixpath.normpath(_path_of(result)) for entry in entries for result in entry.get(kind) or []}
+    return {path for path in paths if not path.startswith(("/", "../"))}
 
 
 def fingerprint(stages: Stages) -> str:
@@ -149,7 +160,9 @@ def fingerprint(stages: Stages) -> str:
         for path, md5 in given.items():
             if md5 is None:
                 raise UnidentifiedError(f"{path}: not there, so this run belongs to no experiment")
-        described[name] = {"cmd": stage.inputs.command, "deps": given, "params": _comparable(stage.inputs.parameters)}
+        described[name] = {"cmd": stage.inputs.command, "deps": given, "params": comparable(stage.inputs.parameters)}
+        if stage.inputs.packages:  # in the locked environment there are none, and a state is what it was without them
+            described[name]["packages"] = stage.inputs.packages
     text = json.dumps(described, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -168,6 +181,14 @@ def of_this_state(files: Stages, trusted: Set[str]) -> set[str]:
         return name in trusted and all(holds(other) for other in makers)
 
     return {name for name in files if holds(name)}
+
+
+def content_of(path: Path) -> bytes | None:
+    """What a file holds; None when it is not there."""
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return None
 
 
 def md5_of(path: Path) -> str | None:
@@ -189,14 +210,70 @@ def last_stages(stages: Stages) -> set[str]:
     return {name for name, stage in stages.items() if not needed.intersection(stage.results)}
 
 
-def _declared_stages(root: Path) -> Mapping[str, Any]:
+def declared_stages(root: Path) -> Mapping[str, Any]:
+    """What dvc.yaml says of each stage."""
     return read_yaml(root / PIPELINE_FILE).get("stages") or {}
 
 
-def _stage_from_files(root: Path, name: str, entry: Mapping[str, Any], values_in: Reader) -> Stage:
-    results = [_path_of(result) for key in RESULT_KEYS for result in entry.get(key) or []]
-    digest = functools.partial(_md5_in, root)
-    return Stage(_inputs_of_stage(name, entry, values_in, digest), _md5_by_path(results, values_in, digest))
+def _stages_with_the_estimator(declared: Mapping[str, Any]) -> set[str]:
+    """Stages that fit the estimator, or read what was made with it."""
+    found = {name for name, entry in declared.items() if _asks_for_the_estimator(entry)}
+    while True:
+        made = {path for name in found for path in results_of(declared[name])}
+        more = {name for name, entry in declared.items() if made.intersection(entry.get("deps") or [])}
+        if more <= found:
+            return found
+        found |= more
+
+
+def _asks_for_the_estimator(entry: Mapping[str, Any]) -> bool:
+    names = [name for name in entry.get("params") or [] if isinstance(name, str)]
+    return any(name == ESTIMATOR or ESTIMATOR.startswith(f"{name}.") for name in names)
+
+
+def results_of(entry: Mapping[str, Any]) -> list[str]:
+    """Paths of what a stage makes, by what dvc.yaml says of it."""
+    return [_path_of(result) for key in RESULT_KEYS for result in entry.get(key) or []]
+
+
+def _stage_from_files(
+    root: Path, name: str, entry: Mapping[str, Any], values_in: Reader, *, with_estimator: bool
+) -> Stage:
+    inputs = _inputs_in_files(root, name, entry, values_in, with_estimator=with_estimator)
+    return Stage(inputs, _md5_by_path(results_of(entry), values_in, functools.partial(_md5_in, root)))
+
+
+def _inputs_in_files(
+    root: Path, name: str, entry: Mapping[str, Any], values_in: Reader, *, with_estimator: bool
+) -> StageInputs:
+    inputs = _inputs_of_stage(name, entry, values_in, functools.partial(_md5_in, root))
+    locks = [root / path for path in inputs.dependencies if packages.LOCK_FORM.fullmatch(posixpath.basename(path))]
+    texts = [path.read_text(encoding="utf-8") for path in locks if path.is_file()]
+    try:
+        beside = packages.beside_locks(texts, _estimator(values_in) if with_estimator else None)
+    except packages.EstimatorAbsentError:  # as on a machine that only looks; what ran it is known
+        beside = provenance.packages_in(content_of(root / provenance.path_of(name)))
+    return replace(inputs, packages=beside)
+
+
+def _estimator(values_in: Reader) -> str | None:
+    try:
+        return str(_value_at(values_in, PARAMS_FILE, ESTIMATOR))
+    except UnidentifiedError:
+        return None
+
+
+def makers_of(stages: Stages, name: str) -> list[str]:
+    """Stages that a stage reads from, directly or not."""
+    maker = {path: other for other, stage in stages.items() for path in stage.results}
+    found: list[str] = []
+    waiting = [name]
+    while waiting:
+        read = stages[waiting.pop()].inputs.dependencies
+        new = {maker[path] for path in read if path in maker}.difference(found, [name])
+        found += sorted(new)
+        waiting += sorted(new)
+    return found
 
 
 def _inputs_of_stage(name: str, entry: Mapping[str, Any], values_in: Reader, digest: Digest) -> StageInputs:
@@ -275,12 +352,12 @@ def _value_at(values_in: Reader, file: str, dotted: str) -> Any:
     return value
 
 
-def _comparable(value: Any) -> Any:
+def comparable(value: Any) -> Any:
     """Values that DVC holds equal become one (1, 1.0 and true), so that they are one experiment."""
     if isinstance(value, Mapping):
-        return {str(key): _comparable(inner) for key, inner in value.items()}
+        return {str(key): comparable(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_comparable(inner) for inner in value]
+        return [comparable(inner) for inner in value]
     if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()):
         return int(value)
     return value

@@ -1,7 +1,7 @@
 """MLflow brought up to date with what happened: first what waits in the outbox, then states that nobody ran here."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +12,10 @@ from churn.tracking import snapshot
 from churn.tracking.description import describe
 from churn.tracking.destination import PATIENCE, PATIENT_SETTINGS, Destination, find_destination, refusal
 from churn.tracking.outbox import Outbox, outbox_of
-from churn.tracking.record import MODEL_NOTE, NOT_IN_CACHE
+from churn.tracking.record import DIGEST, MODEL_NOTE, NOT_IN_CACHE, SHOWN, Experiment
 from churn.tracking.snapshot import Snapshot
 from churn.tracking.state import PIPELINE_FILE, UnidentifiedError
+from churn.tracking.vouching import is_vouched, require_revisions
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -38,6 +39,8 @@ class Wanted:
     """Every state that git records, and not the workspace alone."""
     again: bool
     """Also those whose row somebody deleted."""
+    trusted: tuple[str, ...] = ()
+    """Revisions whose history is vouched for beside that of HEAD."""
 
 
 def sync(root: Path, wanted: Wanted) -> Report:
@@ -47,6 +50,7 @@ def sync(root: Path, wanted: Wanted) -> Report:
         ChurnError: this is no project's folder.
     """
     read_yaml(root / PIPELINE_FILE)
+    require_revisions(root, wanted.trusted)
     destination, outbox = find_destination(root), outbox_of(root)
     lines: list[str] = [f"MLflow at {destination.shown}"]
     faults: list[str] = []
@@ -55,7 +59,7 @@ def sync(root: Path, wanted: Wanted) -> Report:
         published = _flush(outbox, store, outbox.names(), faults)
         lines.append(f"{published:,} records from the outbox published")
         for one in _states(root, wanted, faults):
-            lines += _reconcile(one, outbox, store, wanted, faults)
+            lines += _reconcile(root, one, outbox, store, wanted, faults)
         outbox.prune()
     except (ChurnError, OSError) as error:
         faults.append(str(error))
@@ -75,12 +79,24 @@ def status(root: Path) -> Report:
     try:
         state = snapshot.of_workspace(root)
         lines.append(f"state {state.fingerprint}: {'complete' if state.complete else 'not run to its end'}")
+        if state.objection:
+            faults.append(state.objection)
         store = connect(destination)
         waiting = outbox.without_receipt(store.identity)
         if waiting:
             faults.append(f"{len(waiting):,} records wait in the outbox: {_last_reason(outbox, waiting)}")
-        if store.complete_row(state.fingerprint):
-            lines.append("this state is shown in MLflow")
+        row = store.complete_row(state.fingerprint)
+        if row is not None and state.complete:
+            experiment = describe(state)[0].experiment
+            if gone := store.lacking(row, experiment):
+                faults.append(
+                    f"of this state's row in MLflow files are gone ({_some_of(gone)}); `churn sync` brings them back"
+                )
+            else:
+                same = row.data.tags.get(DIGEST) == experiment.digest
+                lines.append(f"this state is shown in MLflow{'' if same else ', with figures of another run of it'}")
+        elif row is not None:
+            lines.append("this state is shown in MLflow; not all of its results are in this folder")
         elif store.was_deleted(state.fingerprint):
             lines.append("the row of this state was deleted in MLflow; `churn sync --again` brings it back")
         elif state.complete:
@@ -90,7 +106,7 @@ def status(root: Path) -> Report:
     return Report((*lines, *_kept(outbox)), tuple(faults))
 
 
-def row_of(root: Path, one: Snapshot, store: "Store") -> "Run":
+def row_of(root: Path, one: Snapshot, store: "Store", trusted: Sequence[str]) -> "Run":
     """The row of a whole state with its model, published if it is not shown yet.
 
     Raises:
@@ -99,12 +115,16 @@ def row_of(root: Path, one: Snapshot, store: "Store") -> "Run":
     faults: list[str] = []
     outbox = outbox_of(root)
     _flush(outbox, store, outbox.names(), faults)
-    told = list(_reconcile(one, outbox, store, Wanted(everything=False, again=True), faults))
+    wanted = Wanted(everything=False, again=True, trusted=tuple(trusted))
+    told = list(_reconcile(root, one, outbox, store, wanted, faults))
     row = store.complete_row(one.fingerprint)
-    if row is None:
+    if row is None or faults:
         raise ChurnError("\n".join(faults or told) or f"{one.fingerprint}: cannot be shown in MLflow; `churn status`")
-    if row.data.tags.get(MODEL_NOTE) == NOT_IN_CACHE:
+    note = row.data.tags.get(MODEL_NOTE)
+    if note == NOT_IN_CACHE:
         raise ChurnError(f"{one.commit}: its model is not in the cache; `dvc fetch --all-commits` brings it")
+    if note != SHOWN:
+        raise ChurnError(f"{one.commit}: its model is {note}; `dvc repro` and a commit make one that can be registered")
     return row
 
 
@@ -124,32 +144,47 @@ def connect(destination: Destination) -> "Store":
     return mlflow_store.open_store(destination)
 
 
-def _reconcile(one: Snapshot, outbox: Outbox, store: "Store", wanted: Wanted, faults: list[str]) -> Iterator[str]:
-    """Publish a state that is not shown, and say so."""
+def _reconcile(
+    root: Path, one: Snapshot, outbox: Outbox, store: "Store", wanted: Wanted, faults: list[str]
+) -> Iterator[str]:
+    """Publish a state that is not shown, or not all of it, and say so."""
     name = one.experiment or (one.commit or "")[:7]
+    if one.objection:
+        faults.append(f"{name}: not shown: {one.objection}")
+        return
     if not one.complete:
         yield f"{name}: not run to its end, so there is nothing to show; `dvc repro`"
         return
     row = store.complete_row(one.fingerprint)
-    if row is not None and row.data.tags.get(MODEL_NOTE) != NOT_IN_CACHE:
-        return
     if row is None and store.was_deleted(one.fingerprint) and not wanted.again:
         yield f"{name}: its row was deleted in MLflow and stays so; --again brings it back"
         return
     try:
-        record, content_of = describe(one)
+        record, content_of = describe(one, vouched=is_vouched(root, one, wanted.trusted))
     except (ChurnError, ValueError) as error:
         faults.append(f"{name}: {error}")
+        return
+    if row is not None and _nothing_to_add(row, record.experiment, store):
         return
     waiting = (outbox.record(other) for other in outbox.never_shown())
     if any(other.experiment.digest == record.experiment.digest for other in waiting if other):
         return  # refused, and told
-    if row is not None and record.experiment.model_md5 is None:
-        return  # nothing to add to it
     outbox.add(record, content_of)
     if _flush(outbox, store, [record.name], faults):
-        without_model = "" if record.experiment.model_md5 else ", without its model, which is not in the cache"
-        yield f"{record.experiment.name}: published{without_model}"
+        note = record.experiment.tags.get(MODEL_NOTE, SHOWN)
+        yield f"{record.experiment.name}: published{'' if note == SHOWN else f'; its model: {note}'}"
+
+
+def _nothing_to_add(row: "Run", experiment: Experiment, store: "Store") -> bool:
+    """Whether a whole row shows as much as this checkout could show, and all of it is there."""
+    shown, here = row.data.tags.get(MODEL_NOTE), experiment.tags.get(MODEL_NOTE)
+    if shown != here:
+        return shown == SHOWN or here == NOT_IN_CACHE
+    return not store.lacking(row, experiment)
+
+
+def _some_of(paths: list[str]) -> str:
+    return paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1:,} more"
 
 
 def _states(root: Path, wanted: Wanted, faults: list[str]) -> Iterator[Snapshot]:

@@ -1,0 +1,141 @@
+"""What a stage's results were made from, as the stage itself left it beside them.
+
+dvc.lock only says what somebody, or a merge, wrote into it: two branches that git mixes, hunk by hunk, give a lock that
+names the parameters of both and the results of one, and DVC takes it for the truth. A provenance file is written by the
+stage that ran. It is a result of it, names the inputs that were read and the md5 of every other result, and so holds
+against a lock that says something else.
+
+Its values stand in lists, since DVC takes numbers and texts in a metrics file for metrics.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+FOLDER = "metrics/provenance"
+
+
+def path_of(stage: str) -> str:
+    """Where a stage leaves its provenance."""
+    return f"{FOLDER}/{stage}.json"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Inputs that a stage read, and what it wrote."""
+
+    command: str
+    dependencies: Mapping[str, str | None]
+    """md5 by path."""
+    parameters: Mapping[str, Mapping[str, Any]]
+    """Value by dotted key, by file."""
+    packages: Mapping[str, str]
+    """Version by name of what was installed beside the locks."""
+    results: Mapping[str, str | None]
+    """md5 by path, but for the provenance itself."""
+
+    def as_text(self) -> str:
+        """One fact a line, sorted, so that a difference between two is readable."""
+        sections: dict[str, list[Any]] = {
+            "command": [self.command],
+            "dependencies": sorted(self.dependencies.items()),
+            "packages": sorted(self.packages.items()),
+            "parameters": sorted(_leaves(self.parameters), key=lambda entry: entry[:2]),
+            "results": sorted(self.results.items()),
+        }
+        written = (
+            f' "{name}": [' + ",".join(f"\n  {json.dumps(entry, default=str)}" for entry in entries) + "]"
+            for name, entries in sections.items()
+        )
+        return "{\n" + ",\n".join(written) + "\n}\n"
+
+
+def differences(content: bytes | None, expected: Provenance) -> list[str]:
+    """Where the provenance that a stage left and what its results are said to be of part; nothing where they agree."""
+    left = _parsed(content)
+    if left is None:
+        return ["it left no provenance that can be read"]
+    right = _parsed(expected.as_text().encode()) or {}
+    return [line for name, told in TOLD.items() for line in told(left.get(name, {}), right[name])]
+
+
+def packages_in(content: bytes | None) -> dict[str, str]:
+    """Packages beside the locks that the stage ran with; none where it left no provenance."""
+    return {str(name): str(version) for name, version in (_parsed(content) or {}).get("packages", {}).items()}
+
+
+def results_in(content: bytes | None) -> dict[str, str]:
+    """md5 by path of what the stage wrote; none where it left no provenance."""
+    return {str(path): str(md5) for path, md5 in (_parsed(content) or {}).get("results", {}).items()}
+
+
+def _leaves(parameters: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str, Any]]:
+    for file, values in parameters.items():
+        for key, value in values.items():
+            yield from ((file, name, leaf) for name, leaf in _flat(key, value))
+
+
+def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from _flat(f"{name}.{key}", inner)
+    else:
+        yield name, value
+
+
+def _parsed(content: bytes | None) -> dict[str, dict[Any, Any]] | None:
+    """Each section by what its entries are of; None when it is no provenance."""
+    try:
+        sections = json.loads(content or b"")
+        return {
+            "command": {"command": sections["command"][0]},
+            "parameters": {(file, key): value for file, key, value in sections["parameters"]},
+            **{name: dict(sections[name]) for name in ("dependencies", "packages", "results")},
+        }
+    except (ValueError, KeyError, TypeError, IndexError):
+        return None
+
+
+def _other_command(left: Mapping[Any, Any], right: Mapping[Any, Any]) -> Iterator[str]:
+    if left != right:
+        yield f"another command ({left.get('command')})"
+
+
+def _other_parameters(left: Mapping[Any, Any], right: Mapping[Any, Any]) -> Iterator[str]:
+    for file, key in {**left, **right}:
+        made, said = left.get((file, key), "nothing"), right.get((file, key), "nothing")
+        if made != said:
+            yield f"{key} {_short(made)}, not {_short(said)}" if file == "params.yaml" else f"{file}: {key}"
+
+
+def _other_files(left: Mapping[Any, Any], right: Mapping[Any, Any]) -> Iterator[str]:
+    yield from (f"another {path}" for path in {**left, **right} if left.get(path) != right.get(path))
+
+
+def _other_packages(left: Mapping[Any, Any], right: Mapping[Any, Any]) -> Iterator[str]:
+    for name in {**left, **right}:
+        made, said = left.get(name, "as locked"), right.get(name, "as locked")
+        if made != said:
+            yield f"{name} {made}, not {said}"
+
+
+def _other_results(left: Mapping[Any, Any], right: Mapping[Any, Any]) -> Iterator[str]:
+    for path in {**left, **right}:
+        if left.get(path) != right.get(path):
+            yield f"{path} is not what it wrote"
+
+
+TOLD = {
+    "parameters": _other_parameters,
+    "dependencies": _other_files,
+    "packages": _other_packages,
+    "command": _other_command,
+    "results": _other_results,
+}
+"""How a difference in each section is said."""
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
