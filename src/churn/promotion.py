@@ -248,9 +248,7 @@ def _loads(registry: "Registry", version: str, challenger: Candidate) -> Gate:
             raise ChurnError(f"{called}: {problem}")
         with _files_of(challenger, artifacts.TEST_ROWS) as at:
             said = _said_by(registry.loaded(folder), at / artifacts.TEST_ROWS)
-    written = table_of(
-        challenger.state, challenger.name, artifacts.TEST_PREDICTIONS, index_col=ROW_KEY, float_precision="round_trip"
-    )
+    written = table_of(challenger.state, challenger.name, artifacts.TEST_PREDICTIONS, index_col=ROW_KEY)
     probability, contacted = said
     if not (probability.equals(written["probability"]) and contacted.equals(written["contact"] == 1)):
         raise ChurnError(f"{called}: loaded from MLflow, it says of test rows something else than was written of it")

@@ -1,0 +1,259 @@
+"""What runs code, and whose: states that were merely fetched are text, whatever they, a table or a server say."""
+
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from churn import artifacts, judging
+from churn.contest import compare_states
+from churn.errors import ChurnError
+from churn.prediction import load_decision
+from churn.promotion import promote
+from churn.stages.execution import run_stage
+from churn.stages.train import run as train
+from churn.tracking import snapshot, state
+from churn.tracking.destination import find_destination
+from churn.tracking.mlflow_store import open_store
+from churn.tracking.model_file import foreign_loader
+from churn.tracking.pickles import is_plain_pickle, modules_named
+from churn.tracking.record import FINGERPRINT, MODEL_NOTE, NOT_VOUCHED, SHOWN
+from churn.tracking.recording import Recorder
+from churn.tracking.registry import open_registry
+from churn.tracking.sync import Wanted, sync
+from churn.tracking.verification import leave_provenance
+from churn.tracking.vouching import is_vouched, require_vouched
+from tests.conftest import shell
+from tests.test_tracking_state import commit
+
+ALL = Wanted(everything=True, again=False)
+
+
+class Bomb:
+    """Unpickled, it makes a file."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
+        return Path.touch, (self.mark,)
+
+
+@pytest.fixture
+def mark(tmp_path: Path) -> Path:
+    """There once somebody's code has run."""
+    return tmp_path / "ran"
+
+
+@pytest.fixture
+def victim(finished: Path, migrated: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder: a project that has run and is committed, with a store of its own."""
+    (finished / "mlflow.db").write_bytes(migrated.read_bytes())
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    monkeypatch.chdir(finished)
+    return finished
+
+
+@pytest.fixture
+def fetched(victim: Path, tmp_path: Path, mark: Path) -> str:
+    """A stranger's branch, fetched: one state, right in itself to the last byte, whose model is a bomb in git."""
+    stranger = shutil.copytree(victim, tmp_path / "stranger", symlinks=True)
+    run = shell(stranger)
+    path = stranger / "params.yaml"
+    path.write_text(path.read_text().replace("seed: 7", "seed: 8"))
+    for name in ("preprocess", "train", "evaluate"):
+        if name == "train":
+            (stranger / artifacts.MODEL).write_bytes(pickle.dumps(Bomb(mark)))
+        leave_provenance(stranger, name, state.inputs_from_files(stranger, name))
+        commit(stranger, name)
+    (stranger / "models/.gitignore").unlink(missing_ok=True)
+    (stranger / ".dvc/cache/files/md5").mkdir(parents=True, exist_ok=True)
+    run("git add --all && git add --force models/churn_model.pkl && git commit --quiet --message feature")
+    shell(victim)(f"git fetch --quiet {stranger} HEAD:pr-7")
+    one = snapshot.of_revision(victim, "pr-7")
+    assert one
+    assert one.complete
+    assert one.read(str(artifacts.MODEL)), "the bomb is at hand"
+    return one.fingerprint
+
+
+def row_of(root: Path, fingerprint: str) -> mlflow.entities.Run:
+    (row,) = open_store(find_destination(root)).rows_tagged(FINGERPRINT, fingerprint)
+    return row
+
+
+def test_sync_shows_a_fetched_branch_as_text_and_its_model_as_a_file(victim: Path, fetched: str, mark: Path) -> None:
+    assert sync(victim, ALL).faults == ()
+    assert not mark.exists()
+    row = row_of(victim, fetched)
+    assert row.data.params["compute.seed"] == "8"
+    assert "test_roc_auc" in row.data.metrics
+    assert row.data.tags[MODEL_NOTE] == NOT_VOUCHED
+    client = mlflow.MlflowClient(find_destination(victim).uri)
+    assert [file.path for file in client.list_artifacts(row.info.run_id, "models")] == [
+        "models/churn_model.pkl",
+        "models/feature_importance.csv",
+    ]
+    its_own = f"source_run_id = '{row.info.run_id}'"
+    assert list(client.search_logged_models([row.info.experiment_id], filter_string=its_own)) == []
+
+
+def test_a_branch_that_is_named_is_offered_for_loading_and_still_nothing_of_it_is_loaded(
+    victim: Path, fetched: str, mark: Path
+) -> None:
+    sync(victim, ALL)
+    assert sync(victim, Wanted(everything=True, again=False, trusted=("pr-7",))).faults == ()
+    assert row_of(victim, fetched).data.tags[MODEL_NOTE] == SHOWN
+    sync(victim, ALL)
+    assert row_of(victim, fetched).data.tags[MODEL_NOTE] == SHOWN, "it is not taken back"
+    assert not mark.exists()
+
+
+def test_a_fetched_state_named_by_its_fingerprint_is_neither_run_nor_promoted(
+    victim: Path, fetched: str, mark: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fingerprint stands on a page of MLflow, where a stranger can put it."""
+    ran: list[str] = []
+    monkeypatch.setattr(judging, "recompute", lambda _, commit: ran.append(commit))
+    monkeypatch.setattr(judging, "_missing", lambda _: ["models/out_of_fold.csv"])
+    with pytest.raises(ChurnError, match="neither in the history of this branch"):
+        compare_states(victim, fetched, "HEAD", compute=True)
+    with pytest.raises(ChurnError, match="neither in the history of this branch"):
+        promote(victim, fetched, forced=True, reason="r")
+    assert ran == []
+    assert not mark.exists()
+
+
+def test_one_vouches_for_this_branch_and_for_what_one_names(victim: Path, fetched: str) -> None:
+    own, foreign = (snapshot.of_revision(victim, name) for name in ("HEAD", "pr-7"))
+    assert own
+    assert foreign
+    assert is_vouched(victim, own)
+    assert not is_vouched(victim, foreign)
+    assert is_vouched(victim, foreign, ["pr-7"])
+    assert not is_vouched(victim, foreign, ["--all", "no such branch"])
+    require_vouched(victim, foreign, ["pr-7"])
+    with pytest.raises(ChurnError, match="--trust BRANCH"):
+        require_vouched(victim, foreign, [])
+    shell(victim)("git merge --quiet --no-edit --strategy=ours pr-7")
+    assert is_vouched(victim, foreign), "who merges it vouches for it"
+
+
+def test_of_two_states_with_one_fingerprint_that_of_this_branch_is_meant(victim: Path, tmp_path: Path) -> None:
+    """A fingerprint is of inputs, so anybody can commit other results under it."""
+    stranger = shutil.copytree(victim, tmp_path / "stranger", symlinks=True)
+    (stranger / artifacts.MODEL).write_bytes(b"N.")
+    for name in ("train", "evaluate"):
+        leave_provenance(stranger, name, state.inputs_from_files(stranger, name))
+        commit(stranger, name)
+    shell(stranger)("GIT_COMMITTER_DATE='2001-01-01T00:00' git commit --quiet --all --message backdated")
+    shell(victim)(f"git fetch --quiet {stranger} HEAD:pr-8")
+    own, other = (snapshot.of_revision(victim, name) for name in ("HEAD", "pr-8"))
+    assert own
+    assert other
+    assert own.fingerprint == other.fingerprint
+    found = judging.in_git(victim, own.fingerprint)
+    assert found
+    assert found.commit == own.commit
+
+
+@pytest.mark.parametrize("path", ["data/processed/encoders.pkl", "data/processed/scaler.pkl"])
+def test_a_stage_unpickles_only_what_the_stage_before_it_wrote(
+    victim: Path, path: str, mark: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a remote could serve other bytes under a name in dvc.lock."""
+    (victim / path).write_bytes(pickle.dumps(Bomb(mark)))
+    with pytest.raises(SystemExit):
+        run_stage(Recorder(victim, "train"), train)
+    assert f"{path}: md5" in caplog.text
+    assert "is not unpickled" in caplog.text.replace("so it is not \nunpickled", "so it is not unpickled")
+    assert not mark.exists()
+
+
+def test_predict_unpickles_only_the_model_of_dvc_lock(victim: Path, mark: Path) -> None:
+    (victim / artifacts.MODEL).write_bytes(pickle.dumps(Bomb(mark)))
+    with pytest.raises(ChurnError, match=r"not the file that dvc\.lock names"):
+        load_decision(victim, None)
+    assert not mark.exists()
+
+
+def test_a_result_that_would_lie_outside_the_project_is_not_shown(victim: Path, tmp_path: Path) -> None:
+    """A dvc.yaml of a fetched branch can name any path."""
+    outside = tmp_path / "outside.json"
+    paths = [f"../{outside.name}", str(outside), "metrics/../../outside.json"]
+    pipeline = {"stages": {"x": {"metrics": [*paths, "metrics/inside.json"]}}}
+    assert state.results_called("metrics", pipeline) == {"metrics/inside.json"}
+
+
+class TestWhatMlflowGivesBack:
+    """The registry is another machine's: what it hands out is compared with what was judged, then loaded."""
+
+    @pytest.fixture
+    def version(self, victim: Path) -> str:
+        """A registered model, by number; its files lie in the project's own folder."""
+        store = open_store(find_destination(victim))
+        sync(victim, Wanted(everything=False, again=False))
+        one = snapshot.of_revision(victim, "HEAD")
+        assert one
+        row = store.complete_row(one.fingerprint)
+        assert row
+        return open_registry(store).challenge(row, str(one.results[str(artifacts.MODEL)]), str(one.commit))
+
+    def problem(self, root: Path, version: str) -> str | None:
+        registry = open_registry(open_store(find_destination(root)))
+        one = snapshot.of_revision(root, "HEAD")
+        assert one
+        with registry.downloaded(version) as folder:
+            return registry.loading_problem(folder, str(one.results[str(artifacts.MODEL)]))
+
+    def model_folder(self, root: Path) -> Path:
+        (folder,) = root.glob("mlruns/churn/models/*/artifacts")
+        return folder
+
+    def test_the_file_is_the_pipelines_own_byte_for_byte(self, victim: Path, version: str) -> None:
+        assert self.problem(victim, version) is None
+        given = (self.model_folder(victim) / "model.pkl").read_bytes()
+        assert given == (victim / artifacts.MODEL).read_bytes()
+
+    def test_another_model_is_refused_unloaded(self, victim: Path, version: str, mark: Path) -> None:
+        (self.model_folder(victim) / "model.pkl").write_bytes(pickle.dumps(Bomb(mark)))
+        assert "gives back a model with md5" in str(self.problem(victim, version))
+        assert not mark.exists()
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            ("loader_module: mlflow.sklearn", "loader_module: evil"),
+            ("pickled_model: model.pkl", "pickled_model: other.pkl"),
+            ("serialization_format: pickle", "serialization_format: cloudpickle"),
+            ("code: null", "code: code"),
+            ("flavors:", "flavours:"),
+        ],
+    )
+    def test_a_model_that_is_to_be_loaded_otherwise_is_refused_unloaded(
+        self, victim: Path, version: str, old: str, new: str
+    ) -> None:
+        path = self.model_folder(victim) / "MLmodel"
+        content = path.read_text()
+        assert old in content
+        path.write_text(content.replace(old, new))
+        assert "MLmodel" in str(self.problem(victim, version))
+
+    def test_gone_files_are_told_and_sync_brings_them_back(self, victim: Path, version: str) -> None:
+        for path in self.model_folder(victim).iterdir():
+            path.unlink() if path.is_file() else shutil.rmtree(path)
+        told = sync(victim, Wanted(everything=False, again=False))
+        assert told.faults == ()
+        assert self.problem(victim, version) is None
+        assert foreign_loader(self.model_folder(victim)) is None
+
+
+def test_modules_of_a_pickle_are_read_without_running_it(mark: Path) -> None:
+    content = pickle.dumps([Bomb(mark), pickle.PickleError, Path("x")])
+    assert {"pathlib", "_pickle"} <= modules_named(content)
+    assert is_plain_pickle(content)
+    assert not is_plain_pickle(b"no pickle")
+    assert not mark.exists()
