@@ -247,7 +247,9 @@ def permutation_drops(
     for feature, names in groups.items():
         for _ in range(effort.repeats):
             order = random.permutation(len(rows))
-            shuffled = rows.assign(**{name: rows[name].to_numpy()[order] for name in names})
+            shuffled = rows.copy(deep=False)
+            for name in names:  # as `assign` does, which takes no column called self
+                shuffled[name] = rows[name].to_numpy()[order]
             drops.append((feature, intact - roc_auc(labels, classifier.predict_proba(shuffled)[:, 1])))
     return pd.DataFrame(drops, columns=["feature", "drop"])
 

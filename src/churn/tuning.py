@@ -327,7 +327,7 @@ def apply(result: Result) -> bool:
     try:
         if path.read_bytes().decode("utf-8") != result.search.text:
             raise ChurnError(f"{PARAMS_FILE}: was edited while the search ran; run the same command again")
-        with artifacts.replacing(path) as draft:
+        with artifacts.replacing_outputs(path) as (draft,):
             draft.write_bytes(result.new.encode("utf-8"))
     except OSError as error:
         raise ChurnError(f"{PARAMS_FILE}: cannot be written: {error.strerror}") from None
