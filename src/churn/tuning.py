@@ -96,7 +96,8 @@ def _require_makeable(present: Candidate, others: Sequence[Candidate], params: P
 
 
 def _keys(candidate: Candidate) -> Keys:
-    return Keys(f"tune.space.{candidate.estimator}", f"tune.space.{candidate.estimator}")
+    path = candidate.estimator if candidate.estimator.isprintable() else shown(candidate.estimator)
+    return Keys(f"tune.space.{path}", f"tune.space.{path}")
 
 
 def _vouched_inputs(root: Path) -> Mapping[str, str | None]:
