@@ -63,7 +63,7 @@ def test_a_range_may_be_a_single_value() -> None:
         (altered("columns", "row_key", to=CONTRACT["columns"]["fee"]), "column 'row_key' has the name of the key"),
         (altered("columns", "", to=CONTRACT["columns"]["fee"]), "column '': a column needs a name"),
         (altered("columns", "\x1fplace", to=CONTRACT["columns"]["fee"]), r"column '\x1fplace': a column needs a name"),
-        (altered("id", to=" "), "column ' ': a column needs a name"),
+        (altered("id", to=""), "column '': a column needs a name"),
         (altered("id", to="row_key"), "column 'row_key' has the name of the key"),
         (altered("id", to="gone"), "id and target.column are both 'gone'"),
         (altered("id", to="fee"), "id 'fee' is also listed under columns"),
