@@ -48,6 +48,7 @@ def test_another_estimator_brings_its_own_arguments_and_nothing_else_changes() -
     assert len(lines) == 10
 
 
-def test_line_ends_of_another_system_stay() -> None:
-    windows = PARAMS.replace("\n", "\r\n")
-    assert adopted(windows, Candidate(LINE, {"C": 2.0})) == windows.replace("C: 1.0", "C: 2.0")
+@pytest.mark.parametrize("plain", [REAL, PARAMS], ids=["with comments", "without"])
+def test_line_ends_of_another_system_stay(plain: str) -> None:
+    candidate = Candidate(LINE, {"C": 2.0})
+    assert adopted(plain.replace("\n", "\r\n"), candidate) == adopted(plain, candidate).replace("\n", "\r\n")

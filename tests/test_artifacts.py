@@ -2,7 +2,9 @@
 
 import os
 import pickle
-from collections.abc import Callable
+import socket
+import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -150,9 +152,202 @@ def test_a_picture_names_no_program(tmp_path: Path) -> None:
     assert b"Software" not in (tmp_path / "f.png").read_bytes()
 
 
-def test_written_files_can_be_read_by_everyone(tmp_path: Path) -> None:
-    artifacts.write_json(tmp_path / "m.json", {})
-    assert (tmp_path / "m.json").stat().st_mode & 0o777 == 0o644
+@pytest.fixture
+def umask() -> Iterator[Callable[[int], int]]:
+    """Sets it for one test."""
+    before = os.umask(0o022)
+    yield os.umask
+    os.umask(before)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.lstat().st_mode)
+
+
+@pytest.mark.parametrize(("mask", "expected"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_new_file_has_the_mode_that_the_umask_leaves(
+    tmp_path: Path, kind: str, mask: int, expected: int, umask: Callable[[int], int]
+) -> None:
+    umask(mask)
+    WRITERS[kind](tmp_path / "file")
+    assert mode(tmp_path / "file") == expected
+
+
+@pytest.mark.parametrize("earlier", [0o600, 0o640, 0o664, 0o755])
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_file_that_is_replaced_keeps_its_mode(
+    tmp_path: Path, kind: str, earlier: int, umask: Callable[[int], int]
+) -> None:
+    path = tmp_path / "file"
+    path.touch()
+    path.chmod(earlier)
+    WRITERS[kind](path)
+    assert path.stat().st_size
+    assert mode(path) == earlier
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_result_is_never_written_through_a_link_into_a_cache(
+    tmp_path: Path, kind: str, umask: Callable[[int], int]
+) -> None:
+    cached, path = tmp_path / "cached", tmp_path / "file"
+    cached.write_text("old")
+    cached.chmod(0o444)
+    path.symlink_to(cached)
+    WRITERS[kind](path)
+    assert (cached.read_text(), mode(cached)) == ("old", 0o444)
+    assert not path.is_symlink()
+    assert mode(path) == 0o644, "that of the cache is not that of a new result"
+
+
+def write_outputs(*paths: Path) -> None:
+    with artifacts.replacing_outputs(*paths) as drafts:
+        for draft in drafts:
+            draft.write_text("new")
+
+
+def content(folder: Path) -> dict[str, tuple[int, str]]:
+    """Mode and text of every file, where a link leads for a link."""
+    return {
+        path.name: (mode(path), str(path.readlink()) if path.is_symlink() else path.read_text())
+        for path in folder.iterdir()
+        if path.is_symlink() or path.is_file()
+    }
+
+
+@pytest.mark.parametrize("chain", [["latest"], ["latest", "older"]])
+@pytest.mark.parametrize("is_there", [True, False])
+def test_an_output_is_written_through_links_which_stay(
+    tmp_path: Path, *, chain: list[str], is_there: bool, umask: Callable[[int], int]
+) -> None:
+    place = tmp_path / "dated"
+    place.mkdir()
+    if is_there:
+        (place / "file").write_text("old")
+        (place / "file").chmod(0o640)
+    for name, leads_to in zip(chain, [*chain[1:], "dated/file"], strict=True):
+        (tmp_path / name).symlink_to(leads_to)
+    write_outputs(tmp_path / "latest")
+    assert all((tmp_path / name).is_symlink() for name in chain)
+    assert content(place) == {"file": (0o640 if is_there else 0o644, "new")}
+
+
+def make_obstacle(kind: str, path: Path) -> None:
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/null")
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as one:
+            one.bind(str(path))
+    elif kind == "read-only":
+        path.write_text("old")
+        path.chmod(0o444)
+    elif kind == "read-only behind a link":
+        make_obstacle("read-only", path.with_name("cached"))
+        path.symlink_to("cached")
+    elif kind == "nowhere":
+        path.symlink_to("absent/file")
+    else:
+        path.symlink_to(path.name)
+
+
+OBSTACLES = {
+    "folder": "is a folder, which is not replaced; name another file",
+    "pipe": "is a device, pipe or socket, which is not replaced; name another file",
+    "device": "is a device, pipe or socket, which is not replaced; name another file",
+    "socket": "is a device, pipe or socket, which is not replaced; name another file",
+    "read-only": "is read-only; name another file, or make it writable",
+    "read-only behind a link": "is read-only; name another file, or make it writable",
+    "nowhere": "leads nowhere; mend the link, or name another file",
+    "loop": "leads nowhere; mend the link, or name another file",
+}
+
+
+@pytest.mark.parametrize("kind", OBSTACLES)
+def test_what_is_no_file_of_the_users_to_replace_is_refused_in_one_line(
+    kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)  # the path of a socket has to be short
+    path, other = Path("file"), Path("other")
+    other.write_text("other")
+    make_obstacle(kind, path)
+    before, kept = path.lstat(), content(tmp_path)
+    for paths in ([path], [path, other], [other, path]):
+        with pytest.raises(ChurnError, match=r"^file\b") as refusal:
+            write_outputs(*paths)
+        assert OBSTACLES[kind] in str(refusal.value)
+        assert len(str(refusal.value).splitlines()) == 1
+    assert path.lstat() == before
+    assert content(tmp_path) == kept
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "socket"])
+@pytest.mark.parametrize("result", WRITERS)
+def test_a_result_replaces_files_and_links_only(
+    kind: str, result: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_obstacle(kind, Path("file"))
+    before = Path("file").lstat()
+    with pytest.raises(ChurnError, match=r"^file: is a .*, where a file is to be written; move it away$"):
+        WRITERS[result](Path("file"))
+    assert Path("file").lstat() == before
+    assert list(Path().iterdir()) == [Path("file")]
+
+
+@pytest.mark.parametrize("there", [[], ["one"], ["two"], ["one", "two"]])
+@pytest.mark.parametrize("failing", ["one", "two"])
+@pytest.mark.parametrize("error", [OSError(16, "Device or resource busy"), KeyboardInterrupt()])
+@pytest.mark.parametrize("links", [True, False])
+def test_outputs_take_their_places_together_or_not_at_all(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    there: list[str],
+    failing: str,
+    error: BaseException,
+    links: bool,
+) -> None:
+    for name in there:
+        (tmp_path / name).write_text(f"old {name}")
+    before = content(tmp_path)
+    replace = Path.replace
+
+    def refused(self: Path, target: Path) -> Path:
+        if target.name == failing and self.read_text() == "new":
+            raise error
+        return replace(self, target)
+
+    def without_links(*_: object) -> None:
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "replace", refused)
+    if not links:
+        monkeypatch.setattr(os, "link", without_links)
+    with pytest.raises(type(error)):
+        write_outputs(tmp_path / "one", tmp_path / "two")
+    assert content(tmp_path) == before
+    monkeypatch.setattr(Path, "replace", replace)
+    write_outputs(tmp_path / "one", tmp_path / "two")
+    assert {name: text for name, (_, text) in content(tmp_path).items()} == {"one": "new", "two": "new"}
+
+
+def test_a_draft_is_never_more_open_than_the_file_it_replaces(tmp_path: Path, umask: Callable[[int], int]) -> None:
+    path = tmp_path / "private"
+    path.touch()
+    path.chmod(0o600)
+    with artifacts.replacing_outputs(path) as (draft,):
+        assert mode(draft) == 0o600
+
+
+def test_a_name_may_be_as_long_as_the_file_system_takes(tmp_path: Path) -> None:
+    for name in ("a" * 255, "é" * 127):
+        write_outputs(tmp_path / name)
+        assert (tmp_path / name).read_text() == "new"
 
 
 class Unprintable:

@@ -98,9 +98,22 @@ def test_the_comment_goes_to_a_file(finished: Path) -> None:
     assert (finished.parent / "out/comment.md").read_text().startswith(MARKER)
 
 
+def test_a_link_that_is_given_for_the_comment_stays(finished: Path) -> None:
+    link, place = finished / "latest.md", finished / "dated.md"
+    place.write_text("old")
+    place.chmod(0o600)
+    link.symlink_to(place.name)
+    assert changes_of(shell(finished), "--output latest.md") == ""
+    assert link.is_symlink()
+    assert place.read_text().startswith(MARKER)
+    assert place.stat().st_mode & 0o777 == 0o600
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        ("HEAD --output .git", "churn: .git: is a folder, which is not replaced; name another file"),
+        ("HEAD --output /dev/null", "churn: /dev/null: is a device, pipe or socket, which is not replaced"),
         ("nope", "churn: 'nope': no such revision here; name a branch, tag or commit (`git fetch` brings more)"),
         ("HEAD -- --all", "churn: '--all': no such revision here"),
         ("HEAD --repository 'a b'", "churn: repository 'a b': write it as owner/name"),

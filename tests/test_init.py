@@ -5,6 +5,7 @@ import gzip
 import io
 import os
 import pty
+import re
 import subprocess
 import sys
 import zipfile
@@ -345,6 +346,60 @@ def test_a_second_run_changes_nothing_and_asks_nothing(home: Path, init: Churn) 
     first = (home / "params.yaml").read_bytes()
     assert init(*arguments)[0] == 0
     assert (home / "params.yaml").read_bytes() == first
+
+
+def test_comments_of_the_users_own_stay_when_the_table_is_the_same(home: Path, init: Churn) -> None:
+    arguments = put(home, SHAPES["gzip"])
+    assert init(*arguments, "--yes")[0] == 0
+    path = home / "params.yaml"
+    start = path.read_text().index("  columns:")
+    commented = re.sub(r"(?m)^(    \S.*type: .*?)( +#.*)?$", r"\1   # checked by hand", path.read_text()[start:])
+    path.write_text(path.read_text()[:start] + commented)
+    before = path.read_bytes()
+    assert b"# checked by hand" in before
+    assert init(*arguments)[0] == 0
+    assert path.read_bytes() == before
+
+
+def test_line_ends_of_another_system_stay(home: Path, init: Churn) -> None:
+    path = home / "params.yaml"
+    arguments = put(home, SHAPES["gzip"])
+    assert init(*arguments, "--yes")[0] == 0
+    plain = path.read_bytes()
+    path.write_bytes((REPOSITORY / "params.yaml").read_bytes().replace(b"\n", b"\r\n"))
+    assert init(*arguments, "--yes")[0] == 0
+    assert path.read_bytes() == plain.replace(b"\n", b"\r\n")
+
+
+def test_a_params_file_that_is_a_link_stays_one_and_keeps_its_mode(home: Path, init: Churn) -> None:
+    path, kept = home / "params.yaml", home / "kept.yaml"
+    path.rename(kept)
+    kept.chmod(0o600)
+    path.symlink_to(kept.name)
+    assert init(*put(home, SHAPES["gzip"]), "--yes")[0] == 0
+    assert path.is_symlink()
+    assert load_params(home).data.source == f"data/raw/{SHAPES['gzip'].file}"
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_read_only_params_file_is_left_as_it_is(home: Path, init: Churn) -> None:
+    path = home / "params.yaml"
+    path.chmod(0o444)
+    before = path.read_bytes()
+    code, _, complaint = init(*put(home, SHAPES["gzip"]), "--yes")
+    assert (code, path.read_bytes()) == (1, before)
+    assert complaint.startswith("churn: params.yaml: is read-only; ")
+
+
+def test_an_edit_while_it_asks_is_not_overwritten(home: Path) -> None:
+    table, _, target = put(home, SHAPES["gzip"])
+    examined = proposal.examine(home, home / table, target)
+    proposed = proposal.propose(home, examined, proposal.target_with(examined.profile.target, None))
+    path = home / "params.yaml"
+    path.write_text(f"{path.read_text()}# edited\n")
+    with pytest.raises(ChurnError, match=r"^params.yaml: was edited meanwhile; run the same command again$"):
+        proposal.write(home, proposed)
+    assert path.read_text().endswith("# edited\n")
 
 
 def test_slices_that_still_fit_stay(folder: Path, init: Churn) -> None:

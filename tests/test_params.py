@@ -1,18 +1,22 @@
 """params.yaml: what is read from it, and how each slip in it is told."""
 
+import contextlib
 import copy
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from dvc.utils.serialize import load_yaml  # type: ignore[import-untyped]
+from dvc.utils.serialize import YAMLFileCorruptedError, load_yaml  # type: ignore[import-untyped]
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from churn.errors import ParameterError
+from churn.layout import editable
 from churn.params import PARAMS_FILE, Params, load_params, read_yaml
-from tests.conftest import PARAMS, REPOSITORY
+from tests.conftest import PARAMS, REPOSITORY, shell
 
 LINE, TREE = "tune.space.sklearn.linear_model.LogisticRegression", "tune.space.sklearn.tree.DecisionTreeClassifier"
 
@@ -253,6 +257,52 @@ def test_a_file_that_is_no_mapping_in_yaml_is_told_in_one_line(tmp_path: Path, c
     (tmp_path / PARAMS_FILE).write_bytes(content)
     (only,) = told(tmp_path)
     assert only.startswith(f"params.yaml: {line}")
+
+
+TAGS = {
+    "apply": "!!python/object/apply:os.system ['touch {marker}']",
+    "new": "!!python/object/new:subprocess.Popen [[touch, {marker}]]",
+    "object": "!!python/object:subprocess.Popen {{args: [touch, {marker}]}}",
+    "name": "!!python/name:os.system",
+    "module": "!!python/module:antigravity",
+    "local": "!apply:os.system ['touch {marker}']",
+    "verbatim": "!<tag:yaml.org,2002:python/object/apply:os.system> ['touch {marker}']",
+}
+"""Values by which some readers of YAML run a program."""
+
+
+@pytest.mark.parametrize("file", ["params.yaml", "dvc.yaml", "dvc.lock"])
+@pytest.mark.parametrize("tag", TAGS)
+def test_a_tag_of_python_is_refused_and_nothing_runs(tmp_path: Path, file: str, tag: str) -> None:
+    marker = tmp_path / "ran"
+    value = TAGS[tag].format(marker=marker)
+    for place, text in enumerate((f"{value}\n", f"train: {value}\n", f"? {value}\n: 1\n", f"a: [{{b: {value}}}]\n")):
+        path = tmp_path / str(place) / file
+        path.parent.mkdir()
+        path.write_text(text)
+        for read in (read_yaml, load_yaml):
+            with pytest.raises((ParameterError, YAMLError, YAMLFileCorruptedError)):
+                read(path)
+        with contextlib.suppress(YAMLError, AttributeError, TypeError):  # this one only edits: a tag stays a tag
+            editable(text)
+        with pytest.raises(ParameterError) as refusal:
+            read_yaml(path)
+        assert len(str(refusal.value).splitlines()) == 1
+        assert str(refusal.value).startswith(f"{file}: not readable as YAML: line ")
+    assert not marker.exists()
+    assert "antigravity" not in sys.modules
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", ["params.yaml", "dvc.yaml", "dvc.lock"])
+def test_no_command_runs_what_a_tag_asks_for(finished: Path, file: str) -> None:
+    run, marker = shell(finished), finished / "ran"
+    with (finished / file).open("a") as content:
+        content.write(f"\nextra: {TAGS['apply'].format(marker=marker)}\n")
+    for command in ("dvc status", "dvc params diff", "churn summary", "churn changes", "python -m churn.stages train"):
+        run(command, check=False, PYTHONPATH="src")
+    assert run("dvc repro", check=False, PYTHONPATH="src").returncode != 0
+    assert not marker.exists()
 
 
 def test_a_missing_file_is_told_with_the_folder_it_was_sought_in(tmp_path: Path) -> None:

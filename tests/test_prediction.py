@@ -1,17 +1,27 @@
 """Batch scoring: the pipeline's own figures for any table, and every row accounted for."""
 
+import os
+import signal
+import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from churn import artifacts, batches, business, cli, decision
+from churn import artifacts, batches, business, cli, decision, prediction
 from churn.errors import ChurnError
 from churn.params import load_params
 from tests.conftest import make_customers
+from tests.strategies import repeatable
 
 TABLE = Path("new.csv")
 
@@ -122,6 +132,246 @@ def test_ragged_rows_keep_their_places_in_small_batches(project: Path, monkeypat
     assert predict(str(TABLE), "-o", "scores.csv", monkeypatch=monkeypatch) == ""
     assert pd.read_csv("scores.rejects.csv")["data_row"].tolist() == ragged
     assert scores()["data_row"].tolist() == sorted(set(range(1, len(lines) + 1)) - set(ragged))
+
+
+class Ways:
+    """Every way in which scoring fails, each set up in the current folder; more arguments of the command, if any."""
+
+    @staticmethod
+    def bad_row(_: pytest.MonkeyPatch) -> list[str]:
+        table = new_customers()
+        table.loc[200, "months"] = "soon"
+        table.to_csv(TABLE, index=False)
+        return ["--on-error", "fail"]
+
+    @staticmethod
+    def unreadable_in_the_middle(_: pytest.MonkeyPatch) -> list[str]:
+        TABLE.write_bytes(TABLE.read_bytes() + b"\xff,1,2,0\n")
+        return []
+
+    @staticmethod
+    def disk_fails_while_reading(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        take = batches._numbers
+        left = [None, None]
+
+        def fail(*given: Any) -> Any:
+            left.pop() if left else fail_with(OSError(5, "Input/output error"))
+            return take(*given)
+
+        monkeypatch.setattr(batches, "_numbers", fail)
+        return []
+
+    @staticmethod
+    def absent_table(_: pytest.MonkeyPatch) -> list[str]:
+        TABLE.unlink()
+        return []
+
+    @staticmethod
+    def column_gone(_: pytest.MonkeyPatch) -> list[str]:
+        new_customers().drop(columns="fee").to_csv(TABLE, index=False)
+        return []
+
+    @staticmethod
+    def interrupted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        monkeypatch.setattr(decision, "churn_probability", lambda *_: fail_with(KeyboardInterrupt()))
+        return []
+
+    @staticmethod
+    def model_fails(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        monkeypatch.setattr(decision, "churn_probability", lambda *_: fail_with(ChurnError("no")))
+        return []
+
+    @staticmethod
+    def full_disk(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        make = prediction.WRITERS[".csv"]
+        monkeypatch.setitem(prediction.WRITERS, ".csv", lambda _, schema: make(Path("/dev/full"), schema))
+        return []
+
+    @staticmethod
+    def failing_close(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        make = prediction.WRITERS[".csv"]
+
+        @contextmanager
+        def opened(path: Path, schema: pa.Schema) -> Iterator[Any]:
+            with make(path, schema) as writer:
+                yield writer
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setitem(prediction.WRITERS, ".csv", opened)
+        return []
+
+    @staticmethod
+    def rejects_cannot_be_replaced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        replace = Path.replace
+
+        def busy(self: Path, target: Path) -> Path:
+            if target.name.endswith(".rejects.csv") and "data_row" in self.read_text().partition("\n")[0]:
+                raise OSError(16, "Device or resource busy")
+            return replace(self, target)
+
+        monkeypatch.setattr(Path, "replace", busy)
+        return []
+
+    @staticmethod
+    def rejects_are_a_folder(_: pytest.MonkeyPatch) -> list[str]:
+        Path("folder.csv").mkdir()
+        return ["--rejects", "folder.csv"]
+
+    @staticmethod
+    def rejects_are_the_table(_: pytest.MonkeyPatch) -> list[str]:
+        return ["--rejects", str(TABLE)]
+
+    @staticmethod
+    def rejects_are_a_result(_: pytest.MonkeyPatch) -> list[str]:
+        return ["--rejects", "models/out_of_fold.csv"]
+
+    @staticmethod
+    def rejects_are_the_output_in_other_case(_: pytest.MonkeyPatch) -> list[str]:
+        return ["--rejects", "SCORES.csv"]
+
+    @staticmethod
+    def rejects_are_a_link_to_the_output(_: pytest.MonkeyPatch) -> list[str]:
+        Path("link.csv").symlink_to("scores.csv")
+        return ["--rejects", "link.csv"]
+
+    @staticmethod
+    def rejects_cannot_be_read_again(_: pytest.MonkeyPatch) -> list[str]:
+        Path("scores.rejects.csv").unlink(missing_ok=True)
+        Path("scores.rejects.csv").write_text("a list of mine\n")
+        return []
+
+    @staticmethod
+    def output_is_a_link_to_the_table(_: pytest.MonkeyPatch) -> list[str]:
+        Path("link.csv").symlink_to(TABLE)
+        return ["-o", "link.csv"]
+
+    @staticmethod
+    def output_is_the_table_by_a_hard_link(_: pytest.MonkeyPatch) -> list[str]:
+        Path("hard.csv").hardlink_to(TABLE)
+        return ["-o", "hard.csv"]
+
+    @staticmethod
+    def output_is_the_table_learned_from(_: pytest.MonkeyPatch) -> list[str]:
+        return ["-o", "data/raw/customers.csv"]
+
+    @staticmethod
+    def output_is_a_result(_: pytest.MonkeyPatch) -> list[str]:
+        Path("link.csv").symlink_to("metrics/slices.csv")
+        return ["-o", "link.csv"]
+
+    @staticmethod
+    def output_is_a_device(_: pytest.MonkeyPatch) -> list[str]:
+        Path("nothing.csv").symlink_to("/dev/null")
+        return ["-o", "nothing.csv"]
+
+
+INTERRUPTED = "130"
+"""What a shell says of a program that Ctrl-C ended."""
+
+WAYS = [name for name in vars(Ways) if not name.startswith("_")]
+
+
+def fail_with(error: BaseException) -> Any:
+    raise error
+
+
+def files(folder: Path) -> dict[str, object]:
+    """Every file of the user's, with what it holds; where it leads for a link."""
+    paths = [path for path in folder.rglob("*") if ".git" not in path.parts and "__pycache__" not in path.parts]
+    return {
+        str(path): (
+            path.readlink() if path.is_symlink() else path.lstat().st_mode if path.is_dir() else path.read_bytes()
+        )
+        for path in paths
+    }
+
+
+@pytest.mark.parametrize("earlier", [True, False])
+@pytest.mark.parametrize("way", WAYS)
+def test_scoring_that_fails_leaves_every_file_as_it_was_and_no_thread(
+    project: Path, way: str, monkeypatch: pytest.MonkeyPatch, *, earlier: bool
+) -> None:
+    if earlier:
+        assert predict(str(TABLE), "-o", "scores.csv", monkeypatch=monkeypatch) == ""
+    monkeypatch.setattr(batches, "BLOCK_BYTES", 1000)
+    arguments = getattr(Ways, way)(monkeypatch)
+    before, running = files(project), threading.active_count()
+    told = predict(str(TABLE), "-o", "scores.csv", *arguments, monkeypatch=monkeypatch)
+    assert len(told.splitlines()) == 1
+    assert told == INTERRUPTED if way == "interrupted" else told.startswith("churn: ")
+    assert files(project) == before
+    assert threading.active_count() == running
+
+
+def test_a_kill_leaves_the_earlier_files_under_their_names(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert predict(str(TABLE), "-o", "scores.csv", monkeypatch=monkeypatch) == ""
+    before = files(project)
+    program = """
+import os, signal, sys
+from churn import batches, cli, prediction
+batches.BLOCK_BYTES = 1000
+judged, left = prediction._judged, [None] * 3
+def kill(*given):
+    left.pop() if left else os.kill(os.getpid(), signal.SIGKILL)
+    return judged(*given)
+prediction._judged = kill
+sys.argv = ["churn", "predict", "new.csv", "-o", "scores.csv"]
+cli.main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": "src"}, check=False)
+    assert done.returncode == -signal.SIGKILL
+    left = files(project)
+    assert {path: left[path] for path in before} == before
+    assert all(path.endswith(".draft") for path in left.keys() - before.keys())
+
+
+def test_links_that_are_given_as_outputs_stay_and_their_targets_are_replaced(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("dated").mkdir()
+    for name in ("scores.csv", "scores.rejects.csv"):
+        Path(name).symlink_to(f"dated/{name}")
+    Path("dated/scores.csv").write_text("old")
+    Path("dated/scores.csv").chmod(0o600)
+    assert predict(str(TABLE), "-o", "scores.csv", monkeypatch=monkeypatch) == ""
+    assert Path("scores.csv").is_symlink()
+    assert Path("scores.rejects.csv").is_symlink()
+    assert len(scores()) == 300
+    assert Path("dated/scores.csv").stat().st_mode & 0o777 == 0o600
+
+
+AWKWARD_IDS = ["contact", "Contact", "PROBABILITY", "data_row", "expected_profit_of_contact_eur", "Row_Key"]
+
+
+@pytest.mark.parametrize("name", ["customer", *AWKWARD_IDS])
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_every_customer_keeps_the_id_whatever_its_column_is_called(
+    project: Path, name: str, ending: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    table = new_customers()
+    ids = [f"C{number:03d}" for number in range(len(table))]
+    table.assign(**{name: ids}).to_csv(TABLE, index=False)
+    params = Path("params.yaml")
+    params.write_text(params.read_text().replace("id: null", f"id: {name}"))
+    output = f"scores.{ending}"
+    assert predict(str(TABLE), "-o", output, monkeypatch=monkeypatch) == ""
+    found = pd.read_csv(output) if ending == "csv" else pd.read_parquet(output)
+    called = name if name == "customer" else f"id_{name}"
+    assert list(found.columns) == ["data_row", called, *prediction.SCORES[1:]]
+    assert found[called].tolist() == ids
+    assert set(found["contact"]) == {0, 1}
+    said = [line for line in caplog.messages if "id column" in line]
+    assert said == ([] if called == name else [f"{output}: the id column {name!r} is called {called!r} there"])
+
+
+@repeatable
+@given(st.sampled_from(prediction.SCORES) | st.text(max_size=8), st.integers(0, 3), st.booleans())
+def test_an_id_never_has_the_name_of_another_column(name: str, prefixes: int, upper: bool) -> None:
+    given_name = "id_" * prefixes + (name.upper() if upper else name)
+    called = prediction.name_of_id(given_name)
+    assert called.endswith(given_name)
+    assert called.casefold() not in {column.casefold() for column in prediction.SCORES}
+    assert (called == given_name) == (given_name.casefold() not in prediction.SCORES)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), ChurnError("no")])

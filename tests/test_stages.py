@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from ruamel.yaml import YAML
 
 from churn import artifacts, decision
-from churn.params import Params, load_params
+from churn.params import Params, check_params, load_params
 from churn.stages import evaluate, preprocess, train
 from churn.stages.execution import run_stage
 from churn.tracking.recording import Recorder
-from tests.conftest import REPOSITORY, make_customers, unpickled
+from tests.conftest import PARAMS, REPOSITORY, make_customers, unpickled
 
 TABLE = Path("data/raw/customers.csv")
 LEARNED = [artifacts.ENCODERS, artifacts.SCALER, artifacts.MODEL, artifacts.IMPORTANCE, artifacts.OUT_OF_FOLD]
@@ -334,6 +335,50 @@ def test_every_case_of_every_fault_stands_in_a_file_until_the_table_is_mended(
     customers.to_csv(TABLE, index=False)
     preprocess.run(load_params(folder))
     assert not artifacts.FAULTS.exists()
+
+
+@pytest.mark.parametrize("content", ["my,own,list\n1,2,3\n", "line,column,check\n", "", "\n"])
+def test_a_file_of_the_users_is_not_taken_for_a_list_of_faults(
+    folder: Path, content: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    artifacts.FAULTS.write_text(content)
+    preprocess.run(load_params(folder))
+    assert artifacts.FAULTS.read_text() == content
+    make_customers().assign(months="many").to_csv(TABLE, index=False)
+    told_by_failing("preprocess", preprocess.run, monkeypatch, caplog)
+    assert artifacts.FAULTS.read_text() == content
+
+
+AWKWARD_NAMES = [
+    ("self", "data_row", "probability", "churned"),
+    ("reason", "contact", "feature", "column"),
+    ("index", "Row_Key", "value", "customers"),
+    ("level_0", "drop", "T", "nan"),
+    ("a,b", 'q"uote', "Unnamed: 0", "gone_yes"),
+]
+
+
+@pytest.mark.parametrize("names", AWKWARD_NAMES, ids="-".join)
+@pytest.mark.parametrize("target", ["gone", "probability_of"])
+def test_names_of_columns_change_no_figure(folder: Path, names: tuple[str, ...], target: str) -> None:
+    def figures(renamed: dict[str, str]) -> list[object]:
+        table = make_customers().rename(columns=renamed)
+        table.assign(key=[f"C{number}" for number in range(len(table))]).to_csv(TABLE, index=False)
+        content = yaml.load(PARAMS)
+        content["data"]["id"] = "key"  # else the names decide who is tested
+        content["data"]["target"]["column"] = renamed.get("gone", "gone")
+        content["data"]["columns"] = {renamed.get(name, name): one for name, one in content["data"]["columns"].items()}
+        content["evaluate"]["slices"] = [renamed.get(name, name) for name in content["evaluate"]["slices"]]
+        params = check_params(content)
+        for stage in (preprocess, train, evaluate):
+            stage.run(params)
+        scores = artifacts.read_json(artifacts.TEST_METRICS), artifacts.read_json(artifacts.BUSINESS_METRICS)
+        return [*scores, artifacts.TEST_PREDICTIONS.read_text(), artifacts.OUT_OF_FOLD.read_text()]
+
+    yaml = YAML(typ="safe")
+    plain = figures({})
+    customers = dict(zip(yaml.load(PARAMS)["data"]["columns"], names, strict=True))
+    assert figures({**customers, "gone": target}) == plain
 
 
 def test_what_on_error_settles_is_counted(folder: Path) -> None:

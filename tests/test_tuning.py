@@ -307,6 +307,18 @@ def test_the_best_is_written_in_place_and_then_nothing_better_is_found(root: Pat
     assert "nothing better than the present parameters was found" in again.as_text()
 
 
+def test_a_params_file_that_is_a_link_stays_one(root: Path) -> None:
+    path, kept = root / PARAMS_FILE, root / "kept.yaml"
+    path.rename(kept)
+    path.symlink_to(kept.name)
+    result = better(root)
+    kept.chmod(0o600)
+    assert tuning.apply(result)
+    assert path.is_symlink()
+    assert kept.read_text() == result.new
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+
 def test_an_edit_during_the_search_is_not_lost(root: Path) -> None:
     result = better(root)
     edit(root / PARAMS_FILE, "# weak", "# mine")

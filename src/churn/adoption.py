@@ -27,9 +27,7 @@ def adopted(text: str, candidate: Candidate) -> str:
         arguments = node(candidate.arguments)
         arguments.fa.set_block_style()
         train["params"] = arguments
-    new = written(document)
-    if "\r\n" in text:
-        new = new.replace("\n", "\r\n")
+    new = written(document, like=text)
     _require_same(parse_yaml(text, PARAMS_FILE), parse_yaml(new, PARAMS_FILE), candidate)
     return new
 

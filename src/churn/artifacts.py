@@ -9,9 +9,11 @@ import json
 import math
 import os
 import pickle
-import tempfile
-from collections.abc import Container, Iterator, Mapping
-from contextlib import contextmanager
+import secrets
+import shutil
+import stat
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 FAULTS = Path("data/faults.csv")
 """Every value that breaks the contract, after a table was refused; no result, so DVC does not know it."""
+FAULT_COLUMNS = ("line", "column", "check", "value")
 
 PROCESSED = Path("data/processed")
 TRAIN_ROWS = PROCESSED / "train_rows.csv"
@@ -67,6 +70,10 @@ PICKLE_PROTOCOL = 5
 
 _written_here: set[str] = set()
 """md5 of the pickles that this process has written; it need not be told to trust them."""
+
+WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
+LONGEST_START = 50
+"""Characters of a file's name in the name of its draft, so that this is never too long for the file system."""
 
 
 def write_rows(path: Path, rows: pd.DataFrame) -> None:
@@ -188,6 +195,13 @@ def megabytes(path: Path) -> float:
     return path.stat().st_size / 1e6
 
 
+def has_header(path: Path, names: Sequence[str]) -> bool:
+    """Whether a CSV file begins with these columns and no other, so that it may be one that was written here."""
+    wanted = ",".join(names).encode()
+    with path.open("rb") as file:
+        return file.readline(3 * len(wanted)).rstrip().replace(b'"', b"") == wanted
+
+
 def _read_csv(path: Path, dtypes: Any) -> pd.DataFrame:
     # Lines end as they were written: a carriage return inside a label is part of it.
     return pd.read_csv(path, dtype=dtypes, keep_default_na=False, na_values=[""], lineterminator="\n")
@@ -200,14 +214,114 @@ def _write_csv(path: Path, table: pd.DataFrame, *, index: bool) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A draft beside the file that takes its place only when it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".draft")
-    os.close(handle)
-    draft = Path(name)
-    try:
+    """A draft beside a file of the pipeline that takes its place only when it is whole.
+
+    A link is replaced, not followed: with DVC's `cache.type symlink` it leads into the cache.
+    """
+    with _drafts([path]) as (draft,):
         yield draft
-        draft.chmod(0o644)
-        draft.replace(path)
+
+
+@contextmanager
+def replacing_outputs(*paths: Path) -> Iterator[tuple[Path, ...]]:
+    """Drafts of files that a user names; they take their places together, and only when all of them are whole.
+
+    A link stays: the file that it leads to is replaced.
+
+    Raises:
+        ChurnError: one of them cannot be replaced.
+    """
+    with _drafts([_replaceable(path) for path in paths]) as drafts:
+        yield drafts
+
+
+def _replaceable(path: Path) -> Path:
+    """The file that a path leads to, if it is one that a user would have replaced."""
+    target, name = path, str(path)
+    if path.is_symlink():
+        target = Path(os.path.realpath(path))
+        name = f"{path} (a link to {target})"
+        if target.is_symlink() or not target.parent.is_dir():
+            raise ChurnError(f"{name}: leads nowhere; mend the link, or name another file")
+    if target.is_file() and not (os.access(target, os.W_OK) and target.stat().st_mode & WRITABLE):
+        raise ChurnError(
+            f"{name}: is read-only; name another file, or make it writable (`dvc unprotect` if DVC keeps it)"
+        )
+    if os.path.lexists(target) and not target.is_file():
+        raise ChurnError(f"{name}: {_kind(target)}, which is not replaced; name another file")
+    return target
+
+
+def _kind(path: Path) -> str:
+    return "is a folder" if path.is_dir() else "is a device, pipe or socket"
+
+
+@contextmanager
+def _drafts(paths: Sequence[Path]) -> Iterator[tuple[Path, ...]]:
+    drafts = {path: _beside(path) for path in paths}
+    try:
+        for path, draft in drafts.items():
+            _create(draft, path)
+        yield tuple(drafts.values())
+        _put_in_place(drafts)
     finally:
-        draft.unlink(missing_ok=True)
+        for draft in drafts.values():
+            draft.unlink(missing_ok=True)
+
+
+def _beside(path: Path) -> Path:
+    return path.parent / f".{path.name[:LONGEST_START]}.{secrets.token_hex(6)}.draft"
+
+
+def _create(draft: Path, path: Path) -> None:
+    """An empty draft, private from the start if the file that it is to replace is private."""
+    with _named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))  # less what the umask takes away
+    if not os.path.lexists(path):
+        return
+    earlier = path.lstat()
+    if not (stat.S_ISREG(earlier.st_mode) or stat.S_ISLNK(earlier.st_mode)):
+        raise ChurnError(f"{path}: {_kind(path)}, where a file is to be written; move it away")
+    # What DVC links to its cache is read-only, which is said of the cache and not of what is to come.
+    if stat.S_ISREG(earlier.st_mode) and earlier.st_mode & stat.S_IWUSR:
+        with suppress(OSError):  # only root may give a file away
+            os.chown(draft, earlier.st_uid, earlier.st_gid)
+        draft.chmod(stat.S_IMODE(earlier.st_mode))
+
+
+def _put_in_place(drafts: Mapping[Path, Path]) -> None:
+    """All or none: where one cannot take its place, those before it give theirs back."""
+    earlier = {path: _beside(path) for path in drafts if len(drafts) > 1 and os.path.lexists(path)}
+    try:
+        for path, name in earlier.items():
+            _keep_under(name, path)
+        for path, draft in drafts.items():
+            with _named(path):
+                draft.replace(path)
+    except BaseException:
+        for path in [path for path, draft in drafts.items() if not draft.exists()]:
+            if path in earlier:
+                earlier[path].replace(path)
+            else:
+                path.unlink()
+        raise
+    finally:
+        for name in earlier.values():
+            name.unlink(missing_ok=True)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """What the system refuses is told of the file, not of its draft."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _keep_under(name: Path, path: Path) -> None:
+    try:
+        os.link(path, name)
+    except OSError:  # a file system without hard links
+        shutil.copy2(path, name)

@@ -62,6 +62,8 @@ def read_batches(path: Path, contract: TableContract) -> Iterator[Batch]:
         raise DataError(f"{path}: {first_line(error)}; save the table as data.format says, or as Parquet") from None
     except NOT_PACKED as error:
         raise DataError(f"{path}: cannot be unpacked ({first_line(error)}); pack it anew") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
     if empty:
         raise DataError(f"{path}: holds no rows")
 

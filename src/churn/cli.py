@@ -76,10 +76,11 @@ def predict(
 ) -> None:
     """Score a table: probability of churn, whether to contact, and what the contact is expected to earn."""
     from churn.params import load_params
-    from churn.prediction import load_decision, score_table
+    from churn.prediction import load_decision, rejects_beside, require_not_of_pipeline, score_table
 
     params = load_params(Path())
-    refused = rejects or output.with_name(f"{output.stem}.rejects.csv")
+    refused = rejects or rejects_beside(output)
+    require_not_of_pipeline(Path(), (output, refused))
     with typer.progressbar(length=1000, file=sys.stderr, hidden=not sys.stderr.isatty(), label="scoring") as bar:
         counts = score_table(
             load_decision(Path(), model),
@@ -251,7 +252,7 @@ def changes(
     server: Annotated[str, typer.Option(envvar="GITHUB_SERVER_URL", help="where both are")] = "https://github.com",
 ) -> None:
     """Print what differs in parameters, metrics and pictures, as the Markdown of a pull-request comment."""
-    from churn.artifacts import replacing
+    from churn.artifacts import replacing_outputs
     from churn.changes import comment
     from churn.comparison import Forge, compare
 
@@ -261,7 +262,7 @@ def changes(
         print(text, end="")
         return
     try:
-        with replacing(output) as draft:
+        with replacing_outputs(output) as (draft,):
             draft.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ChurnError(f"{output}: cannot be written: {error.strerror}") from None

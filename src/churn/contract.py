@@ -145,6 +145,9 @@ class TableContract(Strict):
             raise ValueError(
                 f"column {ROW_KEY!r} has the name of the key that every row is given: rename it in the table"
             )
+        for name in self.needed:
+            if not name or name.startswith("\x1f"):  # pandas names what has no name; names of this package's own
+                raise ValueError(f"column {name!r}: a column needs a name that can be written: rename it in the table")
         return self
 
     @model_validator(mode="after")

@@ -24,15 +24,16 @@ _Representer.add_representer(type(None), lambda self, _: self.represent_scalar("
 
 def editable(text: str) -> CommentedMap:
     """A mapping that can be edited, with all that stands around its values."""
-    document: CommentedMap = _yaml().load(text)
+    # ruamel.yaml would keep a carriage return as the end of a comment, and so write two.
+    document: CommentedMap = _yaml().load(text.replace("\r\n", "\n"))
     return document
 
 
-def written(document: CommentedMap) -> str:
-    """The text of a mapping that `editable` gave, with plain line ends."""
+def written(document: CommentedMap, like: str) -> str:
+    """The text of a mapping that `editable` gave, its lines ending as in the text that it was made of."""
     text = io.StringIO()
     _yaml().dump(document, text)
-    return text.getvalue()
+    return text.getvalue().replace("\n", "\r\n") if "\r\n" in like else text.getvalue()
 
 
 def put(section: CommentedMap, key: str, value: Any) -> None:

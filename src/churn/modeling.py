@@ -1,10 +1,17 @@
 """From training rows to a decision: estimator, out-of-fold judgement, importance, and the one fitted object."""
 
+import functools
 import importlib
+import importlib.metadata
+import importlib.util
 import inspect
+import re
+import site
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,11 +23,24 @@ from sklearn.pipeline import Pipeline
 
 from churn import features
 from churn.business import Floats, Labels
-from churn.errors import DataError, ParameterError
+from churn.errors import DataError, ParameterError, shown
 from churn.scores import PROBABILITY_SCORES, probability_scores, roc_auc
 
 SEED_ARGUMENTS = ("random_state", "random_seed", "seed")
 THREAD_ARGUMENTS = ("n_jobs", "thread_count", "num_threads", "nthread")
+
+MADE_FOR_SCIKIT_LEARN = frozenset({"catboost"})
+"""Distributions whose metadata do not say so."""
+
+SCALARS = (bool, int, float, str, type(None))
+"""Types of an argument's value, beside lists and mappings of them."""
+
+WORDS_OF_FILES = frozenset({"borders", "cache", "config", "dir", "directory", "file", "filename", "files", "folder"})
+WORDS_OF_FILES |= {"filenames", "machines", "path", "snapshot"}
+NAMES_OF_FILES = frozenset({"memory", "input_model", "model_in", "model_input", "model_out", "model_output"})
+NAMES_OF_FILES |= {"output_model", "convert_model", "forced_splits", "fs", "machine_list", "mlist", "nodes", "workers"}
+"""Arguments that say what is read, written or connected to, by a word of their names (train_dir, model_path) or in
+full (LightGBM's aliases)."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +60,14 @@ def make_classifier(
     """An unfitted classifier by import path; seed and threads are filled in where its constructor has them.
 
     Raises:
-        ParameterError: the path does not import, is no classifier with predict_proba, or refuses an argument.
+        ParameterError: the path does not import, is no classifier with predict_proba, or refuses an argument. What no
+            package for scikit-learn brings is not imported, and what is no classifier is not constructed.
     """
+    _require_nameable(path, named)
+    _require_plain(arguments, named)
     made = _import(path, named)
+    if not _is_classifier_class(made):
+        raise _unusable(path, named)
     accepted, takes_any = _constructor_arguments(made, named)
     unknown = [name for name in arguments if name not in accepted]
     if unknown and not takes_any:
@@ -57,11 +82,15 @@ def make_classifier(
     with _refusals_told(path, named):
         classifier = made(**filled, **arguments)
     if not _gives_probabilities(classifier):
-        raise ParameterError(
-            f"params.yaml: {named.estimator}: {path} is not a classifier with predict_proba; "
-            "name one that gives probabilities, such as sklearn.ensemble.RandomForestClassifier"
-        )
+        raise _unusable(path, named)
     return classifier
+
+
+def _unusable(path: str, named: Keys) -> ParameterError:
+    return ParameterError(
+        f"params.yaml: {named.estimator}: {path} is not a classifier with predict_proba; "
+        "name one that gives probabilities, such as sklearn.ensemble.RandomForestClassifier"
+    )
 
 
 def _unless_given(
@@ -79,15 +108,122 @@ def _gives_probabilities(made: object) -> bool:
         return False
 
 
-def _import(path: str, named: Keys) -> Any:
+def _is_classifier_class(made: type) -> bool:
+    """Whether a class says so itself: its constructor, which could do anything, is not called for this."""
+    says_so = issubclass(made, ClassifierMixin) or getattr(made, "_estimator_type", None) == "classifier"
+    return says_so and hasattr(made, "predict_proba")
+
+
+def _require_nameable(path: str, named: Keys) -> None:
+    """Decide what may be imported before it is: importing a module runs it."""
+    parts = path.split(".")
+    top = parts[0]
+    if len(parts) < 2 or not all(part.isidentifier() for part in parts):
+        raise _not_imported(path, named, "not a module and a class, joined by dots")
+    private = [part for part in parts if part.startswith("_")]
+    if private:
+        raise _not_imported(path, named, f"{private[0]} is private")
+    if top in sys.stdlib_module_names:
+        raise _not_imported(path, named, f"{top} is a part of Python, not a package for scikit-learn")
+    if top == __name__.partition(".")[0]:
+        raise _not_imported(path, named, f"{top} is this project, not a package for scikit-learn")
+    folder = _folder_of(path, top, named)
+    if top != "sklearn" and not _is_made_for_scikit_learn(top, folder):
+        raise _not_imported(path, named, f"no installed package that requires scikit-learn has a module {top!r}")
+
+
+def _not_imported(path: str, named: Keys, why: str) -> ParameterError:
+    return ParameterError(
+        f"params.yaml: {named.estimator}: cannot import {shown(path)} ({why}); "
+        "give the import path of an installed class, such as sklearn.ensemble.RandomForestClassifier"
+    )
+
+
+def _folder_of(path: str, top: str, named: Keys) -> Path:
+    """Where a top-level module would be imported from, if that is where packages are installed."""
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):  # ValueError: loaded already, from nowhere
+        spec = None
+    if spec is None:
+        raise _not_imported(path, named, f"ModuleNotFoundError: No module named {top!r}")
+    if spec.origin is None or not spec.has_location:
+        raise _not_imported(path, named, f"{top} is not one installed package")
+    origin = Path(spec.origin)
+    folder = (origin.parent if spec.submodule_search_locations is None else origin.parent.parent).resolve()
+    if folder not in site_folders():
+        raise _not_imported(path, named, f"{origin} would be read, which is not in an installed package")
+    return folder
+
+
+def site_folders() -> list[Path]:
+    """Where packages are installed; a file elsewhere, as in the current folder, is none of theirs."""
+    of_user = [site.getusersitepackages()] if site.ENABLE_USER_SITE else []
+    return [Path(folder).resolve() for folder in (*site.getsitepackages(), *of_user)]
+
+
+@functools.cache
+def _is_made_for_scikit_learn(top: str, folder: Path) -> bool:
+    """Whether a distribution that brings a module requires scikit-learn, at least as an extra; by its metadata."""
+    return any(
+        _brings(one, top)
+        for one in importlib.metadata.distributions(path=[str(folder)])
+        if _normal_name(one.name or "") in MADE_FOR_SCIKIT_LEARN
+        or "scikit-learn" in map(_normal_name, one.requires or ())
+    )
+
+
+def _brings(distribution: importlib.metadata.Distribution, top: str) -> bool:
+    return any(file.parts[0].partition(".")[0] == top for file in distribution.files or ())
+
+
+def _normal_name(requirement: str) -> str:
+    """The name that a requirement begins with, as package indexes compare names."""
+    name = re.match(r"\s*([\w.-]*)", requirement)
+    return re.sub(r"[-_.]+", "-", name[1]).lower() if name else ""
+
+
+def _require_plain(arguments: Mapping[str, Any], named: Keys) -> None:
+    """See that values are plain data, and that none of them says what file to read or write."""
+    for name, value in arguments.items():
+        for key, part in _parts(name, value, (), set()):
+            place = f"params.yaml: {named.arguments}.{name}"
+            if not isinstance(part, SCALARS):
+                what = "itself" if isinstance(part, list | tuple | Mapping) else f"a {type(part).__name__}"
+                raise ParameterError(
+                    f"{place}: {shown(value)} holds {what}; only null, true, false, numbers, texts, and lists and "
+                    "mappings of them are accepted"
+                )
+            if isinstance(part, str) and _names_a_file(key):
+                raise ParameterError(
+                    f"{place}: {shown(value)} says what file to read or write, which an estimator may not; leave it out"
+                )
+
+
+def _parts(key: str, value: Any, inside: tuple[int, ...], seen: set[int]) -> Iterator[tuple[str, Any]]:
+    """Every single value, with the nearest key above it; what holds itself is given as it is."""
+    if isinstance(value, list | tuple | Mapping):
+        if id(value) in inside:
+            yield key, value
+        elif id(value) not in seen:  # an alias of YAML may stand in many places
+            seen.add(id(value))
+            named = value.items() if isinstance(value, Mapping) else ((key, one) for one in value)
+            for name, one in named:
+                yield from _parts(name if isinstance(name, str) else key, one, (*inside, id(value)), seen)
+    else:
+        yield key, value
+
+
+def _names_a_file(key: str) -> bool:
+    return key in NAMES_OF_FILES or not WORDS_OF_FILES.isdisjoint(key.lower().split("_"))
+
+
+def _import(path: str, named: Keys) -> type:
     module, _, name = path.rpartition(".")
     try:
         made = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, SyntaxError, TypeError, ValueError) as error:
-        raise ParameterError(
-            f"params.yaml: {named.estimator}: cannot import {path!r} ({_one_line(error)}); "
-            "give the import path of an installed class, such as sklearn.ensemble.RandomForestClassifier"
-        ) from None
+    except Exception as error:  # a module may fail in any way while it is imported
+        raise _not_imported(path, named, _one_line(error)) from error
     if not inspect.isclass(made):
         raise ParameterError(f"params.yaml: {named.estimator}: {path!r} is not a class; name a classifier class")
     return made
@@ -247,7 +383,9 @@ def permutation_drops(
     for feature, names in groups.items():
         for _ in range(effort.repeats):
             order = random.permutation(len(rows))
-            shuffled = rows.assign(**{name: rows[name].to_numpy()[order] for name in names})
+            shuffled = rows.copy(deep=False)
+            for name in names:  # as `assign` does, which takes no column called self
+                shuffled[name] = rows[name].to_numpy()[order]
             drops.append((feature, intact - roc_auc(labels, classifier.predict_proba(shuffled)[:, 1])))
     return pd.DataFrame(drops, columns=["feature", "drop"])
 

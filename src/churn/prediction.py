@@ -1,9 +1,11 @@
 """Batch scoring: a table of any length, read by its contract and judged by the decision, in bounded memory."""
 
+import itertools
 import logging
-from collections.abc import Callable, Generator, Iterator
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +21,18 @@ from sklearn.model_selection import FixedThresholdClassifier
 from churn import artifacts, business, cleaning, decision, features, schema
 from churn.batches import Batch, read_batches
 from churn.business import Economics
-from churn.contract import TableContract
+from churn.contract import ROW_KEY, TableContract
 from churn.errors import ChurnError, DataError
 from churn.tracking import state
 from churn.tracking.verification import known_md5s, require_own_results
 
 log = logging.getLogger(__name__)
+
+SCORES = ("data_row", ROW_KEY, "probability", "contact", "expected_profit_of_contact_eur")
+"""Columns of the output, beside the id."""
+
+REJECTS = ("data_row", "reason")
+"""Columns of the rejects."""
 
 
 @dataclass(frozen=True)
@@ -110,10 +118,12 @@ def score_table(
     """
     _require_paths(table, output, rejects)
     _require_columns(model, contract)
+    if contract.id is not None and name_of_id(contract.id) != contract.id:
+        log.warning("%s: the id column %r is called %r there", output, contract.id, name_of_id(contract.id))
     scored = contacted = rejected = 0
-    with ExitStack() as stack:
-        predictions = stack.enter_context(_TableWriter(output))
-        refused = stack.enter_context(_TableWriter(rejects))
+    with _unwritable_told(output), artifacts.replacing_outputs(output, rejects) as drafts, ExitStack() as stack:
+        predictions = stack.enter_context(_TableWriter(output, drafts[0]))
+        refused = stack.enter_context(_TableWriter(rejects, drafts[1]))
         read = (_read_by_contract(batch, contract) for batch in read_batches(table, contract))
         for customers in stack.enter_context(closing(_one_ahead(read))):
             if stop_at_fault and len(customers.refused):
@@ -146,12 +156,55 @@ def _read_by_contract(batch: Batch, contract: TableContract) -> Customers:
     return Customers(kept, batch.numbers[~broken], keys, _rejected(batch, reasons[broken]), batch.done)
 
 
+def name_of_id(name: str) -> str:
+    """What the id is called in the output: as in the table, unless that is the name of another column there.
+
+    Many programs do not tell upper from lower case in the name of a column.
+    """
+    while name.casefold() in SCORES:
+        name = f"id_{name}"
+    return name
+
+
+def rejects_beside(output: Path) -> Path:
+    """Where the rejects go when nobody says.
+
+    Raises:
+        ChurnError: a file is there that holds no rejects.
+    """
+    path = output.with_name(f"{output.stem}.rejects.csv")
+    if path.is_file() and not artifacts.has_header(path, REJECTS):
+        raise ChurnError(f"{path}: is there, and holds no rejects of `churn predict`; name another file by --rejects")
+    return path
+
+
 def _require_paths(table: Path, output: Path, rejects: Path) -> None:
-    if len({path.resolve() for path in (table, output, rejects)}) < 3:
-        raise ChurnError(f"{output}: table, output and rejects must be three files; name another output")
+    for one, other in itertools.combinations((table, output, rejects), 2):
+        if _are_one_file(one, other):
+            raise ChurnError(f"{output}: table, output and rejects must be three files; name another output")
     for path in (output, rejects):
         if path.suffix not in WRITERS:
             raise ChurnError(f"{path}: cannot be written; end its name in {' or '.join(WRITERS)}")
+
+
+def _are_one_file(one: Path, other: Path) -> bool:
+    """Also by a link, or by a name that differs in case, which some file systems do not tell apart."""
+    if one.exists() and other.exists():
+        return one.samefile(other)
+    return os.path.realpath(one).casefold() == os.path.realpath(other).casefold()
+
+
+def require_not_of_pipeline(root: Path, paths: Iterable[Path]) -> None:
+    """See that nothing is overwritten that dvc.lock names: the table that was learned from, or a result.
+
+    Raises:
+        ChurnError: a path is one of those.
+    """
+    stages = state.stages_from_lock(state.read_lock(root)).values()
+    of_pipeline = {os.path.realpath(root / name) for one in stages for name in (*one.inputs.dependencies, *one.results)}
+    for path in paths:
+        if os.path.realpath(path) in of_pipeline:
+            raise ChurnError(f"{path}: belongs to the pipeline (dvc.lock); name another output")
 
 
 def _require_columns(model: FixedThresholdClassifier, contract: TableContract) -> None:
@@ -170,7 +223,7 @@ def _judged(
     model: FixedThresholdClassifier, customers: Customers, contract: TableContract, economics: Economics
 ) -> pd.DataFrame:
     rows = customers.rows
-    identifiers = {} if contract.id is None else {contract.id: rows[contract.id].tolist()}
+    identifiers = {} if contract.id is None else {name_of_id(contract.id): rows[contract.id].tolist()}
     probability = decision.churn_probability(model, rows) if len(rows) else pd.Series(dtype="float64").to_numpy()
     return pd.DataFrame(
         {
@@ -206,16 +259,31 @@ WRITERS: dict[str, Callable[[Path, pa.Schema], Any]] = {
 
 
 class _TableWriter(ExitStack):
-    """A table written batch by batch, beside its place until it is whole."""
+    """A table written batch by batch."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, draft: Path) -> None:
         super().__init__()
-        self._draft = self.enter_context(artifacts.replacing(path))
-        self._suffix = path.suffix
+        self._path, self._draft = path, draft
         self._writer: Any = None
 
     def write(self, rows: pd.DataFrame) -> None:
         table = pa.Table.from_pandas(rows, preserve_index=False)
-        if self._writer is None:
-            self._writer = self.enter_context(WRITERS[self._suffix](self._draft, table.schema))
-        self._writer.write_table(table)
+        with _unwritable_told(self._path):
+            if self._writer is None:
+                self._writer = self.enter_context(WRITERS[self._path.suffix](self._draft, table.schema))
+            self._writer.write_table(table)
+
+    def __exit__(self, *raised: Any) -> bool | None:
+        with _unwritable_told(self._path):  # what is still in memory may not fit on the disk
+            return super().__exit__(*raised)
+
+
+@contextmanager
+def _unwritable_told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise ChurnError(
+            f"{error.filename or path}: cannot be written: {reason}; the files there are as before"
+        ) from None

@@ -13,7 +13,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
-from churn.artifacts import replacing
+from churn.artifacts import replacing_outputs
 from churn.contract import Column, TableFormat, Target
 from churn.errors import ChurnError, DataError, ParameterError, shown
 from churn.layout import editable, node, put, text_node, written
@@ -128,7 +128,7 @@ def propose(root: Path, examined: Examined, target: Target) -> Proposal:
     old = path.read_bytes().decode("utf-8")
     document = editable(old)
     _rewrite(document, examined, target)
-    new = written(document)
+    new = written(document, like=old)
     loaded = check_params(parse_yaml(new, PARAMS_FILE))
     _require_same(loaded, examined, target)
     split = loaded.preprocess.split
@@ -148,9 +148,15 @@ def read_data(text: str) -> Any:
 
 
 def write(root: Path, proposal: Proposal) -> None:
-    """Put the new text in place, whole or not at all."""
+    """Put the new text in place, whole or not at all.
+
+    Raises:
+        ChurnError: the file changed meanwhile, or cannot be written.
+    """
     try:
-        with replacing(root / PARAMS_FILE) as draft:
+        if (root / PARAMS_FILE).read_bytes() != proposal.old.encode("utf-8"):
+            raise ChurnError(f"{PARAMS_FILE}: was edited meanwhile; run the same command again")
+        with replacing_outputs(root / PARAMS_FILE) as (draft,):
             draft.write_bytes(proposal.new.encode("utf-8"))
     except OSError as error:
         raise ChurnError(f"{PARAMS_FILE}: cannot be written: {error.strerror}") from None
@@ -250,16 +256,21 @@ def _put_columns(data: CommentedMap, profile: TableProfile) -> None:
     if not isinstance(data.get("columns"), CommentedMap):
         data["columns"] = CommentedMap()
     columns = data["columns"]
+    proposed = {column.name: node(_entry(column.spec)) for column in profile.columns if column.spec is not None}
+    if columns == proposed:  # what the user wrote beside them stays
+        return
     columns.clear()
     columns.ca.items.clear()  # the comments of the columns that went
     columns.fa.set_block_style()
     for column in profile.columns:
         if column.spec is not None:
-            columns[text_node(column.name)] = node(_entry(column.spec))
+            columns[text_node(column.name)] = proposed[column.name]
             columns.yaml_add_eol_comment(column.reason, column.name, column=0)
 
 
 def _put_unused(data: CommentedMap, unused: Mapping[str, str]) -> None:
+    if data.get("unused") == unused:
+        return
     reasons = node(unused)
     if unused:
         reasons.fa.set_block_style()

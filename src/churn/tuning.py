@@ -96,7 +96,8 @@ def _require_makeable(present: Candidate, others: Sequence[Candidate], params: P
 
 
 def _keys(candidate: Candidate) -> Keys:
-    return Keys(f"tune.space.{candidate.estimator}", f"tune.space.{candidate.estimator}")
+    path = candidate.estimator if candidate.estimator.isprintable() else shown(candidate.estimator)
+    return Keys(f"tune.space.{path}", f"tune.space.{path}")
 
 
 def _vouched_inputs(root: Path) -> Mapping[str, str | None]:
@@ -327,7 +328,7 @@ def apply(result: Result) -> bool:
     try:
         if path.read_bytes().decode("utf-8") != result.search.text:
             raise ChurnError(f"{PARAMS_FILE}: was edited while the search ran; run the same command again")
-        with artifacts.replacing(path) as draft:
+        with artifacts.replacing_outputs(path) as (draft,):
             draft.write_bytes(result.new.encode("utf-8"))
     except OSError as error:
         raise ChurnError(f"{PARAMS_FILE}: cannot be written: {error.strerror}") from None

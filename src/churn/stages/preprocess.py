@@ -4,6 +4,7 @@ The split comes before the encoding: whatever is learned (labels, medians, means
 """
 
 import logging
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +93,8 @@ def validate_data(source: Path, texts: pd.DataFrame, contract: TableContract) ->
     settled = schema.settle(*schema.parse_table(texts, contract), contract)
     if settled.faults:
         raise DataError("\n".join(_refusal(source, texts, settled.faults, contract)))
-    artifacts.FAULTS.unlink(missing_ok=True)  # of an earlier table
+    if _is_list_of_faults(artifacts.FAULTS):
+        artifacts.FAULTS.unlink()  # of an earlier table
     log.info("contract holds: %s columns checked", len(contract.needed))
     for counts, fate in (
         (settled.rows_dropped, "rows left out since they break it in"),
@@ -112,12 +114,20 @@ def _refusal(source: Path, texts: pd.DataFrame, faults: list[schema.Fault], cont
         for fault in faults
         for row in fault.rows.tolist()
     ]
-    artifacts.write_table(artifacts.FAULTS, pd.DataFrame(cases, columns=["line", "column", "check", "value"]))
+    if os.path.lexists(artifacts.FAULTS) and not _is_list_of_faults(artifacts.FAULTS):
+        log.warning("%s: is there, and holds no faults: left as it is; rename it to see every case", artifacts.FAULTS)
+    else:
+        artifacts.write_table(artifacts.FAULTS, pd.DataFrame(cases, columns=list(artifacts.FAULT_COLUMNS)))
+        log.warning("every case is in %s", artifacts.FAULTS)
     for fault in faults:
         lines = [f"{line[row]:,}" for row in fault.rows[:FIRST_LINES].tolist()]
         more = f", then {', '.join(lines[1:])}" if len(lines) > 1 else ""
         yield f"{source}: {fault.told(f'line {lines[0]}{more}')}"
-    log.warning("every case is in %s", artifacts.FAULTS)
+
+
+def _is_list_of_faults(path: Path) -> bool:
+    """Whether an earlier run wrote it; a file of the user's may have the same name."""
+    return path.is_file() and artifacts.has_header(path, artifacts.FAULT_COLUMNS)
 
 
 def read_times(texts: pd.DataFrame, contract: TableContract, how: SplitBy) -> dict[str, pd.Series]:
