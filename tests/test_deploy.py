@@ -1,8 +1,11 @@
 """What the containers are made of and start with, as far as it shows without an engine."""
 
+import importlib.util
 import shutil
 import subprocess
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -80,3 +83,42 @@ def test_the_builder_gets_only_what_the_dockerfile_copies() -> None:
     for line in lines[2:]:
         if line.startswith("!"):
             assert line[1:].split("*")[0] in copied
+
+
+def test_nothing_is_mounted_inside_the_project() -> None:
+    """git and DVC replace folders, and a folder that something is mounted on cannot be removed."""
+    for service in ("jupyter", "pipeline"):
+        assert COMPOSE["services"][service]["volumes"] == [".:/workspace"]
+
+
+@pytest.fixture(scope="module")
+def container_dvc() -> ModuleType:
+    """deploy/dvc, loaded without being run."""
+    loader = SourceFileLoader("container_dvc", str(REPOSITORY / "deploy/dvc"))
+    specification = importlib.util.spec_from_loader("container_dvc", loader)
+    assert specification
+    module = importlib.util.module_from_spec(specification)
+    loader.exec_module(module)
+    return module
+
+
+def test_one_container_at_a_time_works_on_a_project(
+    container_dvc: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stale, of_the_host = tmp_path / ".dvc/tmp/rwlock.container", tmp_path / ".dvc/tmp/rwlock"
+    stale.parent.mkdir(parents=True)
+    stale.touch()
+    of_the_host.touch()
+    first = container_dvc.attend(tmp_path)
+    assert not stale.exists()  # nobody was at work, so a killed container has left it
+    assert of_the_host.exists()
+    stale.touch()
+    second = container_dvc.attend(tmp_path)  # another process of the same container
+    assert stale.exists()
+    monkeypatch.setattr(container_dvc, "this_container", lambda: "another")
+    with (tmp_path / ".churn/container-dvc.lock").open("a+") as lock:
+        first.close()
+        assert not container_dvc.admitted(lock, tmp_path)
+        second.close()
+        assert container_dvc.admitted(lock, tmp_path)
+    assert not stale.exists()
