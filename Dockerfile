@@ -62,6 +62,7 @@ RUN apt-get update -qq \
  && git config --system --add safe.directory '*' \
  # A login shell, as JupyterLab's terminals are, takes its path from /etc/profile.
  && echo "export PATH=$PATH" > /etc/profile.d/churn.sh
+COPY deploy/site-packages /opt/venv/lib/python3.11/site-packages/
 # DVC notes process numbers and absolute paths in .dvc/tmp, which mean nothing outside the container: in here it uses
 # names of its own, so that DVC on the host never takes a container's notes for its own, nor a container the host's.
 RUN cd /opt/venv/lib/python3.11/site-packages \
@@ -69,8 +70,7 @@ RUN cd /opt/venv/lib/python3.11/site-packages \
  && sed -i 's/^EXEC_TMP_DIR = "exps"$/EXEC_TMP_DIR = "exps.container"/' dvc/repo/experiments/utils.py \
  && grep -q '^RWLOCK_FILE = "rwlock.container"$' dvc/rwlock.py \
  && grep -q '^EXEC_TMP_DIR = "exps.container"$' dvc/repo/experiments/utils.py \
- && python -m compileall -q "$PWD/dvc/rwlock.py" "$PWD/dvc/repo/experiments/utils.py"
-ENV DVC_SITE_CACHE_DIR=/tmp/dvc-site-cache
+ && python -m compileall -q "$PWD/dvc/rwlock.py" "$PWD/dvc/repo/experiments/utils.py" "$PWD/private_dvc_cache.py"
 COPY deploy/dvc /opt/churn/
 WORKDIR /workspace
 USER 1000:1000

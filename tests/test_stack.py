@@ -388,6 +388,13 @@ def test_the_folders_of_a_fresh_clone_belong_to_the_user(stack: Stack) -> None:
     assert {path.lstat().st_uid for path in fresh.rglob("*")} == {stack.user}
 
 
+def test_only_the_user_can_write_where_dvc_keeps_its_pickles(stack: Stack) -> None:
+    for told in (stack.pipeline("python -m dvc doctor"), stack.run("docker compose exec -T jupyter dvc doctor")):
+        assert "Repo.site_cache_dir: /tmp/.cache/churn-dvc/repo/" in told.stdout
+    where = stack.run("docker compose exec -T jupyter stat --format '%a %u' /tmp/.cache/churn-dvc").stdout
+    assert where.split() == ["700", str(stack.user)]
+
+
 def test_a_terminal_of_jupyterlab_finds_the_environment(stack: Stack) -> None:
     found = stack.run("docker compose exec -T jupyter bash --login -c 'command -v dvc python churn'").stdout
     assert found.split() == ["/opt/churn/dvc", "/opt/venv/bin/python", "/opt/venv/bin/churn"]
