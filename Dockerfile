@@ -58,10 +58,19 @@ USER root
 RUN apt-get update -qq \
  && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends git >/dev/null \
  && apt-get clean && rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/dpkg.log \
- # The project in /workspace may belong to any user, and DVC's own files are a volume that any user may write.
+ # The project in /workspace may belong to any user.
  && git config --system --add safe.directory '*' \
- && mkdir -p /workspace/.dvc/tmp && chmod 1777 /workspace/.dvc/tmp
-ENV DVC_SITE_CACHE_DIR=/tmp/dvc-site-cache
+ # A login shell, as JupyterLab's terminals are, takes its path from /etc/profile.
+ && echo "export PATH=$PATH" > /etc/profile.d/churn.sh
+COPY deploy/site-packages /opt/venv/lib/python3.11/site-packages/
+# DVC notes process numbers and absolute paths in .dvc/tmp, which mean nothing outside the container: in here it uses
+# names of its own, so that DVC on the host never takes a container's notes for its own, nor a container the host's.
+RUN cd /opt/venv/lib/python3.11/site-packages \
+ && sed -i 's/^RWLOCK_FILE = "rwlock"$/RWLOCK_FILE = "rwlock.container"/' dvc/rwlock.py \
+ && sed -i 's/^EXEC_TMP_DIR = "exps"$/EXEC_TMP_DIR = "exps.container"/' dvc/repo/experiments/utils.py \
+ && grep -q '^RWLOCK_FILE = "rwlock.container"$' dvc/rwlock.py \
+ && grep -q '^EXEC_TMP_DIR = "exps.container"$' dvc/repo/experiments/utils.py \
+ && python -m compileall -q "$PWD/dvc/rwlock.py" "$PWD/dvc/repo/experiments/utils.py" "$PWD/private_dvc_cache.py"
 COPY deploy/dvc /opt/churn/
 WORKDIR /workspace
 USER 1000:1000

@@ -82,7 +82,7 @@ clean:  ## remove the environment (data, models and experiments stay)
 .env:
 	@deploy/settings > $@.draft && mv $@.draft $@
 
-$(SETUP): requirements-setup.lock requirements.lock pyproject.toml
+$(SETUP): requirements-setup.lock requirements.lock pyproject.toml deploy/site-packages/private_dvc_cache.py
 	@for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
 	  if $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then \
 	    echo "setting up $(VENV) with $$($$python --version)" && exec $$python -m venv --clear $(VENV); fi; \
@@ -90,6 +90,8 @@ $(SETUP): requirements-setup.lock requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-setup.lock
 	@$(SYNC) -r requirements.lock
 	@$(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+	@packages=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
+	  && cp deploy/site-packages/private_dvc_cache.* $$packages && $(BIN)/python -m compileall -q $$packages/private_dvc_cache.py
 	@$(BIN)/python -c 'import vl_convert; print(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed", vl_version="5.21"))' > $(VENV)/vega.js
 	@touch $@
 

@@ -81,6 +81,14 @@ class Stack:
     def pipeline(self, command: str, *, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
         return self.run(f"docker compose run --rm pipeline {command}", check=check, **environment)
 
+    def host(self, command: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run without a container, as the user whom the files belong to (who may read this environment)."""
+        home = {"HOME": str(self.project.parent), "USER": "host", "MLFLOW_TRACKING_URI": ""}
+        if os.getuid() == 0:
+            user = f"--reuid={self.user} --regid={self.user} --clear-groups"
+            command = f"setpriv {user} --inh-caps=+dac_read_search --ambient-caps=+dac_read_search {command}"
+        return shell(self.project)(f"env -u DVC_SITE_CACHE_DIR {command}", check=check, **home)
+
     def start(self, command: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             f"exec docker compose run --rm {command}",
@@ -103,6 +111,16 @@ class Stack:
             capture_output=True,
             check=True,
         ).stdout
+
+    def reset(self, revision: str) -> None:
+        """Back to a commit, with its results.
+
+        DVC can write a file twice within a second, and git takes the second for the first if their sizes are equal.
+        """
+        for path in (self.project / "metrics").rglob("*"):
+            path.touch()
+        self.pipeline(f"git reset --quiet --hard {revision}")
+        self.pipeline("dvc checkout")
 
     def edit(self, old: str, new: str) -> None:
         path = self.project / "params.yaml"
@@ -293,6 +311,7 @@ def test_a_pipeline_that_is_ended_in_the_middle_of_a_stage_leaves_nothing_to_cle
     stack.run(f"docker {ending} {name}")
     running.communicate()
     assert running.returncode != 0
+    assert "busy" not in stack.host("dvc status").stdout
     stack.edit("max_leaf_nodes: 3", "max_leaf_nodes: 5")
     assert "train" not in stack.pipeline("dvc repro").stdout.replace("Stage 'train' is cached", "")
 
@@ -307,6 +326,78 @@ def test_two_at_once_take_turns(stack: Stack) -> None:
     assert [first.returncode, second.returncode] == [0, 0]
     assert "waiting for DVC in another container" in told
     assert stack.changed() == ""
+
+
+def test_host_and_container_at_once_leave_the_right_results(stack: Stack) -> None:
+    running = stack.start("pipeline dvc repro --force")
+    until_told(running, "Running stage 'train'")
+    told = stack.host("dvc repro", check=False)
+    assert told.returncode == 0 or "another stage is at work here" in told.stderr
+    running.communicate()
+    assert running.returncode == 0
+    assert stack.changed() == ""
+    assert stack.host("dvc status").stdout.strip().endswith("up to date.")
+
+
+IDENTITY = " ".join(f"--env GIT_{role}_NAME=A --env GIT_{role}_EMAIL=a@b" for role in ("AUTHOR", "COMMITTER"))
+
+
+def test_an_edit_outlives_an_experiment_that_ends_well_or_badly(stack: Stack) -> None:
+    branch = (stack.project / ".git/HEAD").read_text()
+    stack.edit("max_leaf_nodes: 6", "max_leaf_nodes: 1")
+    assert "max_leaf_nodes" in stack.pipeline("dvc exp run", check=False).stderr
+    stack.edit("max_leaf_nodes: 1", "max_leaf_nodes: 4")  # the value has been tried, so the results are in the cache
+    assert "applied to your workspace" in stack.pipeline("dvc exp run").stdout
+    stack.edit("max_leaf_nodes: 4", "max_leaf_nodes: 4")  # is still there
+    assert (stack.project / ".git/HEAD").read_text() == branch
+    edited = [line[3:] for line in stack.changed().splitlines()]
+    assert {"dvc.lock", "params.yaml"} <= set(edited)
+    assert all(path.startswith("metrics/") for path in set(edited) - {"dvc.lock", "params.yaml"})
+    stack.run(f"docker compose run --rm {IDENTITY} pipeline git commit --quiet --all --message Edit")
+    assert stack.changed() == ""
+    committed = stack.pipeline("git show --format= --name-only HEAD").stdout
+    assert committed.split() == edited
+    stack.reset("HEAD~1")
+    assert stack.changed() == ""
+
+
+def test_experiments_in_copies_and_in_a_queue_leave_nothing_but_themselves(stack: Stack) -> None:
+    """With values that have been tried, so that the results are in the cache."""
+    inside = "docker compose exec -T jupyter dvc exp"
+    stack.run(f"{inside} run --temp --set-param train.params.max_leaf_nodes=4 --name copy")
+    stack.pipeline("dvc exp run --queue --set-param train.params.max_leaf_nodes=5 --name alone")
+    stack.pipeline("dvc queue start")  # the container lives as long as the worker
+    stack.run(f"{inside} run --queue --set-param train.params.max_leaf_nodes=4 --name all")
+    stack.run(f"{inside} run --run-all")
+    shown = stack.run(f"{inside} show --csv --hide-workspace").stdout
+    assert {"copy", "alone", "all"} <= set(shown.replace("\n", ",").split(","))
+    assert stack.changed() == ""
+    stack.run(f"{inside} apply alone")
+    assert "max_leaf_nodes: 5" in (stack.project / "params.yaml").read_text()
+    stack.reset("HEAD")
+    stack.run(f"{inside} remove copy alone all")
+    assert stack.changed() == ""
+
+
+def test_the_folders_of_a_fresh_clone_belong_to_the_user(stack: Stack) -> None:
+    fresh = stack.project.parent / "fresh"
+    shell(fresh.parent)(f"git clone --quiet {REPOSITORY} fresh && chown -R {stack.user}:{stack.user} fresh")
+    user = {"CHURN_UID": str(stack.user), "CHURN_GID": str(stack.user)}
+    told = shell(fresh)("docker compose run --rm --no-deps pipeline dvc status", **stack.environment, **user)
+    assert "preprocess" in told.stdout
+    assert {path.lstat().st_uid for path in fresh.rglob("*")} == {stack.user}
+
+
+def test_only_the_user_can_write_where_dvc_keeps_its_pickles(stack: Stack) -> None:
+    for told in (stack.pipeline("python -m dvc doctor"), stack.run("docker compose exec -T jupyter dvc doctor")):
+        assert "Repo.site_cache_dir: /tmp/.cache/churn-dvc/repo/" in told.stdout
+    where = stack.run("docker compose exec -T jupyter stat --format '%a %u' /tmp/.cache/churn-dvc").stdout
+    assert where.split() == ["700", str(stack.user)]
+
+
+def test_a_terminal_of_jupyterlab_finds_the_environment(stack: Stack) -> None:
+    found = stack.run("docker compose exec -T jupyter bash --login -c 'command -v dvc python churn'").stdout
+    assert found.split() == ["/opt/churn/dvc", "/opt/venv/bin/python", "/opt/venv/bin/churn"]
 
 
 def status_of(url: str, data: bytes | None = None, **headers: str) -> int:
