@@ -36,9 +36,11 @@ PICTURES = REPOSITORY / ".stack"
 
 READ_BACK = """
 import sys, mlflow, pandas as pd
+from pathlib import Path
 from churn.artifacts import ENCODERS, TEST_PREDICTIONS, TEST_ROWS, read_pickle, read_rows
 from churn.decision import churn_probability
 from churn.features import column_types
+from churn.tracking.verification import known_md5s
 
 row = mlflow.search_runs(experiment_names=["churn"], filter_string=f"tags.`git.commit` = '{sys.argv[1]}'").iloc[-1]
 files = [file.path for file in mlflow.MlflowClient().list_artifacts(row.run_id, "metrics")]
@@ -47,7 +49,7 @@ assert open(mlflow.artifacts.download_artifacts(run_id=row.run_id, artifact_path
 its_own = f"source_run_id = '{row.run_id}'"
 (model,) = mlflow.search_logged_models([row.experiment_id], filter_string=its_own, output_format="list")
 decision = mlflow.sklearn.load_model(model.model_uri)
-rows = read_rows(TEST_ROWS, column_types(read_pickle(ENCODERS)))
+rows = read_rows(TEST_ROWS, column_types(read_pickle(ENCODERS, known_md5s(Path()))))
 written = pd.read_csv(TEST_PREDICTIONS)["probability"]
 assert (churn_probability(decision, rows) == written).all()
 print("read back", row.run_id)

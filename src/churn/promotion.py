@@ -189,6 +189,7 @@ def roll_back(root: Path, reason: str) -> Outcome:
         version = earlier.judgement.version
         if registry.version(version) is None:
             raise ChurnError(f"{_called(registry, version)}, the champion before, was deleted in MLflow")
+        _require_files(registry, version)
         back = Judgement(
             outcome=ledger.ROLLED_BACK,
             version=version,
@@ -200,6 +201,22 @@ def roll_back(root: Path, reason: str) -> Outcome:
         _take_over(registry, registry.add(back, {}, reason))
         gone = _called(registry, present.judgement.version)
         return Outcome(True, (f"rolled back: {_called(registry, version)} is @champion again, {gone} is not",))
+
+
+def _require_files(registry: "Registry", version: str) -> None:
+    """See that a version which was judged before can still be loaded.
+
+    Raises:
+        ChurnError: its files are gone, or others.
+    """
+    with registry.downloaded(version) as folder:
+        problem = registry.loading_problem(folder, registry.model_md5_of(version) or "")
+        if problem and registry.is_of_an_earlier_form(folder):
+            log.warning("%s was registered by an earlier version of churn; its bytes are not compared", version)
+        elif problem:
+            raise ChurnError(
+                f"{_called(registry, version)}: {problem}; `churn sync --all` brings back what is known here"
+            )
 
 
 def _candidate(root: Path, name: str, model_md5: str | None = None) -> Candidate:

@@ -61,6 +61,6 @@ def _call_git(root: Path, *arguments: str, given: bytes = b"") -> bytes | None:
 def cache_folder(root: Path) -> Path:
     """Where DVC keeps data and models."""
     told = subprocess.run(
-        [sys.executable, "-m", "dvc", "cache", "dir"], cwd=root, capture_output=True, text=True, check=False
+        [sys.executable, "-P", "-m", "dvc", "cache", "dir"], cwd=root, capture_output=True, text=True, check=False
     )
     return Path(told.stdout.strip() or root / ".dvc" / "cache")

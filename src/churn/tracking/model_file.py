@@ -74,6 +74,15 @@ def foreign_loader(folder: Path) -> str | None:
     return None
 
 
+def logged_by_cloudpickle(folder: Path) -> bool:
+    """Whether a model was written anew by MLflow when it was logged, as models of this pipeline once were."""
+    try:
+        flavor = Model.load(str(folder)).flavors.get("sklearn", {})
+    except (MlflowException, OSError):
+        return False
+    return flavor.get("serialization_format") == "cloudpickle" and (folder / MODEL_FILE).is_file()
+
+
 def pinned_requirements(content: bytes) -> list[str]:
     """The packages that a pickled model is made of, as installed here."""
     modules = {module.partition(".")[0] for module in modules_named(content)}

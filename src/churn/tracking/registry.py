@@ -22,7 +22,7 @@ from churn.tracking.destination import StoreError
 from churn.tracking.ledger import CAME_SECOND, CHALLENGER, CHAMPION, Entry, Judgement, Judges
 from churn.tracking.mlflow_store import ALREADY_THERE, Store, held, if_there, milliseconds, open_experiment, told
 from churn.tracking.mlflow_trials import CANDIDATE, PARENT
-from churn.tracking.model_file import MODEL_FILE, foreign_loader
+from churn.tracking.model_file import MODEL_FILE, foreign_loader, logged_by_cloudpickle
 from churn.tracking.record import COMMIT, FINGERPRINT, MODEL_MD5
 from churn.tracking.state import md5_of
 from churn.tracking.trials import CHOSEN_BY, FLATTERY
@@ -96,6 +96,10 @@ class Registry:
         if (found := md5_of(model)) != model_md5:
             return f"MLflow gives back a model with md5 {found}, and not {model_md5}, which was judged"
         return foreign_loader(folder)
+
+    def is_of_an_earlier_form(self, folder: Path) -> bool:
+        """Whether a downloaded version is one that this pipeline logged before it logged its own file."""
+        return logged_by_cloudpickle(folder)
 
     def loaded(self, folder: Path) -> Any:
         """A downloaded version as its users load it; its files have been looked at before (`loading_problem`)."""
