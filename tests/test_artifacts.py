@@ -17,6 +17,7 @@ from sklearn.linear_model import LogisticRegression
 
 from churn import artifacts
 from churn.errors import ChurnError
+from tests.bombs import Bomb
 from tests.strategies import repeatable
 
 NUMBERS = st.floats(allow_nan=True, allow_infinity=True)
@@ -392,16 +393,6 @@ def test_a_pickle_brings_the_fitted_object_back(tmp_path: Path) -> None:
     path = tmp_path / "m.pkl"
     back = artifacts.read_pickle(path, {artifacts.md5(path)})
     assert np.array_equal(back.coef_, learned().coef_)
-
-
-class Bomb:
-    """Unpickled, it makes a file."""
-
-    def __init__(self, mark: Path) -> None:
-        self.mark = mark
-
-    def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
-        return Path.touch, (self.mark,)
 
 
 def test_a_pickle_that_nobody_vouches_for_is_not_unpickled(tmp_path: Path) -> None:

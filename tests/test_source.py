@@ -1,16 +1,21 @@
 """The table as it comes: what is understood, and what is refused in one line."""
 
 import gzip
+import pickle
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from churn.contract import TableFormat
 from churn.errors import DataError
 from churn.schema import parse_numbers
 from churn.source import lines_of, read_source
+from tests.bombs import Bomb
 
 PLAIN = TableFormat(delimiter=",", quote='"', encoding="utf-8", decimal=".")
 
@@ -187,3 +192,20 @@ def test_a_column_that_is_no_text_or_number_is_refused_by_its_type(tmp_path: Pat
 def test_the_line_of_a_row_is_found_behind_a_very_long_cell(tmp_path: Path) -> None:
     path = source(tmp_path, b"plan,fee\n" + b"x" * 200_000 + b",1\npro,2\n")
     assert lines_of(path, PLAIN, [1]) == [3]
+
+
+def test_nothing_in_a_parquet_file_is_unpickled(tmp_path: Path) -> None:
+    """Types of Python's own once stood in the metadata of a column, pickled (CVE-2023-47248)."""
+    mark = tmp_path / "ran"
+    bomb = pickle.dumps(Bomb(mark))
+    metadata = {
+        "ARROW:extension:name": "arrow.py_extension_type",
+        "ARROW:extension:metadata": bomb,
+        "pandas": bomb,
+    }
+    schema = pa.schema([pa.field("fee", pa.string(), metadata=metadata)], metadata=metadata)
+    path = tmp_path / "customers.parquet"
+    pq.write_table(pa.table({"fee": ["1", "2"]}, schema=schema), path)
+    with suppress(DataError):  # it may be refused
+        read_source(path, PLAIN)
+    assert not mark.exists()

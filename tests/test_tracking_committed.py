@@ -8,8 +8,8 @@ import pytest
 
 from churn.errors import ChurnError
 from churn.judging import named_state
-from churn.tracking import snapshot
-from churn.tracking.committed import Strays, strays
+from churn.tracking import snapshot, state
+from churn.tracking.committed import Strays, edits, strays
 from churn.tracking.state import md5_of
 from tests.conftest import shell
 from tests.test_tracking_state import GIVEN, MADE, commit, edit, write
@@ -158,3 +158,61 @@ def test_a_project_in_a_folder_of_its_repository_is_read_there(tmp_path: Path) -
     shell(tmp_path)("git init --quiet && git config user.name T && git config user.email t@example.invalid")
     save(tmp_path)
     assert found(project) == NOTHING
+
+
+def hidden_from_git_status(root: Path, how: str) -> None:
+    """Ways in which `git status` says nothing of an edited file."""
+    run = shell(root)
+    ways = {
+        "assume unchanged": "git update-index --assume-unchanged raw.csv",
+        "skip worktree": "git update-index --skip-worktree raw.csv",
+        "untracked files hidden": "git config status.showUntrackedFiles no && git rm --quiet --cached raw.csv && "
+        "git commit --quiet --message gone",
+        "ignored": "echo raw.csv > .git/info/exclude && git rm --quiet --cached raw.csv && "
+        "git commit --quiet --message gone",
+        "sparse checkout": "git sparse-checkout set --no-cone '/*' '!/raw.csv' && git show HEAD:raw.csv > raw.csv",
+        "file mode and time": "git config core.trustctime false && git config core.checkStat minimal",
+        "a link": "mv raw.csv elsewhere.csv && ln -s elsewhere.csv raw.csv && git add raw.csv && "
+        "git commit --quiet --message link",
+    }
+    run(ways[how])
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "assume unchanged",
+        "skip worktree",
+        "untracked files hidden",
+        "ignored",
+        "sparse checkout",
+        "file mode and time",
+        "a link",
+    ],
+)
+def test_an_edit_is_found_by_the_files_bytes_whatever_git_says_of_it(run_once: Path, how: str) -> None:
+    hidden_from_git_status(run_once, how)
+    target = run_once / "raw.csv"
+    content = target.read_text()
+    target.write_text(content.replace("1", "2"))  # as long as before
+    files = state.stages_from_files(run_once)
+    found = edits(run_once, files)
+    assert [path.split(" ")[0] for path in found] == ["raw.csv"]
+
+
+def test_nothing_is_an_edit_where_the_commit_holds_all_of_it(run_once: Path) -> None:
+    assert edits(run_once, state.stages_from_files(run_once)) == ()
+
+
+def test_a_table_in_dvc_is_an_edit_when_its_dvc_file_stands_for_other_bytes(run_once: Path) -> None:
+    md5 = md5_of(run_once / "raw.csv")
+    in_dvc(run_once, "raw.csv.dvc", f"outs:\n- md5: {md5}\n  path: raw.csv\n")
+    assert edits(run_once, state.stages_from_files(run_once)) == ()
+    (run_once / "raw.csv").write_text("a\n2\n")
+    assert edits(run_once, state.stages_from_files(run_once)) == ("raw.csv",)
+
+
+def test_data_that_nobody_keeps_is_told_as_that(run_once: Path) -> None:
+    shell(run_once)("echo raw.csv > .gitignore && git rm --quiet --cached raw.csv && git add .gitignore")
+    save(run_once)
+    assert edits(run_once, state.stages_from_files(run_once)) == ("raw.csv (in neither git nor DVC)",)

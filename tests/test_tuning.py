@@ -13,14 +13,17 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from churn import artifacts, tuning, workers
+from churn import artifacts, study, tuning, workers
 from churn.errors import ChurnError, ParameterError
 from churn.params import PARAMS_FILE, read_yaml
 from churn.search import Result, as_rows, value_of
+from churn.space import Candidate
 from churn.study import Ended, Outcome
 from churn.tracking.trials import FLATTERY
+from tests.bombs import Bomb
 from tests.conftest import NO_SERVER, shell
 from tests.test_pipeline import edit
 
@@ -432,3 +435,16 @@ def test_without_optuna_one_line_says_how_to_get_it(root: Path, monkeypatch: pyt
     monkeypatch.setattr(cli, "find_spec", lambda name: None)
     with pytest.raises(ChurnError, match=r"^optuna is not installed; `make tune` installs it and runs the search$"):
         cli.tune()
+
+
+def test_kept_predictions_are_numbers_and_never_unpickled(tmp_path: Path) -> None:
+    candidate = Candidate("sklearn.tree.DecisionTreeClassifier", {"max_depth": 2})
+    mark = tmp_path / "ran"
+    with study.opened(tmp_path, "key", {}, {}, 1) as opened:
+        opened.keep(candidate, np.array([0.25, 0.5]))
+        np.testing.assert_array_equal(opened.predictions(candidate), [0.25, 0.5])
+        (kept,) = tmp_path.rglob("*.npy")
+        np.save(kept, np.array([Bomb(mark)], dtype=object), allow_pickle=True)
+        with pytest.raises(ValueError, match="allow_pickle=False"):
+            opened.predictions(candidate)
+    assert not mark.exists()

@@ -2,7 +2,6 @@
 
 import pickle
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
@@ -26,20 +25,11 @@ from churn.tracking.registry import open_registry
 from churn.tracking.sync import Wanted, sync
 from churn.tracking.verification import leave_provenance
 from churn.tracking.vouching import is_vouched, require_vouched
+from tests.bombs import Bomb
 from tests.conftest import shell
 from tests.test_tracking_state import commit
 
 ALL = Wanted(everything=True, again=False)
-
-
-class Bomb:
-    """Unpickled, it makes a file."""
-
-    def __init__(self, mark: Path) -> None:
-        self.mark = mark
-
-    def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
-        return Path.touch, (self.mark,)
 
 
 @pytest.fixture
