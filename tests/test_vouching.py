@@ -26,7 +26,7 @@ from churn.tracking.sync import Wanted, sync
 from churn.tracking.verification import leave_provenance
 from churn.tracking.vouching import is_vouched, require_vouched
 from tests.bombs import Bomb
-from tests.conftest import shell
+from tests.conftest import shell, unpickled
 from tests.test_tracking_state import commit
 
 ALL = Wanted(everything=True, again=False)
@@ -231,6 +231,28 @@ class TestWhatMlflowGivesBack:
         assert old in content
         path.write_text(content.replace(old, new))
         assert "MLmodel" in str(self.problem(victim, version))
+
+    def test_of_two_models_with_one_fingerprint_each_is_a_version_of_its_own(self, victim: Path, version: str) -> None:
+        """As another kind of processor gives, or a result that was corrected since."""
+        other = unpickled(victim / artifacts.MODEL)
+        other.threshold = 0.9
+        artifacts.write_pickle(victim / artifacts.MODEL, other)
+        for name in ("train", "evaluate"):
+            leave_provenance(victim, name, state.inputs_from_files(victim, name))
+            commit(victim, name)
+        assert sync(victim, Wanted(everything=False, again=False)).faults == ()
+        one = snapshot.of_workspace(victim)
+        registry = open_registry(open_store(find_destination(victim)))
+        row = registry.store.complete_row(one.fingerprint)
+        assert row
+        md5 = str(one.results[str(artifacts.MODEL)])
+        second = registry.challenge(row, md5, str(one.commit))
+        assert (version, second, registry.model_md5_of(second)) == ("1", "2", md5)
+        with registry.downloaded(second) as folder:
+            assert registry.loading_problem(folder, md5) is None
+            assert registry.loaded(folder).threshold == 0.9
+        assert self.problem(victim, version) is None, "the first one is what it was"
+        assert registry.challenge(row, md5, str(one.commit)) == second
 
     def test_gone_files_are_told_and_sync_brings_them_back(self, victim: Path, version: str) -> None:
         for path in self.model_folder(victim).iterdir():
