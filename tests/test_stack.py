@@ -65,6 +65,7 @@ class Stack:
     user: int
     mlflow_port: int
     jupyter_port: int
+    commit: str
     ran: set[str] = field(default_factory=set)
     """Every command so far."""
 
@@ -163,10 +164,11 @@ def stack() -> Iterator[Stack]:
     folder.chmod(0o755)
     shell(folder)(f"git clone --quiet {REPOSITORY} project")
     shell(folder / "project")("dvc repro", MLFLOW_TRACKING_URI="")  # on the host, into the embedded store
+    commit = shell(folder / "project")("git rev-parse HEAD").stdout.strip()
     user = os.getuid() or NAMELESS
     if os.getuid() == 0:
         shell(folder)(f"chown -R {user}:{user} .")
-    stack = Stack(f"churn-test-{os.getpid()}", folder / "project", user, free_port(), free_port())
+    stack = Stack(f"churn-test-{os.getpid()}", folder / "project", user, free_port(), free_port(), commit)
     try:
         yield stack
     finally:
@@ -264,8 +266,7 @@ def test_each_stage_can_be_run_alone(stack: Stack) -> None:
 def test_an_experiment_is_read_back_from_outside_and_from_jupyter(stack: Stack) -> None:
     (stack.project.parent / "read_back.py").write_text(READ_BACK)
     uri = f"http://127.0.0.1:{stack.mlflow_port}"
-    commit = shell(REPOSITORY)("git rev-parse HEAD").stdout.strip()
-    script = f"- {commit} < {stack.project.parent}/read_back.py"
+    script = f"- {stack.commit} < {stack.project.parent}/read_back.py"
     outside = stack.run(f"python {script}", MLFLOW_TRACKING_URI=uri, PYTHONPATH="src").stdout
     inside = stack.run(f"docker compose exec -T jupyter python {script}").stdout
     assert "read back" in outside
