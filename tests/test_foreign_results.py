@@ -61,7 +61,8 @@ COMMANDS: dict[str, Callable[[Path], object]] = {
 def test_a_command_refuses_them_and_says_what_they_were_made_with(mixed: Path, command: str) -> None:
     with pytest.raises(ChurnError, match=MADE_WITH) as error:
         COMMANDS[command](mixed)
-    assert "`dvc repro --force`" in str(error.value)
+    of_a_commit = command in ("compare", "compare a commit", "lineage of the commit")
+    assert ("`dvc repro --force`" in str(error.value)) != of_a_commit, "it helps the folder, and no commit"
     assert len(str(error.value).splitlines()) == 1
 
 
@@ -116,11 +117,11 @@ LIES: dict[str, tuple[Callable[[dict[str, dict[str, object]]], None], str]] = {
     "another command": (lambda stages: stages["train"].update(cmd="true"), "another command"),
     "a result of another run": (
         lambda stages: entry(stages["train"], "outs", "models/out_of_fold.csv").update(md5="0" * 32),
-        r"models/out_of_fold\.csv is not what it wrote",
+        r"models/out_of_fold\.csv is not the file that it wrote",
     ),
     "what another run left": (
         lambda stages: entry(stages["train"], "outs", path_of("train")).update(md5="0" * 32),
-        r"another metrics/provenance/train\.json",
+        r"metrics/provenance/train\.json is of another run",
     ),
     "an upstream stage of another run": (
         lambda stages: entry(stages["train"], "deps", "data/processed/X_train.csv").update(md5="0" * 32),
@@ -145,16 +146,44 @@ def test_results_of_a_commit_are_held_against_what_stands_in_it(root: Path) -> N
     assert one
     assert not one.complete
     assert one.objection
-    assert "train: its results" in one.objection
+    assert "train: its results" in one.objection.reason
 
 
 def test_provenance_that_is_gone_or_damaged_vouches_for_nothing(root: Path) -> None:
     for content in ("", "{}", "[]", "no json", '{"command": 1}'):
         (root / path_of("train")).write_text(content)
-        with pytest.raises(ForeignResultsError, match=r"another metrics/provenance/train|left no provenance"):
+        with pytest.raises(ForeignResultsError, match=r"train\.json is of another run"):
             require_own_results(root, ["models/churn_model.pkl"])
     (root / path_of("train")).unlink()
-    with pytest.raises(ForeignResultsError, match="left no provenance"):
+    with pytest.raises(ChurnError, match=r"^metrics/provenance/train\.json: not here; `git checkout metrics`"):
+        require_own_results(root, ["models/churn_model.pkl"])
+
+
+@pytest.mark.parametrize("command", ["summary", "report", "predict"])
+def test_after_a_stage_that_failed_nothing_is_called_foreign(root: Path, command: str) -> None:
+    """DVC removes a stage's results before it runs."""
+    for path in state.stages_from_files(root)["train"].results:
+        (root / path).unlink()
+    assert recorded_in_workspace(root).foreign == {}
+    with pytest.raises(ChurnError, match=r"not here; .*`dvc repro` brings it back"):
+        COMMANDS[command](root)
+    told = status(root)
+    assert not any("not those of" in one for one in (*told.faults, *told.lines))
+
+
+def test_a_stage_that_ran_alone_is_told_as_that(root: Path) -> None:
+    made, other = "data/processed/X_train.csv", "0" * 32
+    left = root / path_of("preprocess")
+    content = json.loads(left.read_text())
+    content["results"] = [[path, other if path == made else md5] for path, md5 in content["results"]]
+    left.write_text(json.dumps(content))
+
+    def ran_again(stages: dict[str, dict[str, object]]) -> None:
+        entry(stages["preprocess"], "outs", made).update(md5=other)
+        entry(stages["preprocess"], "outs", path_of("preprocess")).update(md5=str(md5_of(left)))
+
+    edit_lock(root, ran_again)
+    with pytest.raises(ForeignResultsError, match=r"preprocess ran after train, which read .*; run `dvc repro`"):
         require_own_results(root, ["models/churn_model.pkl"])
 
 

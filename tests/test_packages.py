@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from churn.params import read_yaml
-from churn.tracking import packages, state
+from churn.tracking import packages, snapshot, state
 from churn.tracking.packages import EstimatorAbsentError, beside_locks
 from churn.tracking.provenance import packages_in, path_of
 from churn.tracking.state import content_of
@@ -104,8 +104,20 @@ def test_results_of_one_version_are_not_those_of_another(finished: Path, beside:
     require_own_results(finished, ["models/churn_model.pkl"])
     beside["xgboost"] = "2.1.4"
     leave_provenance(finished, "train", state.inputs_from_files(finished, "train"))
-    with pytest.raises(ForeignResultsError, match=r"another metrics/provenance/train\.json"):
+    with pytest.raises(ForeignResultsError, match=r"train\.json is of another run"):
         require_own_results(finished, ["models/churn_model.pkl"])
+
+
+def test_results_of_another_version_than_the_one_here_are_told_with_both(
+    finished: Path, beside: dict[str, str]
+) -> None:
+    beside["xgboost"] = "3.4.0"
+    ran(finished)
+    beside["xgboost"] = "2.1.4"
+    one = snapshot.of_workspace(finished)
+    assert one.objection
+    assert str(one.objection).startswith("train: made with xgboost 3.4.0, here 2.1.4; ")
+    assert "`dvc repro --force`" in one.objection.remedy
 
 
 def test_where_the_estimator_is_not_installed_what_ran_it_is_taken(

@@ -15,7 +15,7 @@ from ruamel.yaml.error import YAMLError
 
 from churn.errors import ParameterError
 from churn.layout import editable
-from churn.params import PARAMS_FILE, Params, load_params, read_yaml
+from churn.params import PARAMS_FILE, Params, load_params, parse_yaml, read_yaml
 from tests.conftest import PARAMS, REPOSITORY, shell
 
 LINE, TREE = "tune.space.sklearn.linear_model.LogisticRegression", "tune.space.sklearn.tree.DecisionTreeClassifier"
@@ -307,3 +307,19 @@ def test_no_command_runs_what_a_tag_asks_for(finished: Path, file: str) -> None:
 
 def test_a_missing_file_is_told_with_the_folder_it_was_sought_in(tmp_path: Path) -> None:
     assert told(tmp_path) == [f"params.yaml: not found in {tmp_path}; run this in the project's folder"]
+
+
+LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9)
+)
+
+
+@pytest.mark.parametrize("text", ["a: " + "[" * 3000, "a: " + "[" * 200_000, LAUGHS, "a: &a [*a]\n", "a: &a {b: *a}\n"])
+def test_a_file_built_to_exhaust_its_reader_is_refused_in_one_line(text: str) -> None:
+    with pytest.raises(ParameterError, match=r"^dvc\.lock: not readable as YAML: ") as error:
+        parse_yaml(text, "dvc.lock")
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_aliases_as_people_use_them_are_read() -> None:
+    assert parse_yaml("a: &a {b: [1, 2]}\nc: *a\nd: [*a, *a]\n", "x.yaml")["d"] == [{"b": [1, 2]}] * 2

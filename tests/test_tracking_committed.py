@@ -1,6 +1,7 @@
 """Whether a commit holds what its dvc.lock was computed with: parameters, code and data, in git or in DVC."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from tests.conftest import shell
 from tests.test_tracking_state import GIVEN, MADE, commit, edit, write
 
 NOTHING = Strays((), (), ())
+LISTED = f"{'ab' * 16}.dir"
+"""md5 of a folder's list, as DVC writes it."""
 
 
 @pytest.fixture
@@ -108,10 +111,10 @@ def test_a_table_in_a_folder_that_dvc_keeps_is_known_by_the_list_in_the_cache(
     edit(run_once / "params.yaml", "source: raw.csv", "source: tables/raw.csv")
     commit(run_once, "preprocess")
     listed = [{"md5": md5_of(run_once / "tables/raw.csv"), "relpath": "raw.csv"}]
-    write(run_once, {"cache/files/md5/ab/cd.dir": json.dumps(listed), ".git/info/exclude": "/cache/\n"})
-    in_dvc(run_once, "tables.dvc", "outs:\n- md5: abcd.dir\n  path: tables\n")
+    write(run_once, {f"cache/files/md5/ab/{LISTED[2:]}": json.dumps(listed), ".git/info/exclude": "/cache/\n"})
+    in_dvc(run_once, "tables.dvc", f"outs:\n- md5: {LISTED}\n  path: tables\n")
     assert found(run_once) == NOTHING
-    write(run_once, {"cache/files/md5/ab/cd.dir": json.dumps([listed[0] | {"md5": 32 * "0"}])})
+    write(run_once, {f"cache/files/md5/ab/{LISTED[2:]}": json.dumps([listed[0] | {"md5": 32 * "0"}])})
     assert found(run_once).inputs == ("tables/raw.csv",)
 
 
@@ -216,3 +219,23 @@ def test_data_that_nobody_keeps_is_told_as_that(run_once: Path) -> None:
     shell(run_once)("echo raw.csv > .gitignore && git rm --quiet --cached raw.csv && git add .gitignore")
     save(run_once)
     assert edits(run_once, state.stages_from_files(run_once)) == ("raw.csv (in neither git nor DVC)",)
+
+
+def test_a_project_in_a_folder_of_its_repository_is_no_edit(tmp_path: Path, run_once: Path) -> None:
+    outer = tmp_path.parent / f"{tmp_path.name}-outer"
+    shutil.copytree(run_once, outer / "sub/project", ignore=shutil.ignore_patterns(".git"))
+    shell(outer)("git init --quiet && git config user.name T && git config user.email t@example.invalid")
+    save(outer)
+    project = outer / "sub/project"
+    assert edits(project, state.stages_from_files(project)) == ()
+    (project / "train.py").write_text("# other\n")
+    assert edits(project, state.stages_from_files(project)) == ("train.py",)
+
+
+@pytest.mark.parametrize("setting", ["input", "true"])
+def test_line_ends_that_the_commit_holds_are_no_edit(run_once: Path, setting: str) -> None:
+    (run_once / "raw.csv").write_bytes(b"a\r\n1\r\n")
+    save(run_once)
+    shell(run_once)(f"git config core.autocrlf {setting}")
+    (run_once / "raw.csv").touch()
+    assert edits(run_once, state.stages_from_files(run_once)) == ()

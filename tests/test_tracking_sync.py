@@ -109,7 +109,7 @@ def test_a_state_that_nobody_ran_here_gets_its_row(embedded: Path) -> None:
 
 def test_a_state_that_has_not_run_to_its_end_gets_none(embedded: Path) -> None:
     edit(embedded / "params.yaml", "C: 1.0", "C: 2.0")
-    assert any("not run to its end" in line for line in sync(embedded, THIS_STATE).lines)
+    assert any("not all of its results are here" in line for line in sync(embedded, THIS_STATE).lines)
     assert rows(find_destination(embedded)) == []
 
 

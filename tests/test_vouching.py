@@ -1,21 +1,26 @@
 """What runs code, and whose: states that were merely fetched are text, whatever they, a table or a server say."""
 
 import pickle
+import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
 import pytest
 
 from churn import artifacts, judging
+from churn.comparison import Forge
+from churn.comparison import compare as compare_revisions
 from churn.contest import compare_states
-from churn.errors import ChurnError
+from churn.errors import ChurnError, printable
 from churn.prediction import load_decision
 from churn.promotion import promote
 from churn.stages.execution import run_stage
 from churn.stages.train import run as train
 from churn.tracking import snapshot, state
 from churn.tracking.destination import find_destination
+from churn.tracking.lineage import lineage_of
 from churn.tracking.mlflow_store import open_store
 from churn.tracking.model_file import foreign_loader
 from churn.tracking.pickles import is_plain_pickle, modules_named
@@ -24,7 +29,7 @@ from churn.tracking.recording import Recorder
 from churn.tracking.registry import open_registry
 from churn.tracking.sync import Wanted, sync
 from churn.tracking.verification import leave_provenance
-from churn.tracking.vouching import is_vouched, require_vouched
+from churn.tracking.vouching import is_vouched, require_vouched, vouched_commits
 from tests.bombs import Bomb
 from tests.conftest import shell, unpickled
 from tests.test_tracking_state import commit
@@ -121,15 +126,115 @@ def test_one_vouches_for_this_branch_and_for_what_one_names(victim: Path, fetche
     own, foreign = (snapshot.of_revision(victim, name) for name in ("HEAD", "pr-7"))
     assert own
     assert foreign
-    assert is_vouched(victim, own)
-    assert not is_vouched(victim, foreign)
-    assert is_vouched(victim, foreign, ["pr-7"])
-    assert not is_vouched(victim, foreign, ["--all", "no such branch"])
+    assert is_vouched(own, vouched_commits(victim))
+    assert not is_vouched(foreign, vouched_commits(victim))
+    assert is_vouched(foreign, vouched_commits(victim, ["pr-7"]))
+    assert not is_vouched(foreign, vouched_commits(victim, ["--all", "no such branch"]))
     require_vouched(victim, foreign, ["pr-7"])
-    with pytest.raises(ChurnError, match="--trust BRANCH"):
-        require_vouched(victim, foreign, [])
+    with pytest.raises(ChurnError, match=r"^the champion, commit .*--trust BRANCH"):
+        require_vouched(victim, foreign, [], "the champion")
     shell(victim)("git merge --quiet --no-edit --strategy=ours pr-7")
-    assert is_vouched(victim, foreign), "who merges it vouches for it"
+    assert is_vouched(foreign, vouched_commits(victim)), "who merges it vouches for it"
+
+
+@pytest.mark.parametrize("command", ["compare", "changes", "promote", "trust"])
+@pytest.mark.parametrize("kind", ["branch", "short commit", "fingerprint"])
+def test_a_tag_that_came_with_a_branch_hides_nothing_of_that_name(
+    victim: Path, fetched: str, kind: str, command: str
+) -> None:
+    """git takes a tag before a branch, a remote's branch and the start of a commit."""
+    one = snapshot.of_revision(victim, "HEAD")
+    assert one
+    name = {"branch": "main", "short commit": str(one.commit)[:7], "fingerprint": one.fingerprint}[kind]
+    shell(victim)(f"git tag {name} pr-7")
+    commands: dict[str, Callable[[], object]] = {
+        "compare": lambda: judging.named_state(victim, name),
+        "changes": lambda: compare_revisions(victim, name, None, Forge("https://x", None, None)),
+        "promote": lambda: promote(victim, name, forced=True, reason="r"),
+        "trust": lambda: vouched_commits(victim, [name]),
+    }
+    if kind == "fingerprint" and command == "compare":
+        assert judging.named_state(victim, name).commit == one.commit
+        return
+    with pytest.raises(ChurnError, match=r"more than one branch, tag or commit|only a commit of a branch"):
+        commands[command]()
+
+
+def test_a_tag_called_head_hides_nothing(victim: Path, fetched: str) -> None:
+    own = shell(victim)("git rev-parse HEAD").stdout.strip()
+    shell(victim)("git tag HEAD pr-7")
+    for name in ("HEAD", "HEAD~0", own):
+        found = snapshot.of_revision(victim, name)
+        assert found
+        assert found.commit == own
+
+
+def test_an_experiment_called_like_a_revision_is_not_vouched_for(victim: Path, fetched: str) -> None:
+    """`dvc exp pull` brings names that somebody else chose."""
+    foreign = snapshot.of_revision(victim, "pr-7")
+    assert foreign
+    for name in ("HEAD", "twice"):
+        shell(victim)(f"git update-ref refs/exps/aa/{'1' * 38}/{name} pr-7")
+    shell(victim)(f"git update-ref refs/exps/bb/{'2' * 38}/twice pr-7~1")
+    assert not is_vouched(foreign, vouched_commits(victim, ["HEAD", "twice"]))
+    with pytest.raises(ChurnError, match="2 DVC experiments have that name"):
+        judging.named_state(victim, "twice")
+
+
+def poisoned(victim: Path, tmp_path: Path, name: str, spoil: Callable[[Path], None]) -> None:
+    """Fetch a branch with one state, spoiled."""
+    stranger = shutil.copytree(victim, tmp_path / f"stranger-{name}", symlinks=True)
+    spoil(stranger)
+    shell(stranger)("git add --all && git commit --quiet --message poison")
+    shell(victim)(f"git fetch --quiet {stranger} HEAD:{name}")
+
+
+def written(file: str, old: str, new: str) -> Callable[[Path], None]:
+    def spoil(root: Path) -> None:
+        content = (root / file).read_text()
+        assert old in content
+        (root / file).write_text(content.replace(old, new))
+
+    return spoil
+
+
+def lock_of_a_deep_nest(root: Path) -> None:
+    (root / "dvc.lock").write_text("stages: " + "[" * 100_000)
+
+
+def lock_that_names_a_device(root: Path) -> None:
+    lock = (root / "dvc.lock").read_text()
+    (root / "dvc.lock").write_text(re.sub(r"md5: [0-9a-f]{32}", "md5: aa/dev/zero", lock))
+
+
+def lock_that_is_a_link(root: Path) -> None:
+    (root / "dvc.lock").unlink()
+    (root / "dvc.lock").symlink_to("/etc/passwd")
+
+
+POISON: dict[str, Callable[[Path], None]] = {
+    "deep": lock_of_a_deep_nest,
+    "device": lock_that_names_a_device,
+    "list": written("dvc.yaml", "stages:", "metrics: [5]\nstages:"),
+    "empty": written("dvc.yaml", "stages:", "plots: [{}]\nstages:"),
+    "escape": written("metrics/provenance/train.json", "PYTHONPATH", "\\u001b[2K\\nabc: published PYTHONPATH"),
+    "link": lock_that_is_a_link,
+}
+
+
+@pytest.mark.parametrize("name", POISON)
+def test_a_spoiled_branch_stops_no_other_state_and_forges_no_line(victim: Path, tmp_path: Path, name: str) -> None:
+    poisoned(victim, tmp_path, name, POISON[name])
+    told = sync(victim, ALL)
+    own = snapshot.of_revision(victim, "HEAD")
+    assert own
+    assert row_of(victim, own.fingerprint).data.tags[MODEL_NOTE] == SHOWN
+    assert all("\x1b" not in line and "\n" not in line for line in told.lines)
+    assert lineage_of(victim, "HEAD").fingerprint == own.fingerprint
+
+
+def test_what_a_terminal_would_obey_is_written_out() -> None:
+    assert printable("a\x1b[2Kb\x07\u202ec\td\n") == r"a\x1b[2Kb\x07\u202ec" + "\td\n"
 
 
 def test_of_two_states_with_one_fingerprint_that_of_this_branch_is_meant(victim: Path, tmp_path: Path) -> None:
@@ -221,6 +326,8 @@ class TestWhatMlflowGivesBack:
             ("serialization_format: pickle", "serialization_format: cloudpickle"),
             ("code: null", "code: code"),
             ("flavors:", "flavours:"),
+            ("flavors:", "flavors: {"),
+            ("flavors:", "x: !!python/object/apply:os.system ['true']\nflavors:"),
         ],
     )
     def test_a_model_that_is_to_be_loaded_otherwise_is_refused_unloaded(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from churn.errors import ChurnError
+from churn.errors import ChurnError, printable
 from churn.tracking.destination import without_password
 
 if TYPE_CHECKING:
@@ -185,14 +185,14 @@ def lineage(
     from churn.tracking.lineage import lineage_of
 
     found = lineage_of(Path.cwd(), of)
-    print(json.dumps(found.as_json(), indent=2) if as_json else found.as_text())
+    print(json.dumps(found.as_json(), indent=2) if as_json else printable(found.as_text()))
 
 
 def _tell(report: "Report", *, strict: bool) -> None:
     for line in report.lines:
-        print(line)
+        print(printable(" ".join(line.splitlines())))
     for fault in report.faults:
-        print(without_password(fault), file=sys.stderr)
+        print(printable(without_password(fault)), file=sys.stderr)
     if strict and report.faults:
         sys.exit(1)
 
@@ -209,7 +209,7 @@ def compare(
     from churn.contest import compare_states
 
     contest = compare_states(Path.cwd(), old, new, compute=compute)
-    print(contest.as_json() if as_json else contest.as_markdown() if as_markdown else contest.as_text())
+    print(contest.as_json() if as_json else contest.as_markdown() if as_markdown else printable(contest.as_text()))
 
 
 @app.command()
@@ -225,7 +225,7 @@ def promote(
     if force and not reason.strip():
         raise ChurnError("--force needs --reason: it is written down with the promotion")
     outcome = promotion.promote(Path.cwd(), state, forced=force, reason=reason.strip(), trusted=trust or ())
-    print("\n".join(outcome.lines))
+    print(printable("\n".join(outcome.lines)))
     if not outcome.promoted:
         sys.exit(1)
 
@@ -311,6 +311,6 @@ def main() -> None:
     try:
         app()
     except ChurnError as error:
-        sys.exit(f"churn: {error}")
+        sys.exit(printable(f"churn: {error}"))
     except KeyboardInterrupt:
         sys.exit("interrupted")

@@ -14,6 +14,7 @@ from churn.changes import Changes, Difference, Picture, Side, Value
 from churn.contest import compare_states
 from churn.errors import ChurnError, shown
 from churn.judging import WORKSPACE
+from churn.tracking.git import commit_of
 from churn.tracking.state import LOCK_FILE, PIPELINE_FILE
 
 PICTURES = f":(glob){METRICS}/*.png"
@@ -93,13 +94,11 @@ def _verdict(folder: Path, old: "_Revision", new: "_Revision", *, compute: bool)
 
 
 def _revision(folder: Path, name: str) -> _Revision:
-    # Without a commit to end with, a text such as `--all` would be an option of git.
-    done = _run(folder, ["git", "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"])
-    if done.returncode:
+    commit = commit_of(folder, name)
+    if commit is None:
         raise ChurnError(
             f"{shown(name)}: no such revision here; name a branch, tag or commit (`git fetch` brings more)"
         )
-    commit = done.stdout.strip()
     return _Revision(commit, commit[:7] if commit.startswith(name) else f"{name} ({commit[:7]})")
 
 

@@ -1,7 +1,7 @@
 """States by name, and what their models said of customers that they had not seen."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +11,16 @@ from pydantic import ValidationError
 from churn import artifacts, business, cleaning
 from churn.business import Economics
 from churn.contract import ROW_KEY
-from churn.errors import ChurnError, DataError, shown
+from churn.errors import ChurnError, DataError, shown, some_of
 from churn.paired import Judged
 from churn.params import PARAMS_FILE
 from churn.reproduction import recompute
 from churn.tracking import snapshot
 from churn.tracking.committed import Strays, strays
 from churn.tracking.snapshot import Snapshot
-from churn.tracking.state import LOCK_FILE, UnidentifiedError
+from churn.tracking.state import FINGERPRINT_FORM, LOCK_FILE, UnidentifiedError
 from churn.tracking.verification import ForeignResultsError
-from churn.tracking.vouching import is_vouched, require_vouched
+from churn.tracking.vouching import is_vouched, require_vouched, vouched_commits
 
 WORKSPACE = "workspace"
 JUDGED_BY = (
@@ -34,8 +34,6 @@ JUDGED_BY = (
     artifacts.MODEL,
 )
 """Files of a state that `churn compare` and `churn promote` read."""
-MOST_NAMES = 3
-"""That a message lists."""
 
 
 class MissingError(ChurnError):
@@ -60,7 +58,7 @@ def named_state(root: Path, name: str, model_md5: str | None = None) -> Snapshot
             "`churn lineage` and `dvc exp list --all` know them"
         )
     if state.objection:
-        raise ForeignResultsError(f"{name}: {state.objection}")
+        raise ForeignResultsError(f"{name}: {state.objection if name == WORKSPACE else state.objection.reason}")
     if not state.complete:
         raise ChurnError(f"{name}: not all of its results are those of its parameters, code and data; {advice}")
     if name not in (WORKSPACE, state.fingerprint):  # a fingerprint names what was run, whatever the commit holds
@@ -85,27 +83,25 @@ def strays_of(root: Path, name: str, state: Snapshot) -> Strays:
     return found
 
 
-def some_of(names: Sequence[str]) -> str:
-    """The first few of some names, and how many more there are."""
-    more = f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
-    return f"{', '.join(names[:MOST_NAMES])}{more}"
-
-
 def in_git(root: Path, name: str, model_md5: str | None = None) -> Snapshot | None:
     """A state that git records, by commit, DVC experiment or fingerprint.
 
     A fingerprint says nothing of the results, and anybody's branch may hold a state with it: of several, one with the
     model that is meant comes first, then one of this branch's history.
     """
-    named = snapshot.of_revision(root, name)
+    is_fingerprint = FINGERPRINT_FORM.fullmatch(name)  # first: anybody can call a tag like one
+    named = None if is_fingerprint else snapshot.of_revision(root, name)
     if named is not None:
         return named
-    found = [one for one in snapshot.recorded_in_git(root) if name in (one.experiment, one.fingerprint)]
+    recorded = list(snapshot.recorded_in_git(root))
+    found = [one for one in recorded if name == (one.fingerprint if is_fingerprint else one.experiment)]
+    if not found:
+        return snapshot.of_revision(root, name) if is_fingerprint else None
+    if not is_fingerprint and len(found) > 1:
+        raise ChurnError(f"{shown(name)}: {len(found)} DVC experiments have that name; give the commit of one instead")
+    commits = vouched_commits(root)
     with_model = [one for one in found if one.results.get(str(artifacts.MODEL)) == model_md5]
-    for some in (with_model, found):
-        if some:
-            return next((one for one in some if is_vouched(root, one)), some[0])
-    return None
+    return next((one for one in with_model or found if is_vouched(one, commits)), (with_model or found)[0])
 
 
 def judged_out_of_fold(state: Snapshot, name: str) -> Judged:

@@ -32,6 +32,9 @@ THREAD_ARGUMENTS = ("n_jobs", "thread_count", "num_threads", "nthread")
 MADE_FOR_SCIKIT_LEARN = frozenset({"catboost"})
 """Distributions whose metadata do not say so."""
 
+NOT_FOR_ESTIMATORS = frozenset({"mlflow", "networkx", "optuna", "skops"})
+"""Distributions that require scikit-learn and bring no classifiers; some of their modules are programs."""
+
 SCALARS = (bool, int, float, str, type(None))
 """Types of an argument's value, beside lists and mappings of them."""
 
@@ -165,12 +168,14 @@ def site_folders() -> list[Path]:
 @functools.cache
 def _is_made_for_scikit_learn(top: str, folder: Path) -> bool:
     """Whether a distribution that brings a module requires scikit-learn, at least as an extra; by its metadata."""
-    return any(
-        _brings(one, top)
-        for one in importlib.metadata.distributions(path=[str(folder)])
-        if _normal_name(one.name or "") in MADE_FOR_SCIKIT_LEARN
-        or "scikit-learn" in map(_normal_name, one.requires or ())
-    )
+    installed = importlib.metadata.distributions(path=[str(folder)])
+    return any(_brings(one, top) and _is_for_estimators(one) for one in installed)
+
+
+def _is_for_estimators(distribution: importlib.metadata.Distribution) -> bool:
+    name = _normal_name(distribution.name or "")
+    requires_it = "scikit-learn" in map(_normal_name, distribution.requires or ())
+    return name in MADE_FOR_SCIKIT_LEARN or (requires_it and name not in NOT_FOR_ESTIMATORS)
 
 
 def _brings(distribution: importlib.metadata.Distribution, top: str) -> bool:

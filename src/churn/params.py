@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, ScalarEvent
 
 from churn.business import Economics
 from churn.contract import Strict, TableContract
@@ -18,6 +19,9 @@ from churn.errors import ParameterError, shown
 from churn.space import Space
 
 PARAMS_FILE = "params.yaml"
+DEEPEST = 100
+MOST_VALUES = 1_000_000
+"""Of a YAML file; aliases count as often as they stand for something."""
 
 REFUSALS = {
     "dict_type": "must be a section of keys",
@@ -164,7 +168,35 @@ def parse_yaml(text: str, name: str) -> dict[str, Any]:
 @functools.lru_cache(maxsize=8)
 def _parsed(text: str) -> Any:
     """Kept, since tracking reads the same few files again and again."""
+    _require_bounded(text)
     return YAML(typ="safe").load(text)
+
+
+def _require_bounded(text: str) -> None:
+    """See that a document is not built to exhaust who reads it, which may be one of a branch that was fetched.
+
+    Raises:
+        ValueError: it is nested too deep, or its aliases stand for too much.
+    """
+    sizes: dict[str | None, int] = {}
+    open_nodes: list[tuple[str | None, int]] = []
+    for event in YAML(typ="safe").parse(text):
+        size = 0
+        if isinstance(event, AliasEvent):
+            size = sizes.get(event.anchor, MOST_VALUES + 1)  # within itself
+        elif isinstance(event, ScalarEvent):
+            size = 1
+            sizes[event.anchor] = 1
+        elif isinstance(event, CollectionStartEvent):
+            open_nodes.append((event.anchor, 1))
+        elif isinstance(event, CollectionEndEvent):
+            anchor, size = open_nodes.pop()
+            sizes[anchor] = size
+        if open_nodes:
+            anchor, before = open_nodes[-1]
+            open_nodes[-1] = (anchor, before + size)
+        if len(open_nodes) > DEEPEST or size > MOST_VALUES:
+            raise ValueError(f"nested more than {DEEPEST} deep, or more than {MOST_VALUES:,} values by its aliases")
 
 
 def _yaml_problem(error: Exception) -> str:

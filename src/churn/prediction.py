@@ -24,7 +24,7 @@ from churn.business import Economics
 from churn.contract import ROW_KEY, TableContract
 from churn.errors import ChurnError, DataError
 from churn.tracking import state
-from churn.tracking.verification import known_md5s, require_own_results
+from churn.tracking.verification import require_own_results
 
 log = logging.getLogger(__name__)
 
@@ -83,14 +83,14 @@ def load_decision(root: Path, other: Path | None) -> FixedThresholdClassifier:
 
 
 def _vouched_for(root: Path) -> frozenset[str]:
-    require_own_results(root, [str(artifacts.MODEL)])
+    own = require_own_results(root, [str(artifacts.MODEL)])
     if edited := state.edited_parameters(root):
         log.warning(
             "params.yaml has changed since the model was made (%s): the decisions are the model's, the money is "
             "reckoned by params.yaml; `dvc repro` brings them together",
             ", ".join(edited),
         )
-    return known_md5s(root)
+    return frozenset(own.values())
 
 
 def _trusted_by_you(other: Path) -> frozenset[str]:

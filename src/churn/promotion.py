@@ -20,7 +20,7 @@ from sklearn.model_selection import FixedThresholdClassifier
 from churn import artifacts, business, cleaning, decision, features, gates, modeling, paired, space
 from churn.business import Economics
 from churn.contract import ROW_KEY
-from churn.errors import ChurnError, DataError
+from churn.errors import ChurnError, DataError, some_of
 from churn.gates import Challenge, Gate, Rival, Selection
 from churn.judging import (
     WORKSPACE,
@@ -32,7 +32,6 @@ from churn.judging import (
     judged_out_of_fold,
     named_state,
     section_of,
-    some_of,
     strays_of,
     table_of,
 )
@@ -47,13 +46,16 @@ from churn.tracking.record import COMMIT
 from churn.tracking.snapshot import Snapshot, is_kept
 from churn.tracking.state import LOCK_FILE
 from churn.tracking.sync import connect, row_of
-from churn.tracking.vouching import require_revisions, require_vouched
+from churn.tracking.vouching import require_names, require_vouched
 
 if TYPE_CHECKING:
     from churn.tracking.registry import Registry
 
 BASELINE = ("sklearn.linear_model.LogisticRegression", {"max_iter": 1000})
 """What the first champion has to beat: the plainest model that tells customers apart."""
+
+SAME_PROBABILITY = 1e-6
+"""How far probabilities of one model on two kinds of processors may lie apart."""
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +114,7 @@ def promote(root: Path, revision: str, *, forced: bool, reason: str, trusted: Se
         ChurnError: the commit holds no whole state, nobody vouches for it, the store is away, what the store gives
             back is not the commit's model, or another promotion came first.
     """
-    require_revisions(root, trusted)
+    require_names(root, trusted)
     named = (revision, *trusted)
     challenger = _candidate(root, revision)
     commit = challenger.state.commit
@@ -209,14 +211,13 @@ def _require_files(registry: "Registry", version: str) -> None:
     Raises:
         ChurnError: its files are gone, or others.
     """
+    called = _called(registry, version)
     with registry.downloaded(version) as folder:
         problem = registry.loading_problem(folder, registry.model_md5_of(version) or "")
         if problem and registry.is_of_an_earlier_form(folder):
-            log.warning("%s was registered by an earlier version of churn; its bytes are not compared", version)
+            log.warning("%s was registered by an earlier version of churn; its bytes are not compared", called)
         elif problem:
-            raise ChurnError(
-                f"{_called(registry, version)}: {problem}; `churn sync --all` brings back what is known here"
-            )
+            raise ChurnError(f"{called}: {problem}")
 
 
 def _candidate(root: Path, name: str, model_md5: str | None = None) -> Candidate:
@@ -260,15 +261,22 @@ def _loads(registry: "Registry", version: str, challenger: Candidate) -> Gate:
             rows. Force does not help: nobody could use it.
     """
     called = _called(registry, version)
-    with registry.downloaded(version) as folder:
+    wanted = (artifacts.MODEL, artifacts.TEST_ROWS)
+    with (
+        registry.downloaded(version) as folder,
+        _files_of(challenger, *wanted) as at,
+        limited_threads(challenger.section("compute")["threads"]),
+    ):
         if problem := registry.loading_problem(folder, challenger.model_md5):
             raise ChurnError(f"{called}: {problem}")
-        with _files_of(challenger, artifacts.TEST_ROWS) as at:
-            said = _said_by(registry.loaded(folder), at / artifacts.TEST_ROWS)
-    written = table_of(challenger.state, challenger.name, artifacts.TEST_PREDICTIONS, index_col=ROW_KEY)
-    probability, contacted = said
-    if not (probability.equals(written["probability"]) and contacted.equals(written["contact"] == 1)):
-        raise ChurnError(f"{called}: loaded from MLflow, it says of test rows something else than was written of it")
+        loaded = _said_by(registry.loaded(folder), at / artifacts.TEST_ROWS)
+        own = _said_by(artifacts.read_pickle(at / artifacts.MODEL, {challenger.model_md5}), at / artifacts.TEST_ROWS)
+    if not all(one.equals(other) for one, other in zip(loaded, own, strict=True)):
+        raise ChurnError(f"{called}: loaded from MLflow, it scores test rows otherwise than the commit's own file")
+    written = table_of(challenger.state, challenger.name, artifacts.TEST_PREDICTIONS, index_col=ROW_KEY)["probability"]
+    # On another kind of processor last bits differ, and the very same file is the same model there.
+    if not np.allclose(loaded[0].loc[written.index], written, rtol=SAME_PROBABILITY, atol=SAME_PROBABILITY):
+        raise ChurnError(f"{called}: it scores test rows otherwise than {artifacts.TEST_PREDICTIONS} of the commit")
     return Gate("loads", True, f"loaded from MLflow, it gives {len(written):,} test rows the same bits", {})
 
 
@@ -401,7 +409,7 @@ def _rivals(
     """The champion; before there is one, a plain model and those that take everybody alike."""
     if present is not None:
         champion = _champion(root, present, registry)
-        require_vouched(root, champion.state, named)
+        require_vouched(root, champion.state, named, f"the champion (version {present.judgement.version})")
         return [_rival("the champion", champion.training, _said_of_test_rows(champion, challenger), challenger)]
     alike = {"contacting everybody": True, "contacting nobody": False}
     plain = [

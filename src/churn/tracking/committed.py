@@ -14,7 +14,7 @@ from typing import Any
 
 from churn.params import parse_yaml
 from churn.tracking import state
-from churn.tracking.git import blobs_of_commit, blobs_of_files, cache_folder, git_bytes
+from churn.tracking.git import blobs_of_commit, cache_folder, git_bytes, git_files
 from churn.tracking.state import PIPELINE_FILE, StageInputs, Stages, content_of
 
 POINTER = ".dvc"
@@ -65,13 +65,15 @@ def edits(root: Path, stages: Stages) -> tuple[str, ...]:
     """
     held = _Commit(root, "HEAD")
     given = _given(stages)
-    asked = {PIPELINE_FILE, *given, *(file for stage in stages.values() for file in stage.inputs.parameters)}
-    blobs = blobs_of_files(root, sorted(asked.intersection(held.files)))
-    kept = {path: held.by_pointer(path) for path in sorted(asked.difference(held.files))}
-    return (
-        *(path for path in sorted(asked.intersection(held.files)) if blobs.get(path) != held.files[path]),
-        *(path for path, md5 in kept.items() if md5 not in (None, given.get(path))),
-        *(f"{path} (in neither git nor DVC)" for path, md5 in kept.items() if md5 is None),
+    files = {PIPELINE_FILE, *(file for stage in stages.values() for file in stage.inputs.parameters)}
+    md5s = {path: state.md5_of(root / path) for path in files} | given
+    as_kept = git_files(root, "HEAD", [path for path in md5s if path in held.files])
+    same = {path for path, content in as_kept.items() if state.md5_of_bytes(content) == md5s[path]}
+    return tuple(
+        f"{path}{held.absence(path)}"
+        for path, md5 in sorted(md5s.items())
+        # As git keeps it, or with the line ends of a checkout.
+        if path not in same and held.md5_of(path) != md5
     )
 
 
@@ -126,7 +128,7 @@ class _Commit:
             posixpath.normpath(posixpath.join(posixpath.dirname(pointer), content.get("wdir", "."), out["path"])): md5
             for pointer, content in pointers.items()
             for out in content.get("outs", [])
-            if (md5 := out.get("md5"))
+            if (md5 := state.md5_in(out))
         }
 
     def values_in(self, file: str) -> Mapping[str, Any]:
@@ -137,6 +139,15 @@ class _Commit:
     def md5_of(self, path: str) -> str | None:
         """As DVC computes it for the file that a checkout brings; None when the commit holds nothing of it."""
         return self._in_git(path) if path in self.files else self.by_pointer(path)
+
+    def absence(self, path: str) -> str:
+        """What to add to the name of a file of which the commit holds no bytes, nor their md5; nothing otherwise."""
+        if path in self.files or path in self.in_dvc:
+            return ""
+        folder = next((one for one in self.in_dvc if path.startswith(f"{one}/")), None)
+        if folder is None:
+            return " (in neither git nor DVC)"
+        return "" if self.by_pointer(path) else f" (not in what DVC's cache lists of {folder})"
 
     def _in_git(self, path: str) -> str | None:
         # Filtered: with the line ends, or from the large-file store, as DVC saw it.
@@ -152,7 +163,11 @@ class _Commit:
                 return self._listed_in(md5).get(path.removeprefix(f"{folder}/"))
         return None
 
+    @functools.cached_property
+    def _cache(self) -> Path:
+        return cache_folder(self.root)
+
     def _listed_in(self, md5: str) -> Mapping[str, str]:
         """md5 by path of what DVC lists of a folder; nothing when the list is not in the cache."""
-        content = content_of(cache_folder(self.root) / "files" / "md5" / md5[:2] / md5[2:])
+        content = content_of(self._cache / "files" / "md5" / md5[:2] / md5[2:])
         return {entry["relpath"]: entry["md5"] for entry in json.loads(content or b"[]")}

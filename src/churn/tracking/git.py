@@ -1,11 +1,16 @@
 """What git and DVC say of a project, asked by their command lines."""
 
 import io
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from churn.errors import ChurnError, shown
+
+PLAIN_ENGLISH = {**os.environ, "LC_ALL": "C"}
 REGULAR_FILES = ("100644", "100755")
 """Modes of git."""
 
@@ -14,6 +19,31 @@ def git(root: Path, *arguments: str) -> str | None:
     """What git answers; None outside a repository, before the first commit, or without git."""
     answer = _call_git(root, *arguments)
     return None if answer is None else answer.decode(errors="replace").strip()
+
+
+def commit_of(root: Path, name: str) -> str | None:
+    """The commit that a branch, tag or start of a commit names; None where there is none.
+
+    Raises:
+        ChurnError: git knows more than one by that name. A tag comes with a branch that is fetched, and hides what is
+            called the same; whoever typed the name may mean either.
+    """
+    # Without a commit to end with, a text such as `--all` would be an option of git.
+    asked = ["-c", "core.warnAmbiguousRefs=true", "rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}"]
+    try:
+        done = subprocess.run(["git", *asked], cwd=root, capture_output=True, check=False, env=PLAIN_ENGLISH)  # noqa: S603, S607
+    except OSError:
+        return None
+    if done.returncode:
+        return None
+    commit, base = done.stdout.decode().strip(), re.split(r"[~^@:]", name)[0]
+    hides_a_commit = re.fullmatch(r"[0-9a-f]{4,40}", base) and base == name and not commit.startswith(base)
+    if hides_a_commit or (b"is ambiguous" in done.stderr and base != "HEAD"):
+        raise ChurnError(
+            f"{shown(name)}: more than one branch, tag or commit has that name (`git show-ref {base}`); write it in "
+            "full, such as refs/heads/main, or give all 40 digits of the commit"
+        )
+    return commit
 
 
 def git_bytes(root: Path, commit: str, path: str, *, as_checked_out: bool = False) -> bytes | None:
@@ -35,13 +65,6 @@ def git_files(root: Path, commit: str, paths: Iterable[str]) -> dict[str, bytes]
         elif len(head) == 3 and head[2].isdigit():  # a folder of that name
             stream.seek(int(head[2]) + 1, io.SEEK_CUR)
     return found
-
-
-def blobs_of_files(root: Path, paths: Iterable[str]) -> dict[str, str]:
-    """Name of the blob that git would store for each of some files, by path: their own bytes decide, and no index."""
-    asked = [path for path in paths if "\n" not in path and (root / path).is_file()]
-    answer = _call_git(root, "hash-object", "--stdin-paths", given="".join(f"{path}\n" for path in asked).encode())
-    return dict(zip(asked, (answer or b"").decode().split(), strict=True)) if answer is not None else {}
 
 
 def blobs_of_commit(root: Path, commit: str) -> dict[str, str]:

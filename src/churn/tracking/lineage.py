@@ -15,7 +15,7 @@ from churn.tracking.description import describe
 from churn.tracking.destination import StoreError, find_destination, without_password
 from churn.tracking.record import DATA_MD5, DVC_EXPERIMENT, FINGERPRINT, MODEL_MD5
 from churn.tracking.snapshot import Snapshot
-from churn.tracking.state import UnidentifiedError, md5_of
+from churn.tracking.state import FINGERPRINT_FORM, UnidentifiedError, md5_of
 from churn.tracking.sync import connect
 from churn.tracking.verification import ForeignResultsError
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 REGISTERED = re.compile(r"(?:models:/)?([^/@]+)(?:/|@)([^/@]+)")
 RUN_FORM = re.compile(r"[0-9a-f]{32}")
-FINGERPRINT_FORM = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ class Lineage:
             "registered as": self.versions,
             "not known": self.unknown,
         }
-        lines = [f"{name:15} {value}" for name, values in entries.items() for value in values]
+        lines = [f"{name:15} {' '.join(value.splitlines())}" for name, values in entries.items() for value in values]
         return "\n".join([*lines, *self._way_back()])
 
     def _way_back(self) -> Iterator[str]:
@@ -219,7 +218,7 @@ def _of_run(row: "Run", model_md5: str | None = None) -> _Found | None:
 
 def _require_own(asked: str, one: Snapshot) -> Snapshot:
     if one.objection:
-        raise ForeignResultsError(f"{asked}: {one.objection}")
+        raise ForeignResultsError(f"{asked}: {one.objection.reason}")
     return one
 
 

@@ -49,7 +49,9 @@ from churn.tracking.record import (
     FINGERPRINT,
     FINISHED,
     MODEL_MD5,
+    MODEL_NOTE,
     RUNNING,
+    SHOWN,
     Execution,
     Experiment,
     Record,
@@ -58,6 +60,7 @@ from churn.tracking.record import (
 ENTRIES_A_CALL = 100  # the most parameters that MLflow takes at once
 RECORD, ENDED = "churn.record", "churn.ended"
 """Tags by which a record's execution and the latest word on a row's status are known again."""
+LONGEST_NAME = 255  # bytes that a file system takes
 TRANSIENT = (408, 429)
 ALREADY_THERE = "RESOURCE_ALREADY_EXISTS"
 NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
@@ -181,6 +184,8 @@ class Store:
             self._set_status(run_id, experiment.status, given.ended)
             # Last, so that a row says complete only when all of it is there.
             said = {**experiment.tags, ENDED: str(ended), DIGEST: experiment.digest}
+            if tags.get(MODEL_NOTE) == SHOWN and tags.get(MODEL_MD5) == said.get(MODEL_MD5):
+                said[MODEL_NOTE] = SHOWN  # another machine showed the model that is not to be had here
             self.client.log_batch(run_id, tags=[RunTag(name, value) for name, value in said.items()])
         self._only_row(experiment.fingerprint)
 
@@ -227,6 +232,8 @@ class Store:
                 link = Path(folder, path)
                 if not link.resolve().is_relative_to(Path(folder).resolve()):
                     raise StoreError(f"{path}: leads out of the project, so it is not shown", refused=True)
+                if len(posixpath.basename(path).encode()) > LONGEST_NAME:
+                    raise StoreError(f"{path[:60]}...: too long a name to be shown", refused=True)
                 link.parent.mkdir(parents=True, exist_ok=True)
                 if path == str(artifacts.REPORT):
                     page = content_of(md5).read_text(encoding="utf-8")

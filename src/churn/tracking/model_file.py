@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import sklearn
 from mlflow import pyfunc
-from mlflow.exceptions import MlflowException
 from mlflow.models import Model, infer_signature
 from mlflow.models.utils import _save_example
 from mlflow.utils.environment import _mlflow_conda_env, _PythonEnv
 
 from churn import artifacts
+from churn.errors import ChurnError
+from churn.params import read_yaml
 from churn.tracking.packages import EstimatorAbsentError, distribution_of
 from churn.tracking.pickles import modules_named
 
@@ -63,11 +64,9 @@ def save_model(
 
 def foreign_loader(folder: Path) -> str | None:
     """Why a model's folder would make MLflow run something else than `pickle` on the model file; None where not."""
-    try:
-        flavors = Model.load(str(folder)).flavors
-        ours, general = flavors["sklearn"], flavors["python_function"]
-    except (MlflowException, OSError, KeyError, TypeError, ValueError) as error:
-        return f"its MLmodel file cannot be read ({type(error).__name__})"
+    ours, general = (_flavor(folder, name) for name in ("sklearn", "python_function"))
+    if ours is None or general is None:
+        return "its MLmodel file cannot be read"
     alike = all(ours.get(name) == value for name, value in FLAVOR.items())
     if not alike or general.get("loader_module") != LOADER or general.get("code") or general.get("model_code_path"):
         return "its MLmodel file asks for other code than this pipeline's models do"
@@ -76,11 +75,17 @@ def foreign_loader(folder: Path) -> str | None:
 
 def logged_by_cloudpickle(folder: Path) -> bool:
     """Whether a model was written anew by MLflow when it was logged, as models of this pipeline once were."""
-    try:
-        flavor = Model.load(str(folder)).flavors.get("sklearn", {})
-    except (MlflowException, OSError):
-        return False
+    flavor = _flavor(folder, "sklearn") or {}
     return flavor.get("serialization_format") == "cloudpickle" and (folder / MODEL_FILE).is_file()
+
+
+def _flavor(folder: Path, name: str) -> Mapping[str, Any] | None:
+    """What an MLmodel file says of one way to load the model; None where it says nothing that can be read."""
+    try:
+        flavor = read_yaml(folder / "MLmodel")["flavors"][name]
+    except (ChurnError, OSError, KeyError, TypeError):
+        return None
+    return flavor if isinstance(flavor, Mapping) else None
 
 
 def pinned_requirements(content: bytes) -> list[str]:

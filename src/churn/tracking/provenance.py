@@ -55,9 +55,9 @@ def differences(content: bytes | None, expected: Provenance) -> list[str]:
     """Where the provenance that a stage left and what its results are said to be of part; nothing where they agree."""
     left = _parsed(content)
     if left is None:
-        return ["it left no provenance that can be read"]
+        return ["its provenance cannot be read"]
     right = _parsed(expected.as_text().encode()) or {}
-    return [line for name, told in TOLD.items() for line in told(left.get(name, {}), right[name])]
+    return [line for name, compared in COMPARED.items() for line in compared(left.get(name, {}), right[name])]
 
 
 def packages_in(content: bytes | None) -> dict[str, str]:
@@ -99,43 +99,44 @@ def _parsed(content: bytes | None) -> dict[str, dict[Any, Any]] | None:
 
 def _other_command(left: Mapping[Any, Any], right: Mapping[Any, Any]) -> Iterator[str]:
     if left != right:
-        yield f"another command ({left.get('command')})"
+        yield f"made with another command ({_short(left.get('command'))})"
 
 
 def _other_parameters(left: Mapping[Any, Any], right: Mapping[Any, Any]) -> Iterator[str]:
     for file, key in {**left, **right}:
         made, said = left.get((file, key), "nothing"), right.get((file, key), "nothing")
-        if made != said:
-            yield f"{key} {_short(made)}, not {_short(said)}" if file == "params.yaml" else f"{file}: {key}"
+        if json.dumps(made) != json.dumps(said):  # NaN is not equal to itself
+            where = "" if file == "params.yaml" else f"{file}: "
+            yield f"made with {where}{key} {_short(made)}, not {_short(said)}"
 
 
 def _other_files(left: Mapping[Any, Any], right: Mapping[Any, Any]) -> Iterator[str]:
-    yield from (f"another {path}" for path in {**left, **right} if left.get(path) != right.get(path))
+    yield from (f"made with another {path}" for path in {**left, **right} if left.get(path) != right.get(path))
 
 
 def _other_packages(left: Mapping[Any, Any], right: Mapping[Any, Any]) -> Iterator[str]:
     for name in {**left, **right}:
         made, said = left.get(name, "as locked"), right.get(name, "as locked")
         if made != said:
-            yield f"{name} {made}, not {said}"
+            yield f"made with {name} {made}, not {said}"
 
 
 def _other_results(left: Mapping[Any, Any], right: Mapping[Any, Any]) -> Iterator[str]:
     for path in {**left, **right}:
         if left.get(path) != right.get(path):
-            yield f"{path} is not what it wrote"
+            yield f"{path} is not the file that it wrote"
 
 
-TOLD = {
+COMPARED = {
     "parameters": _other_parameters,
     "dependencies": _other_files,
     "packages": _other_packages,
     "command": _other_command,
     "results": _other_results,
 }
-"""How a difference in each section is said."""
+"""What says where two differ, for each section."""
 
 
 def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
+    text = " ".join(str(value if isinstance(value, str) else json.dumps(value)).split())
     return text if len(text) <= 40 else f"{text[:37]}..."

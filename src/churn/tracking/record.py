@@ -35,7 +35,7 @@ MODEL_NOTE, SHOWN, NOT_IN_CACHE, NOT_VOUCHED, NOT_PLAIN = (
     "model",
     "shown",
     "not in the cache",
-    "a file only: of a branch that nobody here vouches for",
+    "a file only: not in the history of the branch that published it; `churn sync --all --trust BRANCH` offers it",
     "a file only: no plain pickle, as a damaged one or one of an earlier version of this pipeline",
 )
 """Tag of a row that says where its model is, and what may stand there."""

@@ -110,7 +110,7 @@ def _ensure_publisher(destination: Destination) -> None:
         package = Path(__file__).resolve().parents[2]
         with (destination.root / PUBLISHER_LOG).open("w") as told:
             publisher = subprocess.Popen(
-                [sys.executable, "-m", "churn.tracking.publisher"],
+                [sys.executable, "-P", "-m", "churn.tracking.publisher"],
                 cwd=destination.root,
                 env={**CLIENT_SETTINGS, **os.environ, "PYTHONPATH": str(package)},
                 stdin=subprocess.DEVNULL,

@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import re
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +28,8 @@ from churn.tracking.record import COMMIT, FINGERPRINT, MODEL_MD5
 from churn.tracking.state import md5_of
 from churn.tracking.trials import CHOSEN_BY, FLATTERY
 
+LOGGED_HERE = re.compile(r"models:/m-[0-9a-f]+")
+"""Source of a version that this pipeline registers; others could lead anywhere."""
 MOST_ROWS = 50_000  # that MLflow gives at once
 FOLLOWED_BY = "promotion.followed_by"
 """Parameter of an entry, since MLflow lets nobody write another value over one."""
@@ -82,6 +85,11 @@ class Registry:
         Raises:
             StoreError: its files are not to be had.
         """
+        version = self.version(number)
+        if version is None or not LOGGED_HERE.fullmatch(str(version.source)):
+            raise StoreError(
+                f"{self.name} version {number}: not of a model that was logged in this store", refused=True
+            )
         with tempfile.TemporaryDirectory(prefix="churn-version-") as folder:
             with told():
                 source = f"models:/{self.name}/{number}"
@@ -92,7 +100,7 @@ class Registry:
         """Why a downloaded version is not the model with that md5, to be loaded as it was logged; None when it is."""
         model = folder / MODEL_FILE
         if not model.is_file():
-            return "MLflow gives back no model file; `churn sync` brings one back"
+            return "MLflow gives back no model file; `churn sync --all` brings back what this project knows"
         if (found := md5_of(model)) != model_md5:
             return f"MLflow gives back a model with md5 {found}, and not {model_md5}, which was judged"
         return foreign_loader(folder)
@@ -253,7 +261,7 @@ def _entry(run: Run) -> Entry | None:
 
 def _moment(settled: str | None, made: int) -> int | None:
     """When an entry was settled; older ones only say that they were."""
-    return made if settled == "true" else None if settled is None else int(settled)
+    return made if settled == "true" else int(settled) if settled and settled.isdecimal() else None
 
 
 def _row_name(outcome: str, version: str) -> str:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from churn.errors import ChurnError
-from churn.params import parse_yaml
+from churn.params import PARAMS_FILE, parse_yaml
 from churn.tracking import committed, provenance, state, verification
-from churn.tracking.git import cache_folder, git, git_bytes, git_files
+from churn.tracking.git import cache_folder, commit_of, git, git_files
 from churn.tracking.state import LOCK_FILE, PIPELINE_FILE, Content, Stages, content_of
-from churn.tracking.verification import Recorded
+from churn.tracking.verification import Objection, Recorded
 
 NOT_EXPERIMENTS = ("refs/exps/exec/", "refs/exps/apply/", "refs/exps/celery/", "refs/exps/temp/")
 """What DVC notes beside its experiments."""
@@ -31,7 +31,7 @@ class Snapshot:
     experiment: str | None = None
     """Name that DVC gave it."""
     baseline: str | None = None
-    objection: str | None = None
+    objection: Objection | None = None
     """Why results that are there are not those of the inputs; None where nothing says so."""
     results: Mapping[str, str | None] = field(init=False)
     """md5 of the results that belong to this state, by path."""
@@ -80,7 +80,7 @@ def of_workspace(root: Path, just_ended: str | None = None, *, failed: bool = Fa
         read=lambda path: content_of(root / path),
         commit=commit,
         edits=() if commit is None else committed.edits(root, files),
-        objection=_objection(known, files),
+        objection=_objection(known, files) or verification.other_packages(files, known),
         experiment=os.environ.get("DVC_EXP_NAME"),
         baseline=os.environ.get("DVC_EXP_BASELINE_REV"),
     )
@@ -100,7 +100,7 @@ def _stages_that_count(files: Stages, known: Recorded, ended: str | None, failed
     return state.of_this_state(files, vouched - {ended}) if failed else counted
 
 
-def _objection(known: Recorded, stages: Stages) -> str | None:
+def _objection(known: Recorded, stages: Stages) -> Objection | None:
     objections = (known.objection(name) for name in stages if name in known.stages)
     return next(filter(None, objections), None)
 
@@ -110,7 +110,7 @@ def recorded_in_git(root: Path) -> Iterator[Snapshot]:
 
     Only what the dvc.lock vouches for counts: results whose md5 is the recorded one.
     """
-    names = _experiments(root)
+    names = experiments(root)
     those = ("--reverse", "--format=%H", "--", LOCK_FILE)
     own, others = git(root, "log", "HEAD", *those) or "", git(root, "log", "--all", *those) or ""
     commits = dict.fromkeys([*own.split(), *others.split()])
@@ -123,7 +123,7 @@ def recorded_in_git(root: Path) -> Iterator[Snapshot]:
 
 def of_revision(root: Path, revision: str) -> Snapshot | None:
     """What the dvc.lock of any revision that git knows records; None where there is none."""
-    commit = git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    commit = commit_of(root, revision)
     return _of_commit(root, commit, None, functools.cache(lambda: cache_folder(root))) if commit else None
 
 
@@ -145,13 +145,14 @@ def _of_commit(root: Path, commit: str, name: str | None, cache: Callable[[], Pa
         known = verification.recorded(lock, left.get, declared)
         stages = {name: known.stages[name] for name in declared}  # DVC keeps those that were renamed, too
         state.fingerprint(stages)
-    except (ChurnError, ValueError, KeyError, TypeError, AttributeError):
+    except (ChurnError, ValueError, KeyError, TypeError, AttributeError, StopIteration):
         return None  # no lock, a broken one, or one that lacks a stage: it records no state
     md5s = {path: md5 for stage in stages.values() for path, md5 in stage.results.items()}
-    md5s |= {path: md5 for stage in stages.values() for path, md5 in stage.inputs.dependencies.items() if md5}
+
+    in_git = functools.cache(lambda: git_files(root, commit, {PIPELINE_FILE, PARAMS_FILE, *md5s}))
 
     def read(path: str) -> bytes | None:
-        found = git_bytes(root, commit, path)
+        found = in_git().get(path)
         md5 = md5s.get(path)
         if found is None and md5 is not None:
             found = content_of(cache() / "files" / "md5" / md5[:2] / md5[2:])
@@ -170,7 +171,7 @@ def _of_commit(root: Path, commit: str, name: str | None, cache: Callable[[], Pa
     )
 
 
-def _experiments(root: Path) -> dict[str, str]:
+def experiments(root: Path) -> dict[str, str]:
     """Name of each DVC experiment by its commit."""
     listed = git(root, "for-each-ref", "--format=%(objectname) %(refname)", "refs/exps/") or ""
     entries = [line.split(" ", 1) for line in listed.splitlines()]

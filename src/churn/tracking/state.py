@@ -23,6 +23,8 @@ PIPELINE_FILE = "dvc.yaml"
 LOCK_FILE = "dvc.lock"
 ESTIMATOR = "train.estimator"
 """The parameter that names what is fitted."""
+FINGERPRINT_FORM = re.compile(r"[0-9a-f]{16}")
+MD5_FORM = re.compile(r"[0-9a-f]{32}(\.dir)?")
 TEMPLATE = re.compile(r"\$\{([^}]+)\}")
 RESULT_KEYS = ("outs", "metrics", "plots")
 STAGE_KEYS = {"cmd", "deps", "params", *RESULT_KEYS, "frozen", "always_changed", "desc", "meta"}
@@ -70,10 +72,11 @@ def stages_from_files(root: Path) -> Stages:
         UnidentifiedError: dvc.yaml asks for something that is not there, or not known here.
     """
     values_in = functools.cache(lambda file: read_yaml(root / file))
+    digest = functools.cache(functools.partial(_md5_in, root))  # one stage's result is another one's dependency
     declared = declared_stages(root)
     fitting = _stages_with_the_estimator(declared)
     return {
-        name: _stage_from_files(root, name, entry, values_in, with_estimator=name in fitting)
+        name: _stage_from_files(root, name, entry, values_in, digest, with_estimator=name in fitting)
         for name, entry in declared.items()
     }
 
@@ -89,7 +92,8 @@ def inputs_from_files(root: Path, name: str) -> StageInputs:
         raise UnidentifiedError(f"{PIPELINE_FILE}: no stage {name}")
     values_in = functools.cache(lambda file: read_yaml(root / file))
     with_estimator = name in _stages_with_the_estimator(declared)
-    return _inputs_in_files(root, name, declared[name], values_in, with_estimator=with_estimator)
+    digest = functools.partial(_md5_in, root)
+    return _inputs_in_files(root, name, declared[name], values_in, digest, with_estimator=with_estimator)
 
 
 def results_declared(root: Path, name: str) -> list[str]:
@@ -237,16 +241,16 @@ def results_of(entry: Mapping[str, Any]) -> list[str]:
 
 
 def _stage_from_files(
-    root: Path, name: str, entry: Mapping[str, Any], values_in: Reader, *, with_estimator: bool
+    root: Path, name: str, entry: Mapping[str, Any], values_in: Reader, digest: Digest, *, with_estimator: bool
 ) -> Stage:
-    inputs = _inputs_in_files(root, name, entry, values_in, with_estimator=with_estimator)
-    return Stage(inputs, _md5_by_path(results_of(entry), values_in, functools.partial(_md5_in, root)))
+    inputs = _inputs_in_files(root, name, entry, values_in, digest, with_estimator=with_estimator)
+    return Stage(inputs, _md5_by_path(results_of(entry), values_in, digest))
 
 
 def _inputs_in_files(
-    root: Path, name: str, entry: Mapping[str, Any], values_in: Reader, *, with_estimator: bool
+    root: Path, name: str, entry: Mapping[str, Any], values_in: Reader, digest: Digest, *, with_estimator: bool
 ) -> StageInputs:
-    inputs = _inputs_of_stage(name, entry, values_in, functools.partial(_md5_in, root))
+    inputs = _inputs_of_stage(name, entry, values_in, digest)
     locks = [root / path for path in inputs.dependencies if packages.LOCK_FORM.fullmatch(posixpath.basename(path))]
     texts = [path.read_text(encoding="utf-8") for path in locks if path.is_file()]
     try:
@@ -304,7 +308,13 @@ def _stage_from_lock(entry: Mapping[str, Any]) -> Stage:
 
 
 def _recorded_md5s(files: list[Mapping[str, Any]]) -> dict[str, str | None]:
-    return {posixpath.normpath(file["path"]): file.get("md5") for file in files}
+    return {posixpath.normpath(file["path"]): md5_in(file) for file in files}
+
+
+def md5_in(file: Mapping[str, Any]) -> str | None:
+    """What an entry of DVC says of a file's bytes. It becomes a path in the cache, so nothing else passes."""
+    md5 = file.get("md5")
+    return md5 if isinstance(md5, str) and MD5_FORM.fullmatch(md5) else None
 
 
 def _command(entry: Mapping[str, Any]) -> str:

@@ -1,26 +1,31 @@
 """MLflow brought up to date with what happened: first what waits in the outbox, then states that nobody ran here."""
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from churn.errors import ChurnError
+from churn import artifacts
+from churn.errors import ChurnError, some_of
 from churn.params import read_yaml
 from churn.tracking import snapshot
 from churn.tracking.description import describe
 from churn.tracking.destination import PATIENCE, PATIENT_SETTINGS, Destination, find_destination, refusal
 from churn.tracking.outbox import Outbox, outbox_of
-from churn.tracking.record import DIGEST, MODEL_NOTE, NOT_IN_CACHE, SHOWN, Experiment
+from churn.tracking.record import DIGEST, MODEL_MD5, MODEL_NOTE, NOT_IN_CACHE, SHOWN, Experiment
 from churn.tracking.snapshot import Snapshot
 from churn.tracking.state import PIPELINE_FILE, UnidentifiedError
-from churn.tracking.vouching import is_vouched, require_revisions
+from churn.tracking.vouching import is_vouched, require_names, vouched_commits
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
     from churn.tracking.mlflow_store import Store
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,7 @@ def sync(root: Path, wanted: Wanted) -> Report:
         ChurnError: this is no project's folder.
     """
     read_yaml(root / PIPELINE_FILE)
-    require_revisions(root, wanted.trusted)
+    require_names(root, wanted.trusted)
     destination, outbox = find_destination(root), outbox_of(root)
     lines: list[str] = [f"MLflow at {destination.shown}"]
     faults: list[str] = []
@@ -58,8 +63,9 @@ def sync(root: Path, wanted: Wanted) -> Report:
         store = connect(destination)
         published = _flush(outbox, store, outbox.names(), faults)
         lines.append(f"{published:,} records from the outbox published")
+        commits = vouched_commits(root, wanted.trusted)
         for one in _states(root, wanted, faults):
-            lines += _reconcile(root, one, outbox, store, wanted, faults)
+            lines += _reconcile(one, commits, outbox, store, wanted, faults)
         outbox.prune()
     except (ChurnError, OSError) as error:
         faults.append(str(error))
@@ -80,7 +86,7 @@ def status(root: Path) -> Report:
         state = snapshot.of_workspace(root)
         lines.append(f"state {state.fingerprint}: {'complete' if state.complete else 'not run to its end'}")
         if state.objection:
-            faults.append(state.objection)
+            faults.append(str(state.objection))
         store = connect(destination)
         waiting = outbox.without_receipt(store.identity)
         if waiting:
@@ -90,7 +96,7 @@ def status(root: Path) -> Report:
             experiment = describe(state)[0].experiment
             if gone := store.lacking(row, experiment):
                 faults.append(
-                    f"of this state's row in MLflow files are gone ({_some_of(gone)}); `churn sync` brings them back"
+                    f"of this state's row in MLflow files are missing ({some_of(gone)}); `churn sync` brings them back"
                 )
             else:
                 same = row.data.tags.get(DIGEST) == experiment.digest
@@ -115,8 +121,9 @@ def row_of(root: Path, one: Snapshot, store: "Store", trusted: Sequence[str]) ->
     faults: list[str] = []
     outbox = outbox_of(root)
     _flush(outbox, store, outbox.names(), faults)
-    wanted = Wanted(everything=False, again=True, trusted=tuple(trusted))
-    told = list(_reconcile(root, one, outbox, store, wanted, faults))
+    faults.clear()  # what waits of other states is theirs
+    commits = vouched_commits(root, trusted)
+    told = list(_reconcile(one, commits, outbox, store, Wanted(everything=False, again=True), faults))
     row = store.complete_row(one.fingerprint)
     if row is None or faults:
         raise ChurnError("\n".join(faults or told) or f"{one.fingerprint}: cannot be shown in MLflow; `churn status`")
@@ -145,24 +152,25 @@ def connect(destination: Destination) -> "Store":
 
 
 def _reconcile(
-    root: Path, one: Snapshot, outbox: Outbox, store: "Store", wanted: Wanted, faults: list[str]
+    one: Snapshot, commits: frozenset[str], outbox: Outbox, store: "Store", wanted: Wanted, faults: list[str]
 ) -> Iterator[str]:
     """Publish a state that is not shown, or not all of it, and say so."""
     name = one.experiment or (one.commit or "")[:7]
     if one.objection:
-        faults.append(f"{name}: not shown: {one.objection}")
+        yield f"{name}: not shown: {one.objection.reason}"
         return
     if not one.complete:
-        yield f"{name}: not run to its end, so there is nothing to show; `dvc repro`"
+        yield f"{name}: not all of its results are here, so there is nothing to show; `dvc pull` or `dvc repro`"
         return
     row = store.complete_row(one.fingerprint)
     if row is None and store.was_deleted(one.fingerprint) and not wanted.again:
         yield f"{name}: its row was deleted in MLflow and stays so; --again brings it back"
         return
     try:
-        record, content_of = describe(one, vouched=is_vouched(root, one, wanted.trusted))
-    except (ChurnError, ValueError) as error:
-        faults.append(f"{name}: {error}")
+        record, content_of = describe(one, vouched=is_vouched(one, commits) or _offers_its_model(row, one))
+    except Exception as error:  # a branch that was fetched may hold anything; it must not stop the others
+        faults.append(f"{name}: {' '.join(f'{type(error).__name__}: {error}'.split())}")
+        log.debug("%s", name, exc_info=True)
         return
     if row is not None and _nothing_to_add(row, record.experiment, store):
         return
@@ -175,25 +183,31 @@ def _reconcile(
         yield f"{record.experiment.name}: published{'' if note == SHOWN else f'; its model: {note}'}"
 
 
+def _offers_its_model(row: "Run | None", one: Snapshot) -> bool:
+    """Whether a row offers the state's very model for loading already, so that putting it back trusts nothing new."""
+    tags = row.data.tags if row else {}
+    return tags.get(MODEL_NOTE) == SHOWN and tags.get(MODEL_MD5) == one.results.get(str(artifacts.MODEL))
+
+
 def _nothing_to_add(row: "Run", experiment: Experiment, store: "Store") -> bool:
     """Whether a whole row shows as much as this checkout could show, and all of it is there."""
     shown, here = row.data.tags.get(MODEL_NOTE), experiment.tags.get(MODEL_NOTE)
-    if shown != here:
-        return shown == SHOWN or here == NOT_IN_CACHE
-    return not store.lacking(row, experiment)
-
-
-def _some_of(paths: list[str]) -> str:
-    return paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1:,} more"
+    if here != SHOWN:  # the model may be there all the same
+        files = {path: md5 for path, md5 in experiment.files.items() if path != str(artifacts.MODEL)}
+        return shown in (here, SHOWN) and not store.lacking(row, replace(experiment, files=files))
+    return shown == here and not store.lacking(row, experiment)
 
 
 def _states(root: Path, wanted: Wanted, faults: list[str]) -> Iterator[Snapshot]:
     """Each once, by fingerprint; that of the workspace first."""
     seen: set[str] = set()
     try:
-        workspace = [snapshot.of_workspace(root)]
-        seen.add(workspace[0].fingerprint)
-        yield from workspace
+        workspace = snapshot.of_workspace(root)
+        seen.add(workspace.fingerprint)
+        if workspace.objection:
+            faults.append(f"the state of this folder is not shown: {workspace.objection}")
+        else:
+            yield workspace
     except UnidentifiedError as error:
         faults.append(str(error))
     for one in snapshot.recorded_in_git(root) if wanted.everything else ():

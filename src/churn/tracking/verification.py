@@ -36,6 +36,22 @@ class ForeignResultsError(ChurnError):
     """Results belong to other inputs than they are said to."""
 
 
+BACK = "`dvc checkout`, `dvc pull` or `dvc repro` brings it back"
+FORCED = "`dvc repro --force` makes them anew"
+
+
+@dataclass(frozen=True)
+class Objection:
+    """Why results are not those of their inputs, and what helps in the workspace."""
+
+    reason: str
+    remedy: str
+
+    def __str__(self) -> str:
+        """Both, in a line."""
+        return f"{self.reason}; {self.remedy}"
+
+
 @dataclass(frozen=True)
 class Recorded:
     """What a dvc.lock records, and where what the stages left says otherwise."""
@@ -44,49 +60,71 @@ class Recorded:
     foreign: Mapping[str, tuple[str, ...]]
     """Differences by name of each stage whose results were made from other inputs than dvc.lock says."""
 
-    def objection(self, name: str) -> str | None:
+    def objection(self, name: str) -> Objection | None:
         """Why results of a stage, or of one that it reads from, are not those of their inputs; None where they are."""
-        made = {path: md5 for stage in self.stages.values() for path, md5 in stage.results.items()}
-        for one in (name, *makers_of(self.stages, name)):
-            if one in self.foreign:
-                told = "; ".join(self.foreign[one][:MOST_DIFFERENCES])
-                more = "" if len(self.foreign[one]) <= MOST_DIFFERENCES else "; and more"
-                return (
-                    f"{one}: its results are not those of what {LOCK_FILE} names (made with {told}{more}); "
-                    "`dvc repro --force` makes them anew"
-                )
-            for path, md5 in self.stages[one].inputs.dependencies.items():
-                if made.get(path, md5) != md5:
-                    return f"{one}: it read another {path} than stands in {LOCK_FILE} now; run `dvc repro`"
+        made = {path: (maker, md5) for maker, stage in self.stages.items() for path, md5 in stage.results.items()}
+        for stage in (name, *makers_of(self.stages, name)):
+            if stage in self.foreign:
+                more = "; and more" if len(self.foreign[stage]) > MOST_DIFFERENCES else ""
+                listed = "; ".join(self.foreign[stage][:MOST_DIFFERENCES]) + more
+                return Objection(f"{stage}: its results are not those of what {LOCK_FILE} names ({listed})", FORCED)
+            for path, md5 in self.stages[stage].inputs.dependencies.items():
+                maker, latest = made.get(path, ("", md5))
+                if latest != md5:
+                    return Objection(f"{maker} ran after {stage}, which read another {path}", "run `dvc repro`")
         return None
 
 
-def recorded(lock: Mapping[str, Any], content_of: Content, declared: Mapping[str, Any]) -> Recorded:
-    """The stages as dvc.lock recorded them, held against the provenance that each left.
+def recorded(lock: Mapping[str, Any], read: Content, declared: Mapping[str, Any]) -> Recorded:
+    """The stages of a dvc.yaml (`declared`) as a dvc.lock recorded them, held against the provenance that each left.
 
-    A stage that the dvc.yaml beside it (`declared`) gives no provenance, as before there was any, is taken at the
-    lock's word.
+    A stage that is given no provenance, as before there was any, is taken at the lock's word.
     """
     stages: dict[str, Stage] = {}
     foreign: dict[str, tuple[str, ...]] = {}
     for name, stage in stages_from_lock(lock).items():
         path = provenance.path_of(name)
-        if path not in stage.results and path not in results_of(declared.get(name) or {}):
+        if name not in declared:  # renamed or removed; DVC keeps its entry
+            continue
+        if path not in stage.results and path not in results_of(declared[name]):
             stages[name] = stage
             continue
-        content = content_of(path)
-        if content is not None and md5_of_bytes(content) != stage.results.get(path):
-            foreign[name] = (f"another {path}",)
+        content = read(path)
         inputs = replace(stage.inputs, packages=provenance.packages_in(content))
         stages[name] = Stage(inputs, stage.results)
-        if found := provenance.differences(content, provenance_of(name, stages[name])):
-            foreign.setdefault(name, tuple(found))
+        if content is not None and md5_of_bytes(content) != stage.results.get(path):
+            foreign[name] = (f"{path} is of another run",)
+        elif found := provenance.differences(content, provenance_of(name, stages[name])):
+            foreign[name] = tuple(found)
     return Recorded(stages, foreign)
 
 
 def recorded_in_workspace(root: Path) -> Recorded:
-    """What the dvc.lock of a folder records, and what the stages left there."""
-    return recorded(read_lock(root), lambda path: content_of(root / path), declared_stages(root))
+    """What the dvc.lock of a folder records, and what the stages left there.
+
+    A stage that left nothing has not ended since DVC removed its results; none of them counts, but none is foreign.
+    """
+    known = recorded(read_lock(root), lambda path: content_of(root / path), declared_stages(root))
+    gone = {name for name in known.foreign if not (root / provenance.path_of(name)).exists()}
+    return replace(known, foreign={name: found for name, found in known.foreign.items() if name not in gone})
+
+
+def other_packages(files: Stages, known: Recorded) -> Objection | None:
+    """Why results are of another environment than the one here, where nothing else has changed."""
+    for name, stage in files.items():
+        locked = known.stages.get(name)
+        if locked is None or stage.inputs == locked.inputs:
+            continue
+        if replace(stage.inputs, packages={}) == replace(locked.inputs, packages={}):
+            before, now = locked.inputs.packages, stage.inputs.packages
+            parts = [
+                f"{package} {before.get(package, 'as locked')}, here {now.get(package, 'as locked')}"
+                for package in sorted({**before, **now})
+                if before.get(package) != now.get(package)
+            ]
+            remedy = "install what it was made with (`make clean run` gives the locked ones), or `dvc repro --force`"
+            return Objection(f"{name}: made with {', '.join(parts)}", remedy)
+    return None
 
 
 def provenance_of(name: str, stage: Stage) -> Provenance:
@@ -115,7 +153,9 @@ def known_md5s(root: Path) -> frozenset[str]:
 
     A stage reads what an earlier one wrote before DVC, or without it, has it in dvc.lock.
     """
-    locked = {md5 for stage in stages_from_lock(read_lock(root)).values() for md5 in stage.results.values() if md5}
+    known = recorded_in_workspace(root)
+    own = [stage for name, stage in known.stages.items() if name not in known.foreign]
+    locked = {md5 for stage in own for md5 in stage.results.values() if md5}
     left = map(content_of, (root / provenance.FOLDER).glob("*.json"))
     return frozenset(locked.union(*(provenance.results_in(content).values() for content in left)))
 
@@ -129,24 +169,30 @@ def results_are_vouched_for(root: Path, name: str, paths: Iterable[str]) -> bool
     return all(locked.results.get(path) == md5_of(root / path) is not None for path in paths)
 
 
-def require_own_results(root: Path, paths: Iterable[str]) -> None:
-    """See that results in the workspace are those that dvc.lock names, and were made from what it names.
+def require_own_results(root: Path, paths: Iterable[str]) -> dict[str, str]:
+    """See that results in the workspace are those that dvc.lock names, and were made from what it names; their md5.
 
     Raises:
         ForeignResultsError: they belong to other inputs.
+        ChurnError: they, or what says where they belong, are not here.
     """
     known = recorded_in_workspace(root)
     maker = {path: name for name, stage in known.stages.items() for path in stage.results}
+    found: dict[str, str] = {}
     for path in paths:
         if path not in maker:
             raise ForeignResultsError(f"{path}: {LOCK_FILE} does not name it; run `dvc repro`")
-        if objection := known.objection(maker[path]):
+        name = maker[path]
+        locked = known.stages[name].results
+        for needed in (path, *(provenance.path_of(one) for one in (name, *makers_of(known.stages, name)))):
+            if needed in maker and not (root / needed).is_file():
+                raise ChurnError(f"{needed}: not here; {'`git checkout metrics`, ' if needed != path else ''}{BACK}")
+        if objection := known.objection(name):
             raise ForeignResultsError(f"{path}: {objection}")
-        found, locked = md5_of(root / path), known.stages[maker[path]].results[path]
-        if found is None:
-            raise ChurnError(f"{path}: not here; `dvc checkout`, `dvc pull` or `dvc repro` brings it")
-        if found != locked:
+        found[path] = str(md5_of(root / path))
+        if found[path] != locked[path]:
             raise ForeignResultsError(
-                f"{path}: not the file that {LOCK_FILE} names (md5 {found}, but {LOCK_FILE} says {locked}), so it is "
-                "not used; `dvc checkout` or `dvc repro` brings that one"
+                f"{path}: not the file that {LOCK_FILE} names (md5 {found[path]}, but dvc.lock says {locked[path]}), "
+                "so it is not used; `dvc checkout` or `dvc repro` brings that one"
             )
+    return found

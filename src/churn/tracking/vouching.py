@@ -8,48 +8,50 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from churn.errors import ChurnError, shown
-from churn.tracking.git import git
-from churn.tracking.snapshot import Snapshot
+from churn.tracking.git import commit_of, git
+from churn.tracking.snapshot import Snapshot, experiments
 
 
-def is_vouched(root: Path, one: Snapshot, named: Sequence[str] = ()) -> bool:
-    """Whether a state is of the workspace, of HEAD's history, or of that of a revision that was named."""
-    commit = one.commit
-    if commit is None:
-        return True
-    return any(_holds(root, revision, commit) for revision in ("HEAD", *named))
+def vouched_commits(root: Path, named: Sequence[str] = ()) -> frozenset[str]:
+    """Every commit in the history of HEAD and of the revisions and DVC experiments that were named."""
+    tips = filter(None, (_commit_of(root, name) for name in ("HEAD", *named)))
+    return frozenset((git(root, "rev-list", *tips) or "").split())
 
 
-def require_vouched(root: Path, one: Snapshot, named: Sequence[str]) -> None:
+def is_vouched(one: Snapshot, commits: frozenset[str]) -> bool:
+    """Whether a state is of the workspace, or of one of the commits."""
+    return one.commit is None or one.commit in commits
+
+
+def require_vouched(root: Path, one: Snapshot, named: Sequence[str], what: str = "") -> None:
     """See that a state's code may run.
 
     Raises:
-        ChurnError: nobody vouches for it.
+        ChurnError: nobody vouches for it. It names the state by what it is, such as the champion.
     """
-    if one.experiment in named or is_vouched(root, one, named):
-        return
-    raise ChurnError(
-        f"commit {(one.commit or '')[:7]} is neither in the history of this branch nor of one that you named, so "
-        "nothing of it is run or unpickled; look at it, then merge it or name a branch that holds it (--trust BRANCH)"
-    )
+    if not is_vouched(one, vouched_commits(root, named)):
+        commit = f"{f'{what}, ' if what else ''}commit {(one.commit or '')[:7]}"
+        raise ChurnError(
+            f"{commit} is neither in the history of this branch nor of one that you named, so nothing of it is run or "
+            "unpickled; look at it, then merge it or name a branch that holds it (--trust BRANCH)"
+        )
 
 
-def require_revisions(root: Path, names: Sequence[str]) -> None:
-    """See that names which are to be trusted are revisions here.
+def require_names(root: Path, names: Sequence[str]) -> None:
+    """See that what is to be trusted is here.
 
     Raises:
-        ChurnError: one is not.
+        ChurnError: it is not.
     """
     for name in names:
         if _commit_of(root, name) is None:
-            raise ChurnError(f"--trust {shown(name)}: no such branch, tag or commit here")
+            raise ChurnError(f"--trust {shown(name)}: no branch, tag, commit or DVC experiment of that name is here")
 
 
-def _holds(root: Path, revision: str, commit: str) -> bool:
-    found = _commit_of(root, revision)
-    return found is not None and git(root, "merge-base", "--is-ancestor", commit, found) is not None
-
-
-def _commit_of(root: Path, revision: str) -> str | None:
-    # Without a commit to end with, a text such as `--all` would be an option of git.
-    return git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+def _commit_of(root: Path, name: str) -> str | None:
+    """Of a revision, or of the one DVC experiment that has the name."""
+    found = commit_of(root, name)
+    if found is not None:
+        return found
+    called = [commit for commit, experiment in experiments(root).items() if experiment == name]
+    return called[0] if len(called) == 1 else None
