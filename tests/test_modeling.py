@@ -258,19 +258,22 @@ NOT_IMPORTED = {
     "importlib.import_module": "importlib is a part of Python",
     "multiprocessing.Process": "multiprocessing is a part of Python",
     "antigravity.fly": "antigravity is a part of Python",
-    "psutil.Popen": "no installed package that requires scikit-learn has a module 'psutil'",
-    "dvc.repo.Repo": "no installed package that requires scikit-learn has a module 'dvc'",
-    "pandas.DataFrame": "no installed package that requires scikit-learn has a module 'pandas'",
-    "joblib.Memory": "no installed package that requires scikit-learn has a module 'joblib'",
-    "pytest.Config": "no installed package that requires scikit-learn has a module 'pytest'",
+    "psutil.Popen": "no installed package of estimators for scikit-learn has a module 'psutil'",
+    "dvc.repo.Repo": "no installed package of estimators for scikit-learn has a module 'dvc'",
+    "pandas.DataFrame": "no installed package of estimators for scikit-learn has a module 'pandas'",
+    "mlflow.MlflowClient": "no installed package of estimators for scikit-learn has a module 'mlflow'",
+    "mlflow.pyfunc.stdin_server.X": "no installed package of estimators for scikit-learn has a module 'mlflow'",
+    "networkx.Graph": "no installed package of estimators for scikit-learn has a module 'networkx'",
+    "joblib.Memory": "no installed package of estimators for scikit-learn has a module 'joblib'",
+    "pytest.Config": "no installed package of estimators for scikit-learn has a module 'pytest'",
     "churn.stages.train.Judgement": "churn is this project",
     "tests.test_modeling.LikeXGBoost": "would be read, which is not in an installed package",
     "workspace_models.Ours": "workspace_models.py would be read, which is not in an installed package",
     "workspace_dist.Ours": "workspace_dist.py would be read, which is not in an installed package",
     "shadowed.Ours": "would be read, which is not in an installed package",
     "namespace.Ours": "namespace is not one installed package",
-    "unrelated.Ours": "no installed package that requires scikit-learn has a module 'unrelated'",
-    "unrecorded.Ours": "no installed package that requires scikit-learn has a module 'unrecorded'",
+    "unrelated.Ours": "no installed package of estimators for scikit-learn has a module 'unrelated'",
+    "unrecorded.Ours": "no installed package of estimators for scikit-learn has a module 'unrecorded'",
     "made_up_models.__main__.Ours": "__main__ is private",
     "made_up_models._private.Ours": "_private is private",
     "made_up_models.__class__": "__class__ is private",
@@ -380,7 +383,7 @@ def test_what_is_no_classifier_by_its_class_is_not_constructed(install: Install,
     assert not marker.exists()
 
 
-@pytest.mark.parametrize("path", ["mlflow.MlflowClient", "mlflow.projects.SubmittedRun", "sklearn.pipeline.Pipeline"])
+@pytest.mark.parametrize("path", ["sklearn.linear_model.LinearRegression", "sklearn.pipeline.Pipeline"])
 def test_classes_of_packages_that_require_scikit_learn_are_no_classifiers_for_that(
     path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

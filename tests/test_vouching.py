@@ -183,10 +183,10 @@ def test_an_experiment_called_like_a_revision_is_not_vouched_for(victim: Path, f
 
 def poisoned(victim: Path, tmp_path: Path, name: str, spoil: Callable[[Path], None]) -> None:
     """Fetch a branch with one state, spoiled."""
-    stranger = shutil.copytree(victim, tmp_path / f"stranger-{name}", symlinks=True)
+    stranger = shutil.copytree(victim, tmp_path / f"stranger-{name.replace(' ', '-')}", symlinks=True)
     spoil(stranger)
     shell(stranger)("git add --all && git commit --quiet --message poison")
-    shell(victim)(f"git fetch --quiet {stranger} HEAD:{name}")
+    shell(victim)(f"git fetch --quiet {stranger} HEAD:{name.replace(' ', '-')}")
 
 
 def written(file: str, old: str, new: str) -> Callable[[Path], None]:
@@ -207,6 +207,17 @@ def lock_that_names_a_device(root: Path) -> None:
     (root / "dvc.lock").write_text(re.sub(r"md5: [0-9a-f]{32}", "md5: aa/dev/zero", lock))
 
 
+def with_a_metric_called(name: str) -> Callable[[Path], None]:
+    """One that git keeps under another path, since no file system takes it; DVC's cache has its bytes."""
+
+    def spoil(root: Path) -> None:
+        for file in ("dvc.yaml", "dvc.lock"):
+            path = root / file
+            path.write_text(path.read_text().replace("metrics/slices.csv", f"metrics/{name}"))
+
+    return spoil
+
+
 def lock_that_is_a_link(root: Path) -> None:
     (root / "dvc.lock").unlink()
     (root / "dvc.lock").symlink_to("/etc/passwd")
@@ -219,6 +230,9 @@ POISON: dict[str, Callable[[Path], None]] = {
     "empty": written("dvc.yaml", "stages:", "plots: [{}]\nstages:"),
     "escape": written("metrics/provenance/train.json", "PYTHONPATH", "\\u001b[2K\\nabc: published PYTHONPATH"),
     "link": lock_that_is_a_link,
+    "long name": with_a_metric_called("m" * 300),
+    "file and folder": with_a_metric_called("audit.json/more.json"),
+    "huge number": written("metrics/test.json", '"test_roc_auc": ', f'"huge": {"9" * 400}, "test_roc_auc": '),
 }
 
 

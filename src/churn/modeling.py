@@ -5,7 +5,6 @@ import importlib
 import importlib.metadata
 import importlib.util
 import inspect
-import re
 import site
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +16,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
@@ -132,7 +133,7 @@ def _require_nameable(path: str, named: Keys) -> None:
         raise _not_imported(path, named, f"{top} is this project, not a package for scikit-learn")
     folder = _folder_of(path, top, named)
     if top != "sklearn" and not _is_made_for_scikit_learn(top, folder):
-        raise _not_imported(path, named, f"no installed package that requires scikit-learn has a module {top!r}")
+        raise _not_imported(path, named, f"no installed package of estimators for scikit-learn has a module {top!r}")
 
 
 def _not_imported(path: str, named: Keys, why: str) -> ParameterError:
@@ -173,8 +174,8 @@ def _is_made_for_scikit_learn(top: str, folder: Path) -> bool:
 
 
 def _is_for_estimators(distribution: importlib.metadata.Distribution) -> bool:
-    name = _normal_name(distribution.name or "")
-    requires_it = "scikit-learn" in map(_normal_name, distribution.requires or ())
+    name = canonicalize_name(distribution.name or "")
+    requires_it = "scikit-learn" in map(_required_name, distribution.requires or ())
     return name in MADE_FOR_SCIKIT_LEARN or (requires_it and name not in NOT_FOR_ESTIMATORS)
 
 
@@ -182,10 +183,11 @@ def _brings(distribution: importlib.metadata.Distribution, top: str) -> bool:
     return any(file.parts[0].partition(".")[0] == top for file in distribution.files or ())
 
 
-def _normal_name(requirement: str) -> str:
-    """The name that a requirement begins with, as package indexes compare names."""
-    name = re.match(r"\s*([\w.-]*)", requirement)
-    return re.sub(r"[-_.]+", "-", name[1]).lower() if name else ""
+def _required_name(requirement: str) -> str:
+    try:
+        return canonicalize_name(Requirement(requirement).name)
+    except InvalidRequirement:  # of a package that somebody wrote by hand
+        return ""
 
 
 def _require_plain(arguments: Mapping[str, Any], named: Keys) -> None:

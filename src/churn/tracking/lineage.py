@@ -1,5 +1,6 @@
 """From a model, a row in MLflow, a registered version, a fingerprint or a commit to the others of the same state."""
 
+import logging
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
     from churn.tracking.mlflow_store import Store
+
+log = logging.getLogger(__name__)
 
 REGISTERED = re.compile(r"(?:models:/)?([^/@]+)(?:/|@)([^/@]+)")
 RUN_FORM = re.compile(r"[0-9a-f]{32}")
@@ -161,9 +164,14 @@ def _store(root: Path) -> tuple["Store | None", tuple[str, ...]]:
 
 def _tags(state: Snapshot | None, rows: "list[Run]") -> Mapping[str, str]:
     """What the state says of itself, or its row in MLflow."""
-    if state is not None:
+    if state is None:
+        return rows[0].data.tags if rows else {}
+    try:
         return describe(state)[0].experiment.tags
-    return rows[0].data.tags if rows else {}
+    except Exception as error:  # a branch that was fetched may hold anything
+        log.warning("%s: %s", state.commit, " ".join(f"{type(error).__name__}: {error}".split()))
+        log.debug("the fault in full", exc_info=True)
+        return {name: md5 for name, md5 in ((MODEL_MD5, _model_of(state)),) if md5}
 
 
 def _found(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | None") -> _Found:

@@ -4,6 +4,7 @@ Like everything here that imports mlflow it is itself imported late: that takes 
 interrupted anywhere and done again: it looks for what is there and adds what is not.
 """
 
+import errno
 import fcntl
 import json
 import logging
@@ -60,7 +61,6 @@ from churn.tracking.record import (
 ENTRIES_A_CALL = 100  # the most parameters that MLflow takes at once
 RECORD, ENDED = "churn.record", "churn.ended"
 """Tags by which a record's execution and the latest word on a row's status are known again."""
-LONGEST_NAME = 255  # bytes that a file system takes
 TRANSIENT = (408, 429)
 ALREADY_THERE = "RESOURCE_ALREADY_EXISTS"
 NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
@@ -229,17 +229,7 @@ class Store:
         """
         with tempfile.TemporaryDirectory(prefix="churn-files-") as folder:
             for path, md5 in experiment.files.items():
-                link = Path(folder, path)
-                if not link.resolve().is_relative_to(Path(folder).resolve()):
-                    raise StoreError(f"{path}: leads out of the project, so it is not shown", refused=True)
-                if len(posixpath.basename(path).encode()) > LONGEST_NAME:
-                    raise StoreError(f"{path[:60]}...: too long a name to be shown", refused=True)
-                link.parent.mkdir(parents=True, exist_ok=True)
-                if path == str(artifacts.REPORT):
-                    page = content_of(md5).read_text(encoding="utf-8")
-                    link.write_text(with_origin(page, experiment.origin), encoding="utf-8")
-                else:
-                    link.symlink_to(content_of(md5))
+                _lay_out(Path(folder), path, content_of(md5), experiment)
             self.client.log_artifacts(run_id, folder)
 
     def _find_or_log_model(self, row: Run, experiment: Experiment, content_of: ContentOf) -> str | None:
@@ -371,6 +361,28 @@ def _artifact_location(destination: Destination, name: str) -> str | None:
     if not destination.embedded:
         return None
     return (destination.root / "mlruns" / name).as_uri()
+
+
+def _lay_out(folder: Path, path: str, content: Path, experiment: Experiment) -> None:
+    """Put a file of an experiment where MLflow is to find it.
+
+    Raises:
+        StoreError: its path leads out of the folder, or is none that a file system takes; a branch that was fetched
+            may name any.
+    """
+    link = folder / path
+    if not link.resolve().is_relative_to(folder.resolve()):
+        raise StoreError(f"{path}: leads out of the project, so it is not shown", refused=True)
+    try:
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if path == str(artifacts.REPORT):
+            page = content.read_text(encoding="utf-8")
+            link.write_text(with_origin(page, experiment.origin), encoding="utf-8")
+        else:
+            link.symlink_to(content)
+    except OSError as error:
+        full = error.errno == errno.ENOSPC
+        raise StoreError(f"{path[:60]}: cannot be shown: {error.strerror}", refused=not full) from error
 
 
 def _log_model(run_id: str, experiment: Experiment, content_of: ContentOf) -> str:
