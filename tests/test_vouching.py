@@ -1,9 +1,12 @@
 """What runs code, and whose: states that were merely fetched are text, whatever they, a table or a server say."""
 
+import json
 import pickle
 import re
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import mlflow
@@ -19,16 +22,18 @@ from churn.promotion import promote
 from churn.stages.execution import run_stage
 from churn.stages.train import run as train
 from churn.tracking import snapshot, state
+from churn.tracking.description import describe
 from churn.tracking.destination import find_destination
 from churn.tracking.lineage import lineage_of
 from churn.tracking.mlflow_store import open_store
 from churn.tracking.model_file import foreign_loader
+from churn.tracking.outbox import outbox_of
 from churn.tracking.pickles import is_plain_pickle, modules_named
 from churn.tracking.record import FINGERPRINT, MODEL_NOTE, NOT_VOUCHED, SHOWN
 from churn.tracking.recording import Recorder
 from churn.tracking.registry import open_registry
 from churn.tracking.sync import Wanted, sync
-from churn.tracking.verification import leave_provenance
+from churn.tracking.verification import known_md5s, leave_provenance
 from churn.tracking.vouching import is_vouched, require_vouched, vouched_commits
 from tests.bombs import Bomb
 from tests.conftest import shell, unpickled
@@ -169,6 +174,27 @@ def test_a_tag_called_head_hides_nothing(victim: Path, fetched: str) -> None:
         assert found.commit == own
 
 
+@pytest.mark.parametrize(
+    "refs", ["refs/exps/aa/{id}/{fingerprint}", "refs/tags/{fingerprint}", "refs/heads/{fingerprint}"]
+)
+def test_a_ref_called_like_a_fingerprint_vouches_for_nothing(victim: Path, fetched: str, refs: str) -> None:
+    ref = refs.format(id="1" * 38, fingerprint=fetched)
+    shell(victim)(f"git update-ref {ref} pr-7")
+    state = judging.named_state(victim, fetched)
+    with pytest.raises(ChurnError, match=r"neither in the history|more than one branch, tag or commit"):
+        require_vouched(victim, state, [fetched])
+
+
+def test_a_replacement_that_was_fetched_does_not_change_the_history(victim: Path, fetched: str) -> None:
+    foreign = snapshot.of_revision(victim, "pr-7")
+    assert foreign
+    shell(victim)("git commit --quiet --allow-empty --message own && git replace HEAD~1 pr-7")
+    assert str(foreign.commit) not in vouched_commits(victim)
+    own = snapshot.of_revision(victim, "HEAD~1")
+    assert own
+    assert own.fingerprint != fetched
+
+
 def test_an_experiment_called_like_a_revision_is_not_vouched_for(victim: Path, fetched: str) -> None:
     """`dvc exp pull` brings names that somebody else chose."""
     foreign = snapshot.of_revision(victim, "pr-7")
@@ -176,6 +202,7 @@ def test_an_experiment_called_like_a_revision_is_not_vouched_for(victim: Path, f
     for name in ("HEAD", "twice"):
         shell(victim)(f"git update-ref refs/exps/aa/{'1' * 38}/{name} pr-7")
     shell(victim)(f"git update-ref refs/exps/bb/{'2' * 38}/twice pr-7~1")
+    shell(victim)(f"git update-ref refs/exps/cc/{'3' * 38}/other pr-7~1")
     assert not is_vouched(foreign, vouched_commits(victim, ["HEAD", "twice"]))
     with pytest.raises(ChurnError, match="2 DVC experiments have that name"):
         judging.named_state(victim, "twice")
@@ -202,6 +229,10 @@ def lock_of_a_deep_nest(root: Path) -> None:
     (root / "dvc.lock").write_text("stages: " + "[" * 100_000)
 
 
+def provenance_of_a_deep_nest(root: Path) -> None:
+    (root / "metrics/provenance/train.json").write_text("[" * 200_000)
+
+
 def lock_that_names_a_device(root: Path) -> None:
     lock = (root / "dvc.lock").read_text()
     (root / "dvc.lock").write_text(re.sub(r"md5: [0-9a-f]{32}", "md5: aa/dev/zero", lock))
@@ -226,6 +257,8 @@ def lock_that_is_a_link(root: Path) -> None:
 POISON: dict[str, Callable[[Path], None]] = {
     "deep": lock_of_a_deep_nest,
     "device": lock_that_names_a_device,
+    "tag": written("dvc.lock", "schema:", 'zz: !!int ""\nschema:'),
+    "deep provenance": provenance_of_a_deep_nest,
     "list": written("dvc.yaml", "stages:", "metrics: [5]\nstages:"),
     "empty": written("dvc.yaml", "stages:", "plots: [{}]\nstages:"),
     "escape": written("metrics/provenance/train.json", "PYTHONPATH", "\\u001b[2K\\nabc: published PYTHONPATH"),
@@ -245,6 +278,61 @@ def test_a_spoiled_branch_stops_no_other_state_and_forges_no_line(victim: Path, 
     assert row_of(victim, own.fingerprint).data.tags[MODEL_NOTE] == SHOWN
     assert all("\x1b" not in line and "\n" not in line for line in told.lines)
     assert lineage_of(victim, "HEAD").fingerprint == own.fingerprint
+
+
+def test_a_store_does_not_have_files_written_into_the_project(victim: Path) -> None:
+    """It chooses where they go, and what is fetched chooses their names."""
+    sync(victim, Wanted(everything=False, again=False))
+    own = snapshot.of_revision(victim, "HEAD")
+    assert own
+    row = row_of(victim, own.fingerprint)
+    shutil.rmtree(victim / "mlruns/churn" / row.info.run_id)
+    with closing(sqlite3.connect(victim / "mlflow.db")) as database, database:
+        database.execute("update runs set artifact_uri = ?", [(victim / "src").as_uri()])
+    told = sync(victim, Wanted(everything=False, again=False))
+    assert any("would have files written to" in one for one in told.faults)
+    assert shell(victim)("git status --porcelain").stdout == ""
+
+
+def test_a_record_that_names_a_file_of_the_machine_is_set_aside(victim: Path) -> None:
+    box = outbox_of(victim)
+    record, content_of = describe(snapshot.of_workspace(victim))
+    box.add(record, content_of)
+    (path,) = (victim / ".churn/outbox/records").glob("*.json")
+    path.write_text(
+        path.read_text().replace(next(iter(record.experiment.files.values())), "../../../../../etc/hostname")
+    )
+    assert box.record(path.stem) is None
+    assert len(box.set_aside()) == 1
+
+
+def test_tidying_the_outbox_removes_only_what_it_wrote(victim: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "precious"
+    elsewhere.mkdir()
+    (elsewhere / "thesis.txt").write_text("years")
+    (victim / ".churn/outbox").mkdir(parents=True)
+    (victim / ".churn/outbox/contents").symlink_to(elsewhere)
+    outbox_of(victim).prune()
+    assert (elsewhere / "thesis.txt").read_text() == "years"
+
+
+def test_a_provenance_file_vouches_for_the_results_of_its_stage_alone(victim: Path, mark: Path) -> None:
+    bomb = pickle.dumps(Bomb(mark))
+    md5 = state.md5_of_bytes(bomb)
+    left: dict[str, list[object]] = {"command": ["x"], "dependencies": [], "packages": [], "parameters": []}
+    left["results"] = [["any", md5]]
+    for name in ("zzz", "train"):
+        (victim / f"metrics/provenance/{name}.json").write_text(json.dumps(left))
+    assert md5 not in known_md5s(victim)
+
+
+@pytest.mark.parametrize("command", ["churn init data/raw/customers.csv --target gone --yes", "churn tune --trials 2"])
+@pytest.mark.slow
+def test_no_module_of_the_current_folder_is_imported(victim: Path, mark: Path, command: str) -> None:
+    for name in ("dvc", "selectors", "optuna", "sklearn", "numpy"):
+        (victim / f"{name}.py").write_text(f"open({str(mark)!r}, 'w')\n")
+    shell(victim)(command, check=False, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    assert not mark.exists()
 
 
 def test_what_a_terminal_would_obey_is_written_out() -> None:

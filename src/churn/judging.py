@@ -94,11 +94,12 @@ def in_git(root: Path, name: str, model_md5: str | None = None) -> Snapshot | No
     if named is not None:
         return named
     recorded = list(snapshot.recorded_in_git(root))
-    found = [one for one in recorded if name == (one.fingerprint if is_fingerprint else one.experiment)]
+    called = {commit for commit, names in snapshot.experiments(root).items() if name in names}
+    found = [one for one in recorded if (name == one.fingerprint if is_fingerprint else one.commit in called)]
     if not found:
         return snapshot.of_revision(root, name) if is_fingerprint else None
-    if not is_fingerprint and len(found) > 1:
-        raise ChurnError(f"{shown(name)}: {len(found)} DVC experiments have that name; give the commit of one instead")
+    if not is_fingerprint and len(called) > 1:
+        raise ChurnError(f"{shown(name)}: {len(called)} DVC experiments have that name; give the commit of one instead")
     commits = vouched_commits(root)
     with_model = [one for one in found if one.results.get(str(artifacts.MODEL)) == model_md5]
     return next((one for one in with_model or found if is_vouched(one, commits)), (with_model or found)[0])

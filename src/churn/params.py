@@ -19,8 +19,10 @@ from churn.errors import ParameterError, shown
 from churn.space import Space
 
 PARAMS_FILE = "params.yaml"
+UNREADABLE = (YAMLError, ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError)
+"""What the reader of YAML raises: of a date such as 2013-99-99, or of a tag that its text does not fit."""
 DEEPEST = 100
-MOST_VALUES = 1_000_000
+MOST_VALUES = 100_000
 """Of a YAML file; aliases count as often as they stand for something."""
 
 REFUSALS = {
@@ -158,7 +160,7 @@ def parse_yaml(text: str, name: str) -> dict[str, Any]:
     """
     try:
         content = copy.deepcopy(_parsed(text))
-    except (YAMLError, ValueError) as error:  # ValueError: a date such as 2013-99-99
+    except UNREADABLE as error:
         raise ParameterError(f"{name}: not readable as YAML: {_yaml_problem(error)}") from None
     if not isinstance(content, dict):
         raise ParameterError(f"{name}: holds no keys; restore it with `git checkout {name}`")

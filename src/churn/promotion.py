@@ -552,7 +552,7 @@ def _alone(root: Path) -> Iterator[None]:
     """One promotion of a project at a time on this machine; another one waits, and is judged by what the first did."""
     lock = root / ".churn" / "promotion.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
+    with lock.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -183,7 +183,7 @@ def add_to_dvc(root: Path, source: str) -> None:
     Raises:
         ChurnError: DVC refuses.
     """
-    done = _run(root, sys.executable, "-m", "dvc", "add", source)
+    done = _run(root, sys.executable, "-P", "-m", "dvc", "add", "--", source)
     if done.returncode != 0:
         reasons = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
         raise ChurnError(f"{source}: `dvc add` fails: {(reasons or ['no reason given'])[0]}")

@@ -13,6 +13,7 @@ from pathlib import Path
 from churn.errors import ChurnError
 from churn.tracking import state
 from churn.tracking.destination import NOWHERE
+from churn.tracking.git import AS_IT_IS
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +142,7 @@ def _run(
     done = subprocess.run(  # noqa: S603
         command,
         cwd=folder,
-        env={**inherited, **NOWHERE, **(environment or {})},  # a check is no experiment
+        env={**inherited, **NOWHERE, **AS_IT_IS, **(environment or {})},  # a check is no experiment
         text=True,
         check=False,
         stdout=subprocess.PIPE,

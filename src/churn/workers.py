@@ -4,6 +4,7 @@ A process of its own for each job, and not a pool: when one is killed, it is kno
 """
 
 import multiprocessing
+import os
 import signal
 import warnings
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,7 @@ from churn.modeling import Keys
 from churn.space import Candidate
 from churn.stages.execution import limited_threads
 
+SAFE_PATH = "PYTHONSAFEPATH"
 CONTEXT = multiprocessing.get_context("forkserver")
 """Forked from a process that has loaded the libraries and nothing else: quick, and no thread is cut in two."""
 
@@ -118,11 +120,26 @@ def workers(jobs: int, material: Material) -> Iterator[Sequence[Worker]]:
     CONTEXT.set_forkserver_preload(["churn.workers"])
     hired: list[Worker] = []
     try:
-        hired.extend(Worker(material) for _ in range(jobs))
+        with _nothing_of_this_folder_imported():
+            hired.extend(Worker(material) for _ in range(jobs))
         yield hired
     finally:
         for one in hired:
             one.stop()
+
+
+@contextmanager
+def _nothing_of_this_folder_imported() -> Iterator[None]:
+    """For the processes that are started meanwhile: Python would look into the current folder first."""
+    before = os.environ.get(SAFE_PATH)
+    os.environ[SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[SAFE_PATH]
+        else:
+            os.environ[SAFE_PATH] = before
 
 
 @contextmanager

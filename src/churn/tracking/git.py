@@ -10,7 +10,8 @@ from pathlib import Path
 
 from churn.errors import ChurnError, shown
 
-PLAIN_ENGLISH = {**os.environ, "LC_ALL": "C"}
+AS_IT_IS = {"GIT_NO_REPLACE_OBJECTS": "1", "LC_ALL": "C"}
+"""git without replacements, which a fetch may bring and which forge a history; in words that code can read."""
 REGULAR_FILES = ("100644", "100755")
 """Modes of git."""
 
@@ -30,11 +31,8 @@ def commit_of(root: Path, name: str) -> str | None:
     """
     # Without a commit to end with, a text such as `--all` would be an option of git.
     asked = ["-c", "core.warnAmbiguousRefs=true", "rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}"]
-    try:
-        done = subprocess.run(["git", *asked], cwd=root, capture_output=True, check=False, env=PLAIN_ENGLISH)  # noqa: S603, S607
-    except OSError:
-        return None
-    if done.returncode:
+    done = _run_git(root, *asked)
+    if done is None or done.returncode:
         return None
     commit, base = done.stdout.decode().strip(), re.split(r"[~^@:]", name)[0]
     hides_a_commit = re.fullmatch(r"[0-9a-f]{4,40}", base) and base == name and not commit.startswith(base)
@@ -59,7 +57,7 @@ def git_files(root: Path, commit: str, paths: Iterable[str]) -> dict[str, bytes]
     found: dict[str, bytes] = {}
     for path in asked:
         head = stream.readline().split()
-        if len(head) == 3 and head[1] == b"blob":
+        if len(head) == 3 and head[1] == b"blob" and head[2].isdigit():
             found[path] = stream.read(int(head[2]))
             stream.read(1)
         elif len(head) == 3 and head[2].isdigit():  # a folder of that name
@@ -75,9 +73,16 @@ def blobs_of_commit(root: Path, commit: str) -> dict[str, str]:
 
 
 def _call_git(root: Path, *arguments: str, given: bytes = b"") -> bytes | None:
+    done = _run_git(root, *arguments, given=given)
+    return None if done is None or done.returncode else done.stdout
+
+
+def _run_git(root: Path, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes] | None:
+    """None without git."""
+    command, environment = ["git", *arguments], {**os.environ, **AS_IT_IS}
     try:
-        return subprocess.run(["git", *arguments], cwd=root, input=given, capture_output=True, check=True).stdout  # noqa: S603, S607
-    except (OSError, subprocess.CalledProcessError):
+        return subprocess.run(command, cwd=root, input=given, capture_output=True, check=False, env=environment)  # noqa: S603
+    except OSError:
         return None
 
 

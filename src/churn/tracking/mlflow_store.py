@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
 
 import mlflow
 from mlflow.entities import (
@@ -230,6 +231,7 @@ class Store:
         with tempfile.TemporaryDirectory(prefix="churn-files-") as folder:
             for path, md5 in experiment.files.items():
                 _lay_out(Path(folder), path, content_of(md5), experiment)
+            _require_apart(self.destination, self.client.get_run(run_id).info.artifact_uri)
             self.client.log_artifacts(run_id, folder)
 
     def _find_or_log_model(self, row: Run, experiment: Experiment, content_of: ContentOf) -> str | None:
@@ -242,6 +244,7 @@ class Store:
             return ready
         for interrupted in self._models_of(row.info.run_id, model):
             self.client.delete_logged_model(interrupted.model_id)
+        _require_apart(self.destination, self.client.get_experiment(self.experiment_id).artifact_location)
         mlflow.set_tracking_uri(self.destination.uri)
         mlflow.set_experiment(experiment_id=self.experiment_id)
         return _log_model(row.info.run_id, experiment, content_of)
@@ -279,6 +282,7 @@ class Store:
             with tempfile.TemporaryDirectory(prefix="churn-model-") as folder:
                 of_model = Model(model_uuid=model_id, run_id=row.info.run_id, model_id=model_id)
                 model_file.save_model(folder, of_model, **_parts_of_model(experiment, content_of))
+                _require_apart(self.destination, self.client.get_logged_model(model_id).artifact_location)
                 self.client.log_model_artifacts(model_id, folder)
         if gone != [str(artifacts.MODEL)] and gone:
             self._log_files(row.info.run_id, experiment, content_of)
@@ -361,6 +365,20 @@ def _artifact_location(destination: Destination, name: str) -> str | None:
     if not destination.embedded:
         return None
     return (destination.root / "mlruns" / name).as_uri()
+
+
+def _require_apart(destination: Destination, location: str) -> None:
+    """See that a store does not have files written into the project, which would be code; it chooses where they go.
+
+    Raises:
+        StoreError: they would be.
+    """
+    parts = urlsplit(location)
+    if parts.scheme not in ("", "file"):
+        return
+    place, root = Path(unquote(parts.path)).resolve(), destination.root.resolve()
+    if place in (root, *root.parents) or (place.is_relative_to(root) and not place.is_relative_to(root / "mlruns")):
+        raise StoreError(f"{destination.shown} would have files written to {place}, so nothing is", refused=True)
 
 
 def _lay_out(folder: Path, path: str, content: Path, experiment: Experiment) -> None:
@@ -448,7 +466,7 @@ def told() -> Iterator[None]:
 def held(lock: Path) -> Iterator[None]:
     """One process at a time looks for a row and makes it, or makes the database."""
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
+    with lock.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

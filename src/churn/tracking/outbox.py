@@ -15,6 +15,7 @@ from pathlib import Path
 from churn.artifacts import replacing
 from churn.tracking.destination import without_password
 from churn.tracking.record import Record, record_from
+from churn.tracking.state import MD5_FORM
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class Outbox:
         except ValueError:
             self._set_aside(path, "not readable as a record")
             return None
-        if not all(self.content(md5).exists() for md5 in record.experiment.contents):
+        if not all(MD5_FORM.fullmatch(md5) and self.content(md5).exists() for md5 in record.experiment.contents):
             self._set_aside(path, "what it refers to is not there any more")
             return None
         return record
@@ -111,7 +112,8 @@ class Outbox:
             records = filter(None, map(self.record, self.names()))
             needed = {md5 for record in records for md5 in record.experiment.contents}
             for path in [*self.folder.glob("contents/*"), *self._records.glob(".*.draft")]:
-                if path.name not in needed:
+                ours = MD5_FORM.fullmatch(path.name) or path.suffix == ".draft"
+                if ours and path.name not in needed:
                     path.unlink(missing_ok=True)
 
     @contextmanager

@@ -93,7 +93,7 @@ def _parsed(content: bytes | None) -> dict[str, dict[Any, Any]] | None:
             "parameters": {(file, key): value for file, key, value in sections["parameters"]},
             **{name: dict(sections[name]) for name in ("dependencies", "packages", "results")},
         }
-    except (ValueError, KeyError, TypeError, IndexError):
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
         return None
 
 

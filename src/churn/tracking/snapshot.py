@@ -1,17 +1,19 @@
 """The pipeline's state with its results, wherever they are: in the workspace, or in a commit and the DVC cache."""
 
 import functools
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from churn.errors import ChurnError
 from churn.params import PARAMS_FILE, parse_yaml
 from churn.tracking import committed, provenance, state, verification
 from churn.tracking.git import cache_folder, commit_of, git, git_files
 from churn.tracking.state import LOCK_FILE, PIPELINE_FILE, Content, Stages, content_of
 from churn.tracking.verification import Objection, Recorded
+
+log = logging.getLogger(__name__)
 
 NOT_EXPERIMENTS = ("refs/exps/exec/", "refs/exps/apply/", "refs/exps/celery/", "refs/exps/temp/")
 """What DVC notes beside its experiments."""
@@ -110,7 +112,7 @@ def recorded_in_git(root: Path) -> Iterator[Snapshot]:
 
     Only what the dvc.lock vouches for counts: results whose md5 is the recorded one.
     """
-    names = experiments(root)
+    names = {commit: names[0] for commit, names in experiments(root).items()}
     those = ("--reverse", "--format=%H", "--", LOCK_FILE)
     own, others = git(root, "log", "HEAD", *those) or "", git(root, "log", "--all", *those) or ""
     commits = dict.fromkeys([*own.split(), *others.split()])
@@ -145,8 +147,9 @@ def _of_commit(root: Path, commit: str, name: str | None, cache: Callable[[], Pa
         known = verification.recorded(lock, left.get, declared)
         stages = {name: known.stages[name] for name in declared}  # DVC keeps those that were renamed, too
         state.fingerprint(stages)
-    except (ChurnError, ValueError, KeyError, TypeError, AttributeError, StopIteration):
-        return None  # no lock, a broken one, or one that lacks a stage: it records no state
+    except Exception:  # no lock, a broken one, or one that lacks a stage: it records no state
+        log.debug("%s", commit, exc_info=True)
+        return None
     md5s = {path: md5 for stage in stages.values() for path, md5 in stage.results.items()}
 
     in_git = functools.cache(lambda: git_files(root, commit, {PIPELINE_FILE, PARAMS_FILE, *md5s}))
@@ -171,12 +174,11 @@ def _of_commit(root: Path, commit: str, name: str | None, cache: Callable[[], Pa
     )
 
 
-def experiments(root: Path) -> dict[str, str]:
-    """Name of each DVC experiment by its commit."""
+def experiments(root: Path) -> dict[str, tuple[str, ...]]:
+    """Names of the DVC experiments at each commit; a name may stand at several, as `dvc exp pull` brings others'."""
     listed = git(root, "for-each-ref", "--format=%(objectname) %(refname)", "refs/exps/") or ""
-    entries = [line.split(" ", 1) for line in listed.splitlines()]
-    return {
-        commit: name.rpartition("/")[2]
-        for commit, name in entries
-        if not name.startswith(NOT_EXPERIMENTS) and name.count("/") == 4
-    }
+    found: dict[str, tuple[str, ...]] = {}
+    for commit, name in (line.split(" ", 1) for line in listed.splitlines()):
+        if not name.startswith(NOT_EXPERIMENTS) and name.count("/") == 4:
+            found[commit] = (*found.get(commit, ()), name.rpartition("/")[2])
+    return found

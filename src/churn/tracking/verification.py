@@ -11,6 +11,7 @@ from churn.tracking import provenance
 from churn.tracking.provenance import Provenance
 from churn.tracking.state import (
     LOCK_FILE,
+    PIPELINE_FILE,
     Content,
     Stage,
     StageInputs,
@@ -153,11 +154,15 @@ def known_md5s(root: Path) -> frozenset[str]:
 
     A stage reads what an earlier one wrote before DVC, or without it, has it in dvc.lock.
     """
+    if not (root / PIPELINE_FILE).exists():
+        return frozenset()
     known = recorded_in_workspace(root)
     own = [stage for name, stage in known.stages.items() if name not in known.foreign]
     locked = {md5 for stage in own for md5 in stage.results.values() if md5}
-    left = map(content_of, (root / provenance.FOLDER).glob("*.json"))
-    return frozenset(locked.union(*(provenance.results_in(content).values() for content in left)))
+    for name, entry in declared_stages(root).items():
+        left = provenance.results_in(content_of(root / provenance.path_of(name)))
+        locked.update(md5 for path, md5 in left.items() if path in results_of(entry))
+    return frozenset(locked)
 
 
 def results_are_vouched_for(root: Path, name: str, paths: Iterable[str]) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from churn.errors import ChurnError, shown
 from churn.tracking.git import commit_of, git
 from churn.tracking.snapshot import Snapshot, experiments
+from churn.tracking.state import FINGERPRINT_FORM
 
 
 def vouched_commits(root: Path, named: Sequence[str] = ()) -> frozenset[str]:
@@ -51,7 +52,7 @@ def require_names(root: Path, names: Sequence[str]) -> None:
 def _commit_of(root: Path, name: str) -> str | None:
     """Of a revision, or of the one DVC experiment that has the name."""
     found = commit_of(root, name)
-    if found is not None:
+    if found is not None or FINGERPRINT_FORM.fullmatch(name):  # which says of no commit that one vouches for it
         return found
-    called = [commit for commit, experiment in experiments(root).items() if experiment == name]
+    called = [commit for commit, names in experiments(root).items() if name in names]
     return called[0] if len(called) == 1 else None
