@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import statistics
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from churn.params import PARAMS_FILE, Params, load_params
 from churn.source import read_source
 from churn.stages.execution import THREAD_SETTINGS
 from churn.tracking.destination import NOWHERE
-from churn.tracking.state import stages_from_files
+from churn.tracking.state import PIPELINE_FILE, stages_from_files
 
 FLOOR = Path(__file__).with_name("floor.py")
 CHURN = (sys.executable, "-c", "from churn.cli import main; main()")
@@ -77,6 +78,8 @@ def _make_place(clone: Path, place: Path, rows: int) -> Params:
     (place / "src").symlink_to(clone / "src")
     table = resampled(read_source(clone / params.data.source, params.data.format), params.data, rows, SEED)
     table.to_csv(place / TABLE, index=False)
+    for name in (PIPELINE_FILE, "requirements.lock"):  # by these a stage knows what the one before it wrote
+        shutil.copy(clone / name, place / name)
     (place / PARAMS_FILE).write_text((clone / PARAMS_FILE).read_text(encoding="utf-8"), encoding="utf-8")
     set_parameter(place, ("data", "source"), TABLE)
     return params

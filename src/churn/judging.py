@@ -17,6 +17,7 @@ from churn.params import PARAMS_FILE
 from churn.reproduction import recompute
 from churn.tracking import snapshot
 from churn.tracking.committed import Strays, strays
+from churn.tracking.git import commit_of
 from churn.tracking.snapshot import Snapshot
 from churn.tracking.state import FINGERPRINT_FORM, LOCK_FILE, UnidentifiedError
 from churn.tracking.verification import ForeignResultsError
@@ -52,6 +53,8 @@ def named_state(root: Path, name: str, model_md5: str | None = None) -> Snapshot
     else:
         state = in_git(root, name, model_md5)
         advice = "name a commit whose dvc.lock is whole"
+    if state is None and commit_of(root, name):
+        raise ChurnError(f"{name}: its dvc.lock records no whole state; name another commit, or `dvc repro` and commit")
     if state is None:
         raise ChurnError(
             f"{shown(name)}: no commit with a dvc.lock, DVC experiment or fingerprint of that name; "

@@ -250,7 +250,7 @@ def _already(root: Path, registry: "Registry", present: Entry, challenger: Candi
     loads = _loads(registry, present.judgement.version, challenger)
     if registry.at(CHAMPION) is None:
         registry.settle(present)  # somebody removed the alias
-    return Outcome(True, (f"{_called(registry, present.judgement.version)} is @champion already; {loads.told}",))
+    return Outcome(True, (loads.told, f"{_called(registry, present.judgement.version)} is @champion already"))
 
 
 def _loads(registry: "Registry", version: str, challenger: Candidate) -> Gate:
