@@ -18,7 +18,9 @@ from churn.tracking import ledger
 from churn.tracking.destination import StoreError, find_destination
 from churn.tracking.ledger import CHALLENGER, CHAMPION, Entry, Judgement, Judges
 from churn.tracking.registry import OUTCOME, SETTLED, Registry, open_registry
+from churn.tracking.state import inputs_from_files
 from churn.tracking.sync import connect
+from churn.tracking.verification import leave_provenance
 from tests.conftest import NO_SERVER, make_customers, make_project, shell
 from tests.servers import mlflow_server
 from tests.test_pipeline import edit
@@ -426,6 +428,12 @@ def test_a_commit_that_does_not_come_out_again_is_kept_out(root: Path) -> None:
     table.write_text(re.sub(r"^plan,", "plan,1", table.read_text(), flags=re.MULTILINE))
     run("dvc commit --force train && dvc repro evaluate", MLFLOW_TRACKING_URI=NO_SERVER)
     run("git commit --quiet --all --message by-hand")
+    for reason in ("", "anyhow"):
+        with pytest.raises(ChurnError, match=r"models/feature_importance\.csv is not the file that it wrote"):
+            promote(root, "HEAD", reason=reason)
+    leave_provenance(root, "train", inputs_from_files(root, "train"))  # forged as well
+    run("dvc commit --force train && dvc repro evaluate", MLFLOW_TRACKING_URI=NO_SERVER)
+    run("git commit --quiet --all --message forged")
     outcome = promote(root, "HEAD")
     assert not outcome.promoted
     assert line(outcome, "reproduced").lstrip().startswith("CLOSED")

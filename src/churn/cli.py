@@ -142,7 +142,8 @@ def _keep_in_dvc(root: Path, examined: "Examined", *, yes: bool) -> None:
 
     if not proposal.is_large_and_untracked(root, examined.source):
         return
-    command = f"dvc add -- {shlex.quote(examined.source)}"
+    end_of_options = "-- " if examined.source.startswith("-") else ""
+    command = f"dvc add {end_of_options}{shlex.quote(examined.source)}"
     print(f"{examined.source} is large, and neither DVC nor git has it: {command}")
     if yes or (sys.stdin.isatty() and typer.confirm(f"run `{command}`?")):
         proposal.add_to_dvc(root, examined.source)
