@@ -378,7 +378,7 @@ def test_a_model_that_comes_back_to_the_cache_is_added_to_its_row(embedded: Path
     (embedded / ".dvc/cache/files").rename(embedded / "aside")
     everything = replace(THIS_STATE, everything=True)
     told = sync(embedded, everything).lines
-    assert any("without its model, which is not in the cache" in line for line in told)
+    assert any("published; its model: not in the cache" in line for line in told)
     assert not any("published" in line for line in sync(embedded, everything).lines[2:]), "nothing new to show"
     (embedded / "aside").rename(embedded / ".dvc/cache/files")
     sync(embedded, everything)
