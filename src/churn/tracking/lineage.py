@@ -133,7 +133,13 @@ def _lineage_of(root: Path, asked: str, store: "Store | None", unknown: tuple[st
     in_workspace = workspace is not None and found.is_of(workspace)
     tags = _tags(of_state[0] if of_state else workspace if in_workspace else None, rows)
     model_md5 = found.model_md5 or tags.get(MODEL_MD5)
-    versions = (one for row in rows if store for one in store.versions_of(row.info.run_id))
+    versions = [
+        f"{one.name}/{one.version}"
+        for row in rows
+        if store
+        for one in store.versions_of(row.info.run_id)
+        if store.md5_of_version(one) == model_md5
+    ]
     return Lineage(
         fingerprint=fingerprint,
         commits=_unique(one.commit for one in of_state if one.experiment is None),
@@ -142,7 +148,9 @@ def _lineage_of(root: Path, asked: str, store: "Store | None", unknown: tuple[st
         model_md5=model_md5,
         data_md5=tags.get(DATA_MD5),
         runs=tuple(row.info.run_id for row in rows),
-        versions=_unique(f"{one.name}/{one.version}" for one in versions if one.tags.get(MODEL_MD5) == model_md5),
+        versions=_unique(
+            f"{one.name}/{one.version}" for one in versions if store and store.md5_of_version(one) == model_md5
+        ),
         unknown=unknown,
     )
 
@@ -216,7 +224,7 @@ def _of_version(root: Path, asked: str, states: Sequence[Snapshot], store: "Stor
     form = REGISTERED.fullmatch(asked)
     version = store.version(form[1], form[2]) if store and form else None
     row = store.row(version.run_id) if store and version and version.run_id else None
-    return _of_run(row, version.tags.get(MODEL_MD5)) if version and row else None
+    return _of_run(row, store.md5_of_version(version)) if store and version and row else None
 
 
 def _of_run(row: "Run", model_md5: str | None = None) -> _Found | None:

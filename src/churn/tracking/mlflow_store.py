@@ -10,6 +10,7 @@ import json
 import logging
 import math
 import posixpath
+import re
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -62,6 +63,8 @@ from churn.tracking.record import (
 ENTRIES_A_CALL = 100  # the most parameters that MLflow takes at once
 RECORD, ENDED = "churn.record", "churn.ended"
 """Tags by which a record's execution and the latest word on a row's status are known again."""
+LOGGED = re.compile(r"models:/(m-[0-9a-f]+)")
+"""Source of a version that is of a logged model; others could lead anywhere."""
 TRANSIENT = (408, 429)
 ALREADY_THERE = "RESOURCE_ALREADY_EXISTS"
 NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
@@ -123,6 +126,17 @@ class Store:
         """A registered model's version, by number or alias."""
         by_number, by_alias = self.client.get_model_version, self.client.get_model_version_by_alias
         return if_there(lambda: by_number(name, number) if number.isdigit() else by_alias(name, number))
+
+    def md5_of_version(self, version: ModelVersion) -> str | None:
+        """md5 of a version's model as the pipeline wrote it; None for one that is not of this pipeline.
+
+        One that somebody registered in MLflow itself does not say it, but the logged model that it is of does.
+        """
+        if MODEL_MD5 in version.tags:
+            return str(version.tags[MODEL_MD5])
+        source = LOGGED.fullmatch(str(version.source))
+        model = if_there(lambda: self.client.get_logged_model(source[1])) if source else None
+        return model.tags.get(MODEL_MD5) if model else None
 
     def versions_of(self, run_id: str) -> list[ModelVersion]:
         """Registered versions of a row's models."""

@@ -2,7 +2,6 @@
 
 import getpass
 import os
-import re
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,15 +20,22 @@ from mlflow.sklearn import load_model
 from churn.gates import Selection, mostly_the_same
 from churn.tracking.destination import StoreError
 from churn.tracking.ledger import CAME_SECOND, CHALLENGER, CHAMPION, Entry, Judgement, Judges
-from churn.tracking.mlflow_store import ALREADY_THERE, Store, held, if_there, milliseconds, open_experiment, told
+from churn.tracking.mlflow_store import (
+    ALREADY_THERE,
+    LOGGED,
+    Store,
+    held,
+    if_there,
+    milliseconds,
+    open_experiment,
+    told,
+)
 from churn.tracking.mlflow_trials import CANDIDATE, PARENT
 from churn.tracking.model_file import MODEL_FILE, foreign_loader, logged_by_cloudpickle
 from churn.tracking.record import COMMIT, FINGERPRINT, MODEL_MD5
 from churn.tracking.state import md5_of
 from churn.tracking.trials import CHOSEN_BY, FLATTERY
 
-LOGGED_HERE = re.compile(r"models:/m-[0-9a-f]+")
-"""Source of a version that this pipeline registers; others could lead anywhere."""
 MOST_ROWS = 50_000  # that MLflow gives at once
 FOLLOWED_BY = "promotion.followed_by"
 """Parameter of an entry, since MLflow lets nobody write another value over one."""
@@ -76,7 +82,7 @@ class Registry:
     def model_md5_of(self, number: str) -> str | None:
         """md5 of a version's model as the pipeline wrote it; None for one that is not of this pipeline."""
         version = self.version(number)
-        return version.tags.get(MODEL_MD5) if version else None
+        return self.store.md5_of_version(version) if version else None
 
     @contextmanager
     def downloaded(self, number: str) -> Iterator[Path]:
@@ -86,7 +92,7 @@ class Registry:
             StoreError: its files are not to be had.
         """
         version = self.version(number)
-        if version is None or not LOGGED_HERE.fullmatch(str(version.source)):
+        if version is None or not LOGGED.fullmatch(str(version.source)):
             raise StoreError(
                 f"{self.name} version {number}: not of a model that was logged in this store", refused=True
             )
