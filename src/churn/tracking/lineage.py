@@ -148,9 +148,7 @@ def _lineage_of(root: Path, asked: str, store: "Store | None", unknown: tuple[st
         model_md5=model_md5,
         data_md5=tags.get(DATA_MD5),
         runs=tuple(row.info.run_id for row in rows),
-        versions=_unique(
-            f"{one.name}/{one.version}" for one in versions if store and store.md5_of_version(one) == model_md5
-        ),
+        versions=_unique(versions),
         unknown=unknown,
     )
 
