@@ -200,3 +200,12 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
     mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
     return path
+
+
+@pytest.fixture
+def embedded(finished: Path, migrated: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder: a project that has run without being tracked, and an empty store of its own."""
+    (finished / "mlflow.db").write_bytes(migrated.read_bytes())
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    monkeypatch.chdir(finished)
+    return finished

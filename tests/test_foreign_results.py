@@ -26,12 +26,9 @@ MADE_WITH = r"made with business\.offer_cost_eur 10, not 15"
 
 
 @pytest.fixture
-def root(finished: Path, migrated: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder: a project that has run and is committed, with a store of its own."""
-    (finished / "mlflow.db").write_bytes(migrated.read_bytes())
-    monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    monkeypatch.chdir(finished)
-    return finished
+def root(embedded: Path) -> Path:
+    """The current folder."""
+    return embedded
 
 
 @pytest.fixture

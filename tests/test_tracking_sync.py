@@ -38,15 +38,6 @@ STAGES = ("preprocess", "train", "evaluate")
 THIS_STATE = Wanted(everything=False, again=False)
 
 
-@pytest.fixture
-def embedded(finished: Path, migrated: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder: a project that has run without being tracked, and an empty store of its own."""
-    (finished / "mlflow.db").write_bytes(migrated.read_bytes())
-    monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    monkeypatch.chdir(finished)
-    return finished
-
-
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with mlflow_server(tmp_path_factory.mktemp("server")) as uri:

@@ -49,12 +49,9 @@ def mark(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def victim(finished: Path, migrated: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder: a project that has run and is committed, with a store of its own."""
-    (finished / "mlflow.db").write_bytes(migrated.read_bytes())
-    monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    monkeypatch.chdir(finished)
-    return finished
+def victim(embedded: Path) -> Path:
+    """The current folder: the project of somebody who fetches, runs and loads."""
+    return embedded
 
 
 @pytest.fixture
