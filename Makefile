@@ -39,9 +39,10 @@ lint: $(DEV)  ## style and types
 	ruff format --check
 	mypy
 
-format: $(DEV)  ## put the code in style
+format: $(DEV)  ## put the code in style, and write into dvc.yaml what each stage imports
 	ruff check --fix
 	ruff format
+	python -m tests.stage_code
 
 reproduce: $(SETUP)  ## run the committed state again in a fresh clone and compare every byte
 	churn reproduce

@@ -3,25 +3,17 @@
 import ast
 import re
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pytest
-from jinja2 import meta
 
 from churn import artifacts
 from churn.params import Params, load_params, read_yaml
 from churn.stages import evaluate, preprocess, train
 from churn.tracking.provenance import path_of
 from churn.tracking.state import PIPELINE_FILE, RESULT_KEYS
-from tests.conftest import REPOSITORY
-
-SOURCE = REPOSITORY / "src"
-PAGES = SOURCE / "churn/pages"
-ASIDE = ("churn.params", "churn.tracking")
-"""They can refuse, but never change a result."""
+from tests.stage_code import REPOSITORY, SOURCE, TEMPLATES, code_of, modules_from, templates_of, with_code_of_stages
 
 STAGES: dict[str, Any] = read_yaml(REPOSITORY / PIPELINE_FILE)["stages"]
 RESULTS = {
@@ -36,17 +28,21 @@ WORK = {"preprocess": preprocess.run, "train": train.run, "evaluate": evaluate.r
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_exactly_the_code_that_it_imports(stage: str) -> None:
-    declared = {path for path in STAGES[stage]["deps"] if path.startswith("src/")}
-    runner = {SOURCE / "churn/stages/__main__.py", SOURCE / "churn/stages/execution.py"}
-    imported = _closure(SOURCE / f"churn/stages/{stage}.py") | runner
-    code = imported | _templates(imported) | {SOURCE / "churn/tracking/provenance.py"}  # writes a result of each
-    assert declared == {str(path.relative_to(REPOSITORY)) for path in code}
+    assert {path for path in STAGES[stage]["deps"] if path.startswith("src/")} == code_of(stage)
+
+
+def test_make_format_changes_nothing_of_dvc_yaml_but_lists_of_code_that_are_out_of_date() -> None:
+    pipeline = (REPOSITORY / PIPELINE_FILE).read_text()
+    assert with_code_of_stages(pipeline) == pipeline
+    out_of_date = re.sub(r"      - src/churn/errors.py\n", "      - src/churn/gone.py\n", pipeline)
+    assert out_of_date != pipeline
+    assert with_code_of_stages(out_of_date) == pipeline
 
 
 def test_every_template_is_used_and_installed_with_the_code() -> None:
-    assert _templates(set(SOURCE.rglob("*.py"))) == set(PAGES.iterdir())
+    assert templates_of(set(SOURCE.rglob("*.py"))) == set(TEMPLATES.iterdir())
     settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["setuptools"]
-    assert settings["package-data"] == {"churn": [f"{PAGES.name}/*"]}
+    assert settings["package-data"] == {"churn": [f"{TEMPLATES.name}/*"]}
 
 
 def test_packages_hold_no_code_of_their_own() -> None:
@@ -100,66 +96,9 @@ def test_no_stage_switches_off_the_run_cache(stage: str) -> None:
 @pytest.mark.parametrize("stage", STAGES)
 def test_results_do_not_depend_on_the_environment_variables_of_the_user(stage: str) -> None:
     """No stage's closure reads the environment; only the edges may."""
-    closure = _closure(SOURCE / f"churn/stages/{stage}.py")
+    closure = modules_from(SOURCE / f"churn/stages/{stage}.py")
     readers = [path.name for path in closure if re.search(r"\b(environ|getenv)\b", path.read_text())]
     assert set(readers) <= {"execution.py"}
-
-
-def test_no_column_of_the_sample_stands_in_the_code() -> None:
-    columns = set(load_params(REPOSITORY).data.columns) - {"contract"}  # also the project's word for a table's shape
-    for path in SOURCE.rglob("*.py"):
-        constants = {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)}
-        assert not columns & constants, path
-
-
-def _templates(modules: set[Path]) -> set[Path]:
-    """Templates that modules name, and those that these include or import."""
-    environment = jinja2.Environment(autoescape=True)
-    waiting = [
-        name for path in modules for name in {path.name for path in PAGES.iterdir()} if f'"{name}"' in path.read_text()
-    ]
-    found: set[Path] = set()
-    while waiting:
-        path = PAGES / waiting.pop()
-        if path not in found:
-            found.add(path)
-            waiting += filter(None, meta.find_referenced_templates(environment.parse(path.read_text())))
-    return found
-
-
-def _closure(start: Path) -> set[Path]:
-    """A module and everything of the package that it imports, directly or not."""
-    found: set[Path] = set()
-    waiting = [start]
-    while waiting:
-        path = waiting.pop()
-        if path not in found:
-            found.add(path)
-            waiting += [_file_of(name) for name in _imports(path) if not name.startswith(ASIDE)]
-    return found
-
-
-def _imports(path: Path) -> Iterator[str]:
-    for node in _run_statements(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "churn":
-            members = [f"{node.module}.{alias.name}" for alias in node.names]
-            modules = [member for member in members if _file_of(member).exists()]
-            yield from modules or [node.module]
-        elif isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name.split(".")[0] == "churn")
-
-
-def _run_statements(node: ast.AST) -> Iterator[ast.AST]:
-    """Every statement but those that only a type checker sees."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
-            continue
-        yield child
-        yield from _run_statements(child)
-
-
-def _file_of(module: str) -> Path:
-    return SOURCE / f"{module.replace('.', '/')}.py"
 
 
 def test_no_column_of_the_sample_is_named_in_the_code() -> None:
