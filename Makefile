@@ -42,7 +42,7 @@ lint: $(DEV)  ## style and types
 format: $(DEV)  ## put the code in style, and write into dvc.yaml what each stage imports
 	ruff check --fix
 	ruff format
-	python -m tests.stage_code
+	python -m tests.helpers.stage_code
 
 reproduce: $(SETUP)  ## run the committed state again in a fresh clone and compare every byte
 	churn reproduce

@@ -5,9 +5,9 @@ Run in a folder that holds params.yaml and its table: python bench/bare.py
 
 from pathlib import Path
 
-from churn.params import load_params
+from churn.config.params import load_params
+from churn.runtime import limited_threads
 from churn.stages import evaluate, preprocess, train
-from churn.stages.execution import limited_threads
 
 
 def main() -> None:

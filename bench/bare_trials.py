@@ -7,10 +7,11 @@ import json
 import sys
 from pathlib import Path
 
-from churn import cleaning, modeling
-from churn.params import load_params
-from churn.stages.execution import limited_threads
+from churn.config.params import load_params
+from churn.model import cross_validation, estimators
+from churn.runtime import limited_threads
 from churn.stages.train import load_processed_data
+from churn.table import splits
 
 
 def main() -> None:
@@ -19,19 +20,19 @@ def main() -> None:
     judged = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))["trials"]
     with limited_threads(params.compute.threads):
         data = load_processed_data()
-        folds = cleaning.fold_of(data.rows.index, str(params.compute.seed), params.train.folds)
+        folds = splits.fold_of(data.rows.index, str(params.compute.seed), params.train.folds)
         present = {
             "estimator": params.train.estimator,
             "arguments": params.train.params,
             "folds": params.train.folds,
         }
         for one in [present, *judged]:
-            classifier = modeling.make_classifier(
+            classifier = estimators.make_classifier(
                 one["estimator"], one["arguments"], seed=params.compute.seed, threads=params.compute.threads
             )
-            untrained = modeling.untrained_pipeline(data.encoders, data.scaler, classifier)
+            untrained = cross_validation.untrained_pipeline(data.encoders, data.scaler, classifier)
             for fold in range(one["folds"]):
-                modeling.judge_fold(untrained, data.rows, data.y, folds == fold)
+                cross_validation.judge_fold(untrained, data.rows, data.y, folds == fold)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
-from churn.business import Economics
-from churn.paired import Answers, Pair, paired_differences
+from churn.config.economics import Economics
+from churn.metrics.paired import Answers, Pair, paired_differences
 
 CUSTOMERS, RESAMPLES, ROUNDS = 10_000, 2_000, 5
 FEW = 50

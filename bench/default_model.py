@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from churn import business, cleaning, modeling
-from churn.params import Params, load_params
-from churn.stages.execution import limited_threads
+from churn.config.params import Params, load_params
+from churn.metrics import profit
+from churn.model import cross_validation, estimators, importance
+from churn.runtime import limited_threads
 from churn.stages.train import TrainingData, load_processed_data
+from churn.table import splits
 
 REPEATS = 4
-NO_IMPORTANCE = modeling.ImportanceEffort(repeats=1, max_rows=2)
+NO_IMPORTANCE = importance.ImportanceEffort(repeats=1, max_rows=2)
 
 BOOSTING = "sklearn.ensemble.HistGradientBoostingClassifier"
 FIXED: dict[str, Any] = {"early_stopping": False, "l2_regularization": 1.0}
@@ -46,17 +48,18 @@ CANDIDATES: dict[str, tuple[str, dict[str, Any]]] = {
 
 def judge(data: TrainingData, params: Params, path: str, arguments: dict[str, Any]) -> dict[str, float]:
     """Mean and standard deviation over all folds of all repeats, and profit at the threshold each repeat chooses."""
-    classifier = modeling.make_classifier(path, arguments, seed=params.compute.seed, threads=params.compute.threads)
-    untrained = modeling.untrained_pipeline(data.encoders, data.scaler, classifier)
+    classifier = estimators.make_classifier(path, arguments, seed=params.compute.seed, threads=params.compute.threads)
+    untrained = cross_validation.untrained_pipeline(data.encoders, data.scaler, classifier)
     areas: list[float] = []
     precisions: list[float] = []
     profits: list[float] = []
     for repeat in range(REPEATS):
-        folds = cleaning.fold_of(data.rows.index, f"choice {repeat}", params.train.folds)
-        judged = modeling.judge_out_of_fold(untrained, data.rows, data.y, folds, NO_IMPORTANCE, params.compute.seed)
+        folds = splits.fold_of(data.rows.index, f"choice {repeat}", params.train.folds)
+        seed = params.compute.seed
+        judged = cross_validation.judge_out_of_fold(untrained, data.rows, data.y, folds, NO_IMPORTANCE, seed)
         areas += list(judged.scores["roc_auc"])
         precisions += list(judged.scores["pr_auc"])
-        curve = business.profit_curve(data.y, judged.probability, params.business)
+        curve = profit.profit_curve(data.y, judged.probability, params.business)
         profits.append(1000 * float(curve.profit_per_customer_eur[curve.best]))
     return {
         "ROC-AUC": float(np.mean(areas)),

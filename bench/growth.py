@@ -12,13 +12,12 @@ from pathlib import Path
 from bench.rounds import set_parameter
 from bench.tables import resampled
 from bench.timing import Measurement, log, measure
-from churn import artifacts
+from churn import files
+from churn.config.params import PARAMS_FILE, Params, load_params
 from churn.errors import ChurnError
-from churn.params import PARAMS_FILE, Params, load_params
-from churn.source import read_source
-from churn.stages.execution import THREAD_SETTINGS
-from churn.tracking.destination import NOWHERE
-from churn.tracking.state import PIPELINE_FILE, stages_from_files
+from churn.history.state import PIPELINE_FILE, stages_from_files
+from churn.runtime import NOWHERE, THREAD_SETTINGS
+from churn.table.reader import read_source
 
 FLOOR = Path(__file__).with_name("floor.py")
 CHURN = (sys.executable, "-c", "from churn.cli import main; main()")
@@ -96,7 +95,7 @@ def _stages(clone: Path, place: Path, rows: int) -> Iterator[Point]:
 def _predictions(place: Path, settings: Mapping[str, str], params: Params, rows: int) -> Iterator[Point]:
     """`churn predict` and its floor, with the same number of numerical threads."""
     threads = dict.fromkeys(THREAD_SETTINGS, str(params.compute.threads))
-    model = str(artifacts.MODEL)
+    model = str(files.MODEL)
     command = (*CHURN, PREDICT, TABLE, "--output", PREDICTIONS, "--model", model)
     yield _point(PREDICT, rows, measure(f"{rows:,} rows, {PREDICT}", command, place, {**settings, **threads}))
     _require_predictions(place / PREDICTIONS, rows)

@@ -27,7 +27,7 @@ STARTS = {
     "import of the stage preprocess": "import churn.stages.preprocess",
     "import of the stage train": "import churn.stages.train",
     "import of the stage evaluate": "import churn.stages.evaluate",
-    "import of tracking with MLflow, by itself": "import churn.tracking.mlflow_store",
+    "import of tracking with MLflow, by itself": "import churn.tracking.store.rows",
 }
 REPEATS = 3
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from churn import audit
-from churn.params import PARAMS_FILE, Params, load_params
-from churn.proposal import Examined, examine, propose, target_with
+from churn.audit import checks
+from churn.commands.init.proposal import Examined, examine, propose, target_with
+from churn.config.params import PARAMS_FILE, Params, load_params
 from churn.stages import preprocess
 
 ROWS = 1_000_000
@@ -95,7 +95,7 @@ def seconds_of_steps(path: Path, params: Params) -> dict[str, float]:
     rows, _ = preprocess.clean_data(texts, settled, preprocess.read_times(texts, contract, how.split), contract)
     split = preprocess.split_data(rows, contract, how)
     lap("keys and split")
-    audit.find_leaks(preprocess.audited(split, texts, contract, how), contract, by_time=how.split.by == "time")
+    checks.find_leaks(preprocess.audited(split, texts, contract, how), contract, by_time=how.split.by == "time")
     lap("audit")
     preprocess.encode_features(split, contract)
     lap("encoding")

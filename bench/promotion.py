@@ -16,13 +16,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from churn import business, cleaning, gates, modeling
-from churn.gates import Challenge, Rival
-from churn.paired import Judged, pair_up
-from churn.params import Params, load_params
-from churn.scores import decision_scores, pr_auc
-from churn.stages.execution import limited_threads
+from churn.commands.promote import gates
+from churn.commands.promote.gates import Challenge, Rival
+from churn.config.params import Params, load_params
+from churn.metrics import profit
+from churn.metrics.paired import Judged, pair_up
+from churn.metrics.scores import decision_scores, pr_auc
+from churn.model import cross_validation, estimators
+from churn.runtime import limited_threads
 from churn.stages.train import TrainingData, load_processed_data
+from churn.table import splits
+from churn.table.keys import KEY_DIGITS
 
 TABLES = 100
 FEWER_RESAMPLES = 10_000
@@ -73,15 +77,15 @@ class Verdicts:
 def fitted(data: TrainingData, params: Params, inside: np.ndarray, path: str, arguments: dict[str, Any]) -> Model:
     """Fit on the rows that are not `inside` the test, and judge both sides."""
     seed = arguments.pop("random_state", params.compute.seed)
-    classifier = modeling.make_classifier(path, arguments, seed=seed, threads=params.compute.threads)
-    plain = modeling.untrained_pipeline(data.encoders, data.scaler, classifier)
+    classifier = estimators.make_classifier(path, arguments, seed=seed, threads=params.compute.threads)
+    plain = cross_validation.untrained_pipeline(data.encoders, data.scaler, classifier)
     rows, y = data.rows[~inside], data.y[~inside]
-    folds = cleaning.fold_of(rows.index, str(params.compute.seed), params.train.folds)
+    folds = splits.fold_of(rows.index, str(params.compute.seed), params.train.folds)
     probability = np.full(len(y), np.nan)
     for fold in range(params.train.folds):
-        probability[folds == fold] = modeling.judge_fold(plain, rows, y, folds == fold).probability
-    contacted = business.contacted_out_of_fold(y, probability, folds, "profit", params.business)
-    threshold = business.most_profitable_threshold(y, probability, params.business)
+        probability[folds == fold] = cross_validation.judge_fold(plain, rows, y, folds == fold).probability
+    contacted = profit.contacted_out_of_fold(y, probability, folds, "profit", params.business)
+    threshold = profit.most_profitable_threshold(y, probability, params.business)
     tested = plain.fit(rows, y).predict_proba(data.rows[inside])[:, 1]
     return Model(_judged(rows.index, y, probability, contacted), _judged_at(data, inside, tested, threshold))
 
@@ -96,7 +100,7 @@ def _judged(keys: pd.Index, churned: np.ndarray, probability: np.ndarray, contac
 
 def _numbered(keys: pd.Index) -> pd.Index:
     """Who was drawn twice has a repeat number, as equal customers have."""
-    base = pd.Series(keys.str[: cleaning.KEY_DIGITS])
+    base = pd.Series(keys.str[:KEY_DIGITS])
     return pd.Index(base + "-" + base.groupby(base).cumcount().astype(str))
 
 
@@ -148,7 +152,7 @@ def plain_rules(champion: Model, challenger: Model) -> Iterator[tuple[str, bool]
 def judge(data: TrainingData, params: Params, table: int) -> Verdicts:
     """One table: fit everything on it, and ask the gates."""
     resample = drawn(data, table)
-    inside = cleaning.is_test(resample.rows.index, f"promotion {table}", params.preprocess.test_share)
+    inside = splits.is_test(resample.rows.index, f"promotion {table}", params.preprocess.test_share)
     fit = partial(fitted, resample, params, inside)
     rows = resample.rows[~inside]
     sound = [fit(BOOSTING, SOUND | {"random_state": seed}) for seed in range(EQUALS + 1)]

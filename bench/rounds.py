@@ -13,10 +13,10 @@ from ruamel.yaml import YAML
 
 from bench.sameness import Sameness, compare
 from bench.timing import Measurement, environment, measure
+from churn.config.params import PARAMS_FILE, load_params
 from churn.errors import ChurnError
-from churn.params import PARAMS_FILE, load_params
-from churn.tracking import state
-from churn.tracking.destination import NOWHERE
+from churn.history import state
+from churn.runtime import NOWHERE
 
 BARE = Path(__file__).with_name("bare.py")
 RUN_ALL = ("dvc", "repro", "--force", "--no-run-cache")

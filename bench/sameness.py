@@ -6,9 +6,9 @@ from pathlib import Path
 
 import joblib
 
-from churn import artifacts
-from churn.tracking import state
-from churn.tracking.provenance import FOLDER
+from churn import files
+from churn.history import state
+from churn.history.provenance import FOLDER
 
 SIZE_OF_MODEL = "model_size_mb"
 TEXTS = {".html", ".md"}
@@ -68,9 +68,9 @@ def _same_text(one: Path, other: Path, path: str, named: Sequence[str]) -> bool:
 
 
 def _without_size(path: Path) -> dict[str, object]:
-    return {name: value for name, value in artifacts.read_json(path).items() if name != SIZE_OF_MODEL}
+    return {name: value for name, value in files.read_json(path).items() if name != SIZE_OF_MODEL}
 
 
 def _unpickled(path: Path) -> object:
     """Both files were written by this bench."""
-    return artifacts.read_pickle(path, {artifacts.md5(path)})
+    return files.read_pickle(path, {files.md5(path)})

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from churn.contract import NumericColumn, TableContract
+from churn.config.contract import NumericColumn, TableContract
 
 NOISE = 0.05  # standard deviations of the column
 DECIMALS = 2

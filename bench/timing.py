@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from churn.errors import ChurnError
-from churn.stages.execution import THREAD_SETTINGS
+from churn.runtime import THREAD_SETTINGS
 
 LAUNCHER = Path(__file__).with_name("launch.py")
 NOT_INHERITED = ("DVC_", "GIT_", "MLFLOW_", "PYTHON")

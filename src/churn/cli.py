@@ -15,8 +15,8 @@ from churn.errors import ChurnError, printable
 from churn.tracking.destination import without_password
 
 if TYPE_CHECKING:
-    from churn.proposal import Examined, Proposal
-    from churn.study import Ended
+    from churn.commands.init.proposal import Examined, Proposal
+    from churn.commands.tune.study import Ended
     from churn.tracking.sync import Report
 
 
@@ -41,7 +41,7 @@ def churn() -> None:
 @app.command()
 def summary() -> None:
     """Say what the results in this folder are worth, and where they are."""
-    from churn.summary import summary_text
+    from churn.commands.summary import summary_text
 
     print(summary_text(Path()))
 
@@ -51,17 +51,17 @@ def report(
     show: Annotated[bool, typer.Option("--open/--no-open", help="in the browser, where there is one")] = True,
 ) -> None:
     """Write the report with commit, fingerprint and the way back, and open it."""
-    from churn import showing
+    from churn.commands.report import opened, write_copy
 
-    page = showing.write_copy(Path())
-    shown = show and showing.opened(page)
+    page = write_copy(Path())
+    shown = show and opened(page)
     print(f"{page}{': opened in the browser' if shown else ''}")
 
 
 @app.command()
 def reproduce() -> None:
     """Run the committed state again in fresh clones; fail, naming each file, when other bytes come out."""
-    from churn.reproduction import reproduce as check
+    from churn.history.reproduce import reproduce as check
 
     check(Path.cwd())
 
@@ -75,8 +75,8 @@ def predict(
     rejects: Annotated[Path | None, typer.Option(help="where rows set aside go  [default: beside the output]")] = None,
 ) -> None:
     """Score a table: probability of churn, whether to contact, and what the contact is expected to earn."""
-    from churn.params import load_params
-    from churn.prediction import load_decision, rejects_beside, require_not_of_pipeline, score_table
+    from churn.commands.predict import load_decision, rejects_beside, require_not_of_pipeline, score_table
+    from churn.config.params import load_params
 
     params = load_params(Path())
     refused = rejects or rejects_beside(output)
@@ -108,7 +108,7 @@ def init(
     ] = False,
 ) -> None:
     """Look at another table and write the data part of params.yaml for it."""
-    from churn import proposal
+    from churn.commands.init import proposal
 
     root = Path()
     examined = proposal.examine(root, table, target, identifier)
@@ -138,7 +138,7 @@ def _confirm_replacing(proposed: "Proposal", *, yes: bool) -> None:
 
 def _keep_in_dvc(root: Path, examined: "Examined", *, yes: bool) -> None:
     """A large table belongs into DVC; without an answer the command is only named."""
-    from churn import proposal
+    from churn.commands.init import proposal
 
     if not proposal.is_large_and_untracked(root, examined.source):
         return
@@ -207,7 +207,7 @@ def compare(
     as_markdown: Annotated[bool, typer.Option("--md", help="for a pull request")] = False,
 ) -> None:
     """Say whether a state is better than another, and how sure that is, by rows that neither model had seen."""
-    from churn.contest import compare_states
+    from churn.commands.compare import compare_states
 
     contest = compare_states(Path.cwd(), old, new, compute=compute)
     print(contest.as_json() if as_json else contest.as_markdown() if as_markdown else printable(contest.as_text()))
@@ -221,7 +221,7 @@ def promote(
     trust: Annotated[list[str] | None, typer.Option(help=TRUST)] = None,
 ) -> None:
     """Let a model become the champion in MLflow's registry if it passes every gate."""
-    from churn import promotion
+    from churn.commands.promote import promotion
 
     if force and not reason.strip():
         raise ChurnError("--force needs --reason: it is written down with the promotion")
@@ -234,7 +234,7 @@ def promote(
 @app.command()
 def rollback(reason: Annotated[str, typer.Option(help="why; it is written down")] = "") -> None:
     """Let the champion before the present one be the champion again."""
-    from churn import promotion
+    from churn.commands.promote import promotion
 
     print("\n".join(promotion.roll_back(Path.cwd(), reason.strip()).lines))
 
@@ -253,9 +253,9 @@ def changes(
     server: Annotated[str, typer.Option(envvar="GITHUB_SERVER_URL", help="where both are")] = "https://github.com",
 ) -> None:
     """Print what differs in parameters, metrics and pictures, as the Markdown of a pull-request comment."""
-    from churn.artifacts import replacing_outputs
-    from churn.changes import comment
-    from churn.comparison import Forge, compare
+    from churn.commands.changes.comment import comment
+    from churn.commands.changes.differences import Forge, compare
+    from churn.files import replacing_outputs
 
     forge = Forge(server, repository or None, head_repository or None)
     text = comment(compare(Path.cwd(), base, head or None, forge, from_merge_base=merge_base, compute=compute))
@@ -282,24 +282,24 @@ def tune(
     """Search for better arguments on training rows; say what is left of the gain when corrected for the choosing."""
     if find_spec("optuna") is None:
         raise ChurnError("optuna is not installed; `make tune` installs it and runs the search")
-    from churn import tuning
+    from churn.commands.tune import search
 
-    search = tuning.prepare(Path.cwd(), trials=trials, estimator=estimator)
-    print(search.as_text(), file=sys.stderr)
+    plan = search.prepare(Path.cwd(), trials=trials, estimator=estimator)
+    print(plan.as_text(), file=sys.stderr)
     quiet = not sys.stderr.isatty()
     try:
-        with typer.progressbar(length=search.trials, file=sys.stderr, hidden=quiet, label="trials") as bar:
+        with typer.progressbar(length=plan.trials, file=sys.stderr, hidden=quiet, label="trials") as bar:
 
             def on_trial(_: "Ended", best: float, left: int) -> None:
                 bar.length = bar.pos + 1 + left  # an earlier search may have made some of the trials
-                bar.label = f"trials, best {best:{search.objective.form}}"
+                bar.label = f"trials, best {best:{plan.objective.form}}"
                 bar.update(1)
 
-            result = tuning.run(search, jobs, on_trial)
+            result = search.run(plan, jobs, on_trial)
         print(result.as_json() if as_json else result.as_text(), flush=True)
-        if apply and tuning.apply(result):
+        if apply and search.apply(result):
             print("params.yaml is written; next: dvc repro", file=sys.stderr)
-        tuning.show(result)
+        search.show(result)
     except KeyboardInterrupt:
         print("interrupted; trials that have ended are kept, and the same command goes on", file=sys.stderr)
         raise typer.Exit(130) from None

@@ -1,31 +1,6 @@
-"""A stage in the current folder, by `python -m churn.stages NAME` as in dvc.yaml, or `python -m churn.stages.NAME`."""
+"""A stage in the current folder: `python -m churn.stages NAME`, as dvc.yaml runs it."""
 
-import argparse
-import importlib
-import logging
-import sys
-from pathlib import Path
-
-from churn.tracking.recording import Recorder
-
-STAGES = ("preprocess", "train", "evaluate")
-
-
-def main(*stage: str) -> None:
-    """Start what records the stage, then the stage: both take seconds to import what they need, side by side."""
-    parser = argparse.ArgumentParser(prog="python -m churn.stages")
-    parser.add_argument("stage", choices=STAGES)
-    parser.add_argument("--verbose", action="store_true", help="say more on the way, and where a fault was raised")
-    given = parser.parse_args([*stage, *sys.argv[1:]])
-    logging.basicConfig(format=f"{given.stage}: %(message)s", stream=sys.stderr)
-    logging.getLogger("churn").setLevel(logging.DEBUG if given.verbose else logging.INFO)
-    try:
-        recorder = Recorder(Path.cwd(), given.stage)
-        execution = importlib.import_module("churn.stages.execution")
-        execution.run_stage(recorder, importlib.import_module(f"churn.stages.{given.stage}").run)
-    except KeyboardInterrupt:
-        sys.exit("interrupted")
-
+from churn.stages.start import main
 
 if __name__ == "__main__":
     main()

@@ -12,13 +12,27 @@ from numpy.typing import NDArray
 from sklearn.metrics import classification_report
 from sklearn.model_selection import FixedThresholdClassifier
 
-from churn import artifacts, business, decision, dependence, evaluation, features, plots, report
-from churn.business import Floats, Labels
+from churn import files
+from churn.config.params import Params
 from churn.errors import ParameterError
-from churn.params import Params
-from churn.stages.__main__ import main
-from churn.stages.execution import Measurements
-from churn.tracking.verification import known_md5s
+from churn.history.verify import known_md5s
+from churn.metrics import calibration, dependence, profit
+from churn.metrics.curves import contacted_by_threshold, curve_points, with_bands
+from churn.metrics.intervals import Interval, Statistics, flat, headline_scores, with_intervals
+from churn.metrics.slices import slice_intervals, slice_table
+from churn.model import decision, encoding
+from churn.report import charts, content, page
+from churn.report.figures import (
+    calibration_curve,
+    confusion_matrix,
+    feature_importance,
+    precision_recall_curve,
+    profit_curve,
+    roc_curve,
+)
+from churn.stages.runner import Measurements
+from churn.stages.start import main
+from churn.types import Floats, Labels
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +48,7 @@ class Predictions:
 
 
 @dataclass(frozen=True)
-class Results:
+class Evaluation:
     """Everything to be written, by file: nothing is, until all of it is there."""
 
     figures: dict[Path, Figure]
@@ -44,13 +58,13 @@ class Results:
 
 
 TOLD_INPUTS = (
-    artifacts.TEST_ROWS,
-    artifacts.Y_TEST,
-    artifacts.MODEL,
-    artifacts.IMPORTANCE,
-    artifacts.DATA_METRICS,
-    artifacts.AUDIT,
-    artifacts.TRAIN_METRICS,
+    files.TEST_ROWS,
+    files.Y_TEST,
+    files.MODEL,
+    files.IMPORTANCE,
+    files.DATA_METRICS,
+    files.AUDIT,
+    files.TRAIN_METRICS,
 )
 """Files that the report names by their md5: all that this stage reads, but for code and parameters."""
 
@@ -63,36 +77,34 @@ def run(params: Params) -> Measurements:
     model, rows, churned = load_model_and_data()
     require_slices(rows, params)
     predictions = generate_predictions(model, rows, churned)
-    statistics = evaluation.headline_scores(predictions.threshold, params.business)
+    statistics = headline_scores(predictions.threshold, params.business)
     headline = score(predictions, statistics, params)
     curves = points_of_curves(predictions, params)
     scored = figures_on_test_rows(predictions, headline, params)
     money = calculate_business_metrics(predictions, headline, params)
     slices = score_slices(rows, predictions, statistics, params)
     told = gather_for_report(model, rows, predictions, params, scored, money, curves, slices)
-    results = Results(
+    results = Evaluation(
         figures={
-            artifacts.CONFUSION_MATRIX: generate_confusion_matrix(predictions),
-            artifacts.ROC_CURVE: generate_roc_curve(predictions, curves["roc"], headline["roc_auc"]),
-            artifacts.PRECISION_RECALL_CURVE: generate_pr_curve(
+            files.CONFUSION_MATRIX: generate_confusion_matrix(predictions),
+            files.ROC_CURVE: generate_roc_curve(predictions, curves["roc"], headline["roc_auc"]),
+            files.PRECISION_RECALL_CURVE: generate_pr_curve(
                 predictions, curves["precision_recall"], headline["pr_auc"]
             ),
-            artifacts.CALIBRATION_CURVE: plots.calibration_curve(
-                curves["calibration"], report.calibration_error(scored)
-            ),
-            artifacts.PROFIT_CURVE: generate_profit_curve(predictions, curves["profit"], headline),
-            artifacts.IMPORTANCE_CHART: plots.feature_importance(told.importance),
+            files.CALIBRATION_CURVE: calibration_curve(curves["calibration"], content.calibration_error(scored)),
+            files.PROFIT_CURVE: generate_profit_curve(predictions, curves["profit"], headline),
+            files.IMPORTANCE_CHART: feature_importance(told.importance),
         },
         metrics={
-            artifacts.TEST_METRICS: scored,
-            artifacts.CLASSIFICATION_REPORT: report_by_class(predictions),
-            artifacts.BUSINESS_METRICS: money,
+            files.TEST_METRICS: scored,
+            files.CLASSIFICATION_REPORT: report_by_class(predictions),
+            files.BUSINESS_METRICS: money,
         },
         tables={
-            artifacts.SLICES: slices,
-            **{artifacts.CURVES / f"{name}.csv": curve for name, curve in curves.items()},
+            files.SLICES: slices,
+            **{files.CURVES / f"{name}.csv": curve for name, curve in curves.items()},
         },
-        texts={artifacts.REPORT: report.page(told), artifacts.MODEL_CARD: report.card(told)},
+        texts={files.REPORT: page.render_page(told), files.MODEL_CARD: page.render_card(told)},
     )
     save_results(results, predictions, rows.index)
     return {}
@@ -100,10 +112,10 @@ def run(params: Params) -> Measurements:
 
 def load_model_and_data() -> tuple[FixedThresholdClassifier, pd.DataFrame, Labels]:
     """Read the decision and the test customers, not encoded."""
-    model = artifacts.read_pickle(artifacts.MODEL, known_md5s(Path()))
-    types = features.column_types(decision.pipeline_of(model).named_steps["encoders"])
-    rows = artifacts.read_rows(artifacts.TEST_ROWS, types)
-    churned = artifacts.read_labels(artifacts.Y_TEST).to_numpy()
+    model = files.read_pickle(files.MODEL, known_md5s(Path()))
+    types = encoding.column_types(decision.pipeline_of(model).named_steps["encoders"])
+    rows = files.read_rows(files.TEST_ROWS, types)
+    churned = files.read_labels(files.Y_TEST).to_numpy()
     log.info("%s test rows, %.1f %% churned", f"{len(rows):,}", 100 * churned.mean())
     return model, rows, churned
 
@@ -128,11 +140,9 @@ def generate_predictions(model: FixedThresholdClassifier, rows: pd.DataFrame, ch
     return Predictions(churned, decision.churn_probability(model, rows), contacted, float(model.threshold))
 
 
-def score(
-    predictions: Predictions, statistics: evaluation.Statistics, params: Params
-) -> dict[str, evaluation.Interval]:
+def score(predictions: Predictions, statistics: Statistics, params: Params) -> dict[str, Interval]:
     """The headline figures with their intervals."""
-    headline = evaluation.with_intervals(
+    headline = with_intervals(
         statistics,
         predictions.churned,
         predictions.probability,
@@ -149,49 +159,45 @@ def points_of_curves(predictions: Predictions, params: Params) -> dict[str, pd.D
     """Every curve with its intervals."""
     customers = (predictions.churned, predictions.probability, params.business)
     how = params.evaluate
-    points = evaluation.curves(*customers, bins=how.calibration_bins, points=how.curve_points)
-    return evaluation.with_bands(points, *customers, resamples=how.bootstrap_resamples, seed=params.compute.seed)
+    points = curve_points(*customers, bins=how.calibration_bins, points=how.curve_points)
+    return with_bands(points, *customers, resamples=how.bootstrap_resamples, seed=params.compute.seed)
 
 
 def generate_confusion_matrix(predictions: Predictions) -> Figure:
     """Decisions against what happened."""
-    return plots.confusion_matrix(predictions.churned, predictions.contacted, predictions.threshold)
+    return confusion_matrix(predictions.churned, predictions.contacted, predictions.threshold)
 
 
-def generate_roc_curve(predictions: Predictions, curve: pd.DataFrame, area: evaluation.Interval) -> Figure:
+def generate_roc_curve(predictions: Predictions, curve: pd.DataFrame, area: Interval) -> Figure:
     """Receiver operating characteristic, the decision marked."""
-    return plots.roc_curve(curve, area, predictions.churned, predictions.contacted)
+    return roc_curve(curve, area, predictions.churned, predictions.contacted)
 
 
-def generate_pr_curve(predictions: Predictions, curve: pd.DataFrame, area: evaluation.Interval) -> Figure:
+def generate_pr_curve(predictions: Predictions, curve: pd.DataFrame, area: Interval) -> Figure:
     """Precision against recall, the decision marked."""
-    return plots.precision_recall_curve(curve, area, predictions.churned, predictions.contacted)
+    return precision_recall_curve(curve, area, predictions.churned, predictions.contacted)
 
 
-def generate_profit_curve(
-    predictions: Predictions, curve: pd.DataFrame, headline: dict[str, evaluation.Interval]
-) -> Figure:
+def generate_profit_curve(predictions: Predictions, curve: pd.DataFrame, headline: dict[str, Interval]) -> Figure:
     """Profit against the share of customers contacted, the decision marked."""
     earned, over_everybody = headline["profit_per_1000_eur"], headline["profit_over_everybody_per_1000_eur"]
-    return plots.profit_curve(curve, earned, over_everybody, float(predictions.contacted.mean()))
+    return profit_curve(curve, earned, over_everybody, float(predictions.contacted.mean()))
 
 
-def figures_on_test_rows(
-    predictions: Predictions, headline: dict[str, evaluation.Interval], params: Params
-) -> dict[str, float]:
+def figures_on_test_rows(predictions: Predictions, headline: dict[str, Interval], params: Params) -> dict[str, float]:
     """Every headline figure that is not money, and the calibration error beside what chance alone would give."""
     figures = {name: interval for name, interval in headline.items() if not name.endswith("_eur")}
     bins = params.evaluate.calibration_bins
-    error = evaluation.expected_calibration_error(predictions.churned, predictions.probability, bins)
-    figures["ece_by_chance"] = evaluation.calibration_error_by_chance(
+    error = calibration.expected_calibration_error(predictions.churned, predictions.probability, bins)
+    figures["ece_by_chance"] = calibration.calibration_error_by_chance(
         predictions.probability, bins, resamples=params.evaluate.bootstrap_resamples, seed=params.compute.seed
     )
-    return evaluation.flat(figures, prefix="test_") | {"test_ece": error}
+    return flat(figures, prefix="test_") | {"test_ece": error}
 
 
 def report_by_class(predictions: Predictions) -> dict[str, Any]:
     """Precision, recall and F1 of stayers and churners at the decision."""
-    report: dict[str, Any] = classification_report(
+    by_class: dict[str, Any] = classification_report(
         predictions.churned,
         predictions.contacted.astype(int),
         labels=[0, 1],
@@ -199,16 +205,16 @@ def report_by_class(predictions: Predictions) -> dict[str, Any]:
         output_dict=True,
         zero_division=0,
     )
-    return report
+    return by_class
 
 
 def calculate_business_metrics(
-    predictions: Predictions, headline: dict[str, evaluation.Interval], params: Params
+    predictions: Predictions, headline: dict[str, Interval], params: Params
 ) -> dict[str, float]:
     """What the decision is worth, beside contacting nobody, contacting everybody, and the best in hindsight."""
-    money = evaluation.flat({name: interval for name, interval in headline.items() if name.endswith("_eur")})
-    curve = business.profit_curve(predictions.churned, predictions.probability, params.business)
-    maximum = business.maximum_profit(predictions.churned, predictions.probability, params.business)
+    money = flat({name: interval for name, interval in headline.items() if name.endswith("_eur")})
+    curve = profit.profit_curve(predictions.churned, predictions.probability, params.business)
+    maximum = profit.maximum_profit(predictions.churned, predictions.probability, params.business)
     log.info("profit per 1,000 customers: %s EUR", f"{money['profit_per_1000_eur']:,.0f}")
     return money | {
         "contacted_share": float(predictions.contacted.mean()),
@@ -222,17 +228,15 @@ def calculate_business_metrics(
     }
 
 
-def score_slices(
-    rows: pd.DataFrame, predictions: Predictions, statistics: evaluation.Statistics, params: Params
-) -> pd.DataFrame:
+def score_slices(rows: pd.DataFrame, predictions: Predictions, statistics: Statistics, params: Params) -> pd.DataFrame:
     """The headline figures of each group of customers, those that the report tells with their intervals."""
-    intervals = evaluation.slice_intervals(
+    intervals = slice_intervals(
         predictions.threshold,
         params.business,
         resamples=params.evaluate.bootstrap_resamples,
         seed=params.compute.seed,
     )
-    return evaluation.slice_table(
+    return slice_table(
         rows, predictions.churned, predictions.probability, params.evaluate.slices, statistics, intervals
     )
 
@@ -246,41 +250,39 @@ def gather_for_report(
     money: dict[str, float],
     curves: dict[str, pd.DataFrame],
     slices: pd.DataFrame,
-) -> report.Results:
+) -> content.ReportContent:
     """Everything that the report tells, as the files have it."""
-    importance = artifacts.read_table(artifacts.IMPORTANCE)
+    importance = files.read_table(files.IMPORTANCE)
     pipeline = decision.pipeline_of(model)
-    points = min(params.evaluate.curve_points, report.CURVE_POINTS)
-    return report.Results(
+    points = min(params.evaluate.curve_points, charts.CURVE_POINTS)
+    return content.ReportContent(
         decision=count_decisions(predictions),
         economics=params.business,
-        data=artifacts.read_json(artifacts.DATA_METRICS),
-        audit=artifacts.read_json(artifacts.AUDIT),
-        training=artifacts.read_json(artifacts.TRAIN_METRICS),
-        test=artifacts.rounded(scored),
-        money=artifacts.rounded(money),
-        curves={name: curve.round(artifacts.DECIMALS) for name, curve in curves.items()},
-        contacted=evaluation.contacted_by_threshold(
-            predictions.churned, predictions.probability, predictions.threshold, points
-        ),
-        slices=slices.round(artifacts.DECIMALS),
+        data=files.read_json(files.DATA_METRICS),
+        audit=files.read_json(files.AUDIT),
+        training=files.read_json(files.TRAIN_METRICS),
+        test=files.rounded(scored),
+        money=files.rounded(money),
+        curves={name: curve.round(files.DECIMALS) for name, curve in curves.items()},
+        contacted=contacted_by_threshold(predictions.churned, predictions.probability, predictions.threshold, points),
+        slices=slices.round(files.DECIMALS),
         importance=importance,
         dependence=dependence.partial_dependence(
             lambda asked: decision.churn_probability(model, asked),
             rows,
-            features.column_types(pipeline.named_steps["encoders"]),
+            encoding.column_types(pipeline.named_steps["encoders"]),
             [str(name) for name in importance["feature"].head(COLUMNS_VARIED)],
         ),
-        outcome=str(artifacts.read_labels(artifacts.Y_TEST).name),
+        outcome=str(files.read_labels(files.Y_TEST).name),
         classifier=type(pipeline.named_steps["classifier"]).__name__,
-        inputs={str(path): artifacts.md5(path) for path in TOLD_INPUTS},
+        inputs={str(path): files.md5(path) for path in TOLD_INPUTS},
     )
 
 
-def count_decisions(predictions: Predictions) -> report.Decision:
+def count_decisions(predictions: Predictions) -> content.Decision:
     """Who is contacted, by what he did."""
     left, contacted = predictions.churned == 1, predictions.contacted
-    return report.Decision(
+    return content.Decision(
         threshold=predictions.threshold,
         churners=int(left.sum()),
         stayers=int((~left).sum()),
@@ -289,16 +291,16 @@ def count_decisions(predictions: Predictions) -> report.Decision:
     )
 
 
-def save_results(results: Results, predictions: Predictions, keys: pd.Index) -> None:
+def save_results(results: Evaluation, predictions: Predictions, keys: pd.Index) -> None:
     """Write all of it."""
     for path, figure in results.figures.items():
-        artifacts.write_figure(path, figure)
+        files.write_figure(path, figure)
     for path, metrics in results.metrics.items():
-        artifacts.write_json(path, metrics)
+        files.write_json(path, metrics)
     for path, table in results.tables.items():
-        artifacts.write_rounded_table(path, table)
+        files.write_rounded_table(path, table)
     for path, text in results.texts.items():
-        artifacts.write_text(path, text)
+        files.write_text(path, text)
     by_customer = pd.DataFrame(
         {
             "probability": predictions.probability,
@@ -307,8 +309,8 @@ def save_results(results: Results, predictions: Predictions, keys: pd.Index) -> 
         },
         index=keys,
     )
-    artifacts.write_rows(artifacts.TEST_PREDICTIONS, by_customer)
-    log.info("written to %s and %s", artifacts.METRICS, artifacts.TEST_PREDICTIONS)
+    files.write_rows(files.TEST_PREDICTIONS, by_customer)
+    log.info("written to %s and %s", files.METRICS, files.TEST_PREDICTIONS)
 
 
 if __name__ == "__main__":

@@ -15,13 +15,16 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
 
-from churn import artifacts, audit, cleaning, features, schema
-from churn.contract import TableContract
+from churn import files
+from churn.audit import checks, view
+from churn.config.contract import TableContract
+from churn.config.params import Params, Preprocess, SplitBy
 from churn.errors import DataError
-from churn.params import Params, Preprocess, SplitBy
-from churn.source import lines_of, read_source
-from churn.stages.__main__ import main
-from churn.stages.execution import Measurements
+from churn.model import encoding
+from churn.stages.runner import Measurements
+from churn.stages.start import main
+from churn.table import keys, parsing, splits, validation
+from churn.table.reader import lines_of, read_source
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +75,7 @@ def run(params: Params) -> Measurements:
 def load_data(source: Path, contract: TableContract, how: SplitBy) -> pd.DataFrame:
     """Read the table as texts and see that its columns are there, once each."""
     texts = read_source(source, contract.format)
-    problem = schema.header_problem(list(texts.columns), contract)
+    problem = validation.header_problem(list(texts.columns), contract)
     if problem:
         raise DataError(f"{source}: {problem}")
     if how.column is not None and how.column not in texts.columns:
@@ -84,17 +87,17 @@ def load_data(source: Path, contract: TableContract, how: SplitBy) -> pd.DataFra
     return texts
 
 
-def validate_data(source: Path, texts: pd.DataFrame, contract: TableContract) -> schema.Settled:
+def validate_data(source: Path, texts: pd.DataFrame, contract: TableContract) -> validation.Settled:
     """Give every column its type; breaches that the contract does not settle are told all at once.
 
     Raises:
         DataError: a line a fault; every single case then stands in a file.
     """
-    settled = schema.settle(*schema.parse_table(texts, contract), contract)
+    settled = validation.settle(*parsing.parse_table(texts, contract), contract)
     if settled.faults:
         raise DataError("\n".join(_refusal(source, texts, settled.faults, contract)))
-    if _is_list_of_faults(artifacts.FAULTS):
-        artifacts.FAULTS.unlink()  # of an earlier table
+    if _is_list_of_faults(files.FAULTS):
+        files.FAULTS.unlink()  # of an earlier table
     log.info("contract holds: %s columns checked", len(contract.needed))
     for counts, fate in (
         (settled.rows_dropped, "rows left out since they break it in"),
@@ -105,7 +108,9 @@ def validate_data(source: Path, texts: pd.DataFrame, contract: TableContract) ->
     return settled
 
 
-def _refusal(source: Path, texts: pd.DataFrame, faults: list[schema.Fault], contract: TableContract) -> Iterator[str]:
+def _refusal(
+    source: Path, texts: pd.DataFrame, faults: list[validation.Fault], contract: TableContract
+) -> Iterator[str]:
     """Each fault in a line, with the lines of the file it is first met in; all cases go to a file."""
     rows = sorted({int(row) for fault in faults for row in fault.rows})
     line = dict(zip(rows, lines_of(source, contract.format, rows), strict=True))
@@ -114,11 +119,11 @@ def _refusal(source: Path, texts: pd.DataFrame, faults: list[schema.Fault], cont
         for fault in faults
         for row in fault.rows.tolist()
     ]
-    if os.path.lexists(artifacts.FAULTS) and not _is_list_of_faults(artifacts.FAULTS):
-        log.warning("%s: is there, and holds no faults: left as it is; rename it to see every case", artifacts.FAULTS)
+    if os.path.lexists(files.FAULTS) and not _is_list_of_faults(files.FAULTS):
+        log.warning("%s: is there, and holds no faults: left as it is; rename it to see every case", files.FAULTS)
     else:
-        artifacts.write_table(artifacts.FAULTS, pd.DataFrame(cases, columns=list(artifacts.FAULT_COLUMNS)))
-        log.warning("every case is in %s", artifacts.FAULTS)
+        files.write_table(files.FAULTS, pd.DataFrame(cases, columns=list(files.FAULT_COLUMNS)))
+        log.warning("every case is in %s", files.FAULTS)
     for fault in faults:
         lines = [f"{line[row]:,}" for row in fault.rows[:FIRST_LINES].tolist()]
         more = f", then {', '.join(lines[1:])}" if len(lines) > 1 else ""
@@ -127,32 +132,32 @@ def _refusal(source: Path, texts: pd.DataFrame, faults: list[schema.Fault], cont
 
 def _is_list_of_faults(path: Path) -> bool:
     """Whether an earlier run wrote it; a file of the user's may have the same name."""
-    return path.is_file() and artifacts.has_header(path, artifacts.FAULT_COLUMNS)
+    return path.is_file() and files.has_header(path, files.FAULT_COLUMNS)
 
 
 def read_times(texts: pd.DataFrame, contract: TableContract, how: SplitBy) -> dict[str, pd.Series]:
     """When each row was, by each column of dates that the table has; the one that decides the sides comes first."""
     formats: dict[str, str | None] = {} if how.column is None else {how.column: how.format}
     for name, reason in contract.unused.items():
-        is_date, form = schema.date_format(reason)
+        is_date, form = parsing.date_format(reason)
         if is_date and name in texts.columns and name not in formats:
             formats[name] = form
-    times = {name: schema.parse_times(texts[name], form) for name, form in formats.items()}
+    times = {name: parsing.parse_times(texts[name], form) for name, form in formats.items()}
     return {name: moments for name, moments in times.items() if name == how.column or moments.notna().any()}
 
 
 def clean_data(
-    texts: pd.DataFrame, settled: schema.Settled, times: dict[str, pd.Series], contract: TableContract
+    texts: pd.DataFrame, settled: validation.Settled, times: dict[str, pd.Series], contract: TableContract
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Leave out incomplete rows where the policy says so, and give every row its key."""
     table = settled.table
-    complete, dropped = cleaning.drop_incomplete(table, contract)
+    complete, dropped = validation.drop_incomplete(table, contract)
     if complete.empty:
         raise DataError("every row has a gap in a column whose missing policy is drop; set one of them to allow")
     travelling = {f"{TIME} {name}": moments.loc[complete.index] for name, moments in times.items()}
     complete = complete.assign(**travelling, **{PLACE: complete.index + 1})
-    rows = cleaning.with_row_keys(complete, contract, then_by=list(travelling))
-    equal = cleaning.equal_rows(rows)
+    rows = keys.with_row_keys(complete, contract, then_by=list(travelling))
+    equal = keys.equal_rows(rows)
     left_out = sum(dropped.values()) + sum(settled.rows_dropped.values())
     log.info("%s rows kept, %s left out, %s equal to an earlier one", f"{len(rows):,}", f"{left_out:,}", equal)
     report = {
@@ -190,7 +195,7 @@ def split_data(rows: pd.DataFrame, contract: TableContract, how: Preprocess) -> 
 
 
 def _by_key(rows: pd.DataFrame, how: Preprocess) -> NDArray[np.bool_]:
-    return cleaning.is_test(rows.index, how.split_salt, how.test_share)
+    return splits.is_test(rows.index, how.split_salt, how.test_share)
 
 
 def _by_time(rows: pd.DataFrame, how: Preprocess) -> NDArray[np.bool_]:
@@ -203,7 +208,7 @@ def _by_time(rows: pd.DataFrame, how: Preprocess) -> NDArray[np.bool_]:
             f"column {how.split.column!r} (preprocess.split.column): {unknown:,} rows have no time, first data row "
             f"{first:,}; fill them in, or set preprocess.split.format if they are not {form}"
         )
-    return cleaning.is_newest(times.to_numpy(), how.test_share)
+    return splits.is_newest(times.to_numpy(), how.test_share)
 
 
 SIDES = {"key": _by_key, "time": _by_time}
@@ -215,10 +220,10 @@ def audit_split(split: Split, texts: pd.DataFrame, contract: TableContract, how:
     Raises:
         DataError: a finding that stops the run and that data.audit.accept does not list.
     """
-    findings = audit.find_leaks(audited(split, texts, contract, how), contract, by_time=how.split.by == "time")
-    open_ones = audit.unaccepted(findings, contract)
-    artifacts.write_json(artifacts.AUDIT, _audit_report(findings, open_ones))
-    for name in audit.needless_accepts(findings, contract):
+    findings = checks.find_leaks(audited(split, texts, contract, how), contract, by_time=how.split.by == "time")
+    open_ones = checks.unaccepted(findings, contract)
+    files.write_json(files.AUDIT, _audit_report(findings, open_ones))
+    for name in checks.needless_accepts(findings, contract):
         log.warning("params.yaml: data.audit.accept: nothing of the name %r is found; take it out", name)
     for finding in open_ones:
         if finding.severity == "warn":
@@ -228,20 +233,20 @@ def audit_split(split: Split, texts: pd.DataFrame, contract: TableContract, how:
         raise DataError("\n".join(_objection(finding) for finding in failing))
     log.info(
         "audit: %s checks made, %s findings, %s of them accepted",
-        len(audit.CHECKS),
+        len(checks.CHECKS),
         len(findings),
         len(findings) - len(open_ones),
     )
 
 
-def audited(split: Split, texts: pd.DataFrame, contract: TableContract, how: Preprocess) -> audit.Audited:
+def audited(split: Split, texts: pd.DataFrame, contract: TableContract, how: Preprocess) -> view.Audited:
     """What the audit may see: of the test rows no outcome."""
     customers = list(contract.columns)
-    return audit.Audited(
+    return view.Audited(
         train=split.train[customers],
         churned=split.train[contract.target.column].to_numpy().astype(np.int64),
         test=split.test[customers],
-        folds=cleaning.fold_of(split.train.index, how.split_salt, AUDIT_FOLDS),
+        folds=splits.fold_of(split.train.index, how.split_salt, AUDIT_FOLDS),
         places=split.train_places,
         times=split.times,
         names=dict(_names_of_customers(split, texts, contract)),
@@ -255,11 +260,11 @@ def _names_of_customers(
     others = [name for name, why in contract.unused.items() if not why.startswith(("date", "copy", "constant"))]
     for name in filter(None, [contract.id, *others]):
         if name in texts.columns:
-            codes, _ = pd.factorize(schema.known_texts(texts[name], contract))
+            codes, _ = pd.factorize(parsing.known_texts(texts[name], contract))
             yield name, (codes[split.train_places - 1], codes[split.test_places - 1])
 
 
-def _audit_report(findings: list[audit.Finding], open_ones: list[audit.Finding]) -> dict[str, Any]:
+def _audit_report(findings: list[view.AuditFinding], open_ones: list[view.AuditFinding]) -> dict[str, Any]:
     return {
         "failing": sum(finding.severity == "fail" for finding in open_ones),
         "warnings": sum(finding.severity == "warn" for finding in open_ones),
@@ -276,12 +281,12 @@ def _audit_report(findings: list[audit.Finding], open_ones: list[audit.Finding])
     }
 
 
-def _shown(finding: audit.Finding) -> str:
+def _shown(finding: view.AuditFinding) -> str:
     columns = ", ".join(map(repr, finding.columns))
     return f"{columns}: {finding.evidence}" if columns else finding.evidence
 
 
-def _objection(finding: audit.Finding) -> str:
+def _objection(finding: view.AuditFinding) -> str:
     return (
         f"audit: {_shown(finding)}; mend the table or take the column out of data.columns, or, if it is "
         f"right as it is, list {finding.name!r} under data.audit.accept"
@@ -292,12 +297,12 @@ def encode_features(split: Split, contract: TableContract) -> Encoded:
     """Fit encoders and scaler on the training rows, then apply them to both sides."""
     customer_columns = list(contract.columns)
     train, test = split.train[customer_columns], split.test[customer_columns]
-    encoders = features.make_encoders(contract.columns)
-    scaler = features.make_scaler(contract.columns)
+    encoders = encoding.make_encoders(contract.columns)
+    scaler = encoding.make_scaler(contract.columns)
     scaler.fit(encoders.fit_transform(train))
-    X_train = features.encode(encoders, scaler, train)
+    X_train = encoding.encode(encoders, scaler, train)
     log.info("%s columns encoded as %s", len(customer_columns), X_train.shape[1])
-    return Encoded(encoders, scaler, X_train, features.encode(encoders, scaler, test))
+    return Encoded(encoders, scaler, X_train, encoding.encode(encoders, scaler, test))
 
 
 def describe_split(split: Split, encoded: Encoded, contract: TableContract) -> dict[str, Any]:
@@ -308,22 +313,22 @@ def describe_split(split: Split, encoded: Encoded, contract: TableContract) -> d
         "rows_test": len(split.test),
         "churn_rate_train": float(split.train[target].mean()),
         "churn_rate_test": float(split.test[target].mean()),
-        "unknown_labels_test": features.unknown_labels(encoded.encoders, split.test),
+        "unknown_labels_test": encoding.unknown_labels(encoded.encoders, split.test),
     }
 
 
 def save_processed_data(split: Split, encoded: Encoded, report: dict[str, Any], target: str) -> None:
     """Write both sides, what was fitted, and the figures."""
-    artifacts.write_rows(artifacts.TRAIN_ROWS, split.train.drop(columns=target))
-    artifacts.write_rows(artifacts.TEST_ROWS, split.test.drop(columns=target))
-    artifacts.write_table(artifacts.X_TRAIN, encoded.X_train)
-    artifacts.write_table(artifacts.X_TEST, encoded.X_test)
-    artifacts.write_table(artifacts.Y_TRAIN, split.train[[target]].astype("int64"))
-    artifacts.write_table(artifacts.Y_TEST, split.test[[target]].astype("int64"))
-    artifacts.write_pickle(artifacts.ENCODERS, encoded.encoders)
-    artifacts.write_pickle(artifacts.SCALER, encoded.scaler)
-    artifacts.write_json(artifacts.DATA_METRICS, report)
-    log.info("written to %s and %s", artifacts.PROCESSED, artifacts.DATA_METRICS)
+    files.write_rows(files.TRAIN_ROWS, split.train.drop(columns=target))
+    files.write_rows(files.TEST_ROWS, split.test.drop(columns=target))
+    files.write_table(files.X_TRAIN, encoded.X_train)
+    files.write_table(files.X_TEST, encoded.X_test)
+    files.write_table(files.Y_TRAIN, split.train[[target]].astype("int64"))
+    files.write_table(files.Y_TEST, split.test[[target]].astype("int64"))
+    files.write_pickle(files.ENCODERS, encoded.encoders)
+    files.write_pickle(files.SCALER, encoded.scaler)
+    files.write_json(files.DATA_METRICS, report)
+    log.info("written to %s and %s", files.PROCESSED, files.DATA_METRICS)
 
 
 if __name__ == "__main__":

@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from churn import artifacts
-from churn.params import PARAMS_FILE, parse_yaml
-from churn.tracking import state
-from churn.tracking.pickles import is_plain_pickle
+from churn.config.params import PARAMS_FILE, parse_yaml
+from churn.files import MODEL, TRAIN_ROWS
+from churn.history import state
+from churn.history.snapshot import Snapshot
+from churn.history.state import Stages
+from churn.model.pickles import is_plain_pickle
 from churn.tracking.record import (
     COMMIT,
     COMPLETE,
@@ -36,8 +38,6 @@ from churn.tracking.record import (
     Experiment,
     Record,
 )
-from churn.tracking.snapshot import Snapshot
-from churn.tracking.state import Stages
 
 PARAMETER_DEPTH = 3
 """Keys deep that a parameter's name goes, as train.params.learning_rate; what is below is shown as JSON."""
@@ -72,12 +72,12 @@ def describe(
     shown = {PARAMS_FILE, *snapshot.results_called("metrics"), *snapshot.results_called("plots")}
     files = {path: md5 for path in sorted(shown) if (md5 := kept(snapshot.read(path))) is not None}
     dataset = _dataset(snapshot, parameters, metrics)
-    model = snapshot.read(str(artifacts.MODEL)) if str(artifacts.MODEL) in snapshot.results else None
+    model = snapshot.read(str(MODEL)) if str(MODEL) in snapshot.results else None
     note = _where_the_model_is(model, vouched=vouched)
     model_md5 = kept(model) if note == SHOWN else None
     if model is not None and model_md5 is None:
-        files[str(artifacts.MODEL)] = str(kept(model))
-    example_md5 = kept(_example(snapshot.read(str(artifacts.TRAIN_ROWS)))) if model_md5 else None
+        files[str(MODEL)] = str(kept(model))
+    example_md5 = kept(_example(snapshot.read(str(TRAIN_ROWS)))) if model_md5 else None
     experiment = Experiment(
         fingerprint=fingerprint,
         name=_name(snapshot, fingerprint),
@@ -98,8 +98,8 @@ def describe(
                 DVC_EXPERIMENT: snapshot.experiment,
                 "dvc.baseline": snapshot.baseline,
                 DATA_MD5: dataset.md5 if dataset else None,
-                MODEL_MD5: snapshot.results.get(str(artifacts.MODEL)),
-                MODEL_NOTE: note if str(artifacts.MODEL) in snapshot.results else None,
+                MODEL_MD5: snapshot.results.get(str(MODEL)),
+                MODEL_NOTE: note if str(MODEL) in snapshot.results else None,
             }
         ),
         columns=_columns(snapshot.stages),

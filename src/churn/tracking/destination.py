@@ -15,8 +15,6 @@ DEFAULT_EXPERIMENT = "churn"
 SECONDS_TO_ANSWER = 0.3
 SQLITE = "sqlite:///"
 PORTS = {"http": 80, "https": 443}
-NOWHERE = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
-"""A port that refuses at once: what runs with this setting is not tracked."""
 
 CLIENT_SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",

@@ -8,7 +8,7 @@ other has to be judged again, against the first.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from churn.gates import mostly_the_same
+from churn.table.keys import mostly_the_same
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 """Aliases of registered versions."""

@@ -2,28 +2,27 @@
 
 import logging
 import re
-import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from churn import artifacts
+from churn import files
 from churn.errors import ChurnError
-from churn.origin import Origin
-from churn.tracking import snapshot
+from churn.history import snapshot
+from churn.history.lineage import Lineage, without_repeats
+from churn.history.snapshot import Snapshot
+from churn.history.state import FINGERPRINT_FORM, UnidentifiedError, md5_of
+from churn.history.verify import ForeignResultsError
 from churn.tracking.description import describe
 from churn.tracking.destination import StoreError, find_destination, without_password
 from churn.tracking.record import DATA_MD5, DVC_EXPERIMENT, FINGERPRINT, MODEL_MD5
-from churn.tracking.snapshot import Snapshot
-from churn.tracking.state import FINGERPRINT_FORM, UnidentifiedError, md5_of
 from churn.tracking.sync import connect
-from churn.tracking.verification import ForeignResultsError
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-    from churn.tracking.mlflow_store import Store
+    from churn.tracking.store.rows import Store
 
 log = logging.getLogger(__name__)
 
@@ -40,74 +39,7 @@ class _Found:
 
     def is_of(self, one: Snapshot) -> bool:
         """Whether a state is that one, with that model."""
-        return one.fingerprint == self.fingerprint and self.model_md5 in (None, one.results.get(str(artifacts.MODEL)))
-
-
-@dataclass(frozen=True)
-class Lineage:
-    """One state of the pipeline, under all its names."""
-
-    fingerprint: str
-    commits: tuple[str, ...]
-    """Those that first recorded it."""
-    experiments: tuple[str, ...]
-    """Names that DVC gave it."""
-    in_workspace: bool
-    model_md5: str | None
-    data_md5: str | None
-    runs: tuple[str, ...]
-    """Rows in MLflow, by id."""
-    versions: tuple[str, ...]
-    """Registered models, as name/version."""
-    unknown: tuple[str, ...]
-    """What could not be asked, and why."""
-
-    @property
-    def commands(self) -> tuple[str, ...]:
-        """What brings the state back; nothing when no commit or experiment holds it."""
-        return _commands(self.commits, self.experiments)
-
-    def as_json(self) -> dict[str, Any]:
-        """Everything, the commands too."""
-        return asdict(self) | {"commands": self.commands}
-
-    def as_text(self) -> str:
-        """Everything, a line each."""
-        entries = {
-            "fingerprint": [self.fingerprint],
-            "commit": self.commits,
-            "DVC experiment": self.experiments,
-            "model md5": filter(None, [self.model_md5]),
-            "data md5": filter(None, [self.data_md5]),
-            "MLflow run": self.runs,
-            "registered as": self.versions,
-            "not known": self.unknown,
-        }
-        lines = [f"{name:15} {' '.join(value.splitlines())}" for name, values in entries.items() for value in values]
-        return "\n".join([*lines, *self._way_back()])
-
-    def _way_back(self) -> Iterator[str]:
-        if self.in_workspace:
-            yield "It is the state of this folder."
-        if self.commands:
-            yield "To bring it back (`dvc pull` or `dvc repro` where the cache lacks something):"
-            yield from (f"  {command}" for command in self.commands)
-        elif not self.in_workspace:
-            yield "No commit and no DVC experiment holds it: its parameters are in params.yaml of the MLflow run."
-
-
-def _commands(commits: Sequence[str], experiments: Sequence[str]) -> tuple[str, ...]:
-    if commits:
-        return (f"git checkout {commits[0]}", "dvc checkout")
-    return (f"dvc exp apply {shlex.quote(experiments[0])}",) if experiments else ()
-
-
-def origin_of(root: Path, fingerprint: str) -> Origin:
-    """What git knows of a state; MLflow is not asked."""
-    of_state = [one for one in snapshot.recorded_in_git(root) if one.fingerprint == fingerprint]
-    commits = _unique(one.commit for one in of_state if one.experiment is None)
-    experiments = _unique(one.experiment for one in of_state)
-    return Origin(fingerprint, commits[0] if commits else None, _commands(commits, experiments))
+        return one.fingerprint == self.fingerprint and self.model_md5 in (None, one.results.get(str(files.MODEL)))
 
 
 def lineage_of(root: Path, asked: str) -> Lineage:
@@ -142,13 +74,13 @@ def _lineage_of(root: Path, asked: str, store: "Store | None", unknown: tuple[st
     ]
     return Lineage(
         fingerprint=fingerprint,
-        commits=_unique(one.commit for one in of_state if one.experiment is None),
-        experiments=_unique([*(one.experiment for one in of_state), tags.get(DVC_EXPERIMENT)]),
+        commits=without_repeats(one.commit for one in of_state if one.experiment is None),
+        experiments=without_repeats([*(one.experiment for one in of_state), tags.get(DVC_EXPERIMENT)]),
         in_workspace=in_workspace,
         model_md5=model_md5,
         data_md5=tags.get(DATA_MD5),
         runs=tuple(row.info.run_id for row in rows),
-        versions=_unique(versions),
+        versions=without_repeats(versions),
         unknown=unknown,
     )
 
@@ -237,8 +169,4 @@ def _require_own(asked: str, one: Snapshot) -> Snapshot:
 
 
 def _model_of(one: Snapshot) -> str | None:
-    return one.results.get(str(artifacts.MODEL))
-
-
-def _unique(values: Iterable[str | None]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(value for value in values if value))
+    return one.results.get(str(files.MODEL))

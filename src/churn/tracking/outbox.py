@@ -12,10 +12,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from churn.artifacts import replacing
+from churn.files import replacing
+from churn.history.state import MD5_FORM
 from churn.tracking.destination import without_password
 from churn.tracking.record import Record, record_from
-from churn.tracking.state import MD5_FORM
 
 log = logging.getLogger(__name__)
 

@@ -15,12 +15,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from churn.tracking import mlflow_store
 from churn.tracking.destination import Destination, StoreError, find_destination, refusal
-from churn.tracking.mlflow_store import Store
 from churn.tracking.outbox import Outbox, outbox_of
 from churn.tracking.record import Record
-from churn.tracking.recording import STAGES_LOCK
+from churn.tracking.recorder import STAGES_LOCK
+from churn.tracking.store import rows
+from churn.tracking.store.rows import Store
 
 SECONDS_BETWEEN_LOOKS = 0.05
 SECONDS_WITHOUT_A_STAGE = 3.0
@@ -110,7 +110,7 @@ def _open(destination: Destination) -> tuple[Store | None, str]:
     if refused:
         return None, refused
     try:
-        return mlflow_store.open_store(destination), ""
+        return rows.open_store(destination), ""
     except StoreError as error:
         return None, str(error)
 

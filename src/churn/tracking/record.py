@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-from churn.origin import Origin
+from churn.report.origin import Origin
 
 RUNNING, FINISHED, FAILED = "RUNNING", "FINISHED", "FAILED"
 

@@ -7,22 +7,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from churn import artifacts
+from churn.config.params import read_yaml
 from churn.errors import ChurnError, some_of
-from churn.params import read_yaml
-from churn.tracking import snapshot
+from churn.files import MODEL
+from churn.history import snapshot
+from churn.history.snapshot import Snapshot
+from churn.history.state import PIPELINE_FILE, UnidentifiedError
+from churn.history.vouching import is_vouched, require_names, vouched_commits
 from churn.tracking.description import describe
 from churn.tracking.destination import PATIENCE, PATIENT_SETTINGS, Destination, find_destination, refusal
 from churn.tracking.outbox import Outbox, outbox_of
 from churn.tracking.record import DIGEST, MODEL_MD5, MODEL_NOTE, NOT_IN_CACHE, SHOWN, Experiment
-from churn.tracking.snapshot import Snapshot
-from churn.tracking.state import PIPELINE_FILE, UnidentifiedError
-from churn.tracking.vouching import is_vouched, require_names, vouched_commits
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-    from churn.tracking.mlflow_store import Store
+    from churn.tracking.store.rows import Store
 
 
 log = logging.getLogger(__name__)
@@ -146,9 +146,9 @@ def connect(destination: Destination) -> "Store":
         raise ChurnError(f"{destination.shown}: {refused}")
     for name, value in PATIENT_SETTINGS.items():
         os.environ.setdefault(name, value)
-    from churn.tracking import mlflow_store  # here: mlflow takes seconds to import, and may not be needed
+    from churn.tracking.store import rows  # here: mlflow takes seconds to import, and may not be needed
 
-    return mlflow_store.open_store(destination)
+    return rows.open_store(destination)
 
 
 def _reconcile(
@@ -186,14 +186,14 @@ def _reconcile(
 def _offers_its_model(row: "Run | None", one: Snapshot) -> bool:
     """Whether a row offers the state's very model for loading already, so that putting it back trusts nothing new."""
     tags = row.data.tags if row else {}
-    return tags.get(MODEL_NOTE) == SHOWN and tags.get(MODEL_MD5) == one.results.get(str(artifacts.MODEL))
+    return tags.get(MODEL_NOTE) == SHOWN and tags.get(MODEL_MD5) == one.results.get(str(MODEL))
 
 
 def _nothing_to_add(row: "Run", experiment: Experiment, store: "Store") -> bool:
     """Whether a whole row shows as much as this checkout could show, and all of it is there."""
     shown, here = row.data.tags.get(MODEL_NOTE), experiment.tags.get(MODEL_NOTE)
     if here != SHOWN:  # the model may be there all the same
-        files = {path: md5 for path, md5 in experiment.files.items() if path != str(artifacts.MODEL)}
+        files = {path: md5 for path, md5 in experiment.files.items() if path != str(MODEL)}
         return shown in (here, SHOWN) and not store.lacking(row, replace(experiment, files=files))
     return shown == here and not store.lacking(row, experiment)
 

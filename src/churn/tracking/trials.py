@@ -9,7 +9,21 @@ from pathlib import Path
 
 from churn.tracking.destination import PATIENCE, PATIENT_SETTINGS, StoreError, find_destination, refusal
 
-VIEW = "churn.tracking.mlflow_trials"
+
+@dataclass(frozen=True)
+class Selection:
+    """That the challenger was tried in a search by the very customers who judge it now.
+
+    Attributes:
+        flattery: how much more the best of the trials seems to earn for that reason, in euros per 1,000 customers (see
+            `correction`): for another one of them it is too much, not too little.
+    """
+
+    trials: int
+    flattery: float
+
+
+VIEW = "churn.tracking.store.trials"
 CHOSEN_BY = "tuning.training_rows"
 """Tag of a study: sketch of the rows that it chose by."""
 FLATTERY = "flattery_per_1000_eur"

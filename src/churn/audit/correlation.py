@@ -1,0 +1,26 @@
+"""Ranks and correlations, gaps apart."""
+
+import numpy as np
+
+from churn.types import Floats
+
+
+def standardised(values: Floats) -> Floats:
+    """With mean 0 and length 1; gaps at the mean."""
+    centred = np.nan_to_num(values - np.nanmean(values))
+    length = float(np.linalg.norm(centred))
+    return centred / length if length else centred
+
+
+def correlation(one: Floats, other: Floats) -> float:
+    """Pearson's, gaps at the mean."""
+    return float(standardised(one) @ standardised(other))
+
+
+def ranks(values: Floats) -> Floats:
+    """Rank of each value, the mean one for ties; a gap stays one."""
+    known = ~np.isnan(values)
+    place, size = np.unique(values[known], return_inverse=True, return_counts=True)[1:]
+    ranked = np.full(len(values), np.nan)
+    ranked[known] = (np.cumsum(size) - (size - 1) / 2)[place]
+    return ranked

@@ -1,0 +1,83 @@
+"""Columns that name customers rather than describing them."""
+
+import re
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from churn.audit.columns import AuditedColumn, Codes
+from churn.audit.correlation import correlation
+from churn.audit.view import ROWS_TO_COMPARE, AuditFinding, AuditView
+
+ROWS_FOR_IDS = 50
+NEARLY_ALL = 0.95
+DENSE = 0.5
+ID_WORDS = frozenset({"id", "ids", "nr", "no", "num", "number", "key", "uuid", "guid", "code", "account"})
+RUN_TOGETHER_ID = re.compile(r"^(customer|client|user|member|subscriber|account|row)(id|no|nr|key|number)$")
+
+EQUAL_CORRELATION = 0.999
+
+
+def id_like(view: AuditView) -> Iterator[AuditFinding]:
+    """A column that has another value for nearly every customer and describes none."""
+    for column in view.columns:
+        evidence = _NAMING[column.kind](column, view)
+        if evidence:
+            yield AuditFinding("id_like", "fail", (column.name,), evidence)
+
+
+def _naming_label(column: AuditedColumn, view: AuditView) -> str | None:
+    few = column.train.iloc[view.every(ROWS_TO_COMPARE)].dropna()
+    if few.nunique() < NEARLY_ALL * len(few):
+        return None
+    known = int(column.both.notna().sum())
+    gaps = known < len(column.both)
+    distinct = int(column.codes.max(initial=-1)) + 1 - gaps
+    if known < ROWS_FOR_IDS or distinct < NEARLY_ALL * known:
+        return None
+    return f"{distinct:,} different labels in {known:,} rows: it names customers rather than describing them"
+
+
+def _naming_number(column: AuditedColumn, view: AuditView) -> str | None:
+    few = column.train.iloc[view.every(ROWS_TO_COMPARE)].dropna().to_numpy(dtype=np.float64)
+    if np.any(few != np.floor(few)) or len(np.unique(few)) < NEARLY_ALL * len(few):
+        return None
+    known = column.both.dropna().to_numpy(dtype=np.float64)
+    if len(known) < ROWS_FOR_IDS or np.any(known != np.floor(known)):
+        return None
+    distinct = len(np.unique(known))
+    if distinct < NEARLY_ALL * len(known):
+        return None
+    counted = f"{distinct:,} different whole numbers in {len(known):,} rows"
+    if distinct > DENSE * (known.max() - known.min() + 1):
+        return f"{counted}, from {known.min():.0f} to {known.max():.0f}: it numbers the rows"
+    if _follows_the_file(column, view.audited.places):
+        return f"{counted}, rising or falling with the place in the file: it numbers the rows"
+    parts = words_of_name(column.name)
+    if parts and (parts[-1] in ID_WORDS or parts[0] in ("id", "uuid", "guid") or RUN_TOGETHER_ID.match(parts[-1])):
+        return f"{counted}, and the name of a key: it names customers rather than describing them"
+    return None
+
+
+def _follows_the_file(column: AuditedColumn, places: Codes) -> bool:
+    """Whether the values go one way through the file, and evenly; those of a sorted quantity would bunch."""
+    order = np.argsort(places, kind="stable")
+    values = column.train.to_numpy(dtype=np.float64)[order]
+    known = ~np.isnan(values)
+    steps = np.diff(values[known])
+    if len(steps) < ROWS_FOR_IDS or max(np.mean(steps > 0), np.mean(steps < 0)) < 0.99:
+        return False
+    return abs(correlation(values[known], places[order][known].astype(np.float64))) > EQUAL_CORRELATION
+
+
+_NAMING: dict[str, Callable[[AuditedColumn, AuditView], str | None]] = {
+    "categorical": _naming_label,
+    "numeric": _naming_number,
+    "boolean": lambda *_: None,
+}
+
+
+def words_of_name(name: str) -> list[str]:
+    """Words of a name: customerID, customer_id and "Customer ID" have the same two."""
+    spaced = re.sub(r"([a-z])([A-Z])|([A-Z])([A-Z][a-z])", r"\1\3 \2\4", name)
+    return [part.lower() for part in re.split(r"[\W\d_]+", spaced) if part]

@@ -1,0 +1,72 @@
+"""Rows that agree in every column, found by hashes of their values."""
+
+import zlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from churn.audit.columns import AuditedColumn, Places
+
+Hashes = NDArray[np.uint64]
+
+FILTER_BITS = 22
+GAP = np.uint64(0xFFF8_0000_0000_0001)
+
+HashOf = Callable[[AuditedColumn, pd.Series], Hashes]
+"""A number for each value of a column; equal ones for values that count as equal."""
+
+
+def in_train(
+    columns: Sequence[AuditedColumn], training_rows: int, compared: Places, hash_of: HashOf
+) -> NDArray[np.bool_]:
+    """Which of the compared test rows agree with a training row in every column, those with many values first."""
+    train, test = np.arange(training_rows), np.arange(len(compared))
+    of_train, of_test = np.zeros(len(train), dtype=np.uint64), np.zeros(len(test), dtype=np.uint64)
+    for column in columns:
+        hashes = salted(column, hash_of(column, column.some(train, compared[test])))
+        of_train, of_test = of_train + hashes[: len(train)], of_test + hashes[len(train) :]
+        # Only rows that still have a partner meet the next column.
+        paired = _may_be_among(of_train, of_test)
+        train, of_train = train[paired], of_train[paired]
+        paired = np.isin(of_test, of_train)
+        test, of_test = test[paired], of_test[paired]
+    found = np.zeros(len(compared), dtype=np.bool_)
+    found[test] = True
+    return found
+
+
+def _may_be_among(many: Hashes, few: Hashes) -> NDArray[np.bool_]:
+    """Which hashes are among others, or share their first bits with one; fast."""
+    first = np.uint64(64 - FILTER_BITS)
+    seen = np.zeros(1 << FILTER_BITS, dtype=np.bool_)
+    seen[few >> first] = True
+    found: NDArray[np.bool_] = seen[many >> first]
+    return found
+
+
+def salted(column: AuditedColumn, hashes: Hashes) -> Hashes:
+    """Spread, and unlike equal hashes of other columns."""
+    return _mixed(hashes ^ np.uint64(zlib.crc32(column.name.encode()) << 31))
+
+
+def exact_hash(column: AuditedColumn, values: pd.Series) -> Hashes:
+    """The same for equal values, whatever their type."""
+    if column.kind == "categorical":
+        return pd.factorize(values, use_na_sentinel=False)[0].astype(np.int64, copy=False).view(np.uint64)
+    numbers = values.to_numpy(dtype=np.float64) + 0.0  # -0.0 is 0.0
+    hashes = numbers.view(np.uint64)
+    hashes[np.isnan(numbers)] = GAP
+    return hashes
+
+
+def _mixed(numbers: Hashes) -> Hashes:
+    """Each number spread over all 64 bits (Steele, Lea and Flood 2014)."""
+    numbers = numbers + np.uint64(0x9E3779B97F4A7C15)
+    numbers ^= numbers >> np.uint64(30)
+    numbers *= np.uint64(0xBF58476D1CE4E5B9)
+    numbers ^= numbers >> np.uint64(27)
+    numbers *= np.uint64(0x94D049BB133111EB)
+    numbers ^= numbers >> np.uint64(31)
+    return numbers

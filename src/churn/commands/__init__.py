@@ -1,0 +1,1 @@
+"""What the `churn` command does: one module or package a command, by its name."""

@@ -1,0 +1,1 @@
+"""`churn changes`: what differs between two states, as a pull-request comment."""

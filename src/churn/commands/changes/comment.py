@@ -1,0 +1,394 @@
+"""A pull-request comment: what differs between two states of the project, as Markdown.
+
+Names and values may come from a stranger's branch: none of them is let out except as inert text.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeGuard
+from urllib.parse import quote
+
+from churn.files import BUSINESS_METRICS, DATA_METRICS, TEST_METRICS, TRAIN_METRICS
+
+MARKER = "<!-- churn-changes -->"
+"""The first line, by which the comment to update is found."""
+MOST_CHARACTERS = 65_000
+"""GitHub takes 65,536; the rest is for what the workflow says about where the comment comes from."""
+ROOM_FOR_NOTE = 500
+MOST_OPEN_ROWS = 10
+PARAMS_FILE = "params.yaml"
+LONGEST_VALUE, LONGEST_SENTENCE = 120, 400
+TOO_LARGE_TO_ROUND = 1e15
+
+Value = str | int | float | bool | None
+"""None: not there, or null; DVC does not tell the two apart."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A parameter or a metric of two states; it may also be equal in both."""
+
+    file: str
+    name: str
+    old: Value
+    new: Value
+
+    @property
+    def differs(self) -> bool:
+        """Whether the two states have different values."""
+        return self.old != self.new
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that differs, and the states that have it."""
+
+    path: str
+    in_old: bool
+    in_new: bool
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of two states: what people call it, and the address before the path of each of its files, if it has one."""
+
+    label: str
+    address: str | None
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Two states: parameters and pictures that differ, and all metrics."""
+
+    old: Side
+    new: Side
+    parameters: Sequence[Difference]
+    metrics: Sequence[Difference]
+    pictures: Sequence[Picture]
+    lock_differs: bool
+    unreadable: Sequence[str] = ()
+    """What DVC could not read in one of the states, or in both."""
+    verdict: str | None = None
+    """What both models' answers for the same customers say, or why that is not known."""
+
+
+@dataclass(frozen=True)
+class _Figure:
+    """A metric with what belongs to it: its interval, or its spread over folds."""
+
+    value: Difference
+    low: Difference | None
+    high: Difference | None
+    spread: Difference | None
+
+    @property
+    def differs(self) -> bool:
+        return any(part is not None and part.differs for part in (self.value, self.low, self.high, self.spread))
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Rows under a heading; as many of them are shown as there is room for."""
+
+    title: str
+    noun: str
+    head: str
+    rows: Sequence[str]
+    folded: bool
+
+
+_Key = tuple[str, str]
+
+HEADLINE: Mapping[str, Mapping[_Key, str]] = {
+    "Out of fold, training rows: choose by these": {
+        (str(TRAIN_METRICS), "train_profit_per_1000_eur"): "profit per 1,000 customers, EUR",
+        (str(TRAIN_METRICS), "cv_roc_auc"): "ROC-AUC",
+        (str(TRAIN_METRICS), "cv_pr_auc"): "PR-AUC",
+    },
+    "Test rows: confirmation only": {
+        (str(BUSINESS_METRICS), "profit_per_1000_eur"): "profit per 1,000 customers, EUR",
+        (str(TEST_METRICS), "test_roc_auc"): "ROC-AUC",
+        (str(TEST_METRICS), "test_pr_auc"): "PR-AUC",
+    },
+}
+_HEADLINE_KEYS = {key for group in HEADLINE.values() for key in group}
+_FIGURE_HEAD = "| | old | new | difference | interval of the new |\n| --- | ---: | ---: | ---: | --- |"
+
+
+def comment(changes: Changes) -> str:
+    """The whole comment, ending in a newline, never longer than GitHub takes."""
+    figures = _figures(changes.metrics)
+    different = {key: figure for key, figure in figures.items() if figure.differs}
+    sides = f"{_code(changes.old.label)} (old) and {_code(changes.new.label)} (new)"
+    warnings = "".join(
+        f"\n\n**DVC could not read all {noun}:** a file is broken in one of the two states."
+        for noun in changes.unreadable
+    )
+    if not (changes.parameters or different or changes.pictures):
+        return f"{MARKER}\nNo parameter, metric or picture differs between {sides}.{warnings}\n"
+    counts = _listed(
+        [
+            _counted(len(changes.parameters), "parameter"),
+            _counted(len(different), "metric"),
+            _counted(len(changes.pictures), "picture"),
+        ]
+    )
+    verdict = f"\n\n**{_code(changes.verdict, LONGEST_SENTENCE)}**" if changes.verdict else ""
+    opening = f"{MARKER}\n### Parameters and results\n\nBetween {sides} {counts} differ.{verdict}{warnings}"
+    remarks = "".join(f"\n\n{remark}" for remark in _remarks(changes, figures))
+    return _within_limit(f"{opening}\n{_headline(figures)}{remarks}\n", _tables(changes, different))
+
+
+def _tables(changes: Changes, different: Mapping[_Key, _Figure]) -> list[_Table]:
+    others = {key: figure for key, figure in different.items() if key not in _HEADLINE_KEYS}
+    return [
+        _Table(
+            "Parameters",
+            "parameters",
+            "| | old | new |\n| --- | --- | --- |",
+            [f"| {_parameter(one)} | {_setting(one.old)} | {_setting(one.new)} |" for one in changes.parameters],
+            folded=len(changes.parameters) > MOST_OPEN_ROWS,
+        ),
+        _Table(
+            "Other metrics",
+            "metrics",
+            _FIGURE_HEAD,
+            list(_rows_by_file(others)),
+            folded=True,
+        ),
+        _pictures(changes),
+    ]
+
+
+def _rows_by_file(figures: Mapping[_Key, _Figure]) -> Iterator[str]:
+    """A row a figure; the first of each file has the file above it."""
+    above = ""
+    for (file, name), figure in figures.items():
+        heading = "" if file == above else f"| **{_code(file)}** | | | | |\n"
+        above = file
+        yield f"{heading}{_figure_row(_code(name), figure)}"
+
+
+def _parameter(one: Difference) -> str:
+    return _code(one.name) if one.file == PARAMS_FILE else f"{_code(one.name)} ({_code(one.file)})"
+
+
+def _figures(metrics: Sequence[Difference]) -> dict[_Key, _Figure]:
+    by_key = {(one.file, one.name): one for one in metrics}
+
+    def part(one: Difference, suffix: str) -> Difference | None:
+        return by_key.get((one.file, f"{one.name}{suffix}"))
+
+    return {
+        key: _Figure(one, part(one, "_low"), part(one, "_high"), part(one, "_sd"))
+        for key, one in by_key.items()
+        if (one.file, re.sub("_(low|high|sd)$", "", one.name)) not in by_key.keys() - {key}
+    }
+
+
+def _headline(figures: Mapping[_Key, _Figure]) -> str:
+    lines = []
+    for title, names in HEADLINE.items():
+        present = [_figure_row(name, figures[key]) for key, name in names.items() if key in figures]
+        if present:
+            lines += [f"| **{title}** | | | | |", *present]
+    return "\n".join(["", _FIGURE_HEAD, *lines]) if lines else ""
+
+
+def _remarks(changes: Changes, figures: Mapping[_Key, _Figure]) -> Iterator[str]:
+    if changes.parameters and not changes.lock_differs:
+        yield (
+            "**Parameters differ, but `dvc.lock` does not: these results were computed with the old parameters.** "
+            "Run `dvc repro` and commit `dvc.lock` and `metrics/`."
+        )
+    for adjective, values in (
+        ("old", [one.old for one in changes.metrics]),
+        ("new", [one.new for one in changes.metrics]),
+    ):
+        if values and all(value is None for value in values):
+            yield f"**The {adjective} state has no metrics.**"
+    if any(one.differs and one.file == str(DATA_METRICS) and None not in (one.old, one.new) for one in changes.metrics):
+        yield "The data differ as well (`metrics/data.json`): old and new figures are not about the same customers."
+    if any(key in figures for key in _HEADLINE_KEYS):
+        yield (
+            "Intervals: 95 %, over test customers; ±: standard deviation over the folds of the training rows. "
+            f"{_inside_or_outside(figures)}".rstrip()
+        )
+
+
+def _inside_or_outside(figures: Mapping[_Key, _Figure]) -> str:
+    """What the intervals say about the difference, and no more."""
+    inside: list[str] = []
+    outside: list[str] = []
+    for names in HEADLINE.values():
+        for key, name in names.items():
+            figure = figures.get(key)
+            bounds = figure and _bounds(figure)
+            if (
+                figure
+                and bounds
+                and figure.value.differs
+                and _is_plain(figure.value.old)
+                and _is_plain(figure.value.new)
+            ):
+                low, high = bounds
+                (inside if low <= figure.value.old <= high else outside).append(name.partition(" ")[0])
+    if outside:
+        return f"Outside the new interval on test rows: the old {_listed(outside)}."
+    return f"Inside the new interval on test rows: the old {_listed(inside)}." if inside else ""
+
+
+def _bounds(figure: _Figure) -> tuple[float, float] | None:
+    if figure.low and figure.high and _is_plain(figure.low.new) and _is_plain(figure.high.new):
+        return figure.low.new, figure.high.new
+    return None
+
+
+def _figure_row(name: str, figure: _Figure) -> str:
+    old, new = figure.value.old, figure.value.new
+    places = _places(old, new)
+    difference = _difference(old, new, places) if figure.value.differs else "interval only" if figure.differs else "="
+    return f"| {name} | {_score(old, places)} | {_score(new, places)} | {difference} | {_interval(figure, places)} |"
+
+
+def _interval(figure: _Figure, places: int) -> str:
+    bounds = _bounds(figure)
+    if bounds:
+        return f"{_rounded(bounds[0], places)} to {_rounded(bounds[1], places)}"
+    if figure.spread and _is_plain(figure.spread.new):
+        return f"± {_rounded(figure.spread.new, places)}"
+    return ""
+
+
+def _difference(old: Value, new: Value, places: int) -> str:
+    if old is None:
+        return "new"
+    if new is None:
+        return "gone"
+    if not (_is_plain(old) and _is_plain(new)):
+        return "differs"
+    arrow, sign = ("▲", "+") if new > old else ("▼", "−")
+    size = abs(round(new, places) - round(old, places))  # of what is shown, so that a reader can check it
+    if size == 0:
+        return f"{arrow} less than {10**-places:.{places}f}"
+    return f"{arrow} {sign}{_rounded(size, places)}"
+
+
+def _places(*values: Value) -> int:
+    """Decimals by which two figures can be compared at a glance."""
+    plain = [value for value in values if _is_plain(value)]
+    largest = max((abs(value) for value in plain), default=0.0)
+    if largest >= 1000 or all(float(value).is_integer() for value in plain):
+        return 0
+    return next((places for least, places in ((100, 1), (10, 2), (0.001, 4)) if largest >= least), 6)
+
+
+def _is_plain(value: Value) -> TypeGuard[int | float]:
+    """A number that can be rounded and subtracted."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < TOO_LARGE_TO_ROUND
+
+
+def _rounded(value: float, places: int) -> str:
+    return f"{round(value, places) + 0.0:,.{places}f}".replace("-", "−")
+
+
+def _score(value: Value, places: int) -> str:
+    if value is None:
+        return "none"
+    return _rounded(value, places) if _is_plain(value) else _setting(value)
+
+
+def _setting(value: Value) -> str:
+    """A parameter as it was written: unrounded."""
+    if value is None:
+        return "not set"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    text = str(value)
+    return _code(text if text and text == text.strip() else f'"{text}"')
+
+
+def _pictures(changes: Changes) -> _Table:
+    if changes.old.address or changes.new.address:
+        head = "| old | new |\n| --- | --- |"
+        rows = [
+            f"| {_picture(one.path, changes.old, one.in_old)} | {_picture(one.path, changes.new, one.in_new)} |"
+            for one in changes.pictures
+        ]
+    else:
+        head = "`dvc plots diff` shows figures side by side; these pictures are in the folder itself:\n"
+        rows = [f"- {_code(one.path)}{_one_sided(one)}" for one in changes.pictures]
+    return _Table("Pictures", "pictures", head, rows, folded=True)
+
+
+def _picture(path: str, side: Side, there: bool) -> str:
+    if not there:
+        return "none"
+    if side.address is None:
+        return _code(path)
+    inert = quote(path, errors="replace")
+    return f'<img width="420" alt="{inert}" src="{side.address}/{inert}">'
+
+
+def _one_sided(picture: Picture) -> str:
+    return "" if picture.in_old and picture.in_new else " (new)" if picture.in_new else " (gone)"
+
+
+def _within_limit(opening: str, tables: Sequence[_Table]) -> str:
+    text = opening
+    left_out = []
+    for table in tables:
+        shown, missing = _fitted(table, MOST_CHARACTERS - ROOM_FOR_NOTE - len(text))
+        text += shown
+        if missing:
+            left_out.append(f"{missing:,} of {len(table.rows):,} {table.noun}")
+    if left_out:
+        text += (
+            f"\n**Left out, for want of room: {_listed(left_out)}.** `churn changes` prints them for two revisions.\n"
+        )
+    return text
+
+
+def _fitted(table: _Table, room: int) -> tuple[str, int]:
+    """The table with the rows that there is room for, and how many there is none for."""
+    if not table.rows:
+        return "", 0
+    title = f"{table.title} that differ: {len(table.rows):,}"
+    before = f"\n<details><summary>{title}</summary>\n\n" if table.folded else f"\n**{title}**\n\n"
+    after = "\n</details>\n" if table.folded else ""
+    room -= len(before) + len(table.head) + 1 + len(after)
+    rows: list[str] = []
+    for row in table.rows:
+        room -= len(row) + 1
+        if room < 0:
+            break
+        rows.append(row)
+    shown = "".join(f"{line}\n" for line in [table.head, *rows])
+    return f"{before}{shown}{after}" if rows else "", len(table.rows) - len(rows)
+
+
+def _code(text: str, longest: int = LONGEST_VALUE) -> str:
+    """Text as it is, in code: there GitHub sees no markup, link, mention or emoji."""
+    visible = _visible(text, longest)
+    # Neither a pipe after a backslash nor a backtick can stand in a code span within a table.
+    return f"<code>{_entities(visible, longest)}</code>" if re.search(r"[`|\\]", visible) else f"`{visible}`"
+
+
+def _entities(text: str, longest: int = LONGEST_VALUE) -> str:
+    """Text in which nothing can begin or end markup."""
+    return "".join(char if char.isalnum() or char == " " else f"&#{ord(char)};" for char in _visible(text, longest))
+
+
+def _visible(text: str, longest: int) -> str:
+    """Text on one line, without characters that reorder or hide others, and not too long."""
+    short = text if len(text) <= longest else f"{text[: longest - 1]}…"
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in short)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}" if count else f"no {noun}"
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return " and ".join(part for part in (", ".join(parts[:-1]), parts[-1]) if part)

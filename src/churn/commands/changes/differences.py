@@ -1,0 +1,164 @@
+"""What differs between two states of this project, asked of DVC and git by their command lines."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from churn.commands.changes.comment import Changes, Difference, Picture, Side, Value
+from churn.commands.compare import compare_states
+from churn.errors import ChurnError, shown
+from churn.files import METRICS
+from churn.history.git import commit_of
+from churn.history.predictions import WORKSPACE
+from churn.history.state import LOCK_FILE, PIPELINE_FILE
+
+PICTURES = f":(glob){METRICS}/*.png"
+
+
+@dataclass(frozen=True)
+class Forge:
+    """Where the files of a commit have an address: GitHub, or a server like it."""
+
+    server: str
+    base: str | None
+    head: str | None
+
+    def address(self, repository: str | None, commit: str | None) -> str | None:
+        """What stands before the path of a file of a commit; None where there is none.
+
+        Raises:
+            ChurnError: server or repository cannot be part of an address.
+        """
+        if not repository or not commit:
+            return None
+        if not re.fullmatch(r"https?://[A-Za-z0-9.:/-]+", self.server):
+            raise ChurnError(f"server {shown(self.server)}: not an address; write it like https://github.com")
+        if not re.fullmatch(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+", repository):
+            raise ChurnError(f"repository {shown(repository)}: write it as owner/name")
+        return f"{self.server.rstrip('/')}/{repository}/raw/{commit}"
+
+
+@dataclass(frozen=True)
+class _Revision:
+    """A commit by its full name; none for the workspace."""
+
+    commit: str | None
+    label: str
+
+
+def compare(
+    folder: Path, base: str, head: str | None, forge: Forge, *, from_merge_base: bool = False, compute: bool = False
+) -> Changes:
+    """What differs in `head`, or in the workspace without one, from `base`, or from where it left `base`.
+
+    With `compute`, states whose predictions are not here are run again.
+
+    Raises:
+        ChurnError: a revision is not known, or DVC or git cannot compare.
+    """
+    for needed in (PIPELINE_FILE, ".dvc"):  # without the second, DVC finds no difference in anything
+        if not (folder / needed).exists():
+            raise ChurnError(f"{needed}: not in this folder; run the command where it is")
+    new = _revision(folder, head) if head else _Revision(None, "workspace")
+    old = _revision(folder, base)
+    if from_merge_base:
+        old = _merge_base(folder, old, new)
+    between = [commit for commit in (old.commit, new.commit) if commit]
+    metrics, metrics_whole = _differences(folder, "metrics", "--all", *between)
+    parameters, parameters_whole = _differences(folder, "params", *between)
+    lock_differs = bool(_git(folder, "diff", "--name-only", "-z", *between, "--", LOCK_FILE))
+    readable = {"metrics": metrics_whole, "parameters": parameters_whole}
+    return Changes(
+        Side(old.label, forge.address(forge.base, old.commit)),
+        Side(new.label, forge.address(forge.head or forge.base, new.commit)),
+        [one for one in parameters if one.differs],
+        metrics,
+        list(_pictures(folder, between)),
+        lock_differs=lock_differs,
+        unreadable=[noun for noun, whole in readable.items() if not whole],
+        verdict=_verdict(folder, old, new, compute=compute) if lock_differs else None,
+    )
+
+
+def _verdict(folder: Path, old: "_Revision", new: "_Revision", *, compute: bool) -> str:
+    """What a paired comparison says; a comment is worth having without one, too."""
+    try:
+        return compare_states(folder, str(old.commit), new.commit or WORKSPACE, compute=compute).verdict
+    except ChurnError as error:
+        return f"not judged on the same customers: {str(error).splitlines()[0]}"
+
+
+def _revision(folder: Path, name: str) -> _Revision:
+    commit = commit_of(folder, name)
+    if commit is None:
+        raise ChurnError(
+            f"{shown(name)}: no such revision here; name a branch, tag or commit (`git fetch` brings more)"
+        )
+    return _Revision(commit, commit[:7] if commit.startswith(name) else f"{name} ({commit[:7]})")
+
+
+def _merge_base(folder: Path, old: _Revision, new: _Revision) -> _Revision:
+    done = _run(folder, ["git", "merge-base", str(old.commit), new.commit or "HEAD"])
+    if done.returncode:
+        raise ChurnError(
+            f"{old.label} and {new.label}: no common commit in this clone; `git fetch --unshallow` brings all"
+        )
+    commit = done.stdout.strip()
+    return old if commit == old.commit else _Revision(commit, commit[:7])
+
+
+def _differences(folder: Path, kind: str, *arguments: str) -> tuple[list[Difference], bool]:
+    """What `dvc metrics diff` or `dvc params diff` answers, in its names' order, and whether it could read all."""
+    # -P: a module in the current folder is not taken for one of DVC's.
+    command = [sys.executable, "-P", "-m", "dvc", kind, "diff", "--json", *arguments]
+    done = _run(folder, command)
+    try:
+        answer = json.loads(done.stdout or "{}", parse_constant=str) if not done.returncode else None
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
+        reason = said[-1].removeprefix("ERROR: ") if said else "no answer"
+        raise ChurnError(f"`dvc {kind} diff` cannot compare: {reason}")
+    found = sorted(_read(answer), key=lambda one: (one.file, one.name))
+    return found, f"failed to load some {kind}" not in done.stderr
+
+
+def _read(answer: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[Difference]:
+    for file, values in answer.items():
+        for name, sides in values.items():
+            yield Difference(file, name, _value(sides.get("old")), _value(sides.get("new")))
+
+
+def _value(value: Any) -> Value:
+    return value if value is None or isinstance(value, str | int | float) else str(value)
+
+
+def _pictures(folder: Path, between: Sequence[str]) -> Iterator[Picture]:
+    fields = _git(folder, "diff", "--name-status", "--no-renames", "-z", *between, "--", PICTURES)
+    for status, path in zip(fields[::2], fields[1::2], strict=True):
+        yield Picture(path, in_old=status != "A", in_new=status != "D")
+    if len(between) == 1:
+        for path in _git(folder, "ls-files", "--others", "--exclude-standard", "-z", "--", PICTURES):
+            yield Picture(path, in_old=False, in_new=True)
+
+
+def _git(folder: Path, *arguments: str) -> list[str]:
+    done = _run(folder, ["git", *arguments])
+    if done.returncode:
+        raise ChurnError(f"`git {arguments[0]}`: {done.stderr.strip() or 'failed'}")
+    return done.stdout.split("\0")[:-1]
+
+
+def _run(folder: Path, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(  # noqa: S603
+            command, cwd=folder, text=True, encoding="utf-8", errors="replace", capture_output=True, check=False
+        )
+    except FileNotFoundError:
+        raise ChurnError(f"{command[0]}: not found; install it") from None

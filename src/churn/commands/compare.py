@@ -1,0 +1,218 @@
+"""Two states of the project set against each other: `churn compare`.
+
+They are judged by what their models said, out of fold, of training rows. The figures of the test rows stand beside it
+as confirmation: who chooses by them has no test any more.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from churn import files
+from churn.config.economics import Economics
+from churn.config.params import PARAMS_FILE
+from churn.errors import ChurnError, shown
+from churn.history.predictions import (
+    WORKSPACE,
+    compute_missing,
+    economics_of,
+    judged_on_test,
+    judged_out_of_fold,
+    named_state,
+)
+from churn.history.snapshot import Snapshot
+from churn.history.state import changed_values
+from churn.metrics import paired
+
+RESAMPLES = 2000
+SEED = 2013
+FORMS = {"profit_per_1000_eur": ",.0f"}
+"""How figures are written; the others to four places."""
+TEST_FIGURES = ("profit_per_1000_eur", "roc_auc", "pr_auc")
+
+
+@dataclass(frozen=True)
+class Change:
+    """A parameter or an input that is not the same in both states; None where a state lacks it."""
+
+    name: str
+    old: Any
+    new: Any
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """Both models on the test rows that both states have.
+
+    Attributes:
+        figures: old and new, by name.
+        fault: why they cannot be compared; empty when they can.
+    """
+
+    figures: Mapping[str, tuple[float, float]]
+    customers: int
+    left_out: tuple[str, ...]
+    fault: str
+
+    def as_text(self) -> str:
+        """For people, in a line."""
+        if self.fault:
+            return f"test rows cannot be compared: {self.fault}"
+        told = (
+            f"{name} {old:{FORMS.get(name, '.4f')}} -> {new:{FORMS.get(name, '.4f')}}"
+            for name, (old, new) in self.figures.items()
+        )
+        common = f"{self.customers:,} test rows that both have{''.join(self.left_out)}"
+        return f"on {common}, to confirm, not to choose by: {', '.join(told)}"
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What came out.
+
+    Attributes:
+        differences: figures out of fold, profit first.
+        inputs: files that both read, of which other versions were read.
+    """
+
+    old: str
+    new: str
+    customers: int
+    left_out: tuple[str, ...]
+    verdict: str
+    differences: tuple[paired.PairedDifference, ...]
+    test: Confirmation
+    parameters: tuple[Change, ...]
+    inputs: tuple[str, ...]
+
+    def as_json(self) -> str:
+        """For programs; what is not defined (NaN) as null."""
+        content = asdict(self) | {
+            "differences": [asdict(one) | {"difference": one.difference} for one in self.differences]
+        }
+        return files.json_text(content)
+
+    def as_text(self) -> str:
+        """For the terminal."""
+        rows = [("", self.old, self.new, "difference", "95 % interval"), *self._cells()]
+        widths = [max(len(row[place]) for row in rows) for place in range(5)]
+        table = [
+            "  ".join([f"{row[0]:<{widths[0]}}", *(f"{row[place]:>{widths[place]}}" for place in range(1, 5))]).rstrip()
+            for row in rows
+        ]
+        return "\n".join([self.verdict, "", *table, "", *self._remarks()])
+
+    def as_markdown(self) -> str:
+        """For a pull request."""
+        head = [f"**{self.verdict}**", "", f"| | {self.old} | {self.new} | difference | 95 % interval |"]
+        rows = ["| " + " | ".join(row) + " |" for row in self._cells()]
+        return "\n".join(
+            [*head, "| --- | ---: | ---: | ---: | ---: |", *rows, "", *(f"- {one}" for one in self._remarks())]
+        )
+
+    def _cells(self) -> Iterator[tuple[str, str, str, str, str]]:
+        for one in self.differences:
+            form = FORMS.get(one.name, ".4f")
+            interval = f"{one.low:+{form}} to {one.high:+{form}}"
+            yield one.name, f"{one.old:{form}}", f"{one.new:{form}}", f"{one.difference:+{form}}", interval
+
+    def _remarks(self) -> Iterator[str]:
+        yield f"judged out of fold on {self.customers:,} training rows that both have{''.join(self.left_out)}"
+        yield self.test.as_text()
+        for change in self.parameters:
+            yield f"{change.name}: {_written(change.old)} -> {_written(change.new)}"
+        if self.inputs:
+            yield f"other versions of: {', '.join(self.inputs)}"
+        if not self.parameters and not self.inputs:
+            yield "parameters, code and data are the same"
+
+
+def compare_states(root: Path, old: str, new: str, *, compute: bool = False, resamples: int = RESAMPLES) -> Contest:
+    """Judge two states (commits, DVC experiments, fingerprints, `workspace`) on the same customers.
+
+    Both are judged by the money of the new one. Each decides by its own threshold. With `compute`, one whose
+    predictions are not here is run again.
+
+    Raises:
+        ChurnError: a state is not known, incomplete, or its predictions are not here.
+        DataError: the states share too few training rows.
+    """
+    states = {name: named_state(root, name) for name in (old, new)}
+    if compute:
+        for name, state in states.items():
+            compute_missing(root, state, name)
+    economics = economics_of(states[new], new)
+    judged = {name: judged_out_of_fold(state, name) for name, state in states.items()}
+    pair = paired.pair_up(judged[old], judged[new])
+    differences = paired.paired_differences(pair, economics, resamples=resamples, seed=SEED)
+    return Contest(
+        old=_label(old, states[old]),
+        new=_label(new, states[new]),
+        customers=len(pair.churned),
+        left_out=tuple(_left_out(pair)),
+        verdict=paired.verdict(pair, differences[0]),
+        differences=tuple(differences),
+        test=_on_test_rows(states, old, new, economics),
+        parameters=tuple(_changes(states[old], states[new])),
+        inputs=tuple(_other_inputs(states[old], states[new])),
+    )
+
+
+def _label(name: str, state: Snapshot) -> str:
+    return (
+        name
+        if name == WORKSPACE or not state.commit or state.commit.startswith(name)
+        else f"{name} ({state.commit[:7]})"
+    )
+
+
+def _left_out(pair: paired.Pair) -> Iterator[str]:
+    counts = {
+        "only in the old state": pair.only_old,
+        "only in the new one": pair.only_new,
+        "with another outcome in each": pair.contradicted,
+    }
+    told = [f"{count:,} {why}" for why, count in counts.items() if count]
+    if told:
+        yield f"; left out: {', '.join(told)}"
+
+
+def _on_test_rows(states: Mapping[str, Snapshot], old: str, new: str, economics: Economics) -> Confirmation:
+    """Both models on the test rows that both have, by the same money; a comparison is worth having without, too."""
+    try:
+        pair = paired.pair_up(judged_on_test(states[old], old), judged_on_test(states[new], new), "test rows")
+    except ChurnError as error:
+        return Confirmation({}, 0, (), str(error))
+    differences = paired.paired_differences(pair, economics, resamples=0, seed=SEED)
+    figures = {one.name: (one.old, one.new) for one in differences if one.name in TEST_FIGURES}
+    return Confirmation(figures, len(pair.churned), tuple(_left_out(pair)), "")
+
+
+def _changes(old: Snapshot, new: Snapshot) -> Iterator[Change]:
+    values = [
+        {
+            key: value
+            for stage in one.stages.values()
+            for key, value in stage.inputs.parameters.get(PARAMS_FILE, {}).items()
+        }
+        for one in (old, new)
+    ]
+    for key in {**values[0], **values[1]}:
+        for difference in changed_values(key, values[0].get(key), values[1].get(key)):
+            yield Change(*difference)
+
+
+def _other_inputs(old: Snapshot, new: Snapshot) -> Iterator[str]:
+    read = [
+        {path: md5 for stage in state.stages.values() for path, md5 in stage.inputs.dependencies.items()}
+        for state in (old, new)
+    ]
+    made = {path for state in (old, new) for stage in state.stages.values() for path in stage.results}
+    yield from sorted(
+        path for path in {**read[0], **read[1]} if path not in made and read[0].get(path) != read[1].get(path)
+    )
+
+
+def _written(value: Any) -> str:
+    return "-" if value is None else shown(value) if isinstance(value, str) else str(value)

@@ -1,0 +1,1 @@
+"""`churn init`: another table looked at, and params.yaml written for it."""

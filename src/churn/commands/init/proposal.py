@@ -1,0 +1,335 @@
+"""Another table: what it is, and params.yaml rewritten for it. Only `data`, and slices that no longer fit, change."""
+
+import difflib
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+
+from churn.commands.init.profiling import ColumnProfile, TableProfile, TargetProfile, profile_table
+from churn.commands.init.sniffing import HEAD_BYTES, sniff
+from churn.config.contract import Column, TableFormat, Target
+from churn.config.params import PARAMS_FILE, Params, check_params, parse_yaml, read_yaml
+from churn.config.yaml_edit import editable, node, put, text_node, written
+from churn.errors import ChurnError, DataError, ParameterError, shown
+from churn.files import replacing_outputs
+from churn.table.reader import NOT_PACKED, PARQUET, first_line, opened, read_source
+
+PLAIN = TableFormat(delimiter=",", quote='"', encoding="utf-8", decimal=".")
+"""What stands in `format` for a Parquet table, which is read without it."""
+
+LARGE_BYTES = 10_000_000
+"""A larger table belongs into DVC, not into git."""
+
+MOST_SLICES = 3
+MOST_VALUES_OF_A_SLICE = 10
+
+WIDEST_NAME = 32
+
+ENTRY = ("type", "values", "min", "max", "missing", "on_error")
+"""Order of the keys of a column."""
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A table inside the project, read and understood.
+
+    Attributes:
+        source: its path, as it stands in data.source.
+        format: how it is written.
+        profile: what its columns are.
+    """
+
+    source: str
+    format: TableFormat
+    profile: TableProfile
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """params.yaml for another table.
+
+    Attributes:
+        old: its text now.
+        new: its text for the table; it loads.
+        described: source of the table that the old text describes otherwise; None when nothing is lost.
+    """
+
+    old: str
+    new: str
+    described: str | None
+
+    def as_diff(self) -> str:
+        """What would change."""
+        lines = difflib.unified_diff(
+            self.old.splitlines(keepends=True), self.new.splitlines(keepends=True), PARAMS_FILE, f"{PARAMS_FILE} (new)"
+        )
+        return "".join(lines)
+
+
+def examine(root: Path, table: Path, target: str, identifier: str | None = None) -> Examined:
+    """Read a table and decide what its columns are.
+
+    Raises:
+        DataError: it is outside the project, no table, or nothing that a model could learn from.
+    """
+    source = _source(root, table)
+    head = b"" if table.suffix == PARQUET else _head(table)
+    with _named(table):
+        how = PLAIN if table.suffix == PARQUET else sniff(head)
+    texts = read_source(table, how)
+    with _named(table):
+        profile = profile_table(texts, target, decimal=how.decimal, identifier=identifier)
+    return Examined(source, how, profile)
+
+
+def target_with(profile: TargetProfile, positive: str | None) -> Target:
+    """The target as the contract has it; `positive` is the value that means: has churned, None to take what is clear.
+
+    Raises:
+        DataError: it is none of the two values, or not clear.
+    """
+    one, other = profile.values
+    chosen = profile.positive if positive is None else positive.strip()
+    if chosen is None:
+        options = " or ".join(f"--positive {shlex.quote(value)}" for value in profile.values)
+        raise DataError(
+            f"column {profile.column!r} holds {shown(one)} and {shown(other)}: say which one means has churned, with "
+            f"{options}"
+        )
+    if chosen not in profile.values:
+        raise DataError(
+            f"--positive {shown(chosen)} does not stand in column {profile.column!r}, which holds {shown(one)} and "
+            f"{shown(other)}"
+        )
+    negative = other if chosen == one else one
+    return Target(column=profile.column, positive=chosen, negative=negative, missing=profile.missing)
+
+
+def propose(root: Path, examined: Examined, target: Target) -> Proposal:
+    """Rewrite params.yaml for the table, without touching the file.
+
+    Raises:
+        ParameterError: the file cannot be read, or does not go with the table.
+    """
+    path = root / PARAMS_FILE
+    content = read_yaml(path)
+    sections = {name: content.get(name) for name in ("data", "evaluate", "preprocess")}
+    for name, section in sections.items():
+        if not isinstance(section, dict):
+            raise ParameterError(f"{PARAMS_FILE}: {name}: must be a section of keys; `git checkout {PARAMS_FILE}`")
+    old = path.read_bytes().decode("utf-8")
+    document = editable(old)
+    _rewrite(document, examined, target)
+    new = written(document, like=old)
+    loaded = check_params(parse_yaml(new, PARAMS_FILE))
+    _require_same(loaded, examined, target)
+    split = loaded.preprocess.split
+    if split.column is not None and split.column not in [column.name for column in examined.profile.columns]:
+        raise ParameterError(
+            f"{PARAMS_FILE}: preprocess.split.column: the table has no column {split.column!r}; set "
+            "preprocess.split to {by: key, column: null, format: null} first"
+        )
+    before, after = content["data"], read_data(new)
+    described = None if before == after else str(before.get("source"))
+    return Proposal(old, new, described)
+
+
+def read_data(text: str) -> Any:
+    """The data part of a text of params.yaml, as plain values."""
+    return YAML(typ="safe").load(text)["data"]
+
+
+def write(root: Path, proposal: Proposal) -> None:
+    """Put the new text in place, whole or not at all.
+
+    Raises:
+        ChurnError: the file changed meanwhile, or cannot be written.
+    """
+    try:
+        if (root / PARAMS_FILE).read_bytes() != proposal.old.encode("utf-8"):
+            raise ChurnError(f"{PARAMS_FILE}: was edited meanwhile; run the same command again")
+        with replacing_outputs(root / PARAMS_FILE) as (draft,):
+            draft.write_bytes(proposal.new.encode("utf-8"))
+    except OSError as error:
+        raise ChurnError(f"{PARAMS_FILE}: cannot be written: {error.strerror}") from None
+
+
+def as_text(examined: Examined) -> str:
+    """What was found, for the terminal: a line a column, then how the table is written, then the target."""
+    return "\n".join([*_column_lines(examined.profile), "", *_table_lines(examined)])
+
+
+def is_large_and_untracked(root: Path, source: str) -> bool:
+    """Whether neither DVC nor git knows a table that is too large to be left like that."""
+    path = root / source
+    if path.stat().st_size <= LARGE_BYTES:
+        return False
+    if any((root / f"{part}.dvc").exists() for part in (Path(source), *Path(source).parents[:-1])):
+        return False
+    return _run(root, "git", "ls-files", "--error-unmatch", "--", source).returncode != 0
+
+
+def add_to_dvc(root: Path, source: str) -> None:
+    """Let DVC keep the table.
+
+    Raises:
+        ChurnError: DVC refuses.
+    """
+    done = _run(root, sys.executable, "-P", "-m", "dvc", "add", "--", source)
+    if done.returncode != 0:
+        reasons = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
+        raise ChurnError(f"{source}: `dvc add` fails: {(reasons or ['no reason given'])[0]}")
+
+
+def _run(root: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(  # noqa: S603
+            command, cwd=root, text=True, encoding="utf-8", errors="replace", capture_output=True, check=False
+        )
+    except OSError as error:
+        return subprocess.CompletedProcess(command, 1, "", f"{command[0]}: {error.strerror}")
+
+
+def _source(root: Path, table: Path) -> str:
+    # The name itself is not followed: DVC may have put a link to its cache there.
+    place = table.parent.resolve() / table.name
+    try:
+        return place.relative_to(root.resolve()).as_posix()
+    except ValueError:
+        raise DataError(
+            f"{table}: is outside the project's folder; copy or move it to data/raw/ and name it there"
+        ) from None
+
+
+@contextmanager
+def _named(table: Path) -> Iterator[None]:
+    """What is wrong with a table is told with its name."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{table}: {error}") from None
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with opened(path) as (_, stream):
+            return stream.read(HEAD_BYTES)
+    except NOT_PACKED as error:
+        raise DataError(f"{path}: cannot be unpacked ({first_line(error)}); pack it anew") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from None
+
+
+def _rewrite(document: CommentedMap, examined: Examined, target: Target) -> None:
+    profile, data = examined.profile, document["data"]
+    if data.get("source") != examined.source and isinstance(data.get("audit"), CommentedMap):
+        put(data["audit"], "accept", [])  # what was right in another table
+    put(data, "source", examined.source)
+    _put_keys(data, "format", examined.format.model_dump())
+    put(data, "id", profile.id)
+    _put_keys(data, "target", target.model_dump())
+    put(data, "missing_values", list(profile.missing_values))
+    _put_columns(data, profile)
+    _put_unused(data, profile.unused)
+    evaluate = document["evaluate"]
+    slices = evaluate.get("slices")
+    if not isinstance(slices, list) or not all(name in list(profile.features) for name in slices):
+        put(evaluate, "slices", _slices(profile))
+
+
+def _put_keys(section: CommentedMap, key: str, values: Mapping[str, Any]) -> None:
+    if not isinstance(section.get(key), CommentedMap) or set(section[key]) != set(values):
+        section[key] = node(values)
+    for name, value in values.items():
+        put(section[key], name, value)
+
+
+def _put_columns(data: CommentedMap, profile: TableProfile) -> None:
+    if not isinstance(data.get("columns"), CommentedMap):
+        data["columns"] = CommentedMap()
+    columns = data["columns"]
+    proposed = {column.name: node(_entry(column.spec)) for column in profile.columns if column.spec is not None}
+    if columns == proposed:  # what the user wrote beside them stays
+        return
+    columns.clear()
+    columns.ca.items.clear()  # the comments of the columns that went
+    columns.fa.set_block_style()
+    for column in profile.columns:
+        if column.spec is not None:
+            columns[text_node(column.name)] = proposed[column.name]
+            columns.yaml_add_eol_comment(column.reason, column.name, column=0)
+
+
+def _put_unused(data: CommentedMap, unused: Mapping[str, str]) -> None:
+    if data.get("unused") == unused:
+        return
+    reasons = node(unused)
+    if unused:
+        reasons.fa.set_block_style()
+    data["unused"] = reasons
+
+
+def _entry(spec: Column) -> dict[str, Any]:
+    values = {name: getattr(spec, name) for name in ENTRY if name in type(spec).model_fields}
+    whole = {name: int(value) for name, value in values.items() if isinstance(value, float) and value.is_integer()}
+    return values | whole
+
+
+def _slices(profile: TableProfile) -> list[str]:
+    """Up to three columns of few values, those with labels first."""
+    few = [column for column in profile.columns if 2 <= column.distinct <= MOST_VALUES_OF_A_SLICE]
+    ranked = [column.name for role in ("categorical", "boolean") for column in few if column.role == role]
+    return ranked[:MOST_SLICES]
+
+
+def _require_same(loaded: Params, examined: Examined, target: Target) -> None:
+    """YAML has its traps; what is read back must be what was meant."""
+    data, profile = loaded.data, examined.profile
+    read = (data.source, data.format, data.id, data.target, data.missing_values, data.columns, data.unused)
+    meant = (examined.source, examined.format, profile.id, target, profile.missing_values, profile.features)
+    if read != (*meant, profile.unused):
+        raise ParameterError(f"{PARAMS_FILE}: a name or label of the table cannot be written in YAML; rename it")
+
+
+def _column_lines(profile: TableProfile) -> Iterator[str]:
+    header = ("column", "becomes", "missing", "distinct", "why")
+    rows = [header, *(_cells_of(column) for column in profile.columns)]
+    widths = [max(len(row[place]) for row in rows) for place in range(4)]
+    for name, becomes, missing, distinct, why in rows:
+        yield (
+            f"{name:<{widths[0]}}  {becomes:<{widths[1]}}  {missing:>{widths[2]}}  {distinct:>{widths[3]}}  {why}"
+        ).rstrip()
+    yield ""
+    yield "missing: allow where there are gaps now; fail elsewhere, so that a new gap is seen"
+    yield "numbers: min 0 where none is negative, so that a wrong sign is seen; no max"
+
+
+def _cells_of(column: ColumnProfile) -> tuple[str, str, str, str, str]:
+    name = column.name if column.name.isprintable() else repr(column.name)
+    short = name if len(name) <= WIDEST_NAME else f"{name[: WIDEST_NAME - 1]}…"
+    return short, column.role, _percent(column.missing_share), f"{column.distinct:,}", column.reason
+
+
+def _percent(share: float) -> str:
+    if share == 0:
+        return "-"
+    return "< 1 %" if share < 0.01 else f"{100 * share:.0f} %"
+
+
+def _table_lines(examined: Examined) -> Iterator[str]:
+    how, profile = examined.format, examined.profile
+    written = f"delimiter {how.delimiter!r}, quote {how.quote}, encoding {how.encoding}, decimal sign {how.decimal}"
+    if examined.source.endswith(PARQUET):
+        written = "Parquet"
+    yield f"table:   {examined.source}, {profile.rows:,} rows; {written}"
+    counted = zip(profile.target.values, profile.target.counts, strict=True)
+    values = ", ".join(f"{shown(value)} in {count:,} rows" for value, count in counted)
+    yield f"target:  {shown(profile.target.column)}: {values}"

@@ -1,0 +1,374 @@
+"""What a column of an unknown table is, told from its distinct values and its name, without a model."""
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from churn.config.contract import BooleanColumn, CategoricalColumn, Column, MissingPolicy, NumericColumn
+from churn.errors import shown
+from churn.table.numbers import number_pattern, read_amounts
+from churn.table.parsing import BOOLEAN_TEXTS
+from churn.types import ROW_KEY
+
+Role = Literal["numeric", "categorical", "boolean", "id", "target", "unused"]
+
+MISSING_TEXTS = frozenset({"", "na", "n/a", "#n/a", "<na>", "null", "none", "nan", "?", "-", "--", "."})
+"""Texts that mean missing, in any case. `unknown` is an answer and stays a label."""
+
+LISTED_LABELS = 50
+"""Up to as many labels are written out as the values that may stand in a column."""
+
+MOST_LABELS = 300
+"""More labels than this are not for a model: each becomes a column of its own."""
+
+ROWS_A_LABEL = 10
+"""With fewer rows a label on average, a column of many labels names customers rather than groups of them."""
+
+NEAR_UNIQUE = 0.95
+"""Share of distinct values above which a column names rows."""
+
+ENOUGH_ROWS = 20
+"""In shorter tables, distinct values say nothing."""
+
+NEARLY_ALL = 0.95
+"""Share of the known cells that must be numbers, or dates, for the column to be one."""
+
+ID_WORDS = frozenset({"id", "ids", "uuid", "guid", "identifier", "key"})
+ID_ENDS = frozenset({"no", "nr", "num", "number", "nummer"})
+GLUED_ID = re.compile(
+    r"(?:account|client|contract|customer|cust|member|order|record|row|subscriber|user)(?:id|no|nr|num|number)"
+)
+DATE_WORDS = frozenset({"date", "dates", "datum", "datetime", "timestamp"})
+CODE_WORDS = frozenset({"code", "codes", "zip", "plz", "postcode", "postal", "id"})
+GROUP_WORDS = frozenset(
+    {"area", "branch", "category", "channel", "class", "cluster", "group", "plan", "region", "segment", "type"}
+)
+
+_TIME = r"(?:[T ]\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?: ?[AaPp][Mm])?(?:Z| ?[+-]\d{2}:?\d{2})?)?"
+_DAY, _MONTH, _YEAR = r"(?:0?[1-9]|[12]\d|3[01])", r"(?:0?[1-9]|1[0-2])", r"(?:\d{4}|\d{2})"
+
+DATES = {
+    "yyyy-mm-dd": rf"^\d{{4}}[-/.]{_MONTH}[-/.]{_DAY}{_TIME}$",
+    "yyyy-mm": r"^\d{4}-(?:0[1-9]|1[0-2])$",
+    "dd.mm.yyyy": rf"^{_DAY}\.{_MONTH}\.{_YEAR}{_TIME}$",
+    "mm/dd/yyyy": rf"^{_MONTH}[-/]{_DAY}[-/]{_YEAR}{_TIME}$",
+    "dd/mm/yyyy": rf"^{_DAY}[-/]{_MONTH}[-/]{_YEAR}{_TIME}$",
+    "dd month yyyy": rf"^{_DAY}[-. ]+\pL{{3,9}}[-. ]+{_YEAR}{_TIME}$",
+    "hh:mm": r"^\d{1,2}:\d{2}(?::\d{2})?$",
+    "month dd, yyyy": rf"^\pL{{3,9}}\.? {_DAY},? {_YEAR}{_TIME}$",
+}
+
+SERIAL_DATES = {
+    "yyyymmdd": (19000101, 21001231),
+    "days since 1900": (10_000, 80_000),
+    "seconds since 1970": (10**8, 10**10),
+    "milliseconds since 1970": (10**11, 10**13),
+}
+"""Numbers that are dates when the name says so."""
+
+
+@dataclass(frozen=True)
+class ColumnCells:
+    """A column reduced to its distinct values, so that nothing below looks at each row.
+
+    Attributes:
+        labels: known values without spaces around them, in order of appearance.
+        counts: rows of each.
+        gap_texts: texts that stand for a gap, the empty one apart.
+        pattern: digest of which rows share a value; equal for columns that map one to one.
+    """
+
+    name: str
+    rows: int
+    labels: pa.Array
+    counts: NDArray[np.int64]
+    gaps: int
+    gap_texts: tuple[str, ...]
+    pattern: bytes
+    decimal: str
+
+    @property
+    def known(self) -> int:
+        """Rows that have a value."""
+        return self.rows - self.gaps
+
+    @property
+    def distinct(self) -> int:
+        """How many values there are."""
+        return len(self.labels)
+
+    @property
+    def near_unique(self) -> bool:
+        """Whether nearly every row has a value of its own."""
+        return self.distinct >= NEAR_UNIQUE * self.known
+
+    @property
+    def missing(self) -> MissingPolicy:
+        """What the contract is to say about gaps."""
+        return "allow" if self.gaps else "fail"
+
+    @cached_property
+    def words(self) -> list[str]:
+        """The words of the name, whether divided by signs or by capitals."""
+        return [word.lower() for word in re.findall(r"[A-Z]+(?![^\W\d_A-Z])|[A-Z]?[^\W\d_A-Z]+|\d+", self.name)]
+
+    @cached_property
+    def numbers(self) -> NDArray[np.float64]:
+        """Value of each label, NaN where it is no number."""
+        return _numbers(self.labels, self.decimal)
+
+    @cached_property
+    def number_share(self) -> float:
+        """Share of the known rows that hold a number."""
+        return self._share(~np.isnan(self.numbers))
+
+    @cached_property
+    def whole(self) -> bool:
+        """Whether each value is written as a whole number."""
+        return self.share_matching(r"^-?\d+$") == 1 and self.number_share == 1
+
+    @cached_property
+    def bits(self) -> float:
+        """How improbable it is that another column with these counts agrees by chance, as a power of two."""
+        counts = np.append(self.counts, self.gaps) if self.gaps else self.counts
+        return float((counts * np.log2(self.rows / counts)).sum())
+
+    def share_matching(self, pattern: str) -> float:
+        """Share of the known rows whose value matches; a glance at a few of them spares most columns the rest."""
+        glance = self.labels[:: max(1, self.distinct // 200)]
+        if pc.mean(pc.match_substring_regex(glance, pattern)).as_py() < 0.5:
+            return 0.0
+        return self._share(pc.match_substring_regex(self.labels, pattern).to_numpy(zero_copy_only=False))
+
+    def texts(self, where: NDArray[np.bool_]) -> list[str]:
+        """The labels that a mask chooses."""
+        chosen: list[str] = self.labels.filter(pa.array(where)).to_pylist()
+        return chosen
+
+    def examples(self) -> tuple[str, ...]:
+        """The three commonest values."""
+        if self.distinct > 1000:
+            return tuple(self.labels[:3].to_pylist())
+        return tuple(self.labels.take(np.argsort(-self.counts, kind="stable")[:3]).to_pylist())
+
+    def _share(self, which: NDArray[np.bool_]) -> float:
+        return float(self.counts[which].sum() / self.known)
+
+
+@dataclass(frozen=True)
+class ColumnVerdict:
+    """What a column is, and why."""
+
+    role: Role
+    reason: str
+    spec: Column | None = None
+
+
+def cells_of(name: str, texts: pd.Series, decimal: str) -> ColumnCells:
+    """A column of texts, reduced to its distinct values."""
+    array = pa.array(texts, type=pa.large_string())
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    encoded = array.fill_null("").dictionary_encode()
+    codes = encoded.indices.to_numpy()
+    labels = encoded.dictionary
+    stripped = pc.utf8_trim_whitespace(labels)
+    if not stripped.equals(labels):
+        merged = stripped.dictionary_encode()
+        codes = merged.indices.to_numpy()[codes]
+        labels = merged.dictionary
+    is_gap = pc.is_in(pc.utf8_lower(labels), pa.array(sorted(MISSING_TEXTS), pa.large_string()))
+    is_gap = is_gap.to_numpy(zero_copy_only=False)
+    if is_gap.any():
+        codes = np.where(is_gap, -1, np.cumsum(~is_gap) - 1)[codes]
+    known = labels.filter(pa.array(~is_gap))
+    counts = np.bincount(codes + 1, minlength=len(known) + 1)
+    gap_texts = tuple(text for text in labels.filter(pa.array(is_gap)).to_pylist() if text)
+    pattern = hashlib.blake2b(codes.astype(np.int32).tobytes()).digest()
+    return ColumnCells(name, len(texts), known, counts[1:], int(counts[0]), gap_texts, pattern, decimal)
+
+
+def _numbers(labels: pa.Array, decimal: str) -> NDArray[np.float64]:
+    if decimal == ".":
+        # The fast way, for columns of plain numbers.
+        try:
+            values = pc.cast(labels, pa.float64()).to_numpy()
+        except pa.ArrowInvalid:
+            pass
+        else:
+            if np.isfinite(values).all():
+                return np.asarray(values, dtype=np.float64)
+    glance = labels[:: max(1, len(labels) // 1000)]
+    if pc.mean(pc.match_substring_regex(glance, number_pattern(decimal))).as_py() < 0.5:
+        return np.full(len(labels), np.nan)
+    values = read_amounts(labels, decimal)
+    return np.where(np.isinf(values), np.nan, values)
+
+
+def verdict_on(cells: ColumnCells) -> ColumnVerdict:
+    """What the first recogniser that knows the column says."""
+    return next(verdict for recognise in RECOGNISERS if (verdict := recognise(cells)) is not None)
+
+
+def _no_value(cells: ColumnCells) -> ColumnVerdict | None:
+    return None if cells.known else ColumnVerdict("unused", "no value at all")
+
+
+def _name_taken(cells: ColumnCells) -> ColumnVerdict | None:
+    if cells.name != ROW_KEY:
+        return None
+    return ColumnVerdict("unused", "has the name of the key that every row is given; rename it in the table to use it")
+
+
+def _constant(cells: ColumnCells) -> ColumnVerdict | None:
+    if cells.distinct > 1 or cells.gaps:
+        return None
+    return ColumnVerdict("unused", f"constant: always {shown(cells.labels[0].as_py())}")
+
+
+def _date(cells: ColumnCells) -> ColumnVerdict | None:
+    written = next((form for form, pattern in DATES.items() if cells.share_matching(pattern) >= NEARLY_ALL), None)
+    if written is None and DATE_WORDS & set(cells.words) and cells.whole:
+        low, high = np.nanmin(cells.numbers), np.nanmax(cells.numbers)
+        written = next((form for form, (first, last) in SERIAL_DATES.items() if first <= low <= high <= last), None)
+    if written is None:
+        return None
+    return ColumnVerdict("unused", f"date ({written}): a model needs a duration; the split can use it")
+
+
+def _value_or_gap(cells: ColumnCells) -> ColumnVerdict | None:
+    if cells.distinct > 1:
+        return None
+    return _labels(cells, f"{shown(cells.labels[0].as_py())} or a gap, which may mean something")
+
+
+def _row_name(cells: ColumnCells) -> ColumnVerdict | None:
+    if not cells.near_unique or cells.distinct < 2:
+        return None
+    says_so = bool(ID_WORDS & set(cells.words)) or cells.words[-1:] in [[end] for end in ID_ENDS]
+    says_so = says_so or GLUED_ID.search("".join(cells.words)) is not None
+    if cells.whole:
+        if cells.known >= ENOUGH_ROWS and _counts_rows(cells):
+            return ColumnVerdict("unused", "counts the rows")
+        if says_so:
+            return ColumnVerdict("id", "nearly every row has its own, and the name says id")
+        if cells.known >= ENOUGH_ROWS and cells.share_matching(r"^\d{6,}$") == 1 and _are_equally_long(cells):
+            return ColumnVerdict("id", "nearly every row has a long number of its own, all of one length")
+        return None
+    if cells.number_share > 0.5 or cells.share_matching(r"^\S+$") < NEARLY_ALL:
+        return None
+    if says_so:
+        return ColumnVerdict("id", "nearly every row has its own, and the name says id")
+    if cells.known >= ENOUGH_ROWS and cells.share_matching(r"\d") >= NEARLY_ALL:
+        return ColumnVerdict("id", "nearly every row has a code of its own")
+    return None
+
+
+def _are_equally_long(cells: ColumnCells) -> bool:
+    return len(pc.unique(pc.utf8_length(cells.labels))) == 1
+
+
+def _counts_rows(cells: ColumnCells) -> bool:
+    """Whether the values are 0, 1, 2, … or 1, 2, 3, … in the order of the rows."""
+    steps = np.diff(cells.numbers)
+    return cells.numbers[0] in (0, 1) and cells.distinct == cells.rows and bool((steps == 1).all())
+
+
+def _boolean(cells: ColumnCells) -> ColumnVerdict | None:
+    if cells.distinct > len(BOOLEAN_TEXTS):
+        return None
+    truths = {BOOLEAN_TEXTS.get(label.lower()) for label in cells.labels.to_pylist()}
+    if truths != {0, 1}:
+        return None
+    written = " / ".join(sorted(cells.labels.to_pylist()))
+    return ColumnVerdict("boolean", written, BooleanColumn(type="boolean", missing=cells.missing, on_error="fail"))
+
+
+def _code(cells: ColumnCells) -> ColumnVerdict | None:
+    if not cells.whole:
+        return None
+    reasons = {
+        "whole numbers with leading zeros are codes": pc.any(pc.match_substring_regex(cells.labels, r"^0\d")).as_py(),
+        "whole numbers, and the name says code": bool(CODE_WORDS & set(cells.words)),
+        "a few whole numbers, and the name says group": bool(GROUP_WORDS & set(cells.words))
+        and cells.distinct <= LISTED_LABELS,
+        "two whole numbers, which are labels": cells.distinct == 2,
+    }
+    reason = next((reason for reason, holds in reasons.items() if holds), None)
+    return None if reason is None else _labels(cells, reason)
+
+
+def _quantity(cells: ColumnCells) -> ColumnVerdict | None:
+    if cells.number_share < NEARLY_ALL:
+        return None
+    low, high = float(np.nanmin(cells.numbers)), float(np.nanmax(cells.numbers))
+    reason = f"numbers from {low:.10g} to {high:.10g}"
+    if cells.whole and cells.distinct <= 10:
+        reason = f"{cells.distinct} whole numbers from {low:.10g} to {high:.10g}; no sign that they are codes"
+    if np.count_nonzero(cells.numbers < 0) == 1:
+        reason += f"; if {low:.10g}, alone below 0, stands for a gap, list it in missing_values"
+    others = np.isnan(cells.numbers)
+    if others.any():
+        count, first = int(cells.counts[others].sum()), shown(cells.texts(others)[0])
+        reason += f"; {count:,} more are none, such as {first}: correct or list them in missing_values"
+    floor = 0.0 if low >= 0 else None
+    spec = NumericColumn(type="numeric", min=floor, max=None, missing=cells.missing, on_error="fail")
+    return ColumnVerdict("numeric", reason, spec)
+
+
+def _text(cells: ColumnCells) -> ColumnVerdict:
+    if cells.near_unique and cells.known >= ENOUGH_ROWS:
+        return ColumnVerdict("unused", f"{_kind_of_text(cells)}: nearly every row has its own")
+    if cells.distinct > LISTED_LABELS and (cells.name.lower().endswith("name") or _is_prose(cells)):
+        return ColumnVerdict("unused", f"{_kind_of_text(cells)}: {cells.distinct:,} different ones")
+    return _labels(cells, "texts that repeat")
+
+
+def _is_prose(cells: ColumnCells) -> bool:
+    glance = cells.labels[:: max(1, cells.distinct // 1000)]
+    return float(pc.mean(pc.utf8_length(glance)).as_py()) >= 40
+
+
+def _kind_of_text(cells: ColumnCells) -> str:
+    return "free text" if _is_prose(cells) else "names or free text"
+
+
+def _labels(cells: ColumnCells, reason: str) -> ColumnVerdict:
+    """A categorical column, unless it has too many labels for the rows."""
+    crowded = cells.distinct > LISTED_LABELS and cells.distinct * ROWS_A_LABEL > cells.known
+    if crowded or cells.distinct > MOST_LABELS:
+        return ColumnVerdict(
+            "unused", f"{reason}, but {cells.distinct:,} different ones in {cells.known:,} rows: too many"
+        )
+    values: tuple[str, ...] | None = None
+    if cells.distinct <= LISTED_LABELS:
+        order: Callable[[str], float | str] = float if cells.whole else str.casefold
+        values = tuple(sorted(sorted(cells.labels.to_pylist()), key=order))
+    if values is None or any(label != label.strip() for label in values):
+        values, reason = None, f"{reason}: {cells.distinct}, not listed"
+    spec = CategoricalColumn(type="categorical", values=values, missing=cells.missing, on_error="fail")
+    return ColumnVerdict("categorical", reason, spec)
+
+
+RECOGNISERS: tuple[Callable[[ColumnCells], ColumnVerdict | None], ...] = (
+    _no_value,
+    _name_taken,
+    _constant,
+    _date,
+    _value_or_gap,
+    _row_name,
+    _boolean,
+    _code,
+    _quantity,
+    _text,
+)
+"""The first that knows a column decides; the last knows every column."""

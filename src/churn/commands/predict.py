@@ -1,0 +1,211 @@
+"""`churn predict`: a table of any length, scored in bounded memory."""
+
+import itertools
+import logging
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+from sklearn.model_selection import FixedThresholdClassifier
+
+from churn import files
+from churn.config.contract import TableContract
+from churn.config.economics import Economics
+from churn.errors import ChurnError, DataError
+from churn.history import state
+from churn.history.verify import require_own_results
+from churn.model.scoring import (
+    REJECTS,
+    Customers,
+    first_fault,
+    name_of_id,
+    read_customers,
+    require_columns_of_model,
+    score_customers,
+)
+from churn.table.reader import read_batches
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Customers by what became of them."""
+
+    scored: int
+    to_contact: int
+    rejected: int
+
+
+def load_decision(root: Path, other: Path | None) -> FixedThresholdClassifier:
+    """The pipeline's decision, unpickled only when its bytes are those of dvc.lock; or another one, with a warning.
+
+    Raises:
+        ChurnError: there is no such file, its bytes are others, or it holds no decision.
+    """
+    path = root / files.MODEL if other is None else other
+    try:
+        vouched = _vouched_for(root) if other is None else _trusted_by_you(other)
+        model = files.read_pickle(path, vouched)
+    except OSError as error:
+        raise ChurnError(
+            f"{path}: {error.strerror}; run `dvc repro` or `dvc checkout`, or name one by --model"
+        ) from None
+    if not isinstance(model, FixedThresholdClassifier):
+        raise ChurnError(f"{path}: holds a {type(model).__name__}, not the decision that this pipeline writes")
+    return model
+
+
+def _vouched_for(root: Path) -> frozenset[str]:
+    own = require_own_results(root, [str(files.MODEL)])
+    if edited := state.edited_parameters(root):
+        log.warning(
+            "params.yaml has changed since the model was made (%s): the decisions are the model's, the money is "
+            "reckoned by params.yaml; `dvc repro` brings them together",
+            ", ".join(edited),
+        )
+    return frozenset(own.values())
+
+
+def _trusted_by_you(other: Path) -> frozenset[str]:
+    log.warning("%s: not checked against dvc.lock; a pickle runs code: only load files that you trust", other)
+    return frozenset({files.md5(other)})
+
+
+def score_table(
+    model: FixedThresholdClassifier,
+    table: Path,
+    output: Path,
+    rejects: Path,
+    contract: TableContract,
+    economics: Economics,
+    *,
+    stop_at_fault: bool,
+    on_progress: Callable[[float], None],
+) -> Counts:
+    """Write one row a customer to `output` (CSV or Parquet), in the order of the table; what is refused to `rejects`.
+
+    Both files take their places only when the whole table is done.
+
+    Raises:
+        DataError: the table cannot be read, lacks a column, or has a row to be rejected and `stop_at_fault` is set.
+    """
+    _require_paths(table, output, rejects)
+    require_columns_of_model(model, contract)
+    if contract.id is not None and name_of_id(contract.id) != contract.id:
+        log.warning("%s: the id column %r is called %r there", output, contract.id, name_of_id(contract.id))
+    scored = contacted = rejected = 0
+    with _unwritable_told(output), files.replacing_outputs(output, rejects) as drafts, ExitStack() as stack:
+        predictions = stack.enter_context(_TableWriter(output, drafts[0]))
+        refused = stack.enter_context(_TableWriter(rejects, drafts[1]))
+        read = (read_customers(batch, contract) for batch in read_batches(table, contract))
+        for customers in stack.enter_context(closing(_one_ahead(read))):
+            if stop_at_fault and len(customers.refused):
+                fault = first_fault(customers.refused)
+                raise DataError(f"{table}: {fault}; mend it, or --on-error reject sets it aside")
+            refused.write(customers.refused)
+            result = score_customers(model, customers, contract, economics)
+            predictions.write(result)
+            scored += len(result)
+            contacted += int(result["contact"].sum())
+            rejected += len(customers.refused)
+            on_progress(customers.done)
+    return Counts(scored, contacted, rejected)
+
+
+def _one_ahead(read: Iterator[Customers]) -> Generator[Customers]:
+    """The same batches; while one is scored, mostly outside Python, a thread reads the next."""
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        following = reader.submit(next, read, None)
+        while (customers := following.result()) is not None:
+            following = reader.submit(next, read, None)
+            yield customers
+
+
+def rejects_beside(output: Path) -> Path:
+    """Where the rejects go when nobody says.
+
+    Raises:
+        ChurnError: a file is there that holds no rejects.
+    """
+    path = output.with_name(f"{output.stem}.rejects.csv")
+    if path.is_file() and not files.has_header(path, REJECTS):
+        raise ChurnError(f"{path}: is there, and holds no rejects of `churn predict`; name another file by --rejects")
+    return path
+
+
+def _require_paths(table: Path, output: Path, rejects: Path) -> None:
+    for one, other in itertools.combinations((table, output, rejects), 2):
+        if _are_one_file(one, other):
+            raise ChurnError(f"{output}: table, output and rejects must be three files; name another output")
+    for path in (output, rejects):
+        if path.suffix not in WRITERS:
+            raise ChurnError(f"{path}: cannot be written; end its name in {' or '.join(WRITERS)}")
+
+
+def _are_one_file(one: Path, other: Path) -> bool:
+    """Also by a link, or by a name that differs in case, which some file systems do not tell apart."""
+    if one.exists() and other.exists():
+        return one.samefile(other)
+    return os.path.realpath(one).casefold() == os.path.realpath(other).casefold()
+
+
+def require_not_of_pipeline(root: Path, paths: Iterable[Path]) -> None:
+    """See that nothing is overwritten that dvc.lock names: the table that was learned from, or a result.
+
+    Raises:
+        ChurnError: a path is one of those.
+    """
+    stages = state.stages_from_lock(state.read_lock(root)).values()
+    of_pipeline = {os.path.realpath(root / name) for one in stages for name in (*one.inputs.dependencies, *one.results)}
+    for path in paths:
+        if os.path.realpath(path) in of_pipeline:
+            raise ChurnError(f"{path}: belongs to the pipeline (dvc.lock); name another output")
+
+
+PLAIN = pyarrow.csv.WriteOptions(quoting_style="needed")
+
+WRITERS: dict[str, Callable[[Path, pa.Schema], Any]] = {
+    ".csv": lambda path, columns: pyarrow.csv.CSVWriter(path, columns, write_options=PLAIN),
+    ".parquet": lambda path, columns: pyarrow.parquet.ParquetWriter(path, columns),
+}
+"""Maker of the writer for each ending of a file's name."""
+
+
+class _TableWriter(ExitStack):
+    """A table written batch by batch."""
+
+    def __init__(self, path: Path, draft: Path) -> None:
+        super().__init__()
+        self._path, self._draft = path, draft
+        self._writer: Any = None
+
+    def write(self, rows: pd.DataFrame) -> None:
+        table = pa.Table.from_pandas(rows, preserve_index=False)
+        with _unwritable_told(self._path):
+            if self._writer is None:
+                self._writer = self.enter_context(WRITERS[self._path.suffix](self._draft, table.schema))
+            self._writer.write_table(table)
+
+    def __exit__(self, *raised: Any) -> bool | None:
+        with _unwritable_told(self._path):  # what is still in memory may not fit on the disk
+            return super().__exit__(*raised)
+
+
+@contextmanager
+def _unwritable_told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise ChurnError(
+            f"{error.filename or path}: cannot be written: {reason}; the files there are as before"
+        ) from None

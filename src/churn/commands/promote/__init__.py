@@ -1,0 +1,1 @@
+"""`churn promote` and `churn rollback`: which registered model is the champion."""

@@ -1,0 +1,159 @@
+"""The state whose model is to become the champion, and whether its users will get what was judged."""
+
+import logging
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import FixedThresholdClassifier
+
+from churn import files
+from churn.commands.promote.gates import Gate
+from churn.config.economics import Economics
+from churn.errors import ChurnError, some_of
+from churn.history.predictions import (
+    content_of,
+    economics_of,
+    judged_on_test,
+    judged_out_of_fold,
+    named_state,
+    section_of,
+    strays_of,
+    table_of,
+)
+from churn.history.reproduce import EVERY_CIRCUMSTANCE, reproduce
+from churn.history.snapshot import Snapshot
+from churn.history.state import LOCK_FILE
+from churn.metrics.paired import Judged
+from churn.model import decision, encoding
+from churn.runtime import limited_threads
+from churn.tracking.record import COMMIT
+from churn.types import ROW_KEY
+
+if TYPE_CHECKING:
+    from churn.tracking.store.registry import Registry
+
+log = logging.getLogger(__name__)
+
+SAME_PROBABILITY = 1e-6
+"""How far probabilities of one model on two kinds of processors may lie apart."""
+
+
+@dataclass(frozen=True)
+class JudgedState:
+    """A state and what its model said."""
+
+    name: str
+    state: Snapshot
+    training: Judged
+    test: Judged
+
+    @property
+    def model_md5(self) -> str:
+        """Of its model."""
+        return str(self.state.results[str(files.MODEL)])
+
+    def section(self, name: str) -> Mapping[str, Any]:
+        """A section of params.yaml as the state was computed with it."""
+        return section_of(self.state, self.name, name)
+
+    @property
+    def economics(self) -> Economics:
+        """The money by which it decided."""
+        return economics_of(self.state, self.name)
+
+
+def judge_state(root: Path, name: str, model_md5: str | None = None) -> JudgedState:
+    """A state by name, with what its model said of customers that it had not seen.
+
+    Raises:
+        ChurnError: nothing has that name, or its predictions are not here.
+    """
+    state = named_state(root, name, model_md5)
+    return JudgedState(name, state, judged_out_of_fold(state, name), judged_on_test(state, name))
+
+
+def loads_from_registry(registry: "Registry", version: str, challenger: JudgedState) -> Gate:
+    """Whether users will load what was judged: the version, as MLflow gives it back, is the commit's very file.
+
+    Raises:
+        ChurnError: it is not to be had, has other bytes, is to be loaded otherwise, or says something else of the test
+            rows. Force does not help: nobody could use it.
+    """
+    called = name_of_version(registry, version)
+    wanted = (files.MODEL, files.TEST_ROWS)
+    with (
+        registry.downloaded(version) as folder,
+        files_of_state(challenger, *wanted) as at,
+        limited_threads(challenger.section("compute")["threads"]),
+    ):
+        if problem := registry.loading_problem(folder, challenger.model_md5):
+            raise ChurnError(f"{called}: {problem}")
+        loaded = answers_of(registry.loaded(folder), at / files.TEST_ROWS)
+        own = answers_of(files.read_pickle(at / files.MODEL, {challenger.model_md5}), at / files.TEST_ROWS)
+    if not all(one.equals(other) for one, other in zip(loaded, own, strict=True)):
+        raise ChurnError(f"{called}: loaded from MLflow, it scores test rows otherwise than the commit's own file")
+    written = table_of(challenger.state, challenger.name, files.TEST_PREDICTIONS, index_col=ROW_KEY)["probability"]
+    # On another kind of processor last bits differ, and the very same file is the same model there.
+    if not np.allclose(loaded[0].loc[written.index], written, rtol=SAME_PROBABILITY, atol=SAME_PROBABILITY):
+        raise ChurnError(f"{called}: it scores test rows otherwise than {files.TEST_PREDICTIONS} of the commit")
+    return Gate("loads", True, f"loaded from MLflow, it gives {len(written):,} test rows the same bits", {})
+
+
+def is_committed(root: Path, challenger: JudgedState) -> Gate:
+    """Whether who has the commit has the whole state."""
+    commit = (challenger.state.commit or "")[:7]
+    strays = strays_of(root, challenger.name, challenger.state)
+    if strays.absent:
+        told = f"{some_of(strays.absent)}: neither in git nor behind a .dvc file in commit {commit}; add it and commit"
+    elif strays.results:
+        told = f"{some_of(strays.results)}: not the bytes that {LOCK_FILE} of commit {commit} recorded; commit those"
+    else:
+        return Gate("committed", True, f"commit {commit} holds the whole state", {})
+    return Gate("committed", False, told, {})
+
+
+def is_reproducible(root: Path, challenger: JudgedState, found: Sequence[Gate], *, forced: bool) -> list[Gate]:
+    """Whether the commit gives the same bytes once more; not tried when another gate keeps it out already."""
+    if not forced and not all(gate.passed for gate in found):
+        log.info("not reproduced, as another gate is closed")
+        return []
+    log.info("running the committed state once more, in a clone")
+    try:
+        results = reproduce(root, EVERY_CIRCUMSTANCE[:1], challenger.state.commit or "")
+    except ChurnError as error:
+        return [Gate("reproduced", False, str(error), {})]
+    return [Gate("reproduced", True, f"{results} results came out again, the same bytes", {"results": results})]
+
+
+def answers_of(model: FixedThresholdClassifier, rows_file: Path) -> tuple[pd.Series, pd.Series]:
+    """Probability and decision of a model for the rows of a table."""
+    types = encoding.column_types(decision.pipeline_of(model).named_steps["encoders"])
+    rows = files.read_rows(rows_file, types)
+    return (
+        pd.Series(decision.churn_probability(model, rows), index=rows.index, name="probability"),
+        pd.Series(model.predict(rows) == 1, index=rows.index, name="contact"),
+    )
+
+
+@contextmanager
+def files_of_state(challenger: JudgedState, *paths: Path) -> Iterator[Path]:
+    """A folder that holds some of a state's files."""
+    with tempfile.TemporaryDirectory(prefix="churn-promote-") as folder:
+        for path in paths:
+            file = Path(folder, path)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content_of(challenger.state, challenger.name, path))
+        yield Path(folder)
+
+
+def name_of_version(registry: "Registry", number: str) -> str:
+    """A version by its names."""
+    version = registry.version(number)
+    commit = version.tags.get(COMMIT, "")[:7] if version else ""
+    return f"{registry.name} version {number}{f' (commit {commit})' if commit else ''}"

@@ -1,0 +1,347 @@
+"""`churn promote` and `churn rollback`: which registered model is the champion.
+
+A model becomes champion when every gate in `gates` lets it in; the ledger keeps every judgement, also refusals.
+"""
+
+import fcntl
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from churn import files
+from churn.commands.promote import gates
+from churn.commands.promote.challenger import (
+    JudgedState,
+    is_committed,
+    is_reproducible,
+    judge_state,
+    loads_from_registry,
+    name_of_version,
+)
+from churn.commands.promote.gates import Challenge, Gate
+from churn.commands.promote.rivals import rivals_of
+from churn.config import search_space
+from churn.config.params import load_params
+from churn.errors import ChurnError, DataError
+from churn.history.predictions import (
+    WORKSPACE,
+    MissingError,
+    table_of,
+)
+from churn.history.snapshot import is_kept
+from churn.history.vouching import require_names, require_vouched
+from churn.table.keys import sketch
+from churn.tracking import ledger
+from churn.tracking.destination import find_destination
+from churn.tracking.ledger import CHAMPION, Entry, Judgement, Judges
+from churn.tracking.sync import connect, row_of
+from churn.tracking.trials import Selection
+from churn.types import ROW_KEY
+
+if TYPE_CHECKING:
+    from churn.tracking.store.registry import Registry
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PromotionOutcome:
+    """What became of a promotion, in lines for people."""
+
+    promoted: bool
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Judging:
+    """What the gates say.
+
+    Attributes:
+        judges: the rows that judged; empty when none did.
+    """
+
+    judges: Judges
+    found: tuple[Gate, ...]
+
+
+def promote(root: Path, revision: str, *, forced: bool, reason: str, trusted: Sequence[str] = ()) -> PromotionOutcome:
+    """Judge a commit's model against the champion and let it take over if every gate lets it, or by force.
+
+    Models are unpickled, and pipelines run, of this branch's history and of those that are named: by `revision`, or
+    in `trusted`.
+
+    Raises:
+        ChurnError: the commit holds no whole state, nobody vouches for it, the store is away, what the store gives
+            back is not the commit's model, or another promotion came first.
+    """
+    require_names(root, trusted)
+    named = (revision, *trusted)
+    challenger = judge_state(root, revision)
+    commit = challenger.state.commit
+    if revision == WORKSPACE or commit is None or not is_kept(root, commit):
+        raise ChurnError(
+            f"{revision}: only a commit of a branch or tag can be promoted; "
+            "`git commit`, `git branch` or `dvc exp branch` makes it one"
+        )
+    require_vouched(root, challenger.state, named)
+    committed = is_committed(root, challenger)
+    with _alone(root):
+        registry = _registry(root)
+        entries = registry.entries()
+        present = _present_champion(registry, entries)
+        if present is not None and present.judgement.fingerprint == challenger.state.fingerprint:
+            return _already(root, registry, present, challenger, named)
+        # Before anything is written, so that a fault of the moment leaves nothing behind.
+        judged = _judged(root, challenger, registry, present, entries, named, forced=forced)
+        row = row_of(root, challenger.state, registry.store, named)
+        version = registry.challenge(row, challenger.model_md5, commit)
+        found = [committed, *judged.found, loads_from_registry(registry, version, challenger)]
+        found += is_reproducible(root, challenger, found, forced=forced)
+        judgement = Judgement(
+            outcome=_outcome(found, forced=forced),
+            version=version,
+            follows=present.id if present else "",
+            fingerprint=challenger.state.fingerprint,
+            rival=_fingerprint_of(present),
+            judges=judged.judges,
+        )
+        return _carried_out(registry, judgement, present, found, entries, reason=reason)
+
+
+def _carried_out(
+    registry: "Registry",
+    judgement: Judgement,
+    present: Entry | None,
+    found: Sequence[Gate],
+    entries: Sequence[Entry],
+    *,
+    reason: str,
+) -> PromotionOutcome:
+    """Write the judgement down, and let the version take over unless it is refused."""
+    lines = tuple(_told(registry, judgement, present, found))
+    figures = {f"{gate.name}.{name}": value for gate in found for name, value in gate.figures.items()}
+    called = name_of_version(registry, judgement.version)
+    if judgement.outcome == ledger.REFUSED:
+        if judgement not in [entry.judgement for entry in entries]:
+            registry.add(judgement, figures, "\n".join(lines))
+        return PromotionOutcome(
+            False, (*lines, f"refused: {called} stays @challenger; --force --reason promotes it all the same")
+        )
+    _take_over(registry, registry.add(replace(judgement, reason=reason), figures, "\n".join(lines)))
+    by_force = f", by force: {reason}" if judgement.outcome == ledger.FORCED else ""
+    return PromotionOutcome(True, (*lines, f"promoted: {called} is @champion{by_force}"))
+
+
+def roll_back(root: Path, reason: str) -> PromotionOutcome:
+    """Let the champion before the present one be it again.
+
+    Raises:
+        ChurnError: there is none, or it was deleted.
+    """
+    with _alone(root):
+        registry = _registry(root)
+        present = _present_champion(registry, registry.entries())
+        if present is None:
+            raise ChurnError(f"{registry.name}: no model was promoted yet, so there is nothing to roll back")
+        earlier = ledger.before(ledger.reigns(registry.entries()))
+        if earlier is None:
+            raise ChurnError(
+                f"{name_of_version(registry, present.judgement.version)} was the first champion; "
+                "there is none to go back to"
+            )
+        version = earlier.judgement.version
+        if registry.version(version) is None:
+            raise ChurnError(f"{name_of_version(registry, version)}, the champion before, was deleted in MLflow")
+        _require_files(registry, version)
+        back = Judgement(
+            outcome=ledger.ROLLED_BACK,
+            version=version,
+            follows=present.id,
+            fingerprint=earlier.judgement.fingerprint,
+            rival=present.judgement.fingerprint,
+            reason=reason,
+        )
+        _take_over(registry, registry.add(back, {}, reason))
+        gone = name_of_version(registry, present.judgement.version)
+        return PromotionOutcome(
+            True, (f"rolled back: {name_of_version(registry, version)} is @champion again, {gone} is not",)
+        )
+
+
+def _require_files(registry: "Registry", version: str) -> None:
+    """See that a version which was judged before can still be loaded.
+
+    Raises:
+        ChurnError: its files are gone, or others.
+    """
+    called = name_of_version(registry, version)
+    with registry.downloaded(version) as folder:
+        problem = registry.loading_problem(folder, registry.model_md5_of(version) or "")
+        if problem and registry.is_of_an_earlier_form(folder):
+            log.warning("%s was registered by an earlier version of churn; its bytes are not compared", called)
+        elif problem:
+            raise ChurnError(f"{called}: {problem}")
+
+
+def _present_champion(registry: "Registry", entries: Sequence[Entry]) -> Entry | None:
+    """Who made the present champion; what was interrupted is brought to its end, what was done by hand written down."""
+    chain = ledger.reigns(entries)
+    head = chain[-1] if chain else None
+    if head is not None and head.settled is None:
+        return _settled(registry)[-1]
+    stands = registry.at(CHAMPION)
+    if stands is None or (head is not None and head.judgement.version == stands):
+        return head
+    log.warning("@champion was moved to version %s in MLflow itself", stands)
+    by_hand = Judgement(
+        outcome=ledger.BY_HAND,
+        version=stands,
+        follows="" if head is None else head.id,
+        fingerprint=registry.fingerprint_of(stands),
+    )
+    return _take_over(registry, registry.add(by_hand, {}, "moved in MLflow itself"))
+
+
+def _already(
+    root: Path, registry: "Registry", present: Entry, challenger: JudgedState, named: Sequence[str]
+) -> PromotionOutcome:
+    """It is the champion; what somebody removed of it is put back."""
+    row_of(root, challenger.state, registry.store, named)
+    loads = loads_from_registry(registry, present.judgement.version, challenger)
+    if registry.at(CHAMPION) is None:
+        registry.settle(present)  # somebody removed the alias
+    return PromotionOutcome(
+        True, (loads.told, f"{name_of_version(registry, present.judgement.version)} is @champion already")
+    )
+
+
+def _take_over(registry: "Registry", entry: Entry) -> Entry:
+    """Move the alias, unless somebody else's entry came first.
+
+    Raises:
+        ChurnError: it did.
+    """
+    registry.claim(entry)
+    chain = _settled(registry)
+    if entry.id not in {one.id for one in chain}:
+        registry.give_way(entry)
+        first = name_of_version(registry, chain[-1].judgement.version)
+        raise ChurnError(f"another promotion came first: {first} is @champion now; run this again to be judged by it")
+    return chain[-1]
+
+
+def _settled(registry: "Registry") -> list[Entry]:
+    """Let the alias stand at the last champion; once more, where another one came in the meantime. All champions."""
+    last = ledger.reigns(registry.entries())[-1]
+    while True:
+        registry.settle(last)
+        chain = ledger.reigns(registry.entries())
+        if chain[-1].id == last.id:
+            return chain
+        last = chain[-1]
+
+
+def _judged(
+    root: Path,
+    challenger: JudgedState,
+    registry: "Registry",
+    present: Entry | None,
+    entries: Sequence[Entry],
+    named: Sequence[str],
+    *,
+    forced: bool,
+) -> Judging:
+    """What the gates say of a challenger; one that is closed, where it cannot be judged for good.
+
+    Raises:
+        ChurnError: a fault of the moment, such as a store that is away or an edit of params.yaml that is not finished.
+    """
+    judges = Judges(sketch(challenger.training.churned.index), sketch(challenger.test.churned.index))
+    lasting = (DataError, MissingError) if forced else DataError  # who forces does without the judgement
+    try:
+        attempt = ledger.attempt_of(entries, challenger.state.fingerprint, _fingerprint_of(present), judges)
+        selection = _selection(registry, challenger, judges.training)
+        return Judging(
+            judges, tuple(gates.judge(_challenge(root, challenger, present, attempt, selection, registry, named)))
+        )
+    except lasting as error:
+        return Judging(Judges(), (Gate("can be judged", False, str(error), {}),))
+
+
+def _fingerprint_of(present: Entry | None) -> str:
+    return present.judgement.fingerprint if present else ""
+
+
+def _outcome(found: Sequence[Gate], *, forced: bool) -> str:
+    if all(gate.passed for gate in found):
+        return ledger.PROMOTED
+    return ledger.FORCED if forced else ledger.REFUSED
+
+
+def _selection(registry: "Registry", challenger: JudgedState, rows: Sequence[str]) -> Selection | None:
+    """Whether `churn tune` tried the challenger by the rows that judge it."""
+    train = challenger.section("train")
+    return registry.selection(rows, search_space.Candidate(train["estimator"], train["params"]).digest)
+
+
+def _challenge(
+    root: Path,
+    challenger: JudgedState,
+    present: Entry | None,
+    attempt: int,
+    selection: Selection | None,
+    registry: "Registry",
+    named: Sequence[str],
+) -> Challenge:
+    columns = list(challenger.section("evaluate")["slices"])
+    rows = table_of(
+        challenger.state, challenger.name, files.TRAIN_ROWS, index_col=ROW_KEY, dtype=str, keep_default_na=False
+    )
+    training = challenger.training
+    return Challenge(
+        rivals=rivals_of(root, challenger, present, registry, named),
+        churned=training.churned.to_numpy(),
+        probability=training.probability.to_numpy(),
+        slices=rows[columns].apply(lambda column: column.str.removesuffix(".0")),
+        economics=challenger.economics,
+        folds=challenger.section("train")["folds"],
+        attempt=attempt,
+        selection=selection,
+        calibration_bins=challenger.section("evaluate")["calibration_bins"],
+        max_calibration_error=load_params(root).promote.max_calibration_error,
+    )
+
+
+def _told(registry: "Registry", judgement: Judgement, present: Entry | None, found: Sequence[Gate]) -> Iterator[str]:
+    champion = name_of_version(registry, present.judgement.version) if present else "none yet"
+    yield f"challenger  {name_of_version(registry, judgement.version)}"
+    yield f"champion    {champion}"
+    width = max(len(gate.name) for gate in found)
+    for gate in found:
+        first, *more = gate.told.splitlines()
+        yield f"  {'passed' if gate.passed else 'CLOSED'}  {gate.name:<{width}}  {first}"
+        yield from (f"          {'':<{width}}  {line}" for line in more)
+
+
+def _registry(root: Path) -> "Registry":
+    store = connect(find_destination(root))
+    from churn.tracking.store import registry  # here: mlflow takes seconds to import
+
+    return registry.open_registry(store)
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """One promotion of a project at a time on this machine; another one waits, and is judged by what the first did."""
+    lock = root / ".churn" / "promotion.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.info("another promotion is at work here; waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,129 @@
+"""Whom the challenger is judged against: the champion; before there is one, a plain model and none at all."""
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from churn import files
+from churn.commands.promote.challenger import JudgedState, answers_of, files_of_state, judge_state
+from churn.commands.promote.gates import Rival
+from churn.errors import ChurnError, DataError
+from churn.history.predictions import (
+    MissingError,
+    in_git,
+)
+from churn.history.vouching import require_vouched
+from churn.metrics import paired, profit
+from churn.metrics.paired import Judged
+from churn.model import cross_validation, encoding, estimators
+from churn.runtime import limited_threads
+from churn.table import splits
+from churn.tracking.ledger import Entry
+
+if TYPE_CHECKING:
+    from churn.tracking.store.registry import Registry
+
+BASELINE = ("sklearn.linear_model.LogisticRegression", {"max_iter": 1000})
+"""What the first champion has to beat: the plainest model that tells customers apart."""
+
+
+def rivals_of(
+    root: Path, challenger: JudgedState, present: Entry | None, registry: "Registry", named: Sequence[str]
+) -> list[Rival]:
+    """The champion; before there is one, a plain model and those that take everybody alike."""
+    if present is not None:
+        champion = _champion(root, present, registry)
+        require_vouched(root, champion.state, named, f"the champion (version {present.judgement.version})")
+        return [_rival("the champion", champion.training, _said_of_test_rows(champion, challenger), challenger)]
+    alike = {"contacting everybody": True, "contacting nobody": False}
+    plain = [
+        _rival(name, _all_alike(challenger.training, called), _all_alike(challenger.test, called), challenger)
+        for name, called in alike.items()
+    ]
+    if challenger.section("train")["estimator"] == BASELINE[0]:
+        return plain
+    return [_rival("logistic regression", *_baseline(challenger), challenger), *plain]
+
+
+def _champion(root: Path, present: Entry, registry: "Registry") -> JudgedState:
+    fingerprint = present.judgement.fingerprint
+    if not fingerprint:
+        version = present.judgement.version
+        raise DataError(f"version {version}, the champion, was not made by this pipeline, so nobody is judged by it")
+    if in_git(root, fingerprint) is None:
+        raise DataError(f"no commit of this clone holds the champion's state {fingerprint}; `git fetch` may bring it")
+    try:
+        return judge_state(root, fingerprint, registry.model_md5_of(present.judgement.version))
+    except MissingError:
+        raise
+    except ChurnError as error:  # it will never be judged
+        raise DataError(str(error)) from None
+
+
+def _said_of_test_rows(champion: JudgedState, challenger: JudgedState) -> Judged:
+    """What the champion says of those test rows of the challenger that it has not learned from.
+
+    They need not have been its own test rows: tables grow, and with a split by time the test moves on.
+
+    Raises:
+        DataError: there are none, or its model cannot be loaded, does not take such rows, or fails.
+    """
+    keys = challenger.test.churned.index
+    unseen = keys[~keys.isin(champion.training.churned.index)]
+    if unseen.empty:
+        raise DataError("the champion has learned from every test row of the challenger, so none of them can judge")
+    with files_of_state(champion, files.MODEL) as model, files_of_state(challenger, files.TEST_ROWS) as rows:
+        try:
+            asked = files.read_pickle(model / files.MODEL, {champion.model_md5})
+            probability, contacted = answers_of(asked, rows / files.TEST_ROWS)
+        except Exception as error:  # a pickle runs code, so it can fail in any way
+            why = textwrap.shorten(str(error), 200, placeholder="...")
+            raise DataError(f"the champion's model cannot judge these rows: {type(error).__name__}: {why}") from error
+    return Judged(challenger.test.churned.loc[unseen], probability.loc[unseen], contacted.loc[unseen])
+
+
+def _rival(name: str, training: Judged, test: Judged, challenger: JudgedState) -> Rival:
+    return Rival(
+        name,
+        paired.pair_up(training, challenger.training),
+        paired.pair_up(test, challenger.test, "test rows"),
+        is_model=training.contacted.nunique() > 1,
+    )
+
+
+def _all_alike(judged: Judged, contacted: bool) -> Judged:
+    same = pd.Series(contacted, index=judged.churned.index)
+    return Judged(judged.churned, same.astype(float), same)
+
+
+def _baseline(challenger: JudgedState) -> tuple[Judged, Judged]:
+    """The plain model, learned from the challenger's training rows: out of fold, and on the test rows."""
+    compute, how, economics = challenger.section("compute"), challenger.section("train"), challenger.economics
+    with files_of_state(challenger, files.ENCODERS, files.SCALER, files.TRAIN_ROWS, files.TEST_ROWS) as at:
+        vouched = frozenset(filter(None, challenger.state.results.values()))
+        encoders = files.read_pickle(at / files.ENCODERS, vouched)
+        scaler = files.read_pickle(at / files.SCALER, vouched)
+        types = encoding.column_types(encoders)
+        rows = files.read_rows(at / files.TRAIN_ROWS, types)
+        test_rows = files.read_rows(at / files.TEST_ROWS, types)
+    churned = challenger.training.churned.loc[rows.index]
+    y = churned.to_numpy()
+    folds = splits.fold_of(rows.index, str(compute["seed"]), how["folds"])
+    with limited_threads(compute["threads"]):
+        classifier = estimators.make_classifier(*BASELINE, seed=compute["seed"], threads=compute["threads"])
+        plain = cross_validation.untrained_pipeline(encoders, scaler, classifier)
+        probability = np.full(len(y), np.nan)
+        for fold in np.unique(folds):
+            inside = folds == fold
+            probability[inside] = cross_validation.judge_fold(plain, rows, y, inside).probability
+        tested = pd.Series(plain.fit(rows, y).predict_proba(test_rows)[:, 1], index=test_rows.index)
+    contacted = profit.contacted_out_of_fold(y, probability, folds, how["threshold"], economics)
+    threshold = profit.choose_threshold(y, probability, how["threshold"], economics)
+    return (
+        Judged(churned, pd.Series(probability, rows.index), pd.Series(contacted, rows.index)),
+        Judged(challenger.test.churned.loc[test_rows.index], tested, tested >= threshold),
+    )

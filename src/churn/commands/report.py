@@ -1,0 +1,49 @@
+"""The report opened: a copy of the committed page that says where it belongs."""
+
+import webbrowser
+from pathlib import Path
+
+from churn import files
+from churn.errors import ChurnError
+from churn.history import state, verify
+from churn.history.lineage import origin_of
+from churn.report.origin import with_origin
+
+COPY = Path(".churn/report.html")
+"""Ignored by git and DVC."""
+
+
+def write_copy(root: Path) -> Path:
+    """Write the report with its origin, and with a warning when the files have moved on.
+
+    Raises:
+        ChurnError: there is no report, or not the one that dvc.lock names.
+    """
+    page = root / files.REPORT
+    if not page.exists():
+        raise ChurnError(f"{files.REPORT}: no report yet; run `dvc repro`")
+    verify.require_own_results(root, [str(files.REPORT)])
+    fingerprint = state.fingerprint(verify.recorded_in_workspace(root).stages)
+    warning = _since(root, fingerprint)
+    files.write_text(root / COPY, with_origin(page.read_text(encoding="utf-8"), origin_of(root, fingerprint), warning))
+    return root / COPY
+
+
+def _since(root: Path, fingerprint: str) -> str:
+    """What has changed in the files since the page was made, and what to do; nothing when nothing has."""
+    if edited := state.edited_parameters(root):
+        return f"Since it was made, {', '.join(edited)} changed in params.yaml; run dvc repro."
+    if state.fingerprint(state.stages_from_files(root)) != fingerprint:
+        return "Since it was made, code, data or the environment changed; run dvc repro."
+    return ""
+
+
+def opened(page: Path) -> bool:
+    """Show a page in the user's browser; False on a machine that has none with windows."""
+    try:
+        browser = webbrowser.get()
+    except webbrowser.Error:
+        return False
+    if type(browser) is webbrowser.GenericBrowser:  # one for terminals, which would take over this one
+        return False
+    return browser.open(page.resolve().as_uri())

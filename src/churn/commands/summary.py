@@ -1,0 +1,55 @@
+"""What a run came to, in a few lines, from the files it wrote."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from churn import files
+from churn.errors import ChurnError
+from churn.history.state import edited_parameters
+from churn.history.verify import require_own_results
+
+SHOWN = (files.DATA_METRICS, files.TEST_METRICS, files.BUSINESS_METRICS)
+
+
+def summary_text(root: Path) -> str:
+    """The headline figures of the test rows, and where everything is.
+
+    Raises:
+        ChurnError: there are no results yet, or they belong to other inputs than dvc.lock says.
+    """
+    try:
+        data, test, money = (files.read_json(root / path) for path in SHOWN)
+    except FileNotFoundError as error:
+        raise ChurnError(f"{error.filename}: no results yet; run `dvc repro`") from None
+    except ValueError:
+        raise ChurnError("metrics/: not readable as JSON; `dvc repro --force` writes it anew") from None
+    require_own_results(root, map(str, SHOWN))
+    everybody = money["profit_contact_everybody_per_1000_eur"]
+    return "\n".join(
+        [
+            *_out_of_date(root),
+            "",
+            f"Test rows: {data['rows_test']:,} customers that the model has not seen (95 % intervals in brackets)",
+            f"  ROC-AUC  {_interval(test, 'test_roc_auc', '.3f')}",
+            f"  PR-AUC   {_interval(test, 'test_pr_auc', '.3f')}",
+            f"  profit   {_interval(money, 'profit_per_1000_eur', ',.0f')} EUR per 1,000 customers, "
+            f"{money['contacted_share']:.0%} of them contacted",
+            f"           0 EUR contacting nobody, {everybody:,.0f} EUR contacting everybody",
+            "",
+            "Figures and pictures: metrics/   model: models/churn_model.pkl   experiments: `make ui`",
+            "Next: edit params.yaml, `source .venv/bin/activate`, `dvc repro`, `dvc metrics diff`",
+            f"Report: {files.REPORT}; `make report` opens it, with commit and fingerprint",
+        ]
+    )
+
+
+def _out_of_date(root: Path) -> Iterator[str]:
+    if edited := edited_parameters(root):
+        yield f"These figures are of an earlier state: {', '.join(edited)} changed since; run `dvc repro`"
+    if not (root / files.MODEL).exists():
+        yield f"{files.MODEL} is not here: `dvc checkout` or `dvc repro` brings it"
+
+
+def _interval(figures: Mapping[str, Any], name: str, form: str) -> str:
+    return f"{figures[name]:{form}}  [{figures[f'{name}_low']:{form}} to {figures[f'{name}_high']:{form}}]"

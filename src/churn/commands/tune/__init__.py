@@ -1,0 +1,1 @@
+"""`churn tune`: a search for better arguments on training rows."""

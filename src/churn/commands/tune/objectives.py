@@ -1,0 +1,132 @@
+"""What a search raises: a figure of metrics/train.json, out of fold, and the same figure of resampled customers."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from churn.config.economics import Economics
+from churn.metrics.profit import choose_threshold, contacted_out_of_fold, gains
+from churn.metrics.profit import profit_per_customer as profit_of
+from churn.metrics.scores import pr_auc
+from churn.metrics.selection_bias import Weighted
+from churn.types import Floats, Labels
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What every candidate is judged on: training customers, their folds, and the money."""
+
+    churned: Labels
+    folds: Labels
+    threshold: str | float
+    economics: Economics
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A figure that is to be as high as can be.
+
+    Attributes:
+        metric: its name in metrics/train.json.
+        form: how it is written.
+        value: of the out-of-fold probabilities of all customers.
+        of_fold: of the customers of one fold and their probabilities, to see early which candidate is not worth more.
+        weighted: for the probabilities of some candidates, what their values are when customers count otherwise.
+    """
+
+    metric: str
+    unit: str
+    form: str
+    value: Callable[[Ground, Floats], float]
+    of_fold: Callable[[Ground, Labels, Floats], float]
+    weighted: Callable[[Ground, Sequence[Floats]], Weighted]
+
+
+def folds_of(ground: Ground) -> list[NDArray[np.bool_]]:
+    """The customers of each fold."""
+    return [ground.folds == fold for fold in range(int(ground.folds.max()) + 1)]
+
+
+def _profit(ground: Ground, probability: Floats) -> float:
+    """As `train_profit_per_1000_eur`: each fold decided by the threshold that the others chose."""
+    contacted = contacted_out_of_fold(ground.churned, probability, ground.folds, ground.threshold, ground.economics)
+    return 1000 * profit_of(ground.churned, contacted, ground.economics)
+
+
+def _profit_of_fold(ground: Ground, churned: Labels, probability: Floats) -> float:
+    """At the threshold that the fold itself would choose: flattered, but equally for all."""
+    threshold = choose_threshold(churned, probability, ground.threshold, ground.economics)
+    return 1000 * profit_of(churned, probability >= threshold, ground.economics)
+
+
+def _weighted_profit(ground: Ground, candidates: Sequence[Floats]) -> Weighted:
+    """Decisions are made once, by all customers, so a resample is a weighted mean."""
+    gained = gains(ground.churned, ground.economics)
+    contacted = [
+        contacted_out_of_fold(ground.churned, one, ground.folds, ground.threshold, ground.economics)
+        for one in candidates
+    ]
+    earned = np.column_stack([np.where(one, gained, 0.0) for one in contacted])
+    return lambda times: 1000 * (times @ earned) / times.sum(axis=1, keepdims=True)
+
+
+def _pr_auc(ground: Ground, probability: Floats) -> float:
+    """As `cv_pr_auc`: the mean over folds."""
+    return float(np.mean([pr_auc(ground.churned[fold], probability[fold]) for fold in folds_of(ground)]))
+
+
+def _pr_auc_of_fold(ground: Ground, churned: Labels, probability: Floats) -> float:
+    return pr_auc(churned, probability)
+
+
+def _weighted_pr_auc(ground: Ground, candidates: Sequence[Floats]) -> Weighted:
+    parts = [[_average_precision(ground.churned[fold], one[fold]) for fold in folds_of(ground)] for one in candidates]
+
+    def weighted(times: Floats) -> Floats:
+        inside = [np.ascontiguousarray(times[:, fold]) for fold in folds_of(ground)]
+        by_fold = [[part(own) for part, own in zip(parts_of, inside, strict=True)] for parts_of in parts]
+        return np.column_stack([np.mean(values, axis=0) for values in by_fold])
+
+    return weighted
+
+
+def _average_precision(churned: Labels, probability: Floats) -> Callable[[Floats], Floats]:
+    """Average precision for each row of weights; NaN where no churner counts. What does not change is done once."""
+    order = np.argsort(-probability, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(probability[order])), len(order) - 1)
+    left = churned[order].astype(np.float64)
+
+    def weighted(times: Floats) -> Floats:
+        ranked = times[:, order]
+        called = np.cumsum(ranked, axis=1)[:, ends]
+        hits = np.cumsum(ranked * left, axis=1)[:, ends]
+        found = np.diff(hits, axis=1, prepend=0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            precision = np.where(called > 0, hits / called, 0.0)
+            value: Floats = (found * precision).sum(axis=1) / hits[:, -1]
+        return value
+
+    return weighted
+
+
+OBJECTIVES: dict[str, Objective] = {
+    "profit": Objective(
+        metric="train_profit_per_1000_eur",
+        unit="EUR per 1,000 customers",
+        form=",.2f",
+        value=_profit,
+        of_fold=_profit_of_fold,
+        weighted=_weighted_profit,
+    ),
+    "pr_auc": Objective(
+        metric="cv_pr_auc",
+        unit="PR-AUC",
+        form=".4f",
+        value=_pr_auc,
+        of_fold=_pr_auc_of_fold,
+        weighted=_weighted_pr_auc,
+    ),
+}
+"""By what stands in tune.objective."""

@@ -1,0 +1,210 @@
+"""A search and what it found, in words, for programs and for MLflow."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from churn import files
+from churn.commands.tune import study
+from churn.commands.tune.objectives import Ground, Objective, folds_of
+from churn.commands.tune.study import Ended, TrialOutcome
+from churn.commands.tune.workers import Material
+from churn.config.search_space import Candidate, Fixed, Space
+from churn.config.yaml_edit import as_diff
+from churn.metrics.selection_bias import CorrectedGain
+from churn.table.keys import sketch
+from churn.tracking.trials import CHOSEN_BY, FLATTERY, StudyRow, TrialRow
+
+SHOWN = 5
+"""Trials in the table."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is searched, and on what.
+
+    Attributes:
+        text: of params.yaml.
+        present: what stands under `train` now: the one to beat.
+        key: identity of the study: the same for all that decides a candidate's value and the trials' order.
+        trials: how many there are to be, those of earlier searches included.
+    """
+
+    root: Path
+    text: str
+    objective: Objective
+    present: Candidate
+    tried: Space
+    fixed: Fixed
+    material: Material
+    ground: Ground
+    key: str
+    trials: int
+
+    def as_text(self) -> str:
+        """For the terminal."""
+        estimators = ", ".join(_short(path) for path in self.tried)
+        return (
+            f"searching {estimators} for {self.objective.metric}: {self.trials:,} trials, "
+            f"{len(folds_of(self.ground))} folds each, study {study.FOLDER / self.key}.db"
+        )
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a search found.
+
+    Attributes:
+        present: value of the present parameters.
+        gain: what is left of the best one's gain; None when no trial is complete.
+        flattery: how much more the best trial seems to earn than it does, in euros per 1,000 customers, as it was
+            chosen by the same ones; None when no trial is complete.
+        new: text of params.yaml with the best candidate; None when none is better than the present one.
+    """
+
+    search: Search
+    present: float
+    ended: tuple[Ended, ...]
+    gain: CorrectedGain | None
+    flattery: float | None = None
+    new: str | None = None
+
+    @property
+    def ranked(self) -> list[Ended]:
+        """Complete trials, best first; of equal ones the earlier."""
+        complete = [one for one in self.ended if one.value is not None]
+        return sorted(complete, key=lambda one: (-value_of(one), one.number))
+
+    @property
+    def best(self) -> Ended | None:
+        """The best trial, when it is better than the present parameters."""
+        return next((one for one in self.ranked[:1] if value_of(one) > self.present), None)
+
+    def counts(self) -> dict[str, int]:
+        """How many trials ended in each way."""
+        return {outcome: sum(one.outcome is outcome for one in self.ended) for outcome in TrialOutcome}
+
+    def as_json(self) -> str:
+        """For programs."""
+        best = self.best
+        content = {
+            "study": self.search.key,
+            "objective": self.search.objective.metric,
+            "present": self.present,
+            "best": None if best is None else {"trial": best.number, "value": best.value, **_named(best.candidate)},
+            "corrected_gain": None if self.gain is None else vars(self.gain),
+            "trials": [
+                {"trial": one.number, "state": one.outcome, "value": one.value, "folds": len(one.by_fold)}
+                | {"reason": one.reason, **_named(one.candidate)}
+                for one in self.ended
+            ],
+        }
+        return files.json_text(content)
+
+    def as_text(self) -> str:
+        """For the terminal."""
+        return "\n".join([*self._summary(), "", *self._table(), *self._offer()])
+
+    def _summary(self) -> Iterator[str]:
+        objective, best = self.search.objective, self.best
+        form = objective.form
+        yield f"present    {self.present:{form}} {objective.unit} ({objective.metric}, out of fold)"
+        if best is None:
+            yield "best       nothing better than the present parameters was found"
+        else:
+            gained = f"{value_of(best) - self.present:+{form}}"
+            yield f"best       {value_of(best):{form}}, trial {best.number}: {gained} by the customers that chose it"
+        if self.gain is not None:
+            yield (
+                f"corrected  {self.gain.mean:+{form}} by customers that had no say in it, 95 % interval "
+                f"{self.gain.low:+{form}} to {self.gain.high:+{form}}"
+            )
+            yield f"           {_verdict(self.gain)}"
+        told = ", ".join(f"{count:,} {outcome}" for outcome, count in self.counts().items())
+        yield f"trials     {len(self.ended):,}: {told}"
+
+    def _table(self) -> Iterator[str]:
+        rows = [("trial", self.search.objective.metric, "estimator", "arguments")]
+        for one in self.ranked[:SHOWN]:
+            tried = self.search.tried[one.candidate.estimator]
+            arguments = ", ".join(f"{name}={one.candidate.arguments[name]}" for name in tried)
+            value = f"{value_of(one):{self.search.objective.form}}"
+            rows.append((str(one.number), value, _short(one.candidate.estimator), arguments))
+        widths = [max(len(row[place]) for row in rows) for place in range(3)]
+        for number, value, estimator, arguments in rows:
+            yield f"{number:>{widths[0]}}  {value:>{widths[1]}}  {estimator:<{widths[2]}}  {arguments}"
+
+    def _offer(self) -> Iterator[str]:
+        if self.new is not None:
+            yield ""
+            yield as_diff(self.search.text, self.new).rstrip("\n")
+
+
+def value_of(one: Ended) -> float:
+    """For comparing; below all others when the trial is not complete."""
+    return float("-inf") if one.value is None else one.value
+
+
+def _short(path: str) -> str:
+    return path.rpartition(".")[2]
+
+
+def _named(candidate: Candidate) -> dict[str, Any]:
+    return {"estimator": candidate.estimator, "arguments": dict(candidate.arguments)}
+
+
+def _verdict(gain: CorrectedGain) -> str:
+    if not gain.is_clear:
+        return "no gain can be told from chance"
+    return "the gain is no matter of chance" if gain.mean > 0 else "what the search chooses is worse than the present"
+
+
+def as_rows(result: Result) -> StudyRow:
+    """The study as plain values."""
+    search, counts = result.search, result.counts()
+    gain = result.gain
+    corrected = {} if gain is None else {f"corrected_gain{name}": value for name, value in _bounds(gain)}
+    best = result.ranked[0] if result.ranked else None
+    highest = {} if best is None else {f"best_{search.objective.metric}": value_of(best)}
+    flattery = {} if result.flattery is None else {FLATTERY: result.flattery}
+    return StudyRow(
+        key=search.key,
+        tags={CHOSEN_BY: " ".join(sketch(search.material.rows.index))},
+        name=f"{search.objective.metric}-{search.key[:7]}",
+        parameters={"objective": search.objective.metric, "estimators": ", ".join(search.tried)},
+        metrics={
+            f"present_{search.objective.metric}": result.present,
+            **highest,
+            **corrected,
+            **flattery,
+            **{f"{outcome}_trials": float(count) for outcome, count in counts.items()},
+        },
+        trials=tuple(_row(one, search.objective.metric) for one in result.ended),
+    )
+
+
+def _bounds(gain: CorrectedGain) -> Iterator[tuple[str, float]]:
+    yield from (("", gain.mean), ("_low", gain.low), ("_high", gain.high))
+
+
+def _row(one: Ended, metric: str) -> TrialRow:
+    arguments = {f"train.params.{name}": _text(value) for name, value in one.candidate.arguments.items()}
+    value = {} if one.value is None else {metric: one.value}
+    return TrialRow(
+        number=one.number,
+        candidate=one.candidate.digest,
+        state=one.outcome,
+        failed=one.outcome is TrialOutcome.FAILED,
+        parameters={"train.estimator": one.candidate.estimator, **arguments},
+        metrics={**value, "duration": one.ended - one.started},
+        folds=one.by_fold,
+        reason=one.reason,
+        started=one.started,
+        ended=one.ended,
+    )
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)

@@ -1,0 +1,345 @@
+"""`churn tune`: a search for better arguments on training rows, and what its gain is worth when corrected.
+
+This process asks for trials and notes how they end; others judge, a fold at a time (`workers`). What is already known
+is not judged again: neither trials of an earlier search of the same study, nor a candidate that was judged before.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from churn import files
+from churn.commands.tune import study, workers
+from churn.commands.tune.objectives import OBJECTIVES, Ground, Objective, folds_of
+from churn.commands.tune.result import Result, Search, as_rows, value_of
+from churn.commands.tune.study import Asked, Ended, Study, TrialOutcome
+from churn.commands.tune.workers import FoldError, Material, Worker, WorkerGoneError
+from churn.config import search_space
+from churn.config.params import PARAMS_FILE, Params, load_params
+from churn.config.search_space import Candidate, Fixed, Space
+from churn.config.yaml_edit import adopted
+from churn.errors import ChurnError, ParameterError, shown
+from churn.history import state, verify
+from churn.metrics.selection_bias import CorrectedGain, corrected_gain
+from churn.model import cross_validation, estimators
+from churn.model.estimators import OF_TRAIN, Keys
+from churn.runtime import at_work_alone, limited_threads
+from churn.stages.train import TrainingData, load_processed_data
+from churn.table import keys, splits
+from churn.tracking import trials
+from churn.types import Floats, Labels
+
+RESAMPLES = 1000
+TRAINING_SIDE = tuple(map(str, (files.TRAIN_ROWS, files.X_TRAIN, files.Y_TRAIN, files.ENCODERS, files.SCALER)))
+
+log = logging.getLogger(__name__)
+
+
+def prepare(root: Path, *, trials: int | None = None, estimator: str | None = None) -> Search:
+    """See that the search can be made, before anything is judged.
+
+    Raises:
+        ChurnError: the data are not those of the present parameters.
+        ParameterError: params.yaml asks for what cannot be tried.
+        DataError: a fold lacks churners or stayers.
+    """
+    params = load_params(root)
+    text = (root / PARAMS_FILE).read_bytes().decode("utf-8")
+    listed, present = params.tune.space, Candidate(params.train.estimator, params.train.params)
+    _require_makeable(present, search_space.examples(listed, search_space.fixed_arguments(listed, present)), params)
+    tried = _restricted(listed, estimator)
+    fixed = search_space.fixed_arguments(tried, present)
+    with at_work_alone(root):
+        inputs = _vouched_inputs(root)
+        data = load_processed_data()
+    folds = splits.fold_of(data.rows.index, str(params.compute.seed), params.train.folds)
+    cross_validation.require_both_classes(data.y, folds)
+    return Search(
+        root=root,
+        text=text,
+        objective=OBJECTIVES[params.tune.objective],
+        present=present,
+        tried=tried,
+        fixed=fixed,
+        material=_material(data, folds, params),
+        ground=Ground(data.y, folds, params.train.threshold, params.business),
+        key=_key(inputs, params, tried, fixed),
+        trials=params.tune.trials if trials is None else trials,
+    )
+
+
+def _restricted(tried: Space, estimator: str | None) -> Space:
+    if estimator is None:
+        return tried
+    if estimator not in tried:
+        raise ParameterError(
+            f"--estimator {shown(estimator)}: not in tune.space of {PARAMS_FILE}, which has {', '.join(tried)}"
+        )
+    return {estimator: tried[estimator]}
+
+
+def _require_makeable(present: Candidate, others: Sequence[Candidate], params: Params) -> None:
+    for candidate, named in [(present, OF_TRAIN), *((one, _keys(one)) for one in others)]:
+        estimators.make_classifier(
+            candidate.estimator,
+            candidate.arguments,
+            seed=params.compute.seed,
+            threads=params.compute.threads,
+            named=named,
+        )
+
+
+def _keys(candidate: Candidate) -> Keys:
+    path = candidate.estimator if candidate.estimator.isprintable() else shown(candidate.estimator)
+    return Keys(f"tune.space.{path}", f"tune.space.{path}")
+
+
+def _vouched_inputs(root: Path) -> Mapping[str, str | None]:
+    """md5 of all that `train` reads, code included."""
+    if not verify.results_are_vouched_for(root, "preprocess", TRAINING_SIDE):
+        raise ChurnError(
+            f"{files.PROCESSED}: not what the present parameters, code and table give; run `dvc repro preprocess`"
+        )
+    return state.inputs_from_files(root, "train").dependencies
+
+
+def _material(data: TrainingData, folds: Labels, params: Params) -> Material:
+    return Material(data.rows, data.y, folds, data.encoders, data.scaler, params.compute.seed, params.compute.threads)
+
+
+def _key(inputs: Mapping[str, str | None], params: Params, tried: Space, fixed: Fixed) -> str:
+    decides = {
+        "inputs": dict(inputs),
+        "objective": params.tune.objective,
+        # In lists, since a sampler goes by the order.
+        "space": [(path, [(name, one.model_dump()) for name, one in given.items()]) for path, given in tried.items()],
+        "fixed": {path: given for path, given in fixed.items() if path in tried},
+        "business": params.business.model_dump(),
+        "folds": params.train.folds,
+        "threshold": params.train.threshold,
+        "compute": params.compute.model_dump(),
+        "sampler": version("optuna"),
+    }
+    return hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+OnTrial = Callable[[Ended, float, int], None]
+"""Told of each trial that has ended, of the best value so far, and of how many trials are left."""
+
+
+def run(search: Search, jobs: int, on_trial: OnTrial) -> Result:
+    """Make the trials that are missing, and say what all of them found.
+
+    Raises:
+        ChurnError: the present parameters cannot be judged, all trials failed, or the study cannot be kept.
+    """
+    with (
+        limited_threads(search.material.threads),
+        study.opened(search.root, search.key, search.tried, search.fixed, search.material.seed) as kept,
+    ):
+        trials.warm_up(search.root)
+        missing = [number for number in range(search.trials) if number not in kept.ended]
+        needed = bool(missing) or kept.predictions(search.present) is None
+        with workers.workers(jobs, search.material) if needed else nullcontext(()) as hired:
+            present = _judge_present(search, kept, hired)
+            on_ended = _told_of(kept, present, len(missing), on_trial)
+            attempts = (_begun(search, kept, number) for number in missing)
+            _play(attempts, hired, lambda attempt: on_ended(_noted(kept, attempt)))
+        return _result(search, kept, present)
+
+
+def _told_of(kept: Study, present: float, left: int, on_trial: OnTrial) -> Callable[[Ended], None]:
+    best = max([present, *map(value_of, kept.ended.values())])
+
+    def told(ended: Ended) -> None:
+        nonlocal best, left
+        best, left = max(best, value_of(ended)), left - 1
+        if ended.outcome is TrialOutcome.FAILED:
+            log.warning("trial %s failed: %s", ended.number, ended.reason)
+        on_trial(ended, best, left)
+
+    return told
+
+
+@dataclass
+class _Attempt:
+    """A candidate while it is judged, fold after fold; `asked` is the trial that it is of, or None."""
+
+    search: Search
+    candidate: Candidate
+    named: Keys
+    asked: Asked | None = None
+    by_fold: dict[int, float] = field(default_factory=dict)
+    outcome: TrialOutcome | None = None
+    reason: str | None = None
+    is_final: bool = True
+    """Whether another search would end it in the same way."""
+
+    def __post_init__(self) -> None:
+        self.probability = np.full(len(self.search.ground.churned), np.nan)
+        self._folds = folds_of(self.search.ground)
+
+    @property
+    def value(self) -> float | None:
+        complete = self.outcome is TrialOutcome.COMPLETE
+        return self.search.objective.value(self.search.ground, self.probability) if complete else None
+
+    def give_to(self, worker: Worker) -> None:
+        worker.give(self.candidate, len(self.by_fold), self.named)
+
+    def take_from(self, worker: Worker) -> None:
+        try:
+            self._add(worker.take())
+        except FoldError as error:
+            self.outcome, self.reason = TrialOutcome.FAILED, str(error)
+            self.is_final = not isinstance(error, WorkerGoneError)
+
+    def remember(self, probability: Floats | None) -> "_Attempt":
+        """Take what was said of all customers when the candidate was judged before."""
+        if probability is not None:
+            for inside in self._folds:
+                if self.outcome is None:
+                    self._add(probability[inside])
+        return self
+
+    def _add(self, probability: Floats) -> None:
+        if not np.isfinite(probability).all():
+            raise FoldError(f"params.yaml: {self.named.estimator}: gives probabilities that are not numbers")
+        fold = len(self.by_fold)
+        inside, ground = self._folds[fold], self.search.ground
+        self.probability[inside] = probability
+        value = self.search.objective.of_fold(ground, ground.churned[inside], probability)
+        self.by_fold[fold] = value
+        hopeless = self.asked is not None and self.asked.is_hopeless_after(fold, value)
+        if len(self.by_fold) == len(self._folds):
+            self.outcome = TrialOutcome.COMPLETE
+        elif hopeless:
+            self.outcome = TrialOutcome.PRUNED
+
+
+def _judge_present(search: Search, kept: Study, hired: Sequence[Worker]) -> float:
+    attempt = _Attempt(search, search.present, OF_TRAIN).remember(kept.predictions(search.present))
+    _play(iter([attempt]), hired, lambda _: None)
+    value = attempt.value
+    if value is None:
+        raise ChurnError(f"the present parameters cannot be judged: {attempt.reason}")
+    kept.keep(search.present, attempt.probability)
+    kept.begin(search.present, value, attempt.by_fold)
+    return value
+
+
+def _begun(search: Search, kept: Study, number: int) -> _Attempt:
+    asked = kept.ask(number)
+    candidate = asked.candidate
+    return _Attempt(search, candidate, _keys(candidate), asked).remember(kept.predictions(candidate))
+
+
+def _noted(kept: Study, attempt: _Attempt) -> Ended:
+    """A trial that has ended, on disk; its predictions come first, so that a complete trial has them."""
+    if attempt.asked is None or attempt.outcome is None:
+        raise ValueError("no trial, or not at its end")
+    value = attempt.value
+    if value is not None:
+        kept.keep(attempt.candidate, attempt.probability)
+    return kept.tell(attempt.asked, attempt.outcome, value, attempt.reason, lasting=attempt.is_final)
+
+
+def _play(attempts: Iterator[_Attempt], hired: Sequence[Worker], settle: Callable[[_Attempt], None]) -> None:
+    """Judge attempts, each by one worker; the next one is asked for only when a worker is free for it."""
+    idle = list(hired)
+    busy: dict[Connection, tuple[Worker, _Attempt]] = {}
+    exhausted = False
+    while True:
+        while not exhausted and (idle or not hired):
+            attempt = next(attempts, None)
+            if attempt is None:
+                exhausted = True
+            elif attempt.outcome is not None:
+                settle(attempt)
+            else:
+                worker = idle.pop()
+                attempt.give_to(worker)
+                busy[worker.connection] = worker, attempt
+        if not busy:
+            return
+        for ready in wait(list(busy)):
+            worker, attempt = busy.pop(cast(Connection, ready))
+            attempt.take_from(worker)
+            if attempt.outcome is None:
+                attempt.give_to(worker)
+                busy[worker.connection] = worker, attempt
+            else:
+                idle.append(worker)
+                settle(attempt)
+
+
+def _result(search: Search, kept: Study, present: float) -> Result:
+    ended = tuple(kept.ended[number] for number in sorted(kept.ended))
+    if all(one.outcome is TrialOutcome.FAILED for one in ended):
+        raise ChurnError(f"all {len(ended):,} trials failed, the last one: {ended[-1].reason}")
+    complete = [one.candidate for one in ended if one.outcome is TrialOutcome.COMPLETE]
+    known = [kept.predictions(one) for one in (search.present, *complete)]
+    predictions = [one for one in known if one is not None]
+    if not complete:
+        return Result(search, present, ended, None)
+    found = Result(search, present, ended, _gain(search, search.objective, predictions))
+    highest = predictions[1 + complete.index(found.ranked[0].candidate)]
+    return replace(
+        found,
+        flattery=_flattery(found, predictions, highest),
+        new=adopted(search.text, found.best.candidate) if found.best else None,
+    )
+
+
+def _gain(search: Search, judged: Objective, predictions: Sequence[Floats]) -> CorrectedGain:
+    """What is left of a gain, in any figure, for having chosen by the figure that is searched for."""
+    weighted = judged.weighted(search.ground, predictions)
+    chosen_by = None if judged is search.objective else search.objective.weighted(search.ground, predictions)
+    customer, seed = keys.customer_of(search.material.rows.index), search.material.seed
+    return corrected_gain(weighted, customer, resamples=RESAMPLES, seed=seed, chosen_by=chosen_by)
+
+
+def _flattery(found: Result, predictions: Sequence[Floats], highest: Floats) -> float:
+    """In profit, whatever was searched for, since promotions go by it.
+
+    Also when the best trial is the present one by now: it was chosen all the same.
+    """
+    search, profit = found.search, OBJECTIVES["profit"]
+    seeming = profit.value(search.ground, highest) - profit.value(search.ground, predictions[0])
+    left = found.gain if search.objective is profit else _gain(search, profit, predictions)
+    return max(seeming - left.mean, 0.0) if left else 0.0
+
+
+def apply(result: Result) -> bool:
+    """Write the best candidate into params.yaml, whole or not at all; whether there was one.
+
+    Raises:
+        ChurnError: the file changed meanwhile, or cannot be written.
+    """
+    if result.new is None:
+        return False
+    path = result.search.root / PARAMS_FILE
+    try:
+        if path.read_bytes().decode("utf-8") != result.search.text:
+            raise ChurnError(f"{PARAMS_FILE}: was edited while the search ran; run the same command again")
+        with files.replacing_outputs(path) as (draft,):
+            draft.write_bytes(result.new.encode("utf-8"))
+    except OSError as error:
+        raise ChurnError(f"{PARAMS_FILE}: cannot be written: {error.strerror}") from None
+    return True
+
+
+def show(result: Result) -> None:
+    """Bring MLflow up to date with the study; what hinders that costs a warning."""
+    refused = trials.show(result.search.root, as_rows(result))
+    if refused:
+        log.warning("not shown in MLflow: %s; the next `churn tune` adds what is missing", refused)

@@ -1,0 +1,1 @@
+"""params.yaml: its sections as types, and how it is edited."""

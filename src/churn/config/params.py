@@ -1,0 +1,279 @@
+"""params.yaml, typed and frozen: every key must be there, no other key may be."""
+
+import copy
+import difflib
+import functools
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, ScalarEvent
+
+from churn.config.contract import Strict, TableContract
+from churn.config.economics import Economics
+from churn.config.search_space import Space
+from churn.errors import ParameterError, shown
+
+PARAMS_FILE = "params.yaml"
+UNREADABLE = (YAMLError, ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError)
+"""What the reader of YAML raises: of a date such as 2013-99-99, or of a tag that its text does not fit."""
+DEEPEST = 100
+MOST_VALUES = 100_000
+"""Of a YAML file; aliases count as often as they stand for something."""
+
+REFUSALS = {
+    "dict_type": "must be a section of keys",
+    "model_type": "must be a section of keys",
+    "model_attributes_type": "must be a section of keys",
+    "string_type": "must be a text; put it in quotes",
+    "too_short": "must not be empty",
+    "tuple_type": "must be a list, such as [a, b]",
+    "union_tag_not_found": "has no type: must be one of 'numeric', 'categorical', 'boolean'",
+}
+"""Clearer words for some of pydantic's errors."""
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Compute(Strict):
+    """What makes a computation repeatable."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    threads: Annotated[int, Field(ge=1)]
+
+
+class Data(TableContract):
+    """Where the table is, and its contract."""
+
+    source: str
+
+
+class SplitBy(Strict):
+    """What decides a customer's side: his key, or time, the newest customers being the test."""
+
+    by: Literal["key", "time"]
+    column: str | None
+    format: str | None
+
+    @model_validator(mode="after")
+    def _time_has_a_column(self) -> Self:
+        if (self.by == "time") != (self.column is not None):
+            raise ValueError("by: time needs a column, and by: key takes none")
+        return self
+
+
+class Preprocess(Strict):
+    """How customers are divided into training and test rows."""
+
+    test_share: Share
+    split_salt: str
+    split: SplitBy
+
+
+class Importance(Strict):
+    """Effort spent on permutation importance."""
+
+    repeats: Annotated[int, Field(ge=1)]
+    max_rows: Annotated[int, Field(ge=1)]
+
+
+class Train(Strict):
+    """The estimator, its arguments, and how it is judged on the training rows."""
+
+    estimator: str
+    params: dict[str, Any]
+    folds: Annotated[int, Field(ge=2)]
+    threshold: Literal["profit"] | float
+    importance: Importance
+
+    @field_validator("threshold", mode="before")
+    @classmethod
+    def _profit_or_probability(cls, value: object) -> object:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value == "profit":
+            return value
+        if is_number and 0 <= value <= 1:  # type: ignore[operator]
+            return float(value)  # type: ignore[arg-type]
+        raise ValueError("must be the word profit or a probability from 0 to 1")
+
+
+class Evaluate(Strict):
+    """How the test rows are looked at."""
+
+    slices: Annotated[tuple[str, ...], Field(strict=False)]
+    bootstrap_resamples: Annotated[int, Field(ge=100)]
+    calibration_bins: Annotated[int, Field(ge=2)]
+    curve_points: Annotated[int, Field(ge=10)]
+
+
+class Tune(Strict):
+    """What `churn tune` tries on the training rows."""
+
+    objective: Literal["profit", "pr_auc"]
+    trials: Annotated[int, Field(ge=1)]
+    space: Annotated[Space, Field(min_length=1)]
+
+
+class Promote(Strict):
+    """What a model must hold to become the champion, beside being better."""
+
+    max_calibration_error: Annotated[float, Field(gt=0, lt=1)]
+
+
+class Params(Strict):
+    """The whole file, one section a concern."""
+
+    compute: Compute
+    data: Data
+    preprocess: Preprocess
+    business: Economics
+    train: Train
+    tune: Tune
+    evaluate: Evaluate
+    promote: Promote
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a mapping as DVC does (YAML 1.2: 1e-3 is a number, No is a text).
+
+    Raises:
+        ParameterError: the file is missing, no UTF-8, no YAML, or no mapping.
+    """
+    try:
+        return parse_yaml(path.read_text(encoding="utf-8"), path.name)
+    except FileNotFoundError:
+        where = path.parent.resolve()
+        raise ParameterError(f"{path.name}: not found in {where}; run this in the project's folder") from None
+    except UnicodeDecodeError as error:
+        raise ParameterError(f"{path.name}: not readable as YAML: {_yaml_problem(error)}") from None
+
+
+def parse_yaml(text: str, name: str) -> dict[str, Any]:
+    """Parse what a file of that name holds, as `read_yaml` does.
+
+    Raises:
+        ParameterError: it is no YAML, or no mapping.
+    """
+    try:
+        content = copy.deepcopy(_parsed(text))
+    except UNREADABLE as error:
+        raise ParameterError(f"{name}: not readable as YAML: {_yaml_problem(error)}") from None
+    if not isinstance(content, dict):
+        raise ParameterError(f"{name}: holds no keys; restore it with `git checkout {name}`")
+    return content
+
+
+@functools.lru_cache(maxsize=8)
+def _parsed(text: str) -> Any:
+    """Kept, since tracking reads the same few files again and again."""
+    _require_bounded(text)
+    return YAML(typ="safe").load(text)
+
+
+def _require_bounded(text: str) -> None:
+    """See that a document is not built to exhaust who reads it, which may be one of a branch that was fetched.
+
+    Raises:
+        ValueError: it is nested too deep, or its aliases stand for too much.
+    """
+    sizes: dict[str | None, int] = {}
+    open_nodes: list[tuple[str | None, int]] = []
+    for event in YAML(typ="safe").parse(text):
+        size = 0
+        if isinstance(event, AliasEvent):
+            size = sizes.get(event.anchor, MOST_VALUES + 1)  # within itself
+        elif isinstance(event, ScalarEvent):
+            size = 1
+            sizes[event.anchor] = 1
+        elif isinstance(event, CollectionStartEvent):
+            open_nodes.append((event.anchor, 1))
+        elif isinstance(event, CollectionEndEvent):
+            anchor, size = open_nodes.pop()
+            sizes[anchor] = size
+        if open_nodes:
+            anchor, before = open_nodes[-1]
+            open_nodes[-1] = (anchor, before + size)
+        if len(open_nodes) > DEEPEST or size > MOST_VALUES:
+            raise ValueError(f"nested more than {DEEPEST} deep, or more than {MOST_VALUES:,} values by its aliases")
+
+
+def _yaml_problem(error: Exception) -> str:
+    if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
+        problem = ", ".join(filter(None, (error.context, error.problem)))
+        return f"line {error.problem_mark.line + 1}: {problem}"
+    return " ".join(str(error).split())
+
+
+def load_params(root: Path) -> Params:
+    """Read and check params.yaml in a folder.
+
+    Raises:
+        ParameterError: one line for each key that is unknown, missing or holds a value it cannot.
+    """
+    return check_params(read_yaml(root / PARAMS_FILE))
+
+
+def check_params(content: dict[str, Any]) -> Params:
+    """What a parsed params.yaml holds.
+
+    Raises:
+        ParameterError: one line for each key that is unknown, missing or holds a value it cannot.
+    """
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        raise ParameterError("\n".join(_described(error.errors(), content))) from None
+
+
+def _described(faults: Sequence[Mapping[str, Any]], content: dict[str, Any]) -> Iterator[str]:
+    """One line a fault. No key has a default, so a misspelled one always leaves its right name missing beside it."""
+    missing: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for fault in faults:
+        if fault["type"] == "missing":
+            *section, name = _keys_in_file(fault, content)
+            missing[tuple(section)].append(name)
+    for fault in faults:
+        if fault["type"] == "extra_forbidden":
+            *section, name = _keys_in_file(fault, content)
+            meant = difflib.get_close_matches(name, missing[tuple(section)], n=1)
+            for found in meant:
+                missing[tuple(section)].remove(found)
+            advice = f"did you mean {meant[0]}?" if meant else "remove it"
+            yield f"{_place(section, name)}: unknown key; {advice}"
+        elif fault["type"] != "missing":
+            yield f"{_place(_keys_in_file(fault, content))}: {_refusal(fault)}"
+    advice = f"every key has to be there (`git diff {PARAMS_FILE}` shows what went)"
+    for parent, names in missing.items():
+        yield from (f"{_place(parent, name)}: missing; {advice}" for name in names)
+
+
+def _place(section: Sequence[str], *name: str) -> str:
+    return f"{PARAMS_FILE}: {'.'.join([*section, *name])}"
+
+
+def _refusal(fault: Mapping[str, Any]) -> str:
+    if fault["type"] == "union_tag_invalid":
+        return f"type {fault['ctx']['tag']!r} is not accepted: must be one of {fault['ctx']['expected_tags']}"
+    reason = REFUSALS.get(
+        fault["type"], fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    )
+    if isinstance(fault["input"], dict):
+        return str(reason)
+    return f"{shown(fault['input'])} is not accepted: {reason}"
+
+
+def _keys_in_file(fault: Mapping[str, Any], content: dict[str, Any]) -> list[str]:
+    """Where the fault is in the file: its location without the parts that pydantic adds for members of a union."""
+    keys: list[str] = []
+    here: Any = content
+    for part in fault["loc"]:
+        if (isinstance(here, dict) and part in here) or (isinstance(here, list) and isinstance(part, int)):
+            here = here[part]
+            keys.append(str(part))
+    if fault["type"] == "missing":
+        keys.append(str(fault["loc"][-1]))
+    return keys

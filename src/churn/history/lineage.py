@@ -1,0 +1,86 @@
+"""One state of the pipeline under all its names, and what brings it back."""
+
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from churn.history import snapshot
+from churn.report.origin import Origin
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """One state of the pipeline, under all its names."""
+
+    fingerprint: str
+    commits: tuple[str, ...]
+    """Those that first recorded it."""
+    experiments: tuple[str, ...]
+    """Names that DVC gave it."""
+    in_workspace: bool
+    model_md5: str | None
+    data_md5: str | None
+    runs: tuple[str, ...]
+    """Rows in MLflow, by id."""
+    versions: tuple[str, ...]
+    """Registered models, as name/version."""
+    unknown: tuple[str, ...]
+    """What could not be asked, and why."""
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """What brings the state back; nothing when no commit or experiment holds it."""
+        return commands_to_restore(self.commits, self.experiments)
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, the commands too."""
+        return asdict(self) | {"commands": self.commands}
+
+    def as_text(self) -> str:
+        """Everything, a line each."""
+        entries = {
+            "fingerprint": [self.fingerprint],
+            "commit": self.commits,
+            "DVC experiment": self.experiments,
+            "model md5": filter(None, [self.model_md5]),
+            "data md5": filter(None, [self.data_md5]),
+            "MLflow run": self.runs,
+            "registered as": self.versions,
+            "not known": self.unknown,
+        }
+        lines = [f"{name:15} {' '.join(value.splitlines())}" for name, values in entries.items() for value in values]
+        return "\n".join([*lines, *self._way_back()])
+
+    def _way_back(self) -> Iterator[str]:
+        if self.in_workspace:
+            yield "It is the state of this folder."
+        if self.commands:
+            yield "To bring it back (`dvc pull` or `dvc repro` where the cache lacks something):"
+            yield from (f"  {command}" for command in self.commands)
+        elif not self.in_workspace:
+            yield "No commit and no DVC experiment holds it: its parameters are in params.yaml of the MLflow run."
+
+
+def commands_to_restore(commits: Sequence[str], experiments: Sequence[str]) -> tuple[str, ...]:
+    """What brings a state back; nothing when no commit or experiment holds it."""
+    if commits:
+        return (f"git checkout {commits[0]}", "dvc checkout")
+    return (f"dvc exp apply {shlex.quote(experiments[0])}",) if experiments else ()
+
+
+def origin_of(root: Path, fingerprint: str) -> Origin:
+    """What git knows of a state; MLflow is not asked."""
+    of_state = [one for one in snapshot.recorded_in_git(root) if one.fingerprint == fingerprint]
+    commits = without_repeats(one.commit for one in of_state if one.experiment is None)
+    experiments = without_repeats(one.experiment for one in of_state)
+    return Origin(fingerprint, commits[0] if commits else None, commands_to_restore(commits, experiments))
+
+
+def without_repeats(values: Iterable[str | None]) -> tuple[str, ...]:
+    """Values in their order, each once, gaps left out."""
+    return tuple(dict.fromkeys(value for value in values if value))

@@ -1,0 +1,172 @@
+"""The pipeline's state with its results, wherever they are: in the workspace, or in a commit and the DVC cache."""
+
+import functools
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from churn.config.params import PARAMS_FILE, parse_yaml
+from churn.history import committed, provenance, state, verify
+from churn.history.dvc import cache_folder, experiments
+from churn.history.git import commit_of, git, git_files
+from churn.history.state import LOCK_FILE, PIPELINE_FILE, Content, Stages, content_of
+from churn.history.verify import Objection, Recorded
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Stages as they were run, and their files."""
+
+    stages: Stages
+    counted: frozenset[str]
+    """Stages whose results belong to this state."""
+    read: Content
+    commit: str | None
+    edits: tuple[str, ...]
+    """What decides the results and is not what the commit holds; results themselves do not count."""
+    experiment: str | None = None
+    """Name that DVC gave it."""
+    baseline: str | None = None
+    objection: Objection | None = None
+    """Why results that are there are not those of the inputs; None where nothing says so."""
+    results: Mapping[str, str | None] = field(init=False)
+    """md5 of the results that belong to this state, by path."""
+
+    def __post_init__(self) -> None:
+        """Gather the results."""
+        results = {path: md5 for name in self.counted for path, md5 in self.stages[name].results.items()}
+        object.__setattr__(self, "results", results)
+
+    @property
+    def edited(self) -> bool:
+        """Whether the commit holds something else than what the results were made from, or not all of it."""
+        return bool(self.edits)
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of the experiment."""
+        return state.fingerprint(self.stages)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the results of every stage are there."""
+        return self.counted == set(self.stages)
+
+    def results_called(self, kind: str) -> set[str]:
+        """What dvc.yaml calls metrics, or plots, by path."""
+        content = self.read(PIPELINE_FILE)
+        pipeline = parse_yaml((content or b"").decode(), PIPELINE_FILE)
+        return state.results_called(kind, pipeline).intersection(self.results)
+
+
+def of_workspace(root: Path, just_ended: str | None = None, *, failed: bool = False) -> Snapshot:
+    """What the files say, when a stage has just ended or, without one, as dvc.lock vouches for them.
+
+    Results count only of that stage and of those that dvc.lock vouches for, so none is of another state.
+
+    Raises:
+        UnidentifiedError: the files belong to no experiment.
+    """
+    files = state.stages_from_files(root)
+    known = verify.recorded_in_workspace(root)
+    commit = git(root, "rev-parse", "HEAD")
+    return Snapshot(
+        stages=files,
+        counted=frozenset(_stages_that_count(files, known, just_ended, failed)),
+        read=lambda path: content_of(root / path),
+        commit=commit,
+        edits=() if commit is None else committed.edits(root, files),
+        objection=_objection(known, files) or verify.other_packages(files, known),
+        experiment=os.environ.get("DVC_EXP_NAME"),
+        baseline=os.environ.get("DVC_EXP_BASELINE_REV"),
+    )
+
+
+def _stages_that_count(files: Stages, known: Recorded, ended: str | None, failed: bool) -> set[str]:
+    vouched = state.vouched_for(files, known.stages).difference(known.foreign)
+    if ended is None:
+        return state.of_this_state(files, vouched)
+    if ended not in files:
+        raise state.UnidentifiedError(f"{PIPELINE_FILE}: no stage {ended}, so this run belongs to no experiment")
+    counted = state.of_this_state(files, vouched | {ended})
+    if ended not in counted:
+        raise state.UnidentifiedError(
+            f"{ended} read results of another state; run `dvc repro` to have all of one state"
+        )
+    return state.of_this_state(files, vouched - {ended}) if failed else counted
+
+
+def _objection(known: Recorded, stages: Stages) -> Objection | None:
+    objections = (known.objection(name) for name in stages if name in known.stages)
+    return next(filter(None, objections), None)
+
+
+def recorded_in_git(root: Path) -> Iterator[Snapshot]:
+    """Every state that a dvc.lock of a commit or of a DVC experiment records: this branch's first, then oldest first.
+
+    Only what the dvc.lock vouches for counts: results whose md5 is the recorded one.
+    """
+    names = {commit: names[0] for commit, names in experiments(root).items()}
+    those = ("--reverse", "--format=%H", "--", LOCK_FILE)
+    own, others = git(root, "log", "HEAD", *those) or "", git(root, "log", "--all", *those) or ""
+    commits = dict.fromkeys([*own.split(), *others.split()])
+    cache = functools.cache(lambda: cache_folder(root))
+    for commit in [*(one for one in commits if one not in names), *names]:
+        snapshot = _of_commit(root, commit, names.get(commit), cache)
+        if snapshot is not None:
+            yield snapshot
+
+
+def of_revision(root: Path, revision: str) -> Snapshot | None:
+    """What the dvc.lock of any revision that git knows records; None where there is none."""
+    commit = commit_of(root, revision)
+    return _of_commit(root, commit, None, functools.cache(lambda: cache_folder(root))) if commit else None
+
+
+def is_kept(root: Path, commit: str) -> bool:
+    """Whether a branch or a tag holds a commit. A DVC experiment is none of theirs until it gets one."""
+    return bool(
+        git(root, "for-each-ref", "--count=1", f"--contains={commit}", "refs/heads", "refs/remotes", "refs/tags")
+    )
+
+
+def _of_commit(root: Path, commit: str, name: str | None, cache: Callable[[], Path]) -> Snapshot | None:
+    files = git_files(root, commit, [LOCK_FILE, PIPELINE_FILE])
+    if LOCK_FILE not in files:
+        return None
+    try:
+        declared = parse_yaml(files.get(PIPELINE_FILE, b"").decode(), PIPELINE_FILE)["stages"]
+        lock = parse_yaml(files[LOCK_FILE].decode(), LOCK_FILE)
+        left = git_files(root, commit, map(provenance.path_of, declared))
+        known = verify.recorded(lock, left.get, declared)
+        stages = {name: known.stages[name] for name in declared}  # DVC keeps those that were renamed, too
+        state.fingerprint(stages)
+    except Exception:  # no lock, a broken one, or one that lacks a stage: it records no state
+        log.debug("%s", commit, exc_info=True)
+        return None
+    md5s = {path: md5 for stage in stages.values() for path, md5 in stage.results.items()}
+
+    in_git = functools.cache(lambda: git_files(root, commit, {PIPELINE_FILE, PARAMS_FILE, *md5s}))
+
+    def read(path: str) -> bytes | None:
+        found = in_git().get(path)
+        md5 = md5s.get(path)
+        if found is None and md5 is not None:
+            found = content_of(cache() / "files" / "md5" / md5[:2] / md5[2:])
+        return found if md5 is None or found is None or state.md5_of_bytes(found) == md5 else None
+
+    baseline = git(root, "rev-parse", f"{commit}^") if name else None
+    return Snapshot(
+        stages,
+        frozenset(name for name in stages if not known.objection(name)),
+        read,
+        commit,
+        edits=(),
+        experiment=name,
+        baseline=baseline,
+        objection=_objection(known, stages),
+    )

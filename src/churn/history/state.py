@@ -1,0 +1,373 @@
+"""Which experiment the files of a workspace belong to, by dvc.yaml, dvc.lock and md5 alone; DVC is not imported.
+
+The pipeline fingerprint is one function over every stage's command, declared parameters, the md5 of every dependency
+that no stage makes, and the packages that no lock holds. The files and dvc.lock give the same one.
+"""
+
+import functools
+import hashlib
+import json
+import posixpath
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Set
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from churn.config.params import PARAMS_FILE, read_yaml
+from churn.errors import ChurnError
+from churn.history import packages, provenance
+
+PIPELINE_FILE = "dvc.yaml"
+LOCK_FILE = "dvc.lock"
+ESTIMATOR = "train.estimator"
+"""The parameter that names what is fitted."""
+FINGERPRINT_FORM = re.compile(r"[0-9a-f]{16}")
+MD5_FORM = re.compile(r"[0-9a-f]{32}(\.dir)?")
+TEMPLATE = re.compile(r"\$\{([^}]+)\}")
+RESULT_KEYS = ("outs", "metrics", "plots")
+STAGE_KEYS = {"cmd", "deps", "params", *RESULT_KEYS, "frozen", "always_changed", "desc", "meta"}
+"""What a stage of dvc.yaml may say here; DVC knows more (wdir, vars, foreach, matrix)."""
+
+
+class UnidentifiedError(ChurnError):
+    """The files do not say which experiment this is."""
+
+
+@dataclass(frozen=True)
+class StageInputs:
+    """What decides a stage's results."""
+
+    command: str
+    dependencies: Mapping[str, str | None]
+    """md5 by path; None for a file that is not there."""
+    parameters: Mapping[str, Mapping[str, Any]]
+    """Value by dotted key, by file."""
+    packages: Mapping[str, str] = field(default_factory=dict)
+    """Version by name of what is installed beside the locks; dvc.lock does not know it, the stage's provenance does."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage's inputs, and the md5 of its results by path (None: not there)."""
+
+    inputs: StageInputs
+    results: Mapping[str, str | None]
+
+
+Stages = Mapping[str, Stage]
+Content = Callable[[str], bytes | None]
+"""Gives what a file holds, in the workspace or in a commit; None when it is not to be had."""
+Reader = Callable[[str], Mapping[str, Any]]
+"""Gives what a YAML file holds, in the workspace or in a commit."""
+Digest = Callable[[str], str | None]
+"""Gives the md5 of a file there; None when it is not there."""
+
+
+def stages_from_files(root: Path) -> Stages:
+    """The stages of dvc.yaml with what stands in the files now.
+
+    Raises:
+        UnidentifiedError: dvc.yaml asks for something that is not there, or not known here.
+    """
+    values_in = functools.cache(lambda file: read_yaml(root / file))
+    digest = functools.cache(functools.partial(_md5_in, root))  # one stage's result is another one's dependency
+    declared = declared_stages(root)
+    fitting = _stages_with_the_estimator(declared)
+    return {
+        name: _stage_from_files(root, name, entry, values_in, digest, with_estimator=name in fitting)
+        for name, entry in declared.items()
+    }
+
+
+def inputs_from_files(root: Path, name: str) -> StageInputs:
+    """What decides one stage's results, as it stands in the files now; its results are not opened.
+
+    Raises:
+        UnidentifiedError: dvc.yaml has no such stage, or asks for something that is not there, or not known here.
+    """
+    declared = declared_stages(root)
+    if name not in declared:
+        raise UnidentifiedError(f"{PIPELINE_FILE}: no stage {name}")
+    values_in = functools.cache(lambda file: read_yaml(root / file))
+    with_estimator = name in _stages_with_the_estimator(declared)
+    digest = functools.partial(_md5_in, root)
+    return _inputs_in_files(root, name, declared[name], values_in, digest, with_estimator=with_estimator)
+
+
+def results_declared(root: Path, name: str) -> list[str]:
+    """Paths of what a stage of dvc.yaml makes."""
+    return results_of(declared_stages(root)[name])
+
+
+def inputs_declared(pipeline: Mapping[str, Any], values_in: Reader, digest: Digest) -> dict[str, StageInputs]:
+    """What decides each stage's results by a dvc.yaml, wherever it and the files it names are.
+
+    Raises:
+        UnidentifiedError: it asks for something that is not there, or not known here.
+    """
+    stages = pipeline.get("stages") or {}
+    return {name: _inputs_of_stage(name, entry, values_in, digest) for name, entry in stages.items()}
+
+
+def stages_from_lock(lock: Mapping[str, Any]) -> Stages:
+    """The stages as dvc.lock recorded them, whatever they left."""
+    return {name: _stage_from_lock(entry) for name, entry in lock.get("stages", {}).items()}
+
+
+def read_lock(root: Path) -> dict[str, Any]:
+    """What dvc.lock holds; nothing before the first run."""
+    path = root / LOCK_FILE
+    return read_yaml(path) if path.exists() else {}
+
+
+def edited_parameters(root: Path) -> list[str]:
+    """Dotted keys whose value is no longer the one that the results in dvc.lock were computed with."""
+    values_in = functools.cache(lambda file: read_yaml(root / file))
+    edited: dict[str, None] = {}
+    for stage in stages_from_lock(read_lock(root)).values():
+        for file, values in stage.inputs.parameters.items():
+            for key, value in values.items():
+                edited |= dict.fromkeys(
+                    name for name, *_ in changed_values(key, value, _value_at(values_in, file, key))
+                )
+    return list(edited)
+
+
+def changed_values(key: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Dotted key of each value that is not the same in both, and the two; None where one of them lacks it."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for name in {**old, **new}:
+            yield from changed_values(f"{key}.{name}", old.get(name), new.get(name))
+    elif old != new:
+        yield key, old, new
+
+
+def results_called(kind: str, pipeline: Mapping[str, Any]) -> set[str]:
+    """What a dvc.yaml calls metrics, or plots, by path within the project; one that leads out of it is passed over."""
+    entries = [pipeline, *(pipeline.get("stages") or {}).values()]
+    paths = {posixpath.normpath(_path_of(result)) for entry in entries for result in entry.get(kind) or []}
+    return {path for path in paths if not path.startswith(("/", "../"))}
+
+
+def fingerprint(stages: Stages) -> str:
+    """Identity of the experiment: 16 hex digits.
+
+    Raises:
+        UnidentifiedError: a dependency that no stage makes is not there.
+    """
+    made = {path for stage in stages.values() for path in stage.results}
+    described = {}
+    for name, stage in stages.items():
+        given = {path: md5 for path, md5 in stage.inputs.dependencies.items() if path not in made}
+        for path, md5 in given.items():
+            if md5 is None:
+                raise UnidentifiedError(f"{path}: not there, so this run belongs to no experiment")
+        described[name] = {"cmd": stage.inputs.command, "deps": given, "params": comparable(stage.inputs.parameters)}
+        if stage.inputs.packages:  # in the locked environment there are none, and a state is what it was without them
+            described[name]["packages"] = stage.inputs.packages
+    text = json.dumps(described, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def vouched_for(files: Stages, locked: Stages) -> set[str]:
+    """Stages whose inputs and results are those that dvc.lock recorded."""
+    return {name for name, stage in files.items() if stage == locked.get(name)}
+
+
+def of_this_state(files: Stages, trusted: Set[str]) -> set[str]:
+    """The trusted stages that read only what such stages made, so that their results belong to the inputs now."""
+    maker = {path: name for name, stage in files.items() for path in stage.results}
+
+    def holds(name: str) -> bool:
+        makers = {maker[path] for path in files[name].inputs.dependencies if path in maker}
+        return name in trusted and all(holds(other) for other in makers)
+
+    return {name for name in files if holds(name)}
+
+
+def content_of(path: Path) -> bytes | None:
+    """What a file holds; None when it is not there."""
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return None
+
+
+def md5_of(path: Path) -> str | None:
+    """As DVC computes it for a file; None when it is not there."""
+    if not path.exists():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def md5_of_bytes(content: bytes) -> str:
+    """As DVC computes it for a file that holds them."""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def last_stages(stages: Stages) -> set[str]:
+    """Stages that make nothing for another one."""
+    needed = {path for stage in stages.values() for path in stage.inputs.dependencies}
+    return {name for name, stage in stages.items() if not needed.intersection(stage.results)}
+
+
+def declared_stages(root: Path) -> Mapping[str, Any]:
+    """What dvc.yaml says of each stage."""
+    return read_yaml(root / PIPELINE_FILE).get("stages") or {}
+
+
+def _stages_with_the_estimator(declared: Mapping[str, Any]) -> set[str]:
+    """Stages that fit the estimator, or read what was made with it."""
+    found = {name for name, entry in declared.items() if _asks_for_the_estimator(entry)}
+    while True:
+        made = {path for name in found for path in results_of(declared[name])}
+        more = {name for name, entry in declared.items() if made.intersection(entry.get("deps") or [])}
+        if more <= found:
+            return found
+        found |= more
+
+
+def _asks_for_the_estimator(entry: Mapping[str, Any]) -> bool:
+    names = [name for name in entry.get("params") or [] if isinstance(name, str)]
+    return any(name == ESTIMATOR or ESTIMATOR.startswith(f"{name}.") for name in names)
+
+
+def results_of(entry: Mapping[str, Any]) -> list[str]:
+    """Paths of what a stage makes, by what dvc.yaml says of it."""
+    return [_path_of(result) for key in RESULT_KEYS for result in entry.get(key) or []]
+
+
+def _stage_from_files(
+    root: Path, name: str, entry: Mapping[str, Any], values_in: Reader, digest: Digest, *, with_estimator: bool
+) -> Stage:
+    inputs = _inputs_in_files(root, name, entry, values_in, digest, with_estimator=with_estimator)
+    return Stage(inputs, _md5_by_path(results_of(entry), values_in, digest))
+
+
+def _inputs_in_files(
+    root: Path, name: str, entry: Mapping[str, Any], values_in: Reader, digest: Digest, *, with_estimator: bool
+) -> StageInputs:
+    inputs = _inputs_of_stage(name, entry, values_in, digest)
+    locks = [root / path for path in inputs.dependencies if packages.LOCK_FORM.fullmatch(posixpath.basename(path))]
+    texts = [path.read_text(encoding="utf-8") for path in locks if path.is_file()]
+    try:
+        beside = packages.beside_locks(texts, _estimator(values_in) if with_estimator else None)
+    except packages.EstimatorAbsentError:  # as on a machine that only looks; what ran it is known
+        beside = provenance.packages_in(content_of(root / provenance.path_of(name)))
+    return replace(inputs, packages=beside)
+
+
+def _estimator(values_in: Reader) -> str | None:
+    try:
+        return str(_value_at(values_in, PARAMS_FILE, ESTIMATOR))
+    except UnidentifiedError:
+        return None
+
+
+def makers_of(stages: Stages, name: str) -> list[str]:
+    """Stages that a stage reads from, directly or not."""
+    maker = {path: other for other, stage in stages.items() for path in stage.results}
+    found: list[str] = []
+    waiting = [name]
+    while waiting:
+        read = stages[waiting.pop()].inputs.dependencies
+        new = {maker[path] for path in read if path in maker}.difference(found, [name])
+        found += sorted(new)
+        waiting += sorted(new)
+    return found
+
+
+def _inputs_of_stage(name: str, entry: Mapping[str, Any], values_in: Reader, digest: Digest) -> StageInputs:
+    for key in entry:
+        if key not in STAGE_KEYS:
+            raise UnidentifiedError(f"{PIPELINE_FILE}: stages.{name}.{key}: not known to tracking; do without it")
+
+    return StageInputs(
+        command=_filled(_command(entry), values_in),
+        dependencies=_md5_by_path(entry.get("deps") or [], values_in, digest),
+        parameters=_parameters(entry.get("params") or [], values_in),
+    )
+
+
+def _md5_by_path(paths: list[str], values_in: Reader, digest: Digest) -> dict[str, str | None]:
+    return {posixpath.normpath(path): digest(path) for path in (_filled(path, values_in) for path in paths)}
+
+
+def _stage_from_lock(entry: Mapping[str, Any]) -> Stage:
+    return Stage(
+        StageInputs(
+            command=_command(entry),
+            dependencies=_recorded_md5s(entry.get("deps", [])),
+            parameters=entry.get("params", {}),
+        ),
+        results=_recorded_md5s(entry.get("outs", [])),
+    )
+
+
+def _recorded_md5s(files: list[Mapping[str, Any]]) -> dict[str, str | None]:
+    return {posixpath.normpath(file["path"]): md5_in(file) for file in files}
+
+
+def md5_in(file: Mapping[str, Any]) -> str | None:
+    """What an entry of DVC says of a file's bytes. It becomes a path in the cache, so nothing else passes."""
+    md5 = file.get("md5")
+    return md5 if isinstance(md5, str) and MD5_FORM.fullmatch(md5) else None
+
+
+def _command(entry: Mapping[str, Any]) -> str:
+    return entry["cmd"] if isinstance(entry["cmd"], str) else "\n".join(entry["cmd"])
+
+
+def _path_of(result: str | Mapping[str, Any]) -> str:
+    return result if isinstance(result, str) else next(iter(result))
+
+
+def _md5_in(root: Path, path: str) -> str | None:
+    if (root / path).is_dir():
+        raise UnidentifiedError(f"{PIPELINE_FILE}: {path}: a folder, not known to tracking; name its files one by one")
+    return md5_of(root / path)
+
+
+def _filled(text: str, values_in: Reader) -> str:
+    """A text of dvc.yaml with the ${templates} filled in, written as DVC writes them."""
+
+    def filling(match: re.Match[str]) -> str:
+        value = _value_at(values_in, PARAMS_FILE, match[1].strip())
+        if isinstance(value, Mapping | list):
+            raise UnidentifiedError(f"{PIPELINE_FILE}: {match[0]}: more than one value, not known to tracking")
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+    return TEMPLATE.sub(filling, text)
+
+
+def _parameters(declared: list[str | dict[str, list[str] | None]], values_in: Reader) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = defaultdict(dict)
+    for entry in declared:
+        by_file = {PARAMS_FILE: [entry]} if isinstance(entry, str) else entry
+        for file, keys in by_file.items():
+            for key in keys or values_in(file):
+                found[file][key] = _value_at(values_in, file, key)
+    return dict(found)
+
+
+def _value_at(values_in: Reader, file: str, dotted: str) -> Any:
+    value: Any = values_in(file)
+    for key in dotted.split("."):
+        if not isinstance(value, Mapping) or key not in value:
+            raise UnidentifiedError(f"{file}: {dotted}: not there, though {PIPELINE_FILE} names it")
+        value = value[key]
+    return value
+
+
+def comparable(value: Any) -> Any:
+    """Values that DVC holds equal become one (1, 1.0 and true), so that they are one experiment."""
+    if isinstance(value, Mapping):
+        return {str(key): comparable(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [comparable(inner) for inner in value]
+    if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()):
+        return int(value)
+    return value

@@ -1,0 +1,1 @@
+"""What predictions and decisions are worth: scores, money, intervals, and comparisons of two models."""

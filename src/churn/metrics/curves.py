@@ -1,0 +1,159 @@
+"""Points of the ROC, precision-recall, calibration and profit curves, with a 95 % band."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.metrics import precision_recall_curve, roc_curve
+
+from churn.config.economics import Economics
+from churn.metrics.calibration import calibration_table
+from churn.metrics.intervals import HIGH, LOW, wilson_interval
+from churn.metrics.profit import NOBODY, gains, profit_curve
+from churn.types import Floats, Labels
+
+
+def curve_points(
+    churned: Labels, probability: Floats, economics: Economics, *, bins: int, points: int
+) -> dict[str, pd.DataFrame]:
+    """Points of each curve by name, at most `points` of each, ends included."""
+    false_positive_rate, true_positive_rate = _corners(*roc_curve(churned, probability)[:2])
+    precision, recall, _ = precision_recall_curve(churned, probability, drop_intermediate=True)
+    profit = profit_curve(churned, probability, economics)
+    return {
+        "roc": _thinned({"false_positive_rate": false_positive_rate, "true_positive_rate": true_positive_rate}, points),
+        "precision_recall": _thinned({"recall": recall, "precision": precision}, points),
+        "calibration": calibration_table(churned, probability, bins),
+        "profit": _thinned(
+            {
+                "contacted_share": profit.contacted_share,
+                "profit_per_1000_eur": 1000 * profit.profit_per_customer_eur,
+                "threshold": np.minimum(profit.thresholds, NOBODY),
+            },
+            points,
+        ),
+    }
+
+
+def _corners(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """A staircase without the points between the foot and the top, or the two ends, of a step."""
+    inner = slice(1, -1)
+    within = [(values[:-2] == values[inner]) & (values[inner] == values[2:]) for values in (x, y)]
+    kept = np.ones(len(x), dtype=bool)
+    kept[inner] = ~(within[0] | within[1])
+    return x[kept], y[kept]
+
+
+def with_bands(
+    curves: Mapping[str, pd.DataFrame],
+    churned: Labels,
+    probability: Floats,
+    economics: Economics,
+    *,
+    resamples: int,
+    seed: int,
+) -> dict[str, pd.DataFrame]:
+    """The curves with a 95 % interval at each point, as columns ending in _low and _high.
+
+    By bootstrap over customers, point by point, the model fixed; for the groups of the calibration curve, Wilson's
+    interval of a share (Wilson 1927, JASA 22).
+    """
+    drawn = _resampled_curves(curves, churned, probability, economics, resamples, seed)
+    bands = {name: _band(rows, len(curves[name])) for name, rows in drawn.items()}
+    banded = {name: _beside(curves[name], BANDED[name], band) for name, band in bands.items()}
+    groups = curves["calibration"]
+    return banded | {
+        "calibration": _beside(groups, "observed", wilson_interval(groups["observed"], groups["customers"]))
+    }
+
+
+BANDED = {"roc": "true_positive_rate", "precision_recall": "precision", "profit": "profit_per_1000_eur"}
+"""Column of each curve that gets a band."""
+
+
+def _resampled_curves(
+    curves: Mapping[str, pd.DataFrame],
+    churned: Labels,
+    probability: Floats,
+    economics: Economics,
+    resamples: int,
+    seed: int,
+) -> dict[str, Floats]:
+    """The banded column of each curve on resampled customers, one row a resample, at the curve's own points."""
+    random = np.random.default_rng(seed)
+    order = np.argsort(-probability, kind="stable")
+    last_of_ties = np.append(np.flatnonzero(np.diff(probability[order])), len(order) - 1)
+    left, gain = churned[order], gains(churned[order], economics)
+    drawn: dict[str, list[Floats]] = {name: [] for name in BANDED}
+    recall_at = _reader_of_steps(curves["roc"], left, last_of_ties)
+    for _ in range(resamples):
+        times = np.bincount(random.integers(0, len(order), len(order)), minlength=len(order))
+        found, contacted, earned = (
+            np.append(0.0, np.cumsum(times * amount)[last_of_ties]) for amount in (left, np.ones(len(order)), gain)
+        )
+        if not 0 < found[-1] < contacted[-1]:
+            continue
+        recall, bothered = found / found[-1], (contacted - found) / (contacted[-1] - found[-1])
+        drawn["roc"].append(recall_at(bothered, recall))
+        wanted = curves["precision_recall"]["recall"].to_numpy()
+        reached = np.searchsorted(recall, wanted)
+        precision = found[reached] / np.maximum(contacted[reached], 1)
+        drawn["precision_recall"].append(np.where(wanted == 0, 1.0, precision))  # as the curve itself begins
+        share = contacted / contacted[-1]
+        drawn["profit"].append(np.interp(curves["profit"]["contacted_share"], share, 1000 * earned / contacted[-1]))
+    return {name: np.array(rows) for name, rows in drawn.items()}
+
+
+def _reader_of_steps(roc: pd.DataFrame, left: Labels, last_of_ties: Labels) -> Callable[[Floats, Floats], Floats]:
+    """Reads resampled ROC curves where the curve has its points: at the foot of a step, or at its top.
+
+    `left` are the outcomes, highest probability first, `last_of_ties` the places where another probability follows.
+    """
+    wanted = roc["false_positive_rate"].to_numpy()
+
+    def both_ends(bothered: Floats, recall: Floats) -> tuple[Floats, Floats]:
+        return np.interp(-wanted, -bothered[::-1], recall[::-1]), np.interp(wanted, bothered, recall)
+
+    found, passed = (np.append(0.0, np.cumsum(side)[last_of_ties]) for side in (left, 1 - left))
+    foot, top = both_ends(passed / max(passed[-1], 1.0), found / max(found[-1], 1.0))
+    is_foot = np.abs(roc["true_positive_rate"] - foot) < np.abs(roc["true_positive_rate"] - top)
+    return lambda bothered, recall: np.where(is_foot, *both_ends(bothered, recall))
+
+
+def _band(rows: Floats, points: int) -> Floats:
+    """Bounds at each point; not defined where no resample had churners and stayers."""
+    if not len(rows):
+        return np.full((2, points), np.nan)
+    bounds: Floats = np.nanpercentile(rows, [LOW, HIGH], axis=0)
+    return bounds
+
+
+def _beside(curve: pd.DataFrame, column: str, interval: Floats) -> pd.DataFrame:
+    return curve.assign(**{f"{column}_low": interval[0], f"{column}_high": interval[1]})
+
+
+def contacted_by_threshold(churned: Labels, probability: Floats, decided: float, points: int) -> pd.DataFrame:
+    """Churners and stayers contacted at falling thresholds, from nobody to everybody; that of the decision is one.
+
+    Thresholds are cut to six places first and counted after that, so that whoever writes them down counts the same.
+    """
+    distinct = np.unique(np.round(np.floor(probability * 1e6) / 1e6, 6))
+    kept = _thinned({"threshold": distinct}, max(points - 3, 2))["threshold"]
+    thresholds = np.unique([*kept, 0.0, decided, NOBODY])[::-1]
+
+    def contacted(sort: NDArray[np.bool_]) -> Labels:
+        ranked = np.sort(probability[sort])
+        return len(ranked) - np.searchsorted(ranked, thresholds, side="left")
+
+    return pd.DataFrame(
+        {"threshold": thresholds, "churners": contacted(churned == 1), "stayers": contacted(churned == 0)}
+    )
+
+
+def _thinned(columns: Mapping[str, Floats], points: int) -> pd.DataFrame:
+    table = pd.DataFrame(columns)
+    if len(table) <= points:
+        return table
+    kept = np.unique(np.linspace(0, len(table) - 1, points).round().astype(int))
+    return table.iloc[kept].reset_index(drop=True)

@@ -1,0 +1,84 @@
+"""The headline figures of the test rows, and the 95 % intervals around figures."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from churn.config.economics import Economics
+from churn.metrics.profit import profit_per_customer
+from churn.metrics.scores import decision_scores, probability_scores
+from churn.types import Floats, Labels
+
+LOW, HIGH = 2.5, 97.5  # percentiles of a 95 % interval
+Z = 1.959964  # standard deviations of the normal distribution that such an interval reaches
+
+Statistics = Callable[[Labels, Floats], Mapping[str, float]]
+
+
+def headline_scores(threshold: float, economics: Economics) -> Statistics:
+    """The figures that get an interval, as one function of what happened and what was predicted."""
+
+    def scores(churned: Labels, probability: Floats) -> dict[str, float]:
+        everybody = np.ones(len(churned), dtype=bool)
+        contacted = probability >= threshold
+        profit = 1000 * profit_per_customer(churned, contacted, economics)
+        return {
+            **decision_scores(churned, contacted),
+            "f1_at_half": decision_scores(churned, probability >= 0.5)["f1"],
+            **probability_scores(churned, probability),
+            "profit_per_1000_eur": profit,
+            "profit_over_everybody_per_1000_eur": profit - 1000 * profit_per_customer(churned, everybody, economics),
+        }
+
+    return scores
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A figure on all rows, and the 95 % bootstrap interval around it."""
+
+    value: float
+    low: float
+    high: float
+
+
+def with_intervals(
+    statistics: Statistics, churned: Labels, probability: Floats, *, resamples: int, seed: int
+) -> dict[str, Interval]:
+    """Percentile bootstrap over customers: how the figures would move with other test customers, model fixed."""
+    random = np.random.default_rng(seed)
+    values = statistics(churned, probability)
+    drawn: dict[str, list[float]] = {name: [] for name in values}
+    for _ in range(resamples):
+        rows = random.integers(0, len(churned), len(churned))
+        for name, value in statistics(churned[rows], probability[rows]).items():
+            drawn[name].append(value)
+    return {name: percentile_interval(value, drawn[name]) for name, value in values.items()}
+
+
+def percentile_interval(value: float, drawn: Sequence[float]) -> Interval:
+    """The middle 95 % of what was drawn around a figure; NaN where nothing that was drawn is defined."""
+    defined = np.array([one for one in drawn if not np.isnan(one)])
+    if not len(defined):
+        return Interval(value, float("nan"), float("nan"))
+    low, high = np.percentile(defined, [LOW, HIGH])
+    return Interval(value, float(low), float(high))
+
+
+def flat(intervals: Mapping[str, Interval], prefix: str = "") -> dict[str, float]:
+    """Each interval as three keys: name, name_low, name_high."""
+    table: dict[str, float] = {}
+    for name, interval in intervals.items():
+        table[f"{prefix}{name}"] = interval.value
+        table[f"{prefix}{name}_low"] = interval.low
+        table[f"{prefix}{name}_high"] = interval.high
+    return table
+
+
+def wilson_interval(share: pd.Series, count: pd.Series) -> Floats:
+    """Bounds of 95 % intervals of shares, one row the lower ones, one the upper ones (Wilson 1927, JASA 22)."""
+    middle = (share + Z**2 / (2 * count)) / (1 + Z**2 / count)
+    half = Z / (1 + Z**2 / count) * np.sqrt(share * (1 - share) / count + Z**2 / (4 * count**2))
+    return np.array([middle - half, middle + half])

@@ -1,0 +1,120 @@
+"""Money: what contacting customers costs and brings.
+
+The campaign is that of Verbraken, Verbeke and Baesens (2013), IEEE TKDE 25(5): every contacted customer costs the
+contact; one who would have stayed takes the offer; one who would have left takes it with some probability, and
+then his value is kept.
+"""
+
+from dataclasses import dataclass
+from decimal import ROUND_FLOOR, Decimal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from churn.config.economics import Economics
+from churn.types import Floats, Labels
+
+NOBODY = 1.000001
+"""Threshold that no probability reaches, in six places; some models say 1.0 of customers."""
+
+
+@dataclass(frozen=True)
+class ProfitCurve:
+    """Expected profit of contacting everyone at or above each threshold, thresholds falling.
+
+    The first point contacts nobody (threshold infinity), the last one everybody.
+    """
+
+    thresholds: Floats
+    contacted_share: Floats
+    profit_per_customer_eur: Floats
+
+    @property
+    def best(self) -> int:
+        """Position of the highest profit; of equal ones, the one that contacts fewest."""
+        return int(np.argmax(self.profit_per_customer_eur))
+
+
+def gains(churned: Labels, economics: Economics) -> Floats:
+    """Expected gain of contacting each customer, given what he did, in euros."""
+    return np.where(churned == 1, economics.contacted_churner_eur, economics.contacted_stayer_eur)
+
+
+def expected_gain(probability: Floats, economics: Economics) -> Floats:
+    """Expected gain of contacting each customer, given his probability of churn, in euros."""
+    return probability * economics.contacted_churner_eur + (1 - probability) * economics.contacted_stayer_eur
+
+
+def profit_per_customer(churned: Labels, contacted: NDArray[np.bool_], economics: Economics) -> float:
+    """Expected profit of contacting these customers, spread over all of them, in euros."""
+    return float(np.where(contacted, gains(churned, economics), 0.0).mean())
+
+
+def profit_curve(churned: Labels, probability: Floats, economics: Economics) -> ProfitCurve:
+    """Profit at every distinct threshold."""
+    order = np.argsort(-probability, kind="stable")
+    ranked = probability[order]
+    last_of_ties = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
+    total = np.cumsum(gains(churned, economics)[order])[last_of_ties]
+    return ProfitCurve(
+        thresholds=np.append(np.inf, ranked[last_of_ties]),
+        contacted_share=np.append(0.0, (last_of_ties + 1) / len(ranked)),
+        profit_per_customer_eur=np.append(0.0, total / len(ranked)),
+    )
+
+
+def most_profitable_threshold(churned: Labels, probability: Floats, economics: Economics) -> float:
+    """Probability from which on a contact pays, as these rows show; NOBODY when no contact does.
+
+    Rounded down to six places, so that the figure written in a report is the one the model decides by.
+    """
+    curve = profit_curve(churned, probability, economics)
+    best = curve.thresholds[curve.best]
+    if np.isinf(best):
+        return NOBODY
+    # In decimals: in binary the product with 1e6 may round up, past the customer whose probability this is.
+    return float(Decimal(str(best)).quantize(Decimal("0.000001"), rounding=ROUND_FLOOR))
+
+
+def choose_threshold(churned: Labels, probability: Floats, wanted: str | float, economics: Economics) -> float:
+    """The threshold that params.yaml gives (`train.threshold`), or with "profit" the one that earns most."""
+    return most_profitable_threshold(churned, probability, economics) if isinstance(wanted, str) else wanted
+
+
+def contacted_out_of_fold(
+    churned: Labels, probability: Floats, folds: Labels, wanted: str | float, economics: Economics
+) -> NDArray[np.bool_]:
+    """Who is contacted when each fold is decided by the threshold that the others chose."""
+    contacted = np.zeros(len(churned), dtype=bool)
+    for fold in np.unique(folds):
+        inside = folds == fold
+        threshold = choose_threshold(churned[~inside], probability[~inside], wanted, economics)
+        contacted[inside] = probability[inside] >= threshold
+    return contacted
+
+
+@dataclass(frozen=True)
+class MaximumProfit:
+    """The most a ranking could have earned, threshold chosen in hindsight: for comparison with published figures."""
+
+    mpc_eur: float
+    empc_eur: float
+    empc_contacted_share: float
+
+
+def maximum_profit(churned: Labels, probability: Floats, economics: Economics) -> MaximumProfit:
+    """MPC (fixed acceptance) and EMPC (acceptance ~ Beta), per customer, by the library empulse."""
+    # Imported here: it takes longer than the whole of training needs, and only evaluation wants it.
+    from empulse.metrics import empc_score, mpc_score
+
+    costs = {
+        "clv": economics.customer_value_eur,
+        "incentive_cost": economics.offer_cost_eur,
+        "contact_cost": economics.contact_cost_eur,
+    }
+    beta = {"alpha": economics.acceptance_alpha, "beta": economics.acceptance_beta}
+    return MaximumProfit(
+        mpc_eur=float(mpc_score(churned, probability, accept_rate=economics.acceptance_rate, **costs)),
+        empc_eur=float(empc_score(churned, probability, **beta, **costs)),
+        empc_contacted_share=float(empc_score.optimal_rate(churned, probability, **beta, **costs)),
+    )

@@ -1,0 +1,110 @@
+"""Training rows judged out of fold, with everything that is learned refitted in each fold."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, clone
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import Pipeline
+
+from churn.errors import DataError
+from churn.metrics.scores import PROBABILITY_SCORES, probability_scores
+from churn.model.encoding import encoded_columns
+from churn.model.estimators import OF_TRAIN, Keys, fit_classifier
+from churn.model.importance import ImportanceEffort, permutation_drops
+from churn.types import Floats, Labels
+
+
+@dataclass(frozen=True)
+class JudgedFold:
+    """One fold, and what was learned from all the others.
+
+    Attributes:
+        encoded: rows of the fold as the classifier sees them.
+        probability: of churn, one a row of the fold.
+    """
+
+    encoding: Pipeline
+    classifier: BaseEstimator
+    encoded: pd.DataFrame
+    probability: Floats
+
+
+def judge_fold(
+    untrained: Pipeline, rows: pd.DataFrame, y: Labels, inside: NDArray[np.bool_], named: Keys = OF_TRAIN
+) -> JudgedFold:
+    """Refit everything (encoders, scaler, classifier) without a fold and let it judge that fold.
+
+    Raises:
+        ParameterError: the classifier refuses an argument's value, or these rows.
+    """
+    encoding = clone(untrained[:-1])
+    learned = encoding.fit_transform(rows[~inside])
+    classifier = fit_classifier(untrained[-1], learned, y[~inside], named)
+    encoded = encoding.transform(rows[inside])
+    return JudgedFold(encoding, classifier, encoded, classifier.predict_proba(encoded)[:, 1])
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """What the training rows say of a model that has not seen them.
+
+    Attributes:
+        probability: of churn, one a training row, by the model of its fold.
+        scores: each score of PROBABILITY_SCORES, one value a fold.
+        importance: one row a column, fold and repeat: `feature`, and the `drop` in ROC-AUC when the column's
+            values are shuffled among the rows of the fold.
+    """
+
+    probability: Floats
+    scores: dict[str, Floats]
+    importance: pd.DataFrame
+
+
+def judge_out_of_fold(
+    untrained: Pipeline, rows: pd.DataFrame, y: Labels, folds: Labels, effort: ImportanceEffort, seed: int
+) -> OutOfFold:
+    """Judge each fold in turn, and what its columns are worth there.
+
+    Raises:
+        DataError: a fold, or the rest without it, lacks one of the classes.
+        ParameterError: the classifier refuses an argument's value, or these rows.
+    """
+    probability = np.full(len(y), np.nan)
+    by_fold: list[dict[str, float]] = []
+    drops: list[pd.DataFrame] = []
+    require_both_classes(y, folds)
+    for fold in range(int(folds.max()) + 1):
+        inside = folds == fold
+        judged = judge_fold(untrained, rows, y, inside)
+        probability[inside] = judged.probability
+        by_fold.append(probability_scores(y[inside], judged.probability))
+        groups = encoded_columns(judged.encoding[0])
+        drops.append(permutation_drops(judged.classifier, judged.encoded, y[inside], groups, effort, seed))
+    return OutOfFold(
+        probability=probability,
+        scores={name: np.array([scores[name] for scores in by_fold]) for name in PROBABILITY_SCORES},
+        importance=pd.concat(drops, ignore_index=True),
+    )
+
+
+def require_both_classes(y: Labels, folds: Labels) -> None:
+    """See that every fold, and the rest without it, holds churners and stayers.
+
+    Raises:
+        DataError: one does not.
+    """
+    for fold in range(int(folds.max()) + 1):
+        for part, labels in (("fold", y[folds == fold]), ("all but fold", y[folds != fold])):
+            if len(np.unique(labels)) < 2:
+                raise DataError(
+                    f"params.yaml: train.folds: {part} {fold + 1} ({len(labels):,} of {len(y):,} training rows) lacks "
+                    "churners or stayers; lower train.folds, or bring more customers"
+                )
+
+
+def untrained_pipeline(encoders: ColumnTransformer, scaler: ColumnTransformer, classifier: BaseEstimator) -> Pipeline:
+    """Copies without anything learned, in the order of the decision."""
+    return Pipeline([("encoders", clone(encoders)), ("scaler", clone(scaler)), ("classifier", clone(classifier))])

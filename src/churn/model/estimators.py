@@ -1,0 +1,267 @@
+"""Classifiers by import path: what may be imported, how one is made, and how its refusals are told."""
+
+import functools
+import importlib
+import importlib.metadata
+import importlib.util
+import inspect
+import site
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier
+
+from churn.errors import ParameterError, shown
+from churn.types import Labels
+
+SEED_ARGUMENTS = ("random_state", "random_seed", "seed")
+THREAD_ARGUMENTS = ("n_jobs", "thread_count", "num_threads", "nthread")
+
+MADE_FOR_SCIKIT_LEARN = frozenset({"catboost"})
+"""Distributions whose metadata do not say so."""
+
+NOT_FOR_ESTIMATORS = frozenset({"mlflow", "networkx", "optuna", "skops"})
+"""Distributions that require scikit-learn and bring no classifiers; some of their modules are programs."""
+
+SCALARS = (bool, int, float, str, type(None))
+"""Types of an argument's value, beside lists and mappings of them."""
+
+WORDS_OF_FILES = frozenset({"borders", "cache", "config", "dir", "directory", "file", "filename", "files", "folder"})
+WORDS_OF_FILES |= {"filenames", "machines", "path", "snapshot"}
+NAMES_OF_FILES = frozenset({"memory", "input_model", "model_in", "model_input", "model_out", "model_output"})
+NAMES_OF_FILES |= {"output_model", "convert_model", "forced_splits", "fs", "machine_list", "mlist", "nodes", "workers"}
+"""Arguments that say what is read, written or connected to, by a word of their names (train_dir, model_path) or in
+full (LightGBM's aliases)."""
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Where params.yaml names an estimator and its arguments, so that a refusal can say which key to mend."""
+
+    estimator: str
+    arguments: str
+
+
+OF_TRAIN = Keys("train.estimator", "train.params")
+
+
+def make_classifier(
+    path: str, arguments: Mapping[str, Any], *, seed: int, threads: int, named: Keys = OF_TRAIN
+) -> BaseEstimator:
+    """An unfitted classifier by import path; seed and threads are filled in where its constructor has them.
+
+    Raises:
+        ParameterError: the path does not import, is no classifier with predict_proba, or refuses an argument. What no
+            package for scikit-learn brings is not imported, and what is no classifier is not constructed.
+    """
+    _require_nameable(path, named)
+    _require_plain(arguments, named)
+    made = _import(path, named)
+    if not _is_classifier_class(made):
+        raise _unusable(path, named)
+    accepted, takes_any = _constructor_arguments(made, named)
+    unknown = [name for name in arguments if name not in accepted]
+    if unknown and not takes_any:
+        raise ParameterError(
+            f"params.yaml: {named.arguments}.{unknown[0]}: {path} has no such argument; "
+            f"it accepts {', '.join(accepted)}"
+        )
+    filled = _unless_given(SEED_ARGUMENTS, seed, accepted, arguments)
+    # In scikit-learn one thread is what leaving it out means, and some classes warn of any value.
+    if threads > 1 or not made.__module__.startswith("sklearn."):
+        filled |= _unless_given(THREAD_ARGUMENTS, threads, accepted, arguments)
+    with _refusals_told(path, named):
+        classifier = made(**filled, **arguments)
+    if not _gives_probabilities(classifier):
+        raise _unusable(path, named)
+    return classifier
+
+
+def _unusable(path: str, named: Keys) -> ParameterError:
+    return ParameterError(
+        f"params.yaml: {named.estimator}: {path} is not a classifier with predict_proba; "
+        "name one that gives probabilities, such as sklearn.ensemble.RandomForestClassifier"
+    )
+
+
+def _unless_given(
+    synonyms: Sequence[str], value: int, accepted: Sequence[str], given: Mapping[str, Any]
+) -> dict[str, int]:
+    """The value under the one name that a constructor takes; under none when the user gave it by any name."""
+    names = [name for name in synonyms if name in accepted]
+    return {names[0]: value} if names and not given.keys() & set(synonyms) else {}
+
+
+def _gives_probabilities(made: object) -> bool:
+    try:
+        return is_classifier(made) and hasattr(made, "predict_proba")
+    except AttributeError:  # no scikit-learn estimator at all
+        return False
+
+
+def _is_classifier_class(made: type) -> bool:
+    """Whether a class says so itself: its constructor, which could do anything, is not called for this."""
+    says_so = issubclass(made, ClassifierMixin) or getattr(made, "_estimator_type", None) == "classifier"
+    return says_so and hasattr(made, "predict_proba")
+
+
+def _require_nameable(path: str, named: Keys) -> None:
+    """Decide what may be imported before it is: importing a module runs it."""
+    parts = path.split(".")
+    top = parts[0]
+    if len(parts) < 2 or not all(part.isidentifier() for part in parts):
+        raise _not_imported(path, named, "not a module and a class, joined by dots")
+    private = [part for part in parts if part.startswith("_")]
+    if private:
+        raise _not_imported(path, named, f"{private[0]} is private")
+    if top in sys.stdlib_module_names:
+        raise _not_imported(path, named, f"{top} is a part of Python, not a package for scikit-learn")
+    if top == __name__.partition(".")[0]:
+        raise _not_imported(path, named, f"{top} is this project, not a package for scikit-learn")
+    folder = _folder_of(path, top, named)
+    if top != "sklearn" and not _is_made_for_scikit_learn(top, folder):
+        raise _not_imported(path, named, f"no installed package of estimators for scikit-learn has a module {top!r}")
+
+
+def _not_imported(path: str, named: Keys, why: str) -> ParameterError:
+    return ParameterError(
+        f"params.yaml: {named.estimator}: cannot import {shown(path)} ({why}); "
+        "give the import path of an installed class, such as sklearn.ensemble.RandomForestClassifier"
+    )
+
+
+def _folder_of(path: str, top: str, named: Keys) -> Path:
+    """Where a top-level module would be imported from, if that is where packages are installed."""
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):  # ValueError: loaded already, from nowhere
+        spec = None
+    if spec is None:
+        raise _not_imported(path, named, f"ModuleNotFoundError: No module named {top!r}")
+    if spec.origin is None or not spec.has_location:
+        raise _not_imported(path, named, f"{top} is not one installed package")
+    origin = Path(spec.origin)
+    folder = (origin.parent if spec.submodule_search_locations is None else origin.parent.parent).resolve()
+    if folder not in site_folders():
+        raise _not_imported(path, named, f"{origin} would be read, which is not in an installed package")
+    return folder
+
+
+def site_folders() -> list[Path]:
+    """Where packages are installed; a file elsewhere, as in the current folder, is none of theirs."""
+    of_user = [site.getusersitepackages()] if site.ENABLE_USER_SITE else []
+    return [Path(folder).resolve() for folder in (*site.getsitepackages(), *of_user)]
+
+
+@functools.cache
+def _is_made_for_scikit_learn(top: str, folder: Path) -> bool:
+    """Whether a distribution that brings a module requires scikit-learn, at least as an extra; by its metadata."""
+    installed = importlib.metadata.distributions(path=[str(folder)])
+    return any(_brings(one, top) and _is_for_estimators(one) for one in installed)
+
+
+def _is_for_estimators(distribution: importlib.metadata.Distribution) -> bool:
+    name = canonicalize_name(distribution.name or "")
+    requires_it = "scikit-learn" in map(_required_name, distribution.requires or ())
+    return name in MADE_FOR_SCIKIT_LEARN or (requires_it and name not in NOT_FOR_ESTIMATORS)
+
+
+def _brings(distribution: importlib.metadata.Distribution, top: str) -> bool:
+    return any(file.parts[0].partition(".")[0] == top for file in distribution.files or ())
+
+
+def _required_name(requirement: str) -> str:
+    try:
+        return canonicalize_name(Requirement(requirement).name)
+    except InvalidRequirement:  # of a package that somebody wrote by hand
+        return ""
+
+
+def _require_plain(arguments: Mapping[str, Any], named: Keys) -> None:
+    """See that values are plain data, and that none of them says what file to read or write."""
+    for name, value in arguments.items():
+        for key, part in _parts(name, value, (), set()):
+            place = f"params.yaml: {named.arguments}.{name}"
+            if not isinstance(part, SCALARS):
+                what = "itself" if isinstance(part, list | tuple | Mapping) else f"a {type(part).__name__}"
+                raise ParameterError(
+                    f"{place}: {shown(value)} holds {what}; only null, true, false, numbers, texts, and lists and "
+                    "mappings of them are accepted"
+                )
+            if isinstance(part, str) and _names_a_file(key):
+                raise ParameterError(
+                    f"{place}: {shown(value)} says what file to read or write, which an estimator may not; leave it out"
+                )
+
+
+def _parts(key: str, value: Any, inside: tuple[int, ...], seen: set[int]) -> Iterator[tuple[str, Any]]:
+    """Every single value, with the nearest key above it; what holds itself is given as it is."""
+    if isinstance(value, list | tuple | Mapping):
+        if id(value) in inside:
+            yield key, value
+        elif id(value) not in seen:  # an alias of YAML may stand in many places
+            seen.add(id(value))
+            named = value.items() if isinstance(value, Mapping) else ((key, one) for one in value)
+            for name, one in named:
+                yield from _parts(name if isinstance(name, str) else key, one, (*inside, id(value)), seen)
+    else:
+        yield key, value
+
+
+def _names_a_file(key: str) -> bool:
+    return key in NAMES_OF_FILES or not WORDS_OF_FILES.isdisjoint(key.lower().split("_"))
+
+
+def _import(path: str, named: Keys) -> type:
+    module, _, name = path.rpartition(".")
+    try:
+        made = getattr(importlib.import_module(module), name)
+    except Exception as error:  # a module may fail in any way while it is imported
+        raise _not_imported(path, named, _one_line(error)) from error
+    if not inspect.isclass(made):
+        raise ParameterError(f"params.yaml: {named.estimator}: {path!r} is not a class; name a classifier class")
+    return made
+
+
+def _constructor_arguments(made: type, named: Keys) -> tuple[list[str], bool]:
+    """Names that a constructor is known to take, and whether it takes any other."""
+    try:
+        parameters = inspect.signature(made).parameters.values()
+    except ValueError:  # a built-in type has no signature
+        return [], True
+    names = [one.name for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
+    takes_any = any(one.kind is one.VAR_KEYWORD for one in parameters)
+    if takes_any and issubclass(made, BaseEstimator):
+        with _refusals_told(made.__name__, named):
+            names = sorted({*names, *made().get_params()})
+    return names, takes_any
+
+
+def fit_classifier(classifier: BaseEstimator, X: pd.DataFrame, y: Labels, named: Keys = OF_TRAIN) -> BaseEstimator:
+    """Fit a copy; what the estimator refuses is the user's to mend.
+
+    Raises:
+        ParameterError: the estimator refuses an argument's value, or these rows.
+    """
+    with _refusals_told(type(classifier).__name__, named):
+        return clone(classifier).fit(X, y)
+
+
+@contextmanager
+def _refusals_told(name: str, named: Keys) -> Iterator[None]:
+    """Libraries refuse by exceptions of their own (LightGBMError, CatBoostError), so all are told alike."""
+    try:
+        yield
+    except Exception as error:
+        raise ParameterError(f"params.yaml: {named.arguments}: {name} refuses them: {_one_line(error)}") from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,0 +1,111 @@
+"""A batch of customers read by the contract and judged by the decision: no files, no threads."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.model_selection import FixedThresholdClassifier
+
+from churn.config.contract import TableContract
+from churn.config.economics import Economics
+from churn.errors import ChurnError
+from churn.metrics import profit
+from churn.model import decision, encoding
+from churn.table import parsing
+from churn.table.keys import row_keys
+from churn.table.reader import Batch
+from churn.types import ROW_KEY
+
+SCORES = ("data_row", ROW_KEY, "probability", "contact", "expected_profit_of_contact_eur")
+"""Columns of the output, beside the id."""
+
+REJECTS = ("data_row", "reason")
+"""Columns of the rejects."""
+
+
+@dataclass(frozen=True)
+class Customers:
+    """A batch, read by the contract.
+
+    Attributes:
+        rows: typed columns of those who keep the contract.
+        numbers: place of each of them in the table.
+        keys: row key of each of them.
+        refused: place and reason of every other row.
+        done: share of the table that the batch ends at.
+    """
+
+    rows: pd.DataFrame
+    numbers: NDArray[np.int64]
+    keys: list[str]
+    refused: pd.DataFrame
+    done: float
+
+
+def read_customers(batch: Batch, contract: TableContract) -> Customers:
+    """A batch as typed columns, those who break the contract set apart with the reason."""
+    rows, reasons = parsing.parse_customers(batch.texts, contract)
+    broken = (reasons != "").to_numpy()
+    kept = rows[~broken]
+    keys = row_keys(kept, contract)
+    return Customers(kept, batch.numbers[~broken], keys, _rejected(batch, reasons[broken]), batch.done)
+
+
+def name_of_id(name: str) -> str:
+    """What the id is called in the output: as in the table, unless that is the name of another column there.
+
+    Many programs do not tell upper from lower case in the name of a column.
+    """
+    while name.casefold() in SCORES:
+        name = f"id_{name}"
+    return name
+
+
+def require_columns_of_model(model: FixedThresholdClassifier, contract: TableContract) -> None:
+    """See that the contract has the columns that the model was fitted with.
+
+    Raises:
+        ChurnError: it lacks one, or has it in another type.
+    """
+    types = encoding.column_types(decision.pipeline_of(model).named_steps["encoders"])
+    other = [
+        name for name, kind in types.items() if name not in contract.columns or contract.columns[name].type != kind
+    ]
+    if other:
+        raise ChurnError(
+            f"params.yaml: data.columns: the model was fitted with {other[0]!r} as {types[other[0]]}; "
+            "restore the contract it was fitted with, or run `dvc repro`"
+        )
+
+
+def score_customers(
+    model: FixedThresholdClassifier, customers: Customers, contract: TableContract, economics: Economics
+) -> pd.DataFrame:
+    """One row a customer: place, id, key, probability, decision, and what contacting is expected to earn."""
+    rows = customers.rows
+    identifiers = {} if contract.id is None else {name_of_id(contract.id): rows[contract.id].tolist()}
+    probability = decision.churn_probability(model, rows) if len(rows) else pd.Series(dtype="float64").to_numpy()
+    return pd.DataFrame(
+        {
+            "data_row": customers.numbers,
+            **identifiers,
+            "row_key": customers.keys,
+            "probability": probability,
+            # What `predict` of the decision says, without scoring a second time.
+            "contact": (probability >= model.threshold).astype("int64"),
+            "expected_profit_of_contact_eur": profit.expected_gain(probability, economics),
+        }
+    ).astype({"data_row": "int64", "row_key": "str"})
+
+
+def _rejected(batch: Batch, reasons: pd.Series) -> pd.DataFrame:
+    numbers = [*batch.ragged, *(int(batch.numbers[position]) for position in reasons.index)]
+    told = [*batch.ragged.values(), *reasons]
+    return pd.DataFrame({"data_row": numbers, "reason": told}).astype({"data_row": "int64", "reason": "str"})
+
+
+def first_fault(refused: pd.DataFrame) -> str:
+    """The first refused row and why, in a line."""
+    first = refused.sort_values("data_row", kind="stable").iloc[0]
+    return f"data row {first['data_row']:,}: {first['reason']}"

@@ -1,0 +1,1 @@
+"""The analyst's report: the page, the model card, and their pictures."""

@@ -1,0 +1,214 @@
+"""The curves of the page as SVG, and what its script computes from."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from churn.metrics.dependence import Dependence
+from churn.report.captions import Caption
+from churn.report.content import COLUMNS_SHOWN, ReportContent, captions_of, part_of, precision_of
+from churn.report.svg import Axis, Plane, reach, thinned
+
+CURVE_POINTS = 200
+"""Points of a curve on the page, at most, however many are kept in the files."""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One curve, drawn, and its points for whoever reads it off."""
+
+    name: str
+    title: str
+    finding: Caption
+    plane: Plane
+    line: str
+    band: str
+    chance: str
+    chance_label: str
+    decision: tuple[float, float] | None
+    points: Mapping[str, Sequence[float | None]]
+    has_bars: bool = False
+
+    @property
+    def start(self) -> int:
+        """The point nearest to the decision, where reading begins."""
+        if self.decision is None:
+            return 0
+        xs, decided = self.points["x"], self.decision[0]
+        return min(range(len(xs)), key=lambda place: abs((xs[place] or 0.0) - decided))
+
+
+def drawings(results: ReportContent) -> dict[str, Any]:
+    """What only the page has."""
+    charts = {chart.name: chart for chart in _charts(results)}
+    return {
+        "charts": charts,
+        "dependence": [(one, _dependence_plane(one)) for one in results.dependence],
+        "drops": _drop_plane(results.importance.head(COLUMNS_SHOWN)),
+        "script_data": _script_data(results, charts),
+    }
+
+
+def _drop_plane(table: pd.DataFrame) -> Plane:
+    """Holds every bar of importance, its line, and zero."""
+    ends = [
+        0.0,
+        *(table["roc_auc_drop"] - table["roc_auc_drop_sd"]),
+        *(table["roc_auc_drop"] + table["roc_auc_drop_sd"]),
+    ]
+    low, high = reach(ends)
+    return Plane(Axis("", low, high, "number"), Axis("", 0, 1, "number"), 200, 14, left=0, right=0, top=0, bottom=0)
+
+
+def _charts(results: ReportContent) -> Iterator[Chart]:
+    decision, curves, found = results.decision, results.curves, captions_of(results)
+    everyone = decision.customers
+    recall = part_of(decision.churners_contacted, decision.churners)
+    bothered = part_of(decision.stayers_contacted, decision.stayers)
+    share = decision.contacted / everyone
+    rate = decision.churners / everyone
+    earned = results.money["profit_per_1000_eur"]
+    everybody = results.money["profit_contact_everybody_per_1000_eur"]
+    profit = curves["profit"]
+    across = _share_axis("customers contacted, likeliest churners first")
+    earnings = [profit[f"profit_per_1000_eur{end}"] for end in ("", "_low", "_high")]
+    low, high = reach([0.0, everybody, *(value for column in earnings for value in column)])
+    yield _curve(
+        "profit", "Profit", found, profit, ("contacted_share", "profit_per_1000_eur"),
+        Plane(across, Axis("EUR per 1,000 customers", low, high, "euros")),
+        chance=[(0, 0), (1, everybody)], chance_label="chosen by chance", decision=(share, earned),
+    )  # fmt: skip
+    yield _curve(
+        "gain", "Gain", found, _gain(results), ("contacted_share", "recall"),
+        Plane(across, _share_axis("churners contacted")),
+        chance=[(0, 0), (1, 1)], chance_label="chosen by chance", decision=(share, recall),
+    )  # fmt: skip
+    yield _curve(
+        "roc", "ROC", found, curves["roc"], ("false_positive_rate", "true_positive_rate"),
+        Plane(_share_axis("stayers contacted"), _share_axis("churners contacted")),
+        chance=[(0, 0), (1, 1)], chance_label="by chance", decision=(bothered, recall),
+    )  # fmt: skip
+    yield _curve(
+        "precision_recall", "Precision and recall", found, curves["precision_recall"][::-1], ("recall", "precision"),
+        Plane(_share_axis("churners contacted (recall)"), _share_axis("contacted who churned (precision)")),
+        chance=[(0, rate), (1, rate)], chance_label="by chance", decision=(recall, precision_of(decision)),
+    )  # fmt: skip
+    top = _top_of(curves["calibration"])
+    yield _curve(
+        "calibration", "Calibration", found, curves["calibration"], ("predicted", "observed"),
+        Plane(_share_axis("predicted probability of churn", top), _share_axis("share that churned", top)),
+        chance=[(0, 0), (top, top)], chance_label="as predicted", decision=None, has_bars=True,
+    )  # fmt: skip
+
+
+def _share_axis(label: str, top: float = 1.0) -> Axis:
+    return Axis(label, 0.0, top, "share")
+
+
+def _top_of(groups: pd.DataFrame) -> float:
+    """Of an axis that shows where few churn, too: not more than is needed, if that is much less than all."""
+    highest = float(np.nanmax([0.0, *groups["predicted"], *groups["observed"], *groups["observed_high"]]))
+    return 1.05 * highest if 0 < highest < 0.5 else 1.0
+
+
+def _gain(results: ReportContent) -> pd.DataFrame:
+    contacted, decision = results.contacted, results.decision
+    return pd.DataFrame(
+        {
+            "contacted_share": (contacted["churners"] + contacted["stayers"]) / decision.customers,
+            "recall": contacted["churners"] / (decision.churners or math.nan),
+        }
+    )
+
+
+def _curve(
+    name: str,
+    title: str,
+    found: Mapping[str, Caption],
+    table: pd.DataFrame,
+    columns: tuple[str, str],
+    plane: Plane,
+    *,
+    chance: Sequence[tuple[float, float]],
+    chance_label: str,
+    decision: tuple[float, float] | None,
+    has_bars: bool = False,
+) -> Chart:
+    x, y = columns
+    known = table.dropna(subset=[x, y])
+    known = known.iloc[thinned(len(known), CURVE_POINTS)]
+    with_bounds = {f"{y}_low", f"{y}_high"} <= set(known) and known[[f"{y}_low", f"{y}_high"]].notna().all(axis=None)
+    columns_told = {"x": x, "y": y} | ({"low": f"{y}_low", "high": f"{y}_high"} if with_bounds else {})
+    xs = list(known[x])
+    return Chart(
+        name=name,
+        title=title,
+        finding=found[name],
+        plane=plane,
+        line="" if has_bars or not xs else plane.path(zip(xs, known[y], strict=True)),
+        band=plane.band(xs, list(known[f"{y}_low"]), list(known[f"{y}_high"]))
+        if with_bounds and xs and not has_bars
+        else "",
+        chance=plane.path(chance),
+        chance_label=chance_label,
+        decision=decision if decision and all(map(math.isfinite, decision)) else None,
+        points={key: [_plain(value) for value in known[column]] for key, column in columns_told.items()},
+        has_bars=has_bars,
+    )
+
+
+def _plain(value: float) -> float | None:
+    """As JSON has it: six places, and None where a figure is not defined."""
+    return round(float(value), 6) + 0.0 if math.isfinite(value) else None
+
+
+ROW_HEIGHT = 40
+"""Of a label and, below it, its bar."""
+
+
+def _dependence_plane(one: Dependence) -> Plane:
+    """Quantities run across; labels stand one below the other."""
+    low, high = reach([*one.lower, *one.upper])
+    probability = Axis("probability of churn", max(low, 0.0), min(high, 1.0), "share")
+    if one.is_quantity:
+        first, last = float(one.values[0]), float(one.values[-1])
+        return Plane(Axis("", first, last, "number"), probability, width=300, height=190, left=44, bottom=26)
+    rows = Axis("", -0.5, len(one.values) - 0.5, "number")
+    height = 12 + 26 + ROW_HEIGHT * len(one.values)
+    return Plane(probability, rows, width=300, height=height, left=14, bottom=26)
+
+
+def _script_data(results: ReportContent, charts: Mapping[str, Chart]) -> dict[str, Any]:
+    """What the page's script computes from."""
+    counts, decision, costs = results.contacted, results.decision, results.economics
+    return {
+        "charts": {
+            name: {
+                "points": chart.points,
+                "axes": [_as_data(chart.plane.x), _as_data(chart.plane.y)],
+                "frame": [chart.plane.left, chart.plane.top, chart.plane.wall, chart.plane.floor],
+                "decision": chart.decision,
+            }
+            for name, chart in charts.items()
+        },
+        "thresholds": counts["threshold"].tolist(),
+        "churners": counts["churners"].tolist(),
+        "stayers": counts["stayers"].tolist(),
+        "all_churners": decision.churners,
+        "all_stayers": decision.stayers,
+        "decision": decision.threshold,
+        "costs": {
+            "value": costs.customer_value_eur,
+            "offer": costs.offer_cost_eur,
+            "contact": costs.contact_cost_eur,
+            "acceptance": costs.acceptance_rate,
+        },
+    }
+
+
+def _as_data(axis: Axis) -> dict[str, Any]:
+    return {"label": axis.label, "low": axis.low, "high": axis.high, "form": axis.form}

@@ -1,0 +1,172 @@
+"""Figures from points and counts. Colours keep apart for the colour-blind."""
+
+from typing import Any, Literal
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter, StrMethodFormatter
+from numpy.typing import NDArray
+
+from churn.metrics.intervals import Interval
+from churn.metrics.scores import decision_scores
+from churn.report import captions
+from churn.report.captions import BAND, Caption, short
+from churn.types import Labels
+
+BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#6b6b6b"  # of the palette of Okabe and Ito (2008)
+
+LONGEST_CHART = 20
+
+STYLE: dict[Any, Any] = {
+    **mpl.rcParamsDefault,  # whatever a matplotlibrc of the user says
+    "axes.grid": True,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "figure.figsize": (5.6, 4.6),
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so the same everywhere
+    "font.size": 10,
+    "grid.alpha": 0.3,
+    "legend.edgecolor": "none",
+    "legend.framealpha": 1,
+}
+
+
+@mpl.rc_context(STYLE)
+def confusion_matrix(churned: Labels, contacted: NDArray[np.bool_], threshold: float) -> Figure:
+    """Decisions against what happened, as counts and as shares of each row."""
+    counts = np.array(
+        [[np.sum((churned == actual) & (contacted == decided)) for decided in (0, 1)] for actual in (1, 0)]
+    )
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    texts = [
+        [f"{count:,}\n{share:.0%}" for count, share in zip(*row, strict=True)]
+        for row in zip(counts, shares, strict=True)
+    ]
+    figure, axes = _axes(captions.of_decisions(shares[0, 1], shares[1, 1]))
+    annotations = np.array(texts)
+    sns.heatmap(
+        shares,
+        annot=annotations,
+        fmt="",
+        cmap="Blues",
+        vmin=0,
+        vmax=1,
+        cbar=False,
+        linewidths=2,
+        ax=axes,
+        annot_kws={"size": 13},
+    )
+    axes.grid(visible=False)
+    axes.set_xticklabels(["left alone", "contacted"])
+    axes.set_yticklabels(["churned", "stayed"], rotation=0)
+    axes.set(xlabel=f"decision at threshold {threshold:.3f}", ylabel="what happened")
+    return figure
+
+
+@mpl.rc_context(STYLE)
+def roc_curve(curve: pd.DataFrame, area: Interval, churned: Labels, contacted: NDArray[np.bool_]) -> Figure:
+    """Churners found against stayers bothered."""
+    figure, axes = _axes(captions.of_roc(area))
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="by chance")
+    _draw_with_band(axes, curve, "false_positive_rate", "true_positive_rate", "model")
+    found = decision_scores(churned, contacted)["recall"]
+    bothered = float(contacted[churned == 0].mean())
+    _mark_decision(axes, bothered, found)
+    axes.set(xlabel="stayers contacted (false positive rate)", ylabel="churners contacted (true positive rate)")
+    return _in_unit_square(figure, axes, "lower right")
+
+
+@mpl.rc_context(STYLE)
+def precision_recall_curve(
+    curve: pd.DataFrame, area: Interval, churned: Labels, contacted: NDArray[np.bool_]
+) -> Figure:
+    """How many of the contacted would have left, against how many of the leavers are contacted."""
+    rate = float(churned.mean())
+    decision = decision_scores(churned, contacted)
+    precision = decision["precision"] if contacted.any() else float("nan")
+    figure, axes = _axes(captions.of_precision_recall(precision, rate, area))
+    axes.axhline(rate, color=GREY, linestyle="--", label="by chance")
+    _draw_with_band(axes, curve, "recall", "precision", "model")
+    if contacted.any():
+        _mark_decision(axes, decision["recall"], precision)
+    axes.set(xlabel="churners contacted (recall)", ylabel="churners among the contacted (precision)")
+    return _in_unit_square(figure, axes, "upper right")
+
+
+@mpl.rc_context(STYLE)
+def calibration_curve(groups: pd.DataFrame, error: Interval) -> Figure:
+    """Share of churn that came against the share that was predicted, in groups of equal size."""
+    figure, axes = _axes(captions.of_calibration(error, len(groups), groups["customers"].median()))
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="as predicted")
+    observed = groups["observed"]
+    reach = [observed - groups["observed_low"], groups["observed_high"] - observed]
+    label = f"model, {BAND}"
+    axes.errorbar(groups["predicted"], observed, np.maximum(reach, 0), fmt="o", color=BLUE, capsize=3, label=label)
+    axes.set(xlabel="predicted probability of churn", ylabel="share that churned")
+    return _in_unit_square(figure, axes, "upper left")
+
+
+@mpl.rc_context(STYLE)
+def profit_curve(curve: pd.DataFrame, earned: Interval, over_everybody: Interval, contacted_share: float) -> Figure:
+    """What a campaign earns against how many customers it contacts, most likely churners first."""
+    figure, axes = _axes(captions.of_profit(contacted_share, earned, over_everybody))
+    everybody = curve["profit_per_1000_eur"].iloc[-1]
+    axes.axhline(0, color=GREY, linewidth=1)
+    axes.plot([0, 1], [0, everybody], color=GREY, linestyle="--", label="chosen by chance")
+    _draw_with_band(axes, curve, "contacted_share", "profit_per_1000_eur", "model")
+    _mark_decision(axes, contacted_share, earned.value)
+    axes.set(xlabel="customers contacted", ylabel="EUR per 1,000 customers", xlim=(-0.01, 1.01))
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.legend(loc="lower right")
+    return figure
+
+
+@mpl.rc_context(STYLE)
+def feature_importance(table: pd.DataFrame) -> Figure:
+    """What the model loses when a column is shuffled, with its spread; the columns that matter most, at most 20."""
+    shown = table.head(LONGEST_CHART)[::-1]
+    rest = len(table) - len(shown)
+    first = table.iloc[0]
+    figure, axes = _axes(captions.of_importance(first["feature"], first["roc_auc_drop"], first["roc_auc_drop_sd"]))
+    names = [short(name) for name in shown["feature"]]
+    places = np.arange(len(shown))
+    axes.barh(places, shown["roc_auc_drop"], xerr=shown["roc_auc_drop_sd"], color=BLUE, ecolor="black", capsize=2)
+    axes.axvline(0, color=GREY, linewidth=1)
+    axes.set_yticks(places, names, fontsize=8, parse_math=False)
+    axes.grid(visible=False, axis="y")
+    unseen = f" ({rest} more not shown)" if rest else ""
+    axes.set(xlabel=f"drop in ROC-AUC when the column is shuffled{unseen}")
+    return figure
+
+
+def _draw_with_band(axes: Axes, curve: pd.DataFrame, x: str, y: str, label: str) -> None:
+    axes.fill_between(curve[x], curve[f"{y}_low"], curve[f"{y}_high"], color=BLUE, alpha=0.2, linewidth=0, label=BAND)
+    axes.plot(curve[x], curve[y], color=BLUE, linewidth=2, label=label)
+
+
+def _mark_decision(axes: Axes, x: float, y: float) -> None:
+    axes.plot(x, y, "o", color=ORANGE, markersize=9, markeredgecolor="white", label="the decision")
+
+
+def _axes(finding: Caption) -> tuple[Figure, Axes]:
+    """Axes under what is to be seen in them, in words: these may hold names of columns, so no formula is read there."""
+    figure = Figure(layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(finding.title, pad=24 if finding.detail else 6, parse_math=False)
+    axes.annotate(
+        finding.detail, (0, 1), (0, 9), "axes fraction", "offset points", color=GREY, fontsize=9, parse_math=False
+    )
+    return figure, axes
+
+
+def _in_unit_square(figure: Figure, axes: Axes, legend: Literal["lower right", "upper right", "upper left"]) -> Figure:
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
+    axes.legend(loc=legend)
+    return figure

@@ -1,0 +1,63 @@
+"""How figures and texts of users are written on the page and in the card."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from churn.report.svg import Axis
+
+LONGEST_TEXT = 60
+
+
+def form_of(spec: str) -> Callable[[Any], str]:
+    """Writes a figure; one that is not defined as a dash."""
+
+    def written(value: Any) -> str:
+        if value is None or (isinstance(value, float) and not math.isfinite(value)):
+            return "–"
+        text = format(value, spec)
+        return text.lstrip("-") if not text.strip("-0.%") else text.replace("-", "−")
+
+    return written
+
+
+DECIMALS = 6
+"""As the files have them."""
+
+
+def exact_figure(value: float) -> str:
+    """All that the files say of it."""
+    text = form_of(f",.{DECIMALS}f")(value)
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+UNITS = {"share": (100, "%"), "euros": (1, ""), "number": (1, "")}
+"""How a tick of an axis is written: times what, and in which unit."""
+
+
+def ticks_of(axis: Axis) -> list[tuple[float, str]]:
+    """Place and text of each tick, with as many decimals as tell them apart."""
+    times, unit = UNITS[axis.form]
+    values = [times * tick for tick in axis.ticks]
+    exact = (
+        places for places in range(DECIMALS) if all(math.isclose(v, round(v, places), abs_tol=1e-9) for v in values)
+    )
+    written = form_of(f",.{next(exact, DECIMALS)}f")
+    return [(tick, f"{written(value)}{unit}") for tick, value in zip(axis.ticks, values, strict=True)]
+
+
+def on_one_line(text: object) -> str:
+    """A user's text on one line."""
+    return " ".join(str(text).split())
+
+
+def brief(text: object) -> str:
+    """The same, where there is little room."""
+    line = on_one_line(text)
+    return line if len(line) <= LONGEST_TEXT else f"{line[: LONGEST_TEXT - 1]}…"
+
+
+def inert_markdown(text: object) -> str:
+    """A user's text in Markdown, where it must be neither markup nor a cell's end."""
+    plain = on_one_line(text).replace("&", "&amp;").replace("<", "&lt;")
+    return "".join(f"\\{sign}" if sign in r"\`*_{}[]()#+!|~" else sign for sign in plain)

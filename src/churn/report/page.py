@@ -1,0 +1,258 @@
+"""The analyst's report: one page and one model card, made of the same values by the templates."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from churn.config.economics import Economics
+from churn.metrics.intervals import Interval
+from churn.metrics.profit import NOBODY
+from churn.report import captions
+from churn.report.charts import drawings
+from churn.report.content import (
+    COLUMNS_SHOWN,
+    ENTRIES_SHOWN,
+    SLICES_SHOWN,
+    VALUES_SHOWN,
+    ReportContent,
+    captions_of,
+    interval,
+    part_of,
+)
+from churn.report.formats import DECIMALS, brief, exact_figure, form_of, inert_markdown, on_one_line, ticks_of
+
+PAGE, CARD = "report.html.j2", "model_card.md.j2"
+
+
+def render_page(results: ReportContent) -> str:
+    """The report as one HTML document that needs nothing else."""
+    return _environment().get_template(PAGE).render(**_shared(results), **drawings(results))
+
+
+def render_card(results: ReportContent) -> str:
+    """The model card as Markdown."""
+    return _environment().get_template(CARD).render(**_shared(results))
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    """Names and labels come from anybody's table: on the page they are text, whatever is in them."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("churn.report", "templates"),
+        autoescape=jinja2.select_autoescape(["html.j2"], default=False),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "share": form_of(".0%"),
+        "percent": form_of(".1%"),
+        "euros": form_of(",.0f"),
+        "signed": form_of("+,.0f"),
+        "score": form_of(".3f"),
+        "exact": exact_figure,
+        "count": form_of(",.0f"),
+        "ticks": ticks_of,
+        "line": on_one_line,
+        "brief": brief,
+        "inert": inert_markdown,
+        "narrow": captions.short,
+        "zip": zip,
+    }
+    return environment
+
+
+def _shared(results: ReportContent) -> dict[str, Any]:
+    """What both the page and the card tell."""
+    return {
+        "results": results,
+        "decision": results.decision,
+        "sentences": tuple(_sentences(results)),
+        "assumption": _assumption(results.economics),
+        "headline": tuple(_headline(results)),
+        "slices": tuple(_slices(results.slices)),
+        "slice_figures": SLICE_FIGURES,
+        "slices_left_out": max(results.slices["column"].nunique() - SLICES_SHOWN, 0),
+        "importance": results.importance.head(COLUMNS_SHOWN).to_dict("records"),
+        "columns_left_out": max(len(results.importance) - COLUMNS_SHOWN, 0),
+        "findings": captions_of(results),
+        "gaps": _most(results.data["missing"]),
+        "unknown": _most(results.data["unknown_labels_test"]),
+        "dropped": _most(results.data["rows_dropped"]),
+        "dropped_on_error": _most(results.data["rows_dropped_on_error"]),
+        "taken_for_gaps": _most(results.data["taken_for_gaps"]),
+        "audit_findings": results.audit["findings"][:ENTRIES_SHOWN],
+        "entries_shown": ENTRIES_SHOWN,
+        "audit_left_out": max(len(results.audit["findings"]) - ENTRIES_SHOWN, 0),
+    }
+
+
+def _sentences(results: ReportContent) -> Iterator[str]:
+    """The decision and its worth, in words."""
+    decision, money = results.decision, results.money
+    euros, signed = form_of(",.0f"), form_of("+,.0f")
+    if decision.contacted == 0 and decision.threshold >= NOBODY:
+        yield "Contact nobody: at these costs no contact paid on the training customers."
+        return
+    everybody = decision.contacted == decision.customers
+    threshold = f"{exact_figure(decision.threshold)} or more"
+    if everybody:
+        yield f"Contact everybody: all have a probability of churn of {threshold}."
+    elif decision.contacted:
+        share = _share_between(decision.contacted, decision.customers)
+        yield f"Contact the {share} of customers whose probability of churn is {threshold}."
+    else:
+        yield f"Contact no customer here: none has a probability of churn of {threshold}."
+    low, high = money["profit_per_1000_eur_low"], money["profit_per_1000_eur_high"]
+    yield (
+        f"That is worth {euros(money['profit_per_1000_eur'])} EUR per 1,000 customers "
+        f"({captions.BAND} {euros(low)} to {euros(high)}) against contacting nobody{_doubt(low, high)}"
+    )
+    if everybody:
+        return
+    name = "profit_over_everybody_per_1000_eur"
+    low, high = money[f"{name}_low"], money[f"{name}_high"]
+    yield (
+        f"Against contacting everybody it is {signed(money[name])} EUR per 1,000 "
+        f"({captions.BAND} {signed(low)} to {signed(high)}){_doubt(low, high)}"
+    )
+
+
+def _share_between(some: int, all_of: int) -> str:
+    """A share of some but not all, which rounding must make neither."""
+    share = some / all_of
+    enough = (places for places in range(DECIMALS) if 0 < round(100 * share, places) < 100)
+    return f"{share:.{next(enough, DECIMALS)}%}"
+
+
+def _assumption(economics: Economics) -> str:
+    """What every amount rests on, and nobody has measured (see `business`)."""
+    contact, offer, value = map(
+        exact_figure, (economics.contact_cost_eur, economics.offer_cost_eur, economics.customer_value_eur)
+    )
+    return (
+        f"Amounts assume, and do not measure, how the campaign goes: a contact costs {contact} EUR; "
+        f"{form_of('.0%')(economics.acceptance_rate)} of the contacted churners take the offer and stay, each worth "
+        f"{value} EUR; every contacted customer who would have stayed takes the offer, too; an offer taken costs "
+        f"{offer} EUR."
+    )
+
+
+def _doubt(low: float, high: float) -> str:
+    """The end of a sentence on a gain."""
+    if low <= 0 <= high and (low, high) != (0, 0):
+        return "; the two cannot be told apart by these customers."
+    return "."
+
+
+@dataclass(frozen=True)
+class Headline:
+    """One figure of the test rows beside the one that was promised out of fold."""
+
+    title: str
+    meaning: str
+    form: Callable[[Any], str]
+    test: Interval
+    by_chance: float
+    """The same, were as many customers contacted by lot, and all given the churn rate as their probability."""
+    promised: float | None
+    spread: float | None
+    """Standard deviation over folds."""
+
+
+HEADLINES = (
+    ("ROC-AUC", "pairs of a churner and a stayer ranked right", "roc_auc", "cv_roc_auc", form_of(".3f")),
+    ("PR-AUC", "average precision", "pr_auc", "cv_pr_auc", form_of(".3f")),
+    ("Precision", "of the contacted, those who left", "precision", "train_precision", form_of(".1%")),
+    ("Recall", "of those who left, the contacted", "recall", "train_recall", form_of(".1%")),
+    ("F1", "precision and recall in one", "f1", "train_f1", form_of(".3f")),
+    ("Accuracy", "decisions that came true", "accuracy", "train_accuracy", form_of(".1%")),
+    ("Log loss", "lower is better", "log_loss", "cv_log_loss", form_of(".3f")),
+    ("Brier score", "lower is better", "brier", "cv_brier", form_of(".3f")),
+)
+"""Title, meaning, name among the test figures, name out of fold, form."""
+
+
+def _headline(results: ReportContent) -> Iterator[Headline]:
+    money, lot = "profit_per_1000_eur", by_lot(results)
+    promised = results.training.get(f"train_{money}")
+    earned = interval(results.money, money)
+    yield Headline("Profit", "EUR per 1,000 customers", form_of(",.0f"), earned, lot[money], promised, None)
+    for title, meaning, name, out_of_fold, form in HEADLINES:
+        test = interval(results.test, f"test_{name}")
+        if name == "precision" and not results.decision.contacted:
+            test = Interval(math.nan, math.nan, math.nan)
+        spread = results.training.get(f"{out_of_fold}_sd")
+        yield Headline(title, meaning, form, test, lot[name], results.training.get(out_of_fold), spread)
+
+
+def by_lot(results: ReportContent) -> dict[str, float]:
+    """What to expect of each headline figure when customers are drawn by lot and nothing is known of them."""
+    decision = results.decision
+    rate, share = decision.churners / decision.customers, decision.contacted / decision.customers
+    sides = [part for part in (rate, 1 - rate) if part]
+    return {
+        "profit_per_1000_eur": share * results.money["profit_contact_everybody_per_1000_eur"],
+        "roc_auc": 0.5 if len(sides) == 2 else math.nan,
+        "pr_auc": rate or math.nan,
+        "precision": rate if share else math.nan,
+        "recall": share if rate else math.nan,
+        "f1": part_of(2 * rate * share, rate + share),
+        "accuracy": rate * share + (1 - rate) * (1 - share),
+        "log_loss": -sum(part * math.log(part) for part in sides),
+        "brier": rate * (1 - rate),
+    }
+
+
+@dataclass(frozen=True)
+class SliceRow:
+    """The customers with one value of a column."""
+
+    value: str
+    customers: int
+    figures: Mapping[str, Interval]
+
+
+@dataclass(frozen=True)
+class SliceTable:
+    """The values of one column, the most frequent ones."""
+
+    column: str
+    rows: tuple[SliceRow, ...]
+    left_out: int
+
+
+SLICE_FIGURES = {
+    "churn_rate": ("Churned", form_of(".0%")),
+    "precision": ("Precision", form_of(".0%")),
+    "recall": ("Recall", form_of(".0%")),
+    "roc_auc": ("ROC-AUC", form_of(".3f")),
+    "profit_per_1000_eur": ("EUR per 1,000", form_of(",.0f")),
+}
+"""Figures told of each slice: heading and form, by name."""
+
+
+def _slices(table: pd.DataFrame) -> Iterator[SliceTable]:
+    """A figure without an interval is not told: there are too few customers to say anything."""
+    for column in table["column"].unique()[:SLICES_SHOWN]:
+        of_column = table[table["column"] == column]
+        kept = of_column.nlargest(VALUES_SHOWN, "customers", keep="first").sort_index()
+        rows = tuple(_slice_row(row) for row in kept.to_dict("records"))
+        yield SliceTable(str(column), rows, len(of_column) - len(kept))
+
+
+def _slice_row(row: Mapping[Any, Any]) -> SliceRow:
+    figures = {name: interval(row, name) for name in SLICE_FIGURES}
+    known = {name: one for name, one in figures.items() if math.isfinite(one.low)}
+    return SliceRow(row["value"], int(row["customers"]), known)
+
+
+def _most(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Columns by their count, the highest first, those with none left out."""
+    return sorted(((name, count) for name, count in counts.items() if count), key=lambda one: (-one[1], one[0]))

@@ -1,0 +1,180 @@
+"""From text to typed columns, by the contract."""
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pandera
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from churn.config.contract import TableContract, Target, columns_of_type
+from churn.errors import shown
+from churn.table.numbers import read_amounts
+from churn.table.validation import CHECKS, Fault
+
+BOOLEAN_TEXTS = {"0": 0.0, "0.0": 0.0, "false": 0.0, "f": 0.0, "no": 0.0, "n": 0.0}
+BOOLEAN_TEXTS |= {"1": 1.0, "1.0": 1.0, "true": 1.0, "t": 1.0, "yes": 1.0, "y": 1.0}
+
+
+def parse_table(texts: pd.DataFrame, contract: TableContract) -> tuple[pd.DataFrame, list[Fault]]:
+    """Give each column of the contract its type; what has no value in that type is a fault.
+
+    Numbers and booleans become float64, labels and ids text, the target 1.0 (positive) or 0.0 (negative);
+    a gap is NaN everywhere. Columns outside the contract are left out.
+    """
+    parsers = {name: PARSERS[column.type] for name, column in contract.columns.items()}
+    numeric = columns_of_type(contract.columns, "numeric")
+    parsers[contract.target.column] = lambda cells, _: _parse_target(cells, contract.target)
+    typed: dict[str, pd.Series] = {}
+    faults: list[Fault] = []
+    for name in contract.needed:
+        if name in numeric and (plain := _plain_numbers(texts[name], contract)) is not None:
+            typed[name] = plain
+            continue
+        # Numbers seldom repeat enough for that to pay.
+        places, cells = (np.arange(len(texts)), texts[name]) if name in numeric else _distinct_texts(texts[name])
+        known = known_texts(cells, contract)
+        values, problem = parsers.get(name, _parse_label)(known, contract.format.decimal)
+        typed[name] = pd.Series(values.array.take(places), index=texts.index)
+        unread = (known.notna() & values.isna()).to_numpy()
+        if unread.any():
+            lost = np.flatnonzero(unread[places])
+            faults.append(Fault(name, problem, len(lost), str(known.iloc[places[lost[0]]]), int(lost[0]) + 1, lost))
+    return pd.DataFrame(typed), faults
+
+
+def _plain_numbers(texts: pd.Series, contract: TableContract) -> pd.Series | None:
+    """The fast way, for a column that holds gaps and numbers as programs write them; None when it holds more."""
+    if contract.format.decimal != ".":
+        return None
+    cells = pa.array(texts, pa.large_string())
+    is_gap = pc.is_in(cells, pa.array(["", *contract.missing_values], pa.large_string()))
+    try:
+        numbers = pc.cast(pc.if_else(is_gap, None, cells), pa.float64())
+    except pa.ArrowInvalid:
+        return None
+    if pc.any(pc.is_nan(numbers)).as_py():  # a text that says so is no gap
+        return None
+    return pd.Series(numbers.to_numpy(zero_copy_only=False), index=texts.index)
+
+
+def _distinct_texts(texts: pd.Series) -> tuple[NDArray[np.intp], pd.Series]:
+    """Each text once, and where in that list each row's is: what is done with a text is then done once for all rows."""
+    places, distinct = pd.factorize(texts, use_na_sentinel=False)
+    return places, pd.Series(distinct, dtype=texts.dtype)
+
+
+def known_texts(texts: pd.Series, contract: TableContract) -> pd.Series:
+    """Texts without the blanks around them, NaN where they mean a gap."""
+    stripped = texts.str.strip()
+    return stripped.mask(stripped.isin(["", *contract.missing_values]))
+
+
+def parse_customers(texts: pd.DataFrame, contract: TableContract) -> tuple[pd.DataFrame, pd.Series]:
+    """Typed columns of customers to be scored, and for each row all that breaks the contract, in words ('': nothing).
+
+    The target is not looked at. A gap is let in only where the contract allows it: the model was fitted without others.
+    """
+    reasons = pd.Series("", index=texts.index, dtype="object")
+    typed: dict[str, pd.Series] = {}
+    for name in contract.of_customer:
+        places, distinct = _distinct_texts(texts[name])
+        values, told = _read_cells(name, distinct, contract)
+        typed[name] = pd.Series(values.array.take(places), index=texts.index)
+        if told.any():
+            reasons += told.to_numpy()[places]
+    broken = reasons != ""
+    reasons[broken] = reasons[broken].str.removesuffix("; ")
+    return pd.DataFrame(typed), reasons
+
+
+def _read_cells(name: str, texts: pd.Series, contract: TableContract) -> tuple[pd.Series, pd.Series]:
+    """Typed values of some cells of one column, and of each all that breaks the contract, '; ' after each breach."""
+    column = contract.columns.get(name)
+    known = known_texts(texts, contract)
+    parser, checks = (_parse_label, ()) if column is None else (PARSERS[column.type], CHECKS[column.type](column))
+    values, problem = parser(known, contract.format.decimal)
+    broken = {problem: known.notna() & values.isna()}
+    broken |= {str(check.error): ~_passes(check, values) for check in checks}
+    if column is not None and column.on_error == "missing":
+        values = values.mask(np.logical_or.reduce(list(broken.values())))
+        broken = {}
+    if column is None or column.missing != "allow":
+        broken = {"missing": known.isna() if broken else values.isna()} | broken
+    told = pd.Series("", index=texts.index, dtype="object")
+    for said, cells in broken.items():
+        if cells.any():
+            shown_values = ["it" if pd.isna(value) else shown(value) for value in known[cells]]
+            told[cells] += [f"column {name!r}: {value} is {said}; " for value in shown_values]
+    return values, told
+
+
+def _passes(check: pandera.Check, values: pd.Series) -> pd.Series:
+    """Which values a check lets in; gaps are another check's business."""
+    result = check(values.dropna()).check_output
+    return pd.Series(result, index=values.dropna().index).reindex(values.index, fill_value=True).astype(bool)
+
+
+DATE_FORMS = {"dd.mm.yyyy": "%d.%m.%Y", "mm/dd/yyyy": "%m/%d/%Y", "dd/mm/yyyy": "%d/%m/%Y", "yyyymmdd": "%Y%m%d"}
+"""How a date is written, in the words of `unused`, and as `datetime.strptime` has it; else ISO 8601 or numbers."""
+
+
+def date_format(reason: str) -> tuple[bool, str | None]:
+    """Whether a reason under `unused` says that the column holds dates, and the format that it names.
+
+    Such as `date`, or `date (dd.mm.yyyy)` with whatever follows.
+    """
+    said = re.match(r"date\b(?: \((.+?)\))?", reason)
+    return said is not None, DATE_FORMS.get(said[1] or "") if said else None
+
+
+def parse_times(texts: pd.Series, how: str | None) -> pd.Series:
+    """Numbers that rise with time, NaN where a text is none: days since 1970 of dates, or the numbers themselves.
+
+    `how`: format of the dates as in `datetime.strptime`, None for ISO 8601 or numbers.
+    """
+    known = texts.str.strip()
+    known = known.mask(known == "")
+    numbers = pd.to_numeric(known, errors="coerce").astype("float64")
+    if how is None and numbers.notna().sum() >= known.notna().sum() / 2:
+        return numbers
+    dates = pd.to_datetime(known, format=how or "ISO8601", errors="coerce", utc=True)
+    days: pd.Series = (dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
+    return days.astype("float64")
+
+
+def parse_numbers(texts: pd.Series, decimal: str) -> pd.Series:
+    """Numbers as float64, NaN where a text is none; as people write them, or else as programs do."""
+    numbers = pd.Series(read_amounts(pa.array(texts, pa.large_string()), decimal), index=texts.index)
+    unread = texts[numbers.isna() & texts.notna()]
+    if decimal == ",":  # what looks like a number may mean another one
+        unread = unread[~unread.str.contains(".", regex=False)]
+    numbers[unread.index] = pd.to_numeric(unread, errors="coerce").astype("float64")
+    return numbers
+
+
+def _parse_number(texts: pd.Series, decimal: str) -> tuple[pd.Series, str]:
+    return parse_numbers(texts, decimal), "not a number"
+
+
+def _parse_boolean(texts: pd.Series, _: str) -> tuple[pd.Series, str]:
+    return texts.str.lower().map(BOOLEAN_TEXTS).astype("float64"), "not 0 or 1"
+
+
+def _parse_label(texts: pd.Series, _: str) -> tuple[pd.Series, str]:
+    return texts, "not in values"
+
+
+PARSERS: dict[str, Callable[[pd.Series, str], tuple[pd.Series, str]]] = {
+    "numeric": _parse_number,
+    "boolean": _parse_boolean,
+    "categorical": _parse_label,
+}
+
+
+def _parse_target(texts: pd.Series, target: Target) -> tuple[pd.Series, str]:
+    labels = texts.map({target.positive: 1.0, target.negative: 0.0}).astype("float64")
+    return labels, "neither positive nor negative"

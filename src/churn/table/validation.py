@@ -1,0 +1,247 @@
+"""Every way in which a table breaks its contract, and what the contract says is to be done about it."""
+
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pandera
+from numpy.typing import NDArray
+
+from churn.config.contract import Column, MissingPolicy, TableContract, columns_of_type
+from churn.errors import shown
+
+REMEDIES = {
+    "not a number": "correct them, or list the text under data.missing_values",
+    "not 0 or 1": "correct them, or make the column categorical",
+    "infinite": "correct them, or list the text under data.missing_values",
+    "missing": "fill them in, or set the column's missing policy to drop or allow",
+    "missing in the target": "fill them in, or set data.target.missing to drop",
+    "missing in the id": "fill them in, or set data.id to null",
+    "below min": "correct them, or lower min",
+    "above max": "correct them, or raise max",
+    "not in values": "correct them, or add them to values",
+    "entirely missing": "take the column out of data.columns",
+    "entirely missing in the target": "check data.target.column and data.missing_values",
+    "entirely missing in the id": "check data.missing_values, or set data.id to null",
+    "neither positive nor negative": "correct them, or change data.target.positive and data.target.negative",
+    "only one of the two target values": "a model needs both: check data.target.positive and data.target.negative",
+    "encoded under the name of another column or label": "rename the column or the label",
+}
+
+VALUE_PROBLEMS = {"not a number", "not 0 or 1", "infinite", "below min", "above max", "not in values"}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One way in which one column breaks the contract. Rows count from 1, the header apart."""
+
+    column: str
+    problem: str
+    count: int
+    first_value: str
+    first_row: int
+    rows: NDArray[np.int64] = field(default_factory=lambda: np.array([], dtype=np.int64), compare=False, repr=False)
+    """Places of all of them in the table, from 0."""
+
+    def __str__(self) -> str:
+        return self.told(f"data row {self.first_row:,}")
+
+    def told(self, place: str) -> str:
+        """The fault in a line, its first rows named as the place says."""
+        values = "1 value is" if self.count == 1 else f"{self.count:,} values are"
+        first = f", first {shown(self.first_value)}" if self.first_value else ", first"
+        return f"column {self.column!r}: {values} {self.problem}{first} in {place}; {REMEDIES[self.problem]}"
+
+    @property
+    def is_value(self) -> bool:
+        """Whether single values are wrong, which `on_error` decides about."""
+        return self.problem in VALUE_PROBLEMS
+
+    @property
+    def is_gap(self) -> bool:
+        """Whether what is wrong is that there is no value."""
+        return "missing" in self.problem
+
+
+def header_problem(header: list[str], contract: TableContract, *, target: bool = True) -> str | None:
+    """Say what is wrong with the names of the columns, or None; without `target`, that column may be absent."""
+    repeated = sorted({name for name in header if header.count(name) > 1})
+    if repeated:
+        times = header.count(repeated[0])
+        return f"column {repeated[0]!r} stands {times} times in the header; rename or remove the others"
+    absent = [name for name in (contract.needed if target else contract.of_customer) if name not in header]
+    if contract.target.column in absent:
+        return f"no column {contract.target.column!r} (data.target.column); the file has: {', '.join(header)}"
+    if absent:
+        advice = "take it out of data.columns or data.id, or mend the file" if target else "the model needs it"
+        return f"no column {', '.join(map(repr, absent))}; {advice} (the file has: {', '.join(header)})"
+    return None
+
+
+def all_faults(table: pd.DataFrame, unparsed: list[Fault], contract: TableContract) -> list[Fault]:
+    """Every fault of a typed table, those of parsing first; what did not parse is not told again as missing."""
+    columns = {fault.column for fault in unparsed}
+    broken = [fault for fault in contract_faults(table, contract) if fault.column not in columns or not fault.is_gap]
+    one_sided = [] if contract.target.column in columns else target_faults(table, contract)
+    return [*unparsed, *broken, *one_sided, *name_faults(table, contract)]
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A table after `on_error` has been obeyed.
+
+    Attributes:
+        table: without rows that were left out, with gaps in place of values taken for gaps; places kept as index.
+        faults: what nothing in the contract settles.
+        rows_dropped: rows left out, by the first column that said so.
+        taken_for_gaps: values, by column.
+    """
+
+    table: pd.DataFrame
+    faults: list[Fault]
+    rows_dropped: dict[str, int]
+    taken_for_gaps: dict[str, int]
+
+
+def settle(table: pd.DataFrame, unparsed: list[Fault], contract: TableContract) -> Settled:
+    """Do with values that break the contract what their column's `on_error` says; the rest is told."""
+    faults = all_faults(table, unparsed, contract)
+    policy = {name: column.on_error for name, column in contract.columns.items()}
+    settled = [fault for fault in faults if fault.is_value and policy[fault.column] != "fail"]
+    if not settled:
+        return Settled(table, faults, {}, {})
+    table = table.copy()
+    taken: dict[str, int] = {}
+    dropped: dict[str, int] = {}
+    going: set[int] = set()
+    for fault in settled:
+        if policy[fault.column] == "missing":
+            table.loc[fault.rows, fault.column] = np.nan
+            taken[fault.column] = taken.get(fault.column, 0) + fault.count
+        else:
+            new = set(fault.rows.tolist()) - going
+            going |= new
+            dropped[fault.column] = dropped.get(fault.column, 0) + len(new)
+    table = table.drop(index=sorted(going))
+    if table.empty:
+        return Settled(table, settled, dropped, taken)
+    failing = [fault for fault in unparsed if policy.get(fault.column, "fail") == "fail"]
+    left = [fault for fault in map(functools.partial(_without, going), failing) if fault is not None]
+    return Settled(table, all_faults(table, left, contract), dropped, taken)
+
+
+def _without(going: set[int], fault: Fault) -> Fault | None:
+    """The fault as it stands when some rows have been left out; None when all of its rows have."""
+    rows = fault.rows[~np.isin(fault.rows, list(going))]
+    if not len(rows):
+        return None
+    moved = rows[0] != fault.rows[0]  # the first value is then another one, which is not known here
+    return replace(
+        fault, count=len(rows), first_row=int(rows[0]) + 1, first_value="" if moved else fault.first_value, rows=rows
+    )
+
+
+def contract_faults(table: pd.DataFrame, contract: TableContract) -> list[Fault]:
+    """Check every value of a typed table; all faults come at once, in the contract's order."""
+    try:
+        _pandera_schema(contract).validate(table, lazy=True)
+    except pandera.errors.SchemaErrors as error:
+        return list(_faults_of(error.failure_cases, table))
+    return []
+
+
+def target_faults(table: pd.DataFrame, contract: TableContract) -> list[Fault]:
+    """A target with one value only has nothing to be learned from."""
+    name = contract.target.column
+    labels = table[name].dropna()
+    if labels.nunique() != 1:
+        return []
+    only = contract.target.positive if labels.iloc[0] == 1 else contract.target.negative
+    rows = labels.index.to_numpy()
+    return [Fault(name, "only one of the two target values", len(labels), only, int(rows[0]) + 1, rows)]
+
+
+def name_faults(table: pd.DataFrame, contract: TableContract) -> Iterator[Fault]:
+    """Encoded columns that would share a name, such as that of label b_c of column a and of label c of column a_b."""
+    labelled = columns_of_type(contract.columns, "categorical")
+    taken = set(contract.columns) - set(labelled)
+    for name in labelled:
+        labels = table[name].drop_duplicates()
+        if contract.columns[name].missing != "allow":
+            labels = labels.dropna()
+        for label in labels:
+            encoded = f"{name}_{label}"  # so does the encoder; an allowed gap is a label called nan
+            if encoded in taken:
+                rows = table.index[table[name].astype("object").map(str) == str(label)].to_numpy()
+                problem = "encoded under the name of another column or label"
+                yield Fault(name, problem, len(rows), str(label), int(rows[0]) + 1, rows)
+            taken.add(encoded)
+
+
+def _pandera_schema(contract: TableContract) -> pandera.DataFrameSchema:
+    target = contract.target
+    columns = {name: _pandera_column(column) for name, column in contract.columns.items()}
+    columns[target.column] = pandera.Column(checks=list(_gap_checks(target.missing, " in the target")), nullable=True)
+    if contract.id is not None:
+        columns[contract.id] = pandera.Column(checks=list(_gap_checks("fail", " in the id")), nullable=True)
+    return pandera.DataFrameSchema(columns)
+
+
+def _pandera_column(column: Column) -> pandera.Column:
+    # Nullable for pandera, so that gaps are told by these checks alone, in words that fit the column's role.
+    return pandera.Column(checks=[*_gap_checks(column.missing), *CHECKS[column.type](column)], nullable=True)
+
+
+def _gap_checks(policy: MissingPolicy, role: str = "") -> Iterator[pandera.Check]:
+    yield pandera.Check(lambda values: bool(values.notna().any()), error=f"entirely missing{role}", ignore_na=False)
+    if policy == "fail":
+        yield pandera.Check(
+            lambda values: values.notna() | values.isna().all(), error=f"missing{role}", ignore_na=False
+        )
+
+
+def _number_checks(column: Column) -> Iterator[pandera.Check]:
+    yield pandera.Check(np.isfinite, error="infinite")
+    if column.type != "numeric":
+        return
+    low = -np.inf if column.min is None else column.min
+    high = np.inf if column.max is None else column.max
+    # What is infinite has been told as that.
+    yield pandera.Check(lambda values: (values >= low) | np.isinf(values), error="below min")
+    yield pandera.Check(lambda values: (values <= high) | np.isinf(values), error="above max")
+
+
+def _label_checks(column: Column) -> Iterator[pandera.Check]:
+    if column.type == "categorical" and column.values is not None:
+        yield pandera.Check.isin(column.values, error="not in values")
+
+
+CHECKS: dict[str, Callable[[Column], Iterator[pandera.Check]]] = {
+    "numeric": _number_checks,
+    "boolean": lambda _: iter(()),
+    "categorical": _label_checks,
+}
+
+
+def _faults_of(cases: pd.DataFrame, table: pd.DataFrame) -> Iterator[Fault]:
+    for (name, problem), group in cases.groupby(["column", "check"], sort=False):
+        rows = np.sort(group["index"].dropna().to_numpy(dtype=np.int64))
+        rows = rows if len(rows) else table.index.to_numpy()
+        value = table[name].loc[rows[0]]
+        text = "" if pd.isna(value) else str(value)
+        yield Fault(str(name), str(problem), len(rows), text, int(rows[0]) + 1, rows)
+
+
+def drop_incomplete(table: pd.DataFrame, contract: TableContract) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Leave out the rows with a gap where the policy says drop; also how many, by the first column that said so."""
+    policies: dict[str, str] = {contract.target.column: contract.target.missing}
+    policies |= {name: column.missing for name, column in contract.columns.items()}
+    dropped: dict[str, int] = {}
+    for name, policy in policies.items():
+        if policy == "drop":
+            gaps = table[name].isna()
+            dropped[name] = int(gaps.sum())
+            table = table[~gaps]
+    return table, dropped

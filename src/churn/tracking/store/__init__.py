@@ -1,0 +1,1 @@
+"""All that imports MLflow: rows, models, trials and the registry."""

@@ -1,0 +1,100 @@
+"""Calls to MLflow: their faults as one kind, its news kept quiet, and one process at a time."""
+
+import fcntl
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import mlflow
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
+
+from churn.tracking.destination import Destination, StoreError
+from churn.tracking.store.places import artifact_location
+
+ENTRIES_A_CALL = 100  # the most parameters that MLflow takes at once
+
+TRANSIENT = (408, 429)
+ALREADY_THERE = "RESOURCE_ALREADY_EXISTS"
+NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+CLIENT_ERRORS = range(400, 500)
+
+Found = TypeVar("Found")
+
+
+def open_experiment(client: mlflow.MlflowClient, destination: Destination, name: str) -> mlflow.entities.Experiment:
+    """An experiment by name, made when it is not there.
+
+    Raises:
+        StoreError: somebody deleted it.
+    """
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        made = client.create_experiment(name, artifact_location=artifact_location(destination, name))
+        return client.get_experiment(made)
+    if found.lifecycle_stage == "deleted":
+        raise StoreError(
+            f"experiment {name!r} was deleted there; bring it back with `mlflow experiments restore "
+            f"--experiment-id {found.experiment_id}`, or set MLFLOW_EXPERIMENT_NAME to another name",
+            refused=True,
+        )
+    return found
+
+
+def if_there(look: Callable[[], Found]) -> Found | None:
+    """What is looked up; None when the store does not have it."""
+    with faults_as_store_errors():
+        try:
+            return look()
+        except MlflowException as error:
+            if error.error_code in NOT_THERE:
+                return None
+            raise
+
+
+def milliseconds(seconds: float) -> int:
+    """As MLflow counts time."""
+    return int(seconds * 1000)
+
+
+@contextmanager
+def faults_as_store_errors() -> Iterator[None]:
+    """Whatever MLflow, its database or the disk says, as one kind of fault."""
+    try:
+        with _quiet():
+            yield
+    except MlflowException as error:
+        status = error.get_http_status_code()
+        raise StoreError(str(error), refused=status in CLIENT_ERRORS and status not in TRANSIENT) from error
+    except (SQLAlchemyError, OSError) as error:
+        raise StoreError(str(error) or type(error).__name__, refused=False) from error
+    except ImportError as error:  # the driver of a database
+        raise StoreError(str(error), refused=True) from error
+
+
+@contextmanager
+def one_process_at_a_time(lock: Path) -> Iterator[None]:
+    """One process at a time looks for a row and makes it, or makes the database."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep MLflow's and Alembic's own news out of the story that a stage tells; errors are raised, not printed."""
+    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic", "urllib3")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,280 @@
+"""MLflow's model registry: the project's model, its versions and aliases, and the ledger of who was champion when."""
+
+import getpass
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from mlflow.artifacts import download_artifacts
+from mlflow.entities import Metric, Run, ViewType
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.sklearn import load_model
+
+from churn.history.state import md5_of
+from churn.table.keys import mostly_the_same
+from churn.tracking.destination import StoreError
+from churn.tracking.ledger import CAME_SECOND, CHALLENGER, CHAMPION, Entry, Judgement, Judges
+from churn.tracking.record import COMMIT, FINGERPRINT, MODEL_MD5
+from churn.tracking.store.calls import (
+    ALREADY_THERE,
+    faults_as_store_errors,
+    if_there,
+    milliseconds,
+    one_process_at_a_time,
+    open_experiment,
+)
+from churn.tracking.store.model_file import MODEL_FILE, foreign_loader, logged_by_cloudpickle
+from churn.tracking.store.rows import LOGGED, Store
+from churn.tracking.store.trials import CANDIDATE, PARENT
+from churn.tracking.trials import CHOSEN_BY, FLATTERY, Selection
+
+MOST_ROWS = 50_000  # that MLflow gives at once
+FOLLOWED_BY = "promotion.followed_by"
+"""Parameter of an entry, since MLflow lets nobody write another value over one."""
+OUTCOME, VERSION, FOLLOWS, RIVAL, TRAINING_ROWS, TEST_ROWS, REASON, SETTLED = (
+    "promotion.outcome",
+    "promotion.version",
+    "promotion.follows",
+    "promotion.rival",
+    "promotion.training_rows",
+    "promotion.test_rows",
+    "promotion.reason",
+    "promotion.settled",
+)
+"""Tags of an entry of the ledger."""
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The project's registered model, and the experiment that holds the ledger."""
+
+    store: Store
+    ledger_id: str
+
+    @property
+    def name(self) -> str:
+        """Of the registered model; that of the experiment."""
+        return self.store.destination.experiment
+
+    def version(self, number: str) -> ModelVersion | None:
+        """A version, if it was not deleted."""
+        return self.store.version(self.name, number)
+
+    def fingerprint_of(self, number: str) -> str:
+        """Of the state whose model a version is; empty for one that is not of this pipeline."""
+        version = self.version(number)
+        row = self.store.row(version.run_id) if version and version.run_id else None
+        return str(row.data.tags.get(FINGERPRINT, "")) if row else ""
+
+    def at(self, alias: str) -> str | None:
+        """Number of the version that an alias stands at."""
+        found = if_there(lambda: self.store.client.get_model_version_by_alias(self.name, alias))
+        return None if found is None else str(found.version)
+
+    def model_md5_of(self, number: str) -> str | None:
+        """md5 of a version's model as the pipeline wrote it; None for one that is not of this pipeline."""
+        version = self.version(number)
+        return self.store.md5_of_version(version) if version else None
+
+    @contextmanager
+    def downloaded(self, number: str) -> Iterator[Path]:
+        """A version from where everybody loads it, in a folder that goes afterwards; nothing of it is loaded.
+
+        Raises:
+            StoreError: its files are not to be had.
+        """
+        version = self.version(number)
+        if version is None or not LOGGED.fullmatch(str(version.source)):
+            raise StoreError(
+                f"{self.name} version {number}: not of a model that was logged in this store", refused=True
+            )
+        with tempfile.TemporaryDirectory(prefix="churn-version-") as folder:
+            with faults_as_store_errors():
+                source = f"models:/{self.name}/{number}"
+                at = download_artifacts(source, dst_path=folder, tracking_uri=self.store.destination.uri)
+            yield Path(at)
+
+    def loading_problem(self, folder: Path, model_md5: str) -> str | None:
+        """Why a downloaded version is not the model with that md5, to be loaded as it was logged; None when it is."""
+        model = folder / MODEL_FILE
+        if not model.is_file():
+            return "MLflow gives back no model file; `churn sync --all` brings back what this project knows"
+        if (found := md5_of(model)) != model_md5:
+            return f"MLflow gives back a model with md5 {found}, and not {model_md5}, which was judged"
+        return foreign_loader(folder)
+
+    def is_of_an_earlier_form(self, folder: Path) -> bool:
+        """Whether a downloaded version is one that this pipeline logged before it logged its own file."""
+        return logged_by_cloudpickle(folder)
+
+    def loaded(self, folder: Path) -> Any:
+        """A downloaded version as its users load it; its files have been looked at before (`loading_problem`)."""
+        with faults_as_store_errors():
+            return load_model(str(folder))
+
+    def challenge(self, row: Run, model_md5: str, commit: str) -> str:
+        """Register a model of a commit's row, unless it is, and let it be the challenger; its number.
+
+        Raises:
+            StoreError: the store refuses, or is away; or the row has no model.
+        """
+        client = self.store.client
+        with faults_as_store_errors(), one_process_at_a_time(self.store.destination.lock):
+            try:
+                client.create_registered_model(self.name)
+            except MlflowException as error:
+                if error.error_code != ALREADY_THERE:
+                    raise
+            known = client.search_model_versions(f"name='{self.name}' and run_id='{row.info.run_id}'")
+            # A row may have several: one fingerprint can give other bytes on another kind of processor.
+            same = [str(one.version) for one in known if one.tags.get(MODEL_MD5) == model_md5]
+            number = min(same, key=int, default=None) or self._register(row, model_md5)
+            # The row may name the commit that the state was an edit of.
+            client.set_model_version_tag(self.name, number, COMMIT, commit)
+            client.set_registered_model_alias(self.name, CHALLENGER, number)
+        return number
+
+    def _register(self, row: Run, model_md5: str) -> str:
+        model_id = self.store.model_of(row.info.run_id, model_md5)
+        if model_id is None:
+            raise StoreError(f"row {row.info.run_name} has no model in MLflow; `churn sync` adds it", refused=True)
+        made = self.store.client.create_model_version(
+            self.name,
+            source=f"models:/{model_id}",
+            run_id=row.info.run_id,
+            model_id=model_id,
+            tags={FINGERPRINT: row.data.tags[FINGERPRINT], MODEL_MD5: model_md5},
+        )
+        return str(made.version)
+
+    def selection(self, training_rows: Sequence[str], candidate: str) -> Selection | None:
+        """The search by mostly the same training rows (their sketch) that tried a candidate and flatters it most."""
+        client = self.store.client
+        with faults_as_store_errors():
+            tuning = client.get_experiment_by_name(self.store.destination.tuning)
+            if tuning is None:
+                return None
+            tried = f"tags.`{CANDIDATE}` = '{candidate}'"
+            trials = client.search_runs([tuning.experiment_id], tried, run_view_type=ViewType.ALL)
+            studies = [client.get_run(study) for study in {trial.data.tags[PARENT] for trial in trials}]
+            found = [
+                Selection(int(study.data.metrics["complete_trials"]), euros)
+                for study in studies
+                if mostly_the_same(study.data.tags.get(CHOSEN_BY, "").split(), training_rows)
+                # Once the best is the present one, what it had to beat is not among the candidates any more.
+                if (euros := self._most_ever(study, FLATTERY)) is not None
+            ]
+        return max(found, key=lambda one: one.flattery, default=None)
+
+    def _most_ever(self, row: Run, metric: str) -> float | None:
+        history = self.store.client.get_metric_history(row.info.run_id, metric)
+        return max((one.value for one in history), default=None)
+
+    def entries(self) -> list[Entry]:
+        """The whole ledger, oldest first."""
+        with faults_as_store_errors():
+            # What was decided counts, also when somebody deleted its row.
+            runs = self.store.client.search_runs([self.ledger_id], run_view_type=ViewType.ALL, max_results=MOST_ROWS)
+        return sorted(filter(None, map(_entry, runs)), key=lambda entry: (entry.made, entry.id))
+
+    def add(self, judgement: Judgement, figures: Mapping[str, float], text: str) -> Entry:
+        """Write a judgement down, with what was said of it."""
+        client = self.store.client
+        with faults_as_store_errors():
+            tags = {
+                OUTCOME: judgement.outcome,
+                VERSION: judgement.version,
+                FOLLOWS: judgement.follows,
+                FINGERPRINT: judgement.fingerprint,
+                RIVAL: judgement.rival,
+                TRAINING_ROWS: " ".join(judgement.judges.training),
+                TEST_ROWS: " ".join(judgement.judges.test),
+                REASON: judgement.reason,
+                "mlflow.user": _user(),
+            }
+            run = client.create_run(self.ledger_id, run_name=_row_name(judgement.outcome, judgement.version), tags=tags)
+            made = run.info.start_time
+            client.log_batch(run.info.run_id, [Metric(name, value, made, 0) for name, value in figures.items()])
+            client.log_text(run.info.run_id, text, "gates.txt")
+            client.set_terminated(run.info.run_id, "FINISHED")
+        return Entry(run.info.run_id, made, settled=None, judgement=judgement)
+
+    def claim(self, entry: Entry) -> None:
+        """Write down, at the entry that this one follows, that it is followed by it, unless another one is there.
+
+        The first champion follows none, and where somebody deleted a row nothing is written; then moments decide.
+        """
+        followed = entry.judgement.follows
+        if followed:
+            if_there(lambda: self.store.client.log_param(followed, FOLLOWED_BY, entry.id))
+
+    def settle(self, entry: Entry) -> None:
+        """Let the champion's alias stand where an entry says; its version is no challenger any more."""
+        client = self.store.client
+        self.claim(entry)
+        with faults_as_store_errors():
+            client.set_registered_model_alias(self.name, CHAMPION, entry.judgement.version)
+            if self.at(CHALLENGER) == entry.judgement.version:
+                client.delete_registered_model_alias(self.name, CHALLENGER)
+            if entry.settled is None:
+                client.set_tag(entry.id, SETTLED, str(milliseconds(time.time())))
+
+    def give_way(self, entry: Entry) -> None:
+        """Write down that another entry came first."""
+        with faults_as_store_errors():
+            self.store.client.set_tag(entry.id, OUTCOME, CAME_SECOND)
+            self.store.client.set_tag(entry.id, "mlflow.runName", _row_name(CAME_SECOND, entry.judgement.version))
+
+
+def open_registry(store: Store) -> Registry:
+    """The registry of a store, with its ledger.
+
+    Raises:
+        StoreError: the store refuses, or is away.
+    """
+    mlflow.set_tracking_uri(store.destination.uri)  # where it looks for the model that a version is to be
+    with faults_as_store_errors(), one_process_at_a_time(store.destination.lock):
+        ledger = open_experiment(store.client, store.destination, store.destination.promotions)
+    return Registry(store, str(ledger.experiment_id))
+
+
+def _entry(run: Run) -> Entry | None:
+    tags = run.data.tags
+    if OUTCOME not in tags:
+        return None  # somebody else's run
+    judgement = Judgement(
+        outcome=tags[OUTCOME],
+        version=tags[VERSION],
+        follows=tags.get(FOLLOWS, ""),
+        fingerprint=tags.get(FINGERPRINT, ""),
+        rival=tags.get(RIVAL, ""),
+        judges=Judges(tuple(tags.get(TRAINING_ROWS, "").split()), tuple(tags.get(TEST_ROWS, "").split())),
+        reason=tags.get(REASON, ""),
+    )
+    made = run.info.start_time
+    return Entry(
+        run.info.run_id, made, _moment(tags.get(SETTLED), made), judgement, run.data.params.get(FOLLOWED_BY, "")
+    )
+
+
+def _moment(settled: str | None, made: int) -> int | None:
+    """When an entry was settled; older ones only say that they were."""
+    return made if settled == "true" else int(settled) if settled and settled.isdecimal() else None
+
+
+def _row_name(outcome: str, version: str) -> str:
+    return f"{outcome}: version {version}"
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a user without a name, as in a container
+        return str(os.getuid())

@@ -1,0 +1,380 @@
+"""Rows in MLflow: one an experiment, found again by its fingerprint; one an execution, in an experiment apart.
+
+Like everything here that imports mlflow it is itself imported late: that takes a second. Whatever is done here can be
+interrupted anywhere and done again: it looks for what is there and adds what is not.
+"""
+
+import json
+import logging
+import math
+import posixpath
+import re
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    FileInfo,
+    InputTag,
+    LoggedModel,
+    LoggedModelStatus,
+    Metric,
+    Param,
+    Run,
+    RunTag,
+    ViewType,
+)
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model
+
+from churn import files
+from churn.tracking import record
+from churn.tracking.destination import Destination, StoreError
+from churn.tracking.record import (
+    COMPLETE,
+    DIGEST,
+    FAILED,
+    FINGERPRINT,
+    FINISHED,
+    MODEL_MD5,
+    MODEL_NOTE,
+    RUNNING,
+    SHOWN,
+    Execution,
+    Experiment,
+    Record,
+)
+from churn.tracking.store import model_file
+from churn.tracking.store.calls import (
+    CLIENT_ERRORS,
+    ENTRIES_A_CALL,
+    faults_as_store_errors,
+    if_there,
+    milliseconds,
+    one_process_at_a_time,
+    open_experiment,
+)
+from churn.tracking.store.model_file import MODEL_FILES
+from churn.tracking.store.places import lay_out_file, require_apart_from_project
+
+RECORD, ENDED = "churn.record", "churn.ended"
+"""Tags by which a record's execution and the latest word on a row's status are known again."""
+LOGGED = re.compile(r"models:/(m-[0-9a-f]+)")
+"""Source of a version that is of a logged model; others could lead anywhere."""
+
+log = logging.getLogger(__name__)
+
+ContentOf = Callable[[str], Path]
+"""Where the bytes with an md5 are."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """A destination with both its experiments open."""
+
+    destination: Destination
+    client: mlflow.MlflowClient
+    experiment_id: str
+    executions_id: str
+    identity: str
+    """Changes when the store, or its experiment, is made anew."""
+
+    def publish(self, given: Record, content_of: ContentOf) -> None:
+        """Bring the experiment's row up to date and add the execution.
+
+        Raises:
+            StoreError: the store refuses, or is away.
+        """
+        with faults_as_store_errors(), one_process_at_a_time(self.destination.lock):
+            if given.execution is not None:
+                self._add_execution(given, given.execution)
+            self._bring_up_to_date(given, content_of)
+
+    def complete_row(self, fingerprint: str) -> Run | None:
+        """The row that shows all of an experiment."""
+        with faults_as_store_errors():
+            complete = [row for row in self._rows(fingerprint) if row.data.tags.get(COMPLETE) == "true"]
+            return complete[0] if complete else None
+
+    def was_deleted(self, fingerprint: str) -> bool:
+        """Whether somebody deleted the row of an experiment, and there is no other."""
+        with faults_as_store_errors():
+            deleted = self._rows(fingerprint, ViewType.DELETED_ONLY)
+            return bool(deleted) and not self._rows(fingerprint)
+
+    def rows_tagged(self, tag: str, value: str) -> list[Run]:
+        """Rows with a value of a tag."""
+        with faults_as_store_errors():
+            found = self.client.search_runs([self.experiment_id], filter_string=f"tags.`{tag}` = '{value}'")
+            return list(found)
+
+    def row(self, run_id: str) -> Run | None:
+        """A row by MLflow's id."""
+        return if_there(lambda: self.client.get_run(run_id))
+
+    def version(self, name: str, number: str) -> ModelVersion | None:
+        """A registered model's version, by number or alias."""
+        by_number, by_alias = self.client.get_model_version, self.client.get_model_version_by_alias
+        return if_there(lambda: by_number(name, number) if number.isdigit() else by_alias(name, number))
+
+    def md5_of_version(self, version: ModelVersion) -> str | None:
+        """md5 of a version's model as the pipeline wrote it; None for one that is not of this pipeline.
+
+        One that somebody registered in MLflow itself does not say it, but the logged model that it is of does.
+        """
+        if MODEL_MD5 in version.tags:
+            return str(version.tags[MODEL_MD5])
+        source = LOGGED.fullmatch(str(version.source))
+        model = if_there(lambda: self.client.get_logged_model(source[1])) if source else None
+        return model.tags.get(MODEL_MD5) if model else None
+
+    def versions_of(self, run_id: str) -> list[ModelVersion]:
+        """Registered versions of a row's models."""
+        with faults_as_store_errors():
+            return list(self.client.search_model_versions(f"run_id='{run_id}'"))
+
+    def _rows(self, fingerprint: str, view: int = ViewType.ACTIVE_ONLY) -> list[Run]:
+        """Rows of an experiment, complete ones first, then the oldest."""
+        found = self.client.search_runs(
+            [self.experiment_id], filter_string=f"tags.`{FINGERPRINT}` = '{fingerprint}'", run_view_type=view
+        )
+        return sorted(
+            found, key=lambda row: (row.data.tags.get(COMPLETE) != "true", row.info.start_time, row.info.run_id)
+        )
+
+    def _only_row(self, fingerprint: str) -> Run | None:
+        """The row of an experiment; another machine may have made a second one, which goes."""
+        rows = self._rows(fingerprint)
+        for other in rows[1:]:
+            self.client.delete_run(other.info.run_id)
+        return rows[0] if rows else None
+
+    def _find_or_create(self, given: Record) -> Run:
+        experiment = given.experiment
+        row = self._only_row(experiment.fingerprint)
+        if row is not None:
+            return row
+        self.client.create_run(
+            self.experiment_id,
+            start_time=milliseconds(given.started),
+            run_name=experiment.name,
+            tags={FINGERPRINT: experiment.fingerprint, COMPLETE: "false"},
+        )
+        made = self._only_row(experiment.fingerprint)
+        if made is None:
+            raise StoreError("a row that was just made is not there", refused=False)
+        return made
+
+    def _bring_up_to_date(self, given: Record, content_of: ContentOf) -> None:
+        experiment = given.experiment
+        row = self._find_or_create(given)
+        run_id = row.info.run_id
+        measured = given.execution.measurements if given.execution else {}
+        ended = milliseconds(given.ended)
+        tags = row.data.tags
+        older = ended < int(tags.get(ENDED, 0))
+        if tags.get(COMPLETE) == "true" and (
+            older or experiment.status != FINISHED or tags.get(DIGEST) == experiment.digest
+        ):
+            if tags.get(DIGEST) == experiment.digest:
+                self._bring_back(row, experiment, content_of)
+            self._log_metrics(row, measured, given.ended)
+            return  # all the rest is there
+        self._log_parameters(row, experiment.parameters)
+        model_id = self._find_or_log_model(row, experiment, content_of)
+        self._log_metrics(row, {**experiment.metrics, **measured}, given.ended, model_id)
+        self._log_dataset(run_id, experiment.dataset)
+        self._log_files(run_id, experiment, content_of)
+        if experiment.status == FINISHED or not older:
+            self._set_status(run_id, experiment.status, given.ended)
+            # Last, so that a row says complete only when all of it is there.
+            said = {**experiment.tags, ENDED: str(ended), DIGEST: experiment.digest}
+            if tags.get(MODEL_NOTE) == SHOWN and tags.get(MODEL_MD5) == said.get(MODEL_MD5):
+                said[MODEL_NOTE] = SHOWN  # another machine showed the model that is not to be had here
+            self.client.log_batch(run_id, tags=[RunTag(name, value) for name, value in said.items()])
+        self._only_row(experiment.fingerprint)
+
+    def _log_parameters(self, row: Run, parameters: Mapping[str, str]) -> None:
+        # What DVC holds equal may be written otherwise (1, 1.0), and MLflow lets no value be changed.
+        absent = [Param(name, value) for name, value in parameters.items() if name not in row.data.params]
+        for start in range(0, len(absent), ENTRIES_A_CALL):
+            self.client.log_batch(row.info.run_id, params=absent[start : start + ENTRIES_A_CALL])
+
+    def _log_metrics(self, row: Run, metrics: Mapping[str, float], when: float, model_id: str | None = None) -> None:
+        """Log what the row does not say yet; a metric that is new to it is one of the model, too.
+
+        Always with the time it was measured at: of two values MLflow shows the later one, whichever came first.
+        """
+        known = row.data.metrics
+        logged = [
+            Metric(name, value, milliseconds(when), 0, model_id=None if name in known else model_id)
+            for name, value in metrics.items()
+            if not _equal(known.get(name), value)
+        ]
+        for start in range(0, len(logged), ENTRIES_A_CALL):
+            self.client.log_batch(row.info.run_id, metrics=logged[start : start + ENTRIES_A_CALL])
+
+    def _log_dataset(self, run_id: str, dataset: record.Dataset | None) -> None:
+        """Note the table, when its rows are counted; MLflow keeps one of a name and digest."""
+        if dataset is None or dataset.rows is None:
+            return
+        entry = Dataset(
+            name=dataset.name,
+            digest=dataset.md5,
+            source_type="local",
+            source=json.dumps({"uri": dataset.source}),
+            profile=json.dumps({"num_rows": dataset.rows}),
+        )
+        self.client.log_inputs(run_id, [DatasetInput(entry, [InputTag("mlflow.data.context", "training")])])
+
+    def _log_files(self, run_id: str, experiment: Experiment, content_of: ContentOf) -> None:
+        """In one go: a folder of links under the names that the files had; the report with its origin filled in.
+
+        The digest is of the report as it was made, so that what is filled in never makes a row look new.
+        """
+        with tempfile.TemporaryDirectory(prefix="churn-files-") as folder:
+            for path, md5 in experiment.files.items():
+                lay_out_file(Path(folder), path, content_of(md5), experiment)
+            require_apart_from_project(self.destination, self.client.get_run(run_id).info.artifact_uri)
+            self.client.log_artifacts(run_id, folder)
+
+    def _find_or_log_model(self, row: Run, experiment: Experiment, content_of: ContentOf) -> str | None:
+        """MLflow's id of the row's model. Before the metrics: a model that comes later asks for each of them."""
+        model = experiment.model_md5
+        if model is None:
+            return None
+        ready = self.model_of(row.info.run_id, model)
+        if ready is not None:
+            return ready
+        for interrupted in self._models_of(row.info.run_id, model):
+            self.client.delete_logged_model(interrupted.model_id)
+        require_apart_from_project(self.destination, self.client.get_experiment(self.experiment_id).artifact_location)
+        mlflow.set_tracking_uri(self.destination.uri)
+        mlflow.set_experiment(experiment_id=self.experiment_id)
+        return _log_model(row.info.run_id, experiment, content_of)
+
+    def lacking(self, row: Run, experiment: Experiment) -> list[str]:
+        """Files of an experiment that its row ought to show and does not, the model's among them."""
+        with faults_as_store_errors():
+            there = set[str]()
+            for folder in {posixpath.dirname(path) for path in experiment.files}:
+                there |= self._listed(partial(self.client.list_artifacts, row.info.run_id, folder or None))
+            gone = sorted(set(experiment.files) - there)
+            if experiment.model_md5 is None:
+                return gone
+            model_id = self.model_of(row.info.run_id, experiment.model_md5)
+            whole = (
+                model_id is not None
+                and self._listed(partial(self.client.list_logged_model_artifacts, model_id)) >= MODEL_FILES
+            )
+            return gone if whole else [*gone, str(files.MODEL)]
+
+    def _listed(self, look: Callable[[], list[FileInfo]]) -> set[str]:
+        """Paths of the files in a folder of artifacts; none where the folder is gone."""
+        try:
+            return {file.path for file in look() if not file.is_dir}
+        except MlflowException as error:
+            if error.get_http_status_code() in CLIENT_ERRORS:
+                return set()
+            raise
+
+    def _bring_back(self, row: Run, experiment: Experiment, content_of: ContentOf) -> None:
+        """Put back what somebody removed of a row that was whole; registered versions load from there."""
+        gone = self.lacking(row, experiment)
+        if str(files.MODEL) in gone:
+            model_id = self._find_or_log_model(row, experiment, content_of)
+            with tempfile.TemporaryDirectory(prefix="churn-model-") as folder:
+                of_model = Model(model_uuid=model_id, run_id=row.info.run_id, model_id=model_id)
+                model_file.save_model(folder, of_model, **_parts_of_model(experiment, content_of))
+                require_apart_from_project(self.destination, self.client.get_logged_model(model_id).artifact_location)
+                self.client.log_model_artifacts(model_id, folder)
+        if gone != [str(files.MODEL)] and gone:
+            self._log_files(row.info.run_id, experiment, content_of)
+
+    def model_of(self, run_id: str, md5: str) -> str | None:
+        """MLflow's id of a row's model, when it is whole."""
+        with faults_as_store_errors():
+            ready = [one for one in self._models_of(run_id, md5) if one.status == LoggedModelStatus.READY]
+        return str(ready[0].model_id) if ready else None
+
+    def _models_of(self, run_id: str, md5: str) -> list[LoggedModel]:
+        of_row = f"source_run_id = '{run_id}' AND tags.`{MODEL_MD5}` = '{md5}'"
+        return list(self.client.search_logged_models([self.experiment_id], filter_string=of_row))
+
+    def _add_execution(self, given: Record, execution: Execution) -> None:
+        found = self.client.search_runs([self.executions_id], filter_string=f"tags.`{RECORD}` = '{given.name}'")
+        run = (
+            found[0]
+            if found
+            else self.client.create_run(
+                self.executions_id,
+                start_time=milliseconds(execution.started),
+                run_name=execution.stage,
+                tags={
+                    RECORD: given.name,
+                    FINGERPRINT: given.experiment.fingerprint,
+                    "stage": execution.stage,
+                    "host": execution.host,
+                    "pid": str(execution.pid),
+                    **({"fault": execution.fault} if execution.fault else {}),
+                },
+            )
+        )
+        measurements = {"duration": execution.ended - execution.started, **execution.measurements}
+        self._log_metrics(run, measurements, execution.ended)
+        self._set_status(run.info.run_id, FAILED if execution.fault else FINISHED, execution.ended)
+
+    def _set_status(self, run_id: str, status: str, when: float) -> None:
+        if status == RUNNING:
+            self.client.update_run(run_id, status=RUNNING)
+        else:
+            self.client.set_terminated(run_id, status, end_time=milliseconds(when))
+
+
+def open_store(destination: Destination) -> Store:
+    """Open a store; an embedded one, and what is not there yet of the experiments, is made.
+
+    Raises:
+        StoreError: the store refuses, or is away.
+    """
+    with faults_as_store_errors(), one_process_at_a_time(destination.lock):
+        client = mlflow.MlflowClient(destination.uri)
+        experiment = open_experiment(client, destination, destination.experiment)
+        executions = open_experiment(client, destination, destination.executions)
+    identity = f"{experiment.experiment_id}-{experiment.creation_time}"
+    return Store(destination, client, str(experiment.experiment_id), str(executions.experiment_id), identity)
+
+
+def _log_model(run_id: str, experiment: Experiment, content_of: ContentOf) -> str:
+    """MLflow's id of the model, made without a run made active, which would be finished by it."""
+    logged = Model.log(
+        artifact_path=None,
+        name="model",
+        flavor=model_file,
+        flavor_name="sklearn",
+        run_id=run_id,
+        tags={MODEL_MD5: experiment.model_md5},
+        validate_serving_input=False,  # it would load the model
+        **_parts_of_model(experiment, content_of),
+    )
+    return str(logged.model_id)
+
+
+def _parts_of_model(experiment: Experiment, content_of: ContentOf) -> dict[str, Any]:
+    example = content_of(experiment.example_md5) if experiment.example_md5 and experiment.columns else None
+    return {
+        "model_file": content_of(str(experiment.model_md5)),
+        "example_file": example,
+        "columns": experiment.columns,
+    }
+
+
+def _equal(known: float | None, value: float) -> bool:
+    return known is not None and (known == value or (math.isnan(known) and math.isnan(value)))

@@ -1,0 +1,149 @@
+"""`churn changes`, as it is typed, on real revisions."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from churn.commands.changes.comment import MARKER
+from tests.helpers.projects import Shell, shell
+
+NO_ADDRESS = {"GITHUB_REPOSITORY": "", "GITHUB_SERVER_URL": "https://github.com"}
+
+
+def edit(folder: Path, path: str, change: Callable[[str], str]) -> None:
+    (folder / path).write_text(change((folder / path).read_text()))
+
+
+def larger_c(folder: Path) -> None:
+    edit(folder, "params.yaml", lambda text: text.replace("C: 1.0", "C: 2.0"))
+
+
+def better_auc(folder: Path) -> None:
+    def change(text: str) -> str:
+        return json.dumps(json.loads(text) | {"test_roc_auc": 0.99})
+
+    edit(folder, "metrics/test.json", change)
+
+
+def changes_of(run: Shell, arguments: str = "", **environment: str) -> str:
+    return run(f"churn changes {arguments}", **{**NO_ADDRESS, **environment}).stdout
+
+
+def test_the_workspace_is_compared_with_the_last_commit(finished: Path) -> None:
+    run = shell(finished)
+    assert changes_of(run).startswith(f"{MARKER}\nNo parameter, metric or picture differs between `HEAD (")
+    larger_c(finished)
+    better_auc(finished)
+    (finished / "metrics/roc_curve.png").write_bytes(b"other")
+    (finished / "metrics/more.png").write_bytes(b"new")
+    text = changes_of(run)
+    assert "1 parameter, 1 metric and 2 pictures differ." in text
+    assert "| `train.params.C` | `1.0` | `2.0` |" in text
+    assert "- `metrics/roc_curve.png`\n- `metrics/more.png` (new)\n" in text
+    assert "computed with the old parameters" in text
+
+
+@pytest.mark.slow
+def test_two_revisions_are_compared_from_where_they_parted(finished: Path) -> None:
+    run = shell(finished)
+    run("git switch --quiet --create branch")
+    better_auc(finished)
+    (finished / "metrics/roc_curve.png").write_bytes(b"other")
+    run("git commit --quiet --all --message branch && git switch --quiet main")
+    larger_c(finished)
+    run("git commit --quiet --all --message main")
+    assert "1 parameter, 1 metric" in changes_of(run, "main branch")
+    text = changes_of(run, "main branch --merge-base --head-repository fork/churn", GITHUB_REPOSITORY="owner/churn")
+    assert "no parameter, 1 metric and 1 picture differ." in text
+    base, head = (run(f"git rev-parse {name}").stdout.strip() for name in ("main~1", "branch"))
+    assert f'src="https://github.com/owner/churn/raw/{base}/metrics/roc_curve.png"' in text
+    assert f'src="https://github.com/fork/churn/raw/{head}/metrics/roc_curve.png"' in text
+
+
+@pytest.mark.slow
+def test_states_that_were_run_are_judged_on_the_same_customers(finished: Path) -> None:
+    run = shell(finished)
+    larger_c(finished)
+    run("dvc repro")
+    run("git commit --quiet --all --message larger")
+    assert "no difference can be seen with" in changes_of(run, "HEAD~1 HEAD")
+    run("git clone --quiet . ../clone")
+    clone = shell(finished.parent / "clone")
+    assert "**<code>not judged on the same customers" in changes_of(clone, "HEAD~1 HEAD")
+    assert "no difference can be seen with" in changes_of(clone, "HEAD~1 HEAD --compute")
+
+
+@pytest.mark.slow
+def test_a_first_state_without_results_is_compared(finished: Path) -> None:
+    text = changes_of(shell(finished), "HEAD~1 HEAD")
+    assert "**The old state has no metrics.**" in text
+    assert "`metrics/roc_curve.png` (new)" in text
+
+
+def test_a_broken_file_of_metrics_is_told(finished: Path) -> None:
+    (finished / "metrics/test.json").write_text("{")
+    assert "**DVC could not read all metrics:**" in changes_of(shell(finished))
+
+
+def test_a_figure_that_is_not_a_number_is_shown(finished: Path) -> None:
+    edit(finished, "metrics/test.json", lambda text: text.replace('"test_ece": 0', '"test_ece": NaN, "x": 0'))
+    assert "| `NaN` | differs |" in changes_of(shell(finished))
+
+
+def test_the_comment_goes_to_a_file(finished: Path) -> None:
+    run = shell(finished)
+    assert changes_of(run, "--output ../out/comment.md") == ""
+    assert (finished.parent / "out/comment.md").read_text().startswith(MARKER)
+
+
+def test_a_link_that_is_given_for_the_comment_stays(finished: Path) -> None:
+    link, place = finished / "latest.md", finished / "dated.md"
+    place.write_text("old")
+    place.chmod(0o600)
+    link.symlink_to(place.name)
+    assert changes_of(shell(finished), "--output latest.md") == ""
+    assert link.is_symlink()
+    assert place.read_text().startswith(MARKER)
+    assert place.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("HEAD --output .git", "churn: .git: is a folder, which is not replaced; name another file"),
+        ("HEAD --output /dev/null", "churn: /dev/null: is a device, pipe or socket, which is not replaced"),
+        ("nope", "churn: 'nope': no such revision here; name a branch, tag or commit (`git fetch` brings more)"),
+        ("HEAD -- --all", "churn: '--all': no such revision here"),
+        ("HEAD --repository 'a b'", "churn: repository 'a b': write it as owner/name"),
+        ("HEAD --repository a/b --server 'javascript:x'", "churn: server 'javascript:x': not an address"),
+        ("HEAD --output params.yaml/comment.md", "churn: params.yaml/comment.md: cannot be written: "),
+    ],
+)
+def test_what_a_user_gets_wrong_is_told_in_a_line(finished: Path, arguments: str, said: str) -> None:
+    refused = shell(finished)(f"churn changes {arguments}", check=False, **NO_ADDRESS)
+    assert refused.returncode == 1
+    assert refused.stdout == ""
+    assert refused.stderr.startswith(said)
+    assert refused.stderr.count("\n") == 1
+
+
+def test_what_dvc_refuses_is_told_in_a_line(finished: Path) -> None:
+    (finished / ".dvc/config").write_text("[core\n")
+    refused = shell(finished)("churn changes", check=False, **NO_ADDRESS)
+    assert refused.returncode == 1
+    assert refused.stdout == ""
+    assert refused.stderr.startswith("churn: `dvc metrics diff` cannot compare: ")
+    assert refused.stderr.count("\n") == 1
+
+
+def test_a_folder_that_dvc_does_not_know_is_not_taken_for_one_without_differences(finished: Path) -> None:
+    (finished / ".dvc").rename(finished.parent / "elsewhere")
+    refused = shell(finished)("churn changes", check=False, **NO_ADDRESS)
+    assert refused.stderr == "churn: .dvc: not in this folder; run the command where it is\n"
+
+
+def test_outside_of_a_project_the_folder_is_named(tmp_path: Path) -> None:
+    refused = shell(tmp_path)("churn changes", check=False)
+    assert refused.stderr == "churn: dvc.yaml: not in this folder; run the command where it is\n"

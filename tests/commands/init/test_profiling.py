@@ -1,0 +1,311 @@
+"""What each column of an unknown table is taken for, and why."""
+
+import contextlib
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from churn.commands.init.profiling import ColumnProfile, TableProfile, profile_table
+from churn.config.contract import Column, NumericColumn
+from churn.errors import ChurnError, DataError
+from tests.helpers.strategies import repeatable
+
+ROWS = 40
+LEFT = ["yes", "no", "no", "no"] * (ROWS // 4)
+
+
+def cells(*texts: str) -> list[str]:
+    """A column as long as the table, the texts in turn."""
+    return [texts[row % len(texts)] for row in range(ROWS)]
+
+
+def mixed(*texts: str) -> list[str]:
+    """The same, out of step with every other column."""
+    return [texts[(row * row // 7 + row // 3) % len(texts)] for row in range(ROWS)]
+
+
+def profiled(decimal: str = ".", identifier: str | None = None, **columns: list[str]) -> TableProfile:
+    """A table with these columns, one that a model can always use, and the target."""
+    table = pd.DataFrame(columns | {"use": mixed("1.5", "2.5", "4.5", "9.5"), "left": LEFT}, dtype="str")
+    return profile_table(table, "left", decimal=decimal, identifier=identifier)
+
+
+def column(name: str, texts: list[str], decimal: str = ".") -> ColumnProfile:
+    profile = profiled(decimal, None, **{name: texts})
+    return next(column for column in profile.columns if column.name == name)
+
+
+def spec(name: str, texts: list[str], decimal: str = ".") -> dict[str, Any]:
+    """The entry of a column in the contract, without on_error, which is fail."""
+    found: Column | None = column(name, texts, decimal).spec
+    assert found is not None
+    entry = found.model_dump()
+    assert entry.pop("on_error") == "fail"
+    return entry
+
+
+def numeric(low: float | None = 0.0, missing: str = "fail") -> dict[str, Any]:
+    return {"type": "numeric", "min": low, "max": None, "missing": missing}
+
+
+@pytest.mark.parametrize(
+    ("decimal", "texts"),
+    [
+        (".", mixed("1", "2.5", "1e3", ".5", "7.")),
+        (".", mixed("$1,234.50", "$20", "-$3.5")),
+        (".", mixed("1 234", "20 %", "3.5%")),
+        (",", mixed("1.234,56", "12,5", "7")),
+        (",", mixed("1.234,56 €", "EUR 12,5", "7 %")),
+        (".", mixed("CHF 1'200.50", "£7", "3 USD")),
+        (".", mixed("(1,200.50)", "7", "3")),
+        (".", mixed("+1.5", "+$7", "3")),
+        (".", mixed(" 1", "2 ", "3.5")),
+    ],
+)
+def test_numbers_are_known_however_they_are_written(decimal: str, texts: list[str]) -> None:
+    found = spec("fee", texts, decimal)
+    assert found == numeric(None if {"-$3.5", "(1,200.50)"} & set(texts) else 0.0)
+
+
+def test_gaps_are_allowed_where_there_are_some() -> None:
+    assert spec("fee", mixed("1.5", "2", "NA", "")) == numeric(missing="allow")
+    assert spec("plan", mixed("a", "b", "n/a")) == {"type": "categorical", "values": ("a", "b"), "missing": "allow"}
+    assert spec("senior", mixed("yes", "no", "?")) == {"type": "boolean", "missing": "allow"}
+
+
+@pytest.mark.parametrize(
+    "gap", ["NA", "N/A", "n/a", "null", "NULL", "None", "none", "nan", "NaN", "?", "-", "--", ".", "#N/A"]
+)
+def test_texts_that_mean_missing_are_listed(gap: str) -> None:
+    profile = profiled(fee=mixed("1.5", "2", gap))
+    assert profile.missing_values == (gap,)
+    assert profile.features["fee"].type == "numeric"
+
+
+def test_unknown_is_an_answer() -> None:
+    profile = profiled(job=mixed("clerk", "unknown"))
+    assert profile.missing_values == ()
+    assert spec("job", mixed("clerk", "unknown"))["values"] == ("clerk", "unknown")
+
+
+def test_gaps_of_columns_that_are_not_used_are_not_listed() -> None:
+    assert profiled(empty=cells("NA"), note=cells("--")).missing_values == ()
+
+
+@pytest.mark.parametrize(
+    "pair", [("0", "1"), ("yes", "No"), ("y", "n"), ("T", "F"), ("true", "false"), ("0.0", "1.0"), ("1", "no")]
+)
+def test_booleans_are_known(pair: tuple[str, str]) -> None:
+    assert spec("senior", mixed(*pair)) == {"type": "boolean", "missing": "fail"}
+
+
+def test_a_few_whole_numbers_stay_numbers_unless_something_says_code() -> None:
+    assert spec("visits", mixed("1", "2", "3")) == numeric()
+    for name in ("areaCode", "zip", "customer segment", "plan_type", "region id"):
+        assert spec(name, mixed("30", "2", "1"))["values"] == ("1", "2", "30"), name
+    assert spec("branch office", mixed("01", "02", "11"))["values"] == ("01", "02", "11")
+    assert spec("sex", mixed("1", "2"))["values"] == ("1", "2")
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        [f"2024-01-{day % 28 + 1:02}" for day in range(ROWS)],
+        [f"{day % 28 + 1}.3.2024" for day in range(ROWS)],
+        [f"0{day % 9 + 1}/{day % 28 + 1:02}/2024" for day in range(ROWS)],
+        [f"2024-01-{day % 28 + 1:02} 12:30:00" for day in range(ROWS)],
+        [f"{day % 28 + 1} Jan 2024" for day in range(ROWS)],
+        [f"{row % 24}:{row:02}:17" for row in range(ROWS)],
+    ],
+)
+def test_dates_are_not_used(texts: list[str]) -> None:
+    found = column("since", texts)
+    assert found.role == "unused"
+    assert found.reason.startswith("date (")
+
+
+def test_numbers_are_dates_only_when_the_name_says_so() -> None:
+    serial = [str(45000 + 7 * row) for row in range(ROWS)]
+    assert column("start_date", serial).reason.startswith("date (days since 1900)")
+    assert column("credit", serial).role == "numeric"
+
+
+def test_one_column_becomes_the_id_and_other_ids_are_left_out() -> None:
+    profile = profiled(
+        row=[str(row) for row in range(ROWS)],
+        customerId=[str(90_000 - 3 * row) for row in range(ROWS)],
+        phone=[f"38{row}-46{row}" for row in range(ROWS)],
+    )
+    assert profile.id == "customerId"
+    assert profile.unused == {"row": "counts the rows", "phone": "id: nearly every row has a code of its own"}
+
+
+def test_long_unique_numbers_of_one_length_are_ids_whatever_their_name() -> None:
+    assert column("msisdn", [str(491_700_000 + row * row) for row in range(ROWS)]).role == "id"
+    assert column("income", [str(10 ** (row % 8) + row) for row in range(ROWS)]).role == "numeric"
+
+
+def test_unique_amounts_are_no_id() -> None:
+    assert column("salary", [f"{1000 + 13 * row}.{row}" for row in range(ROWS)]).role == "numeric"
+    assert column("salary", [f"{1000 + 13 * row}" for row in range(ROWS)]).role == "numeric"
+    assert column("salary", [f"${1000 + 13 * row}" for row in range(ROWS)]).role == "numeric"
+
+
+def test_the_id_that_is_asked_for_is_taken_if_it_has_no_gaps() -> None:
+    names = [f"customer {chr(97 + row % 26)}{'x' * (row // 26)}" for row in range(ROWS)]
+    assert profiled(identifier="who", who=names).id == "who"
+    with pytest.raises(DataError, match=r"column 'who' \(--id\) has 1 gaps"):
+        profiled(identifier="who", who=["", *names[1:]])
+
+
+@pytest.mark.parametrize(
+    ("texts", "reason"),
+    [
+        (cells("x"), "constant: always 'x'"),
+        (cells("", "NA"), "no value at all"),
+        (["Mr " + chr(97 + row // 26) + chr(97 + row % 26) for row in range(ROWS)], "names or free text"),
+        ([f"has called {row} times about the bill of his neighbour" for row in range(ROWS)], "free text"),
+        (LEFT, "says the same as the target"),
+        (cells("in", "out", "out", "out"), "says the same as the target"),
+    ],
+)
+def test_what_a_model_cannot_use_is_left_out(texts: list[str], reason: str) -> None:
+    found = column("it", texts)
+    assert found.role == "unused"
+    assert found.reason.startswith(reason)
+
+
+def test_of_columns_that_say_the_same_the_first_stays() -> None:
+    plan = mixed("a", "b", "c")
+    codes = [{"a": "1", "b": "2", "c": "3"}[label] for label in plan]
+    profile = profiled(plan=plan, level=codes, other=mixed("a", "b", "c", "d", "e"))
+    assert profile.unused == {"level": "copy: says the same as 'plan'"}
+
+
+def test_rare_flags_that_agree_by_chance_are_no_copies() -> None:
+    rare = ["1", *["0"] * (ROWS - 1)]
+    assert profiled(one=rare, other=rare).unused == {}
+
+
+def test_different_amounts_are_no_copies_though_they_map_one_to_one() -> None:
+    one, other = ([f"{row**power + 0.25}" for row in range(ROWS)] for power in (1, 2))
+    assert profiled(one=one, other=other).unused == {}
+    for copy in (one, [f"{float(amount) * 0.17:.3f}" for amount in one]):
+        assert profiled(one=one, other=copy).unused == {"other": "copy: says the same as 'one'"}
+
+
+def test_one_value_or_a_gap_is_kept_as_a_label() -> None:
+    assert spec("promotion", mixed("X", "")) == {"type": "categorical", "values": ("X",), "missing": "allow"}
+
+
+def test_too_many_labels_for_the_rows_are_left_out_and_many_are_not_listed() -> None:
+    def city(count: int) -> Column | None:
+        rows = pd.RangeIndex(1200)
+        table = pd.DataFrame({"city": "town " + (rows * rows % 1201 % count).astype("str"), "use": rows % 7 * 1.5})
+        table["left"] = ["yes" if row % 5 else "no" for row in rows]
+        return profile_table(table.astype("str"), "left", decimal=".").features.get("city")
+
+    assert city(30).values is not None  # type: ignore[union-attr]
+    assert city(80).values is None  # type: ignore[union-attr]
+    assert city(200) is None
+
+
+def test_a_few_texts_among_numbers_are_told() -> None:
+    found = column("fee", ["much", *(f"{row}.5" for row in range(ROWS - 1))])
+    assert found.role == "numeric"
+    assert "1 more are none, such as 'much': correct or list them in missing_values" in found.reason
+
+
+def test_a_lone_negative_number_may_stand_for_a_gap() -> None:
+    found = column("days", mixed("1.5", "2", "-999", "12"))
+    assert found.spec == NumericColumn(type="numeric", min=None, max=None, missing="fail", on_error="fail")
+    assert "if -999, alone below 0, stands for a gap, list it in missing_values" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "positive"),
+    [
+        ("left", ("Yes", "No"), "Yes"),
+        ("left", ("True.", "False."), "True."),
+        ("left", ("1", "0"), "1"),
+        ("exited", ("1.0", "0.0"), "1.0"),
+        ("status", ("1.0", "0.0"), None),
+        ("subscribed", ("yes", "no"), None),
+        ("not_churned", ("yes", "no"), None),
+        ("gekündigt", ("ja", "nein"), "ja"),
+        ("status", ("Existing Customer", "Attrited Customer"), "Attrited Customer"),
+        ("status", ("active", "closed"), "closed"),
+        ("status", ("churned", "not churned"), "churned"),
+        ("status", ("no churn", "churn"), "churn"),
+        ("retained", ("yes", "no"), None),
+        ("isActive", ("1", "0"), None),
+        ("retained", ("left", "stayed"), "left"),
+        ("status", ("A", "B"), None),
+        ("status", ("1", "2"), None),
+        ("status", ("-1", "1"), None),
+        ("status", ("churned", "other"), None),
+    ],
+)
+def test_the_value_that_means_churned_is_known_or_left_open(
+    name: str, values: tuple[str, str], positive: str | None
+) -> None:
+    table = pd.DataFrame({"use": mixed("1.5", "2.5", "4"), name: mixed(*values)}, dtype="str")
+    assert profile_table(table, name, decimal=".").target.positive == positive
+
+
+def refusal(table: dict[str, list[str]] | pd.DataFrame, **options: Any) -> str:
+    with pytest.raises(DataError) as told:
+        profile_table(pd.DataFrame(table, dtype="str"), "left", decimal=".", **options)
+    (line,) = str(told.value).splitlines()
+    return line
+
+
+def test_a_target_without_exactly_two_values_is_refused() -> None:
+    use = mixed("1", "2", "5")
+    advice = "besides gaps; it must have exactly two"
+    three = refusal({"use": use, "left": cells("yes", "no", "maybe", "NA")})
+    assert three == f"column 'left' (--target) has 3 values ('yes', 'no', 'maybe') {advice}"
+    assert refusal({"use": use, "left": cells("?")}) == f"column 'left' (--target) has no value {advice}"
+
+
+def test_a_target_with_gaps_leaves_those_rows_out() -> None:
+    table = pd.DataFrame({"use": mixed("1", "2", "5"), "left": mixed("yes", "no", "")}, dtype="str")
+    assert profile_table(table, "left", decimal=".").target.missing == "drop"
+
+
+def test_what_cannot_be_profiled_is_told_in_one_line() -> None:
+    assert refusal({"gone": cells("a")}) == "no column 'left' (--target); the table has: 'gone'"
+    assert refusal({"left": LEFT}, identifier="who") == "no column 'who' (--id); the table has: 'left'"
+    assert refusal({"left": []}) == "holds no rows"
+    assert refusal({"left": LEFT}) == "no column is left for a model to learn from (there is only the target)"
+    reason = "no column is left for a model to learn from ('one': constant: always 'x')"
+    assert refusal({"left": LEFT, "one": cells("x")}) == reason
+    twice = pd.DataFrame([["a", "b", "yes"]], columns=["fee", "fee", "left"])
+    assert refusal(twice) == "column 'fee' stands 2 times in the header; rename or remove the others"
+
+
+NUMBER_PARTS = st.lists(
+    st.sampled_from(["1", "23", "456", "7890", *",.' ’$€%-+()", "\u00a0", " EUR", "CHF", "e5", "E-3"]), max_size=7
+)
+CELLS = NUMBER_PARTS.map("".join) | st.sampled_from(
+    ["", "NA", "1", "0", "1.5", "-1,5", "$3", "x", " x", "2024-01-02", "yes", "no", "1e999", "inf", "٣"]
+)
+
+
+@repeatable
+@given(
+    st.integers(1, 30).flatmap(
+        lambda rows: st.dictionaries(
+            st.text("ab id_date", max_size=8), st.lists(CELLS | st.text(max_size=4), min_size=rows, max_size=rows)
+        ).map(lambda columns: columns | {"left": (["yes", "no"] * rows)[:rows]})
+    ),
+    st.sampled_from([".", ","]),
+)
+def test_any_table_of_texts_is_profiled_or_refused(columns: dict[str, list[str]], decimal: str) -> None:
+    with contextlib.suppress(ChurnError):
+        profile = profile_table(pd.DataFrame(columns, dtype="str"), "left", decimal=decimal)
+        assert [column.name for column in profile.columns] == list(columns)
+        assert all(len(column.reason.splitlines()) == 1 for column in profile.columns)

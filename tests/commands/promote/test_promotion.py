@@ -1,0 +1,440 @@
+"""`churn promote` and `churn rollback` in a project with a registry: who becomes champion, and what is kept of it."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from churn.commands.promote import challenger, promotion
+from churn.commands.promote.promotion import PromotionOutcome
+from churn.errors import ChurnError, ParameterError
+from churn.history.predictions import judged_on_test, judged_out_of_fold, named_state
+from churn.history.state import inputs_from_files
+from churn.history.verify import leave_provenance
+from churn.tracking import ledger
+from churn.tracking.destination import StoreError, find_destination
+from churn.tracking.ledger import CHALLENGER, CHAMPION, Entry, Judgement, Judges
+from churn.tracking.store.registry import OUTCOME, SETTLED, Registry, open_registry
+from churn.tracking.sync import connect
+from tests.helpers.projects import NO_SERVER, make_customers, make_project, shell
+from tests.helpers.servers import mlflow_server
+from tests.helpers.states import edit
+
+pytestmark = pytest.mark.slow
+
+WEAK, STRONG, ALIKE = "C: 0.00001", "C: 1.0", "C: 0.9"
+LOW_VALUE = "customer_value_eur: 60.0"
+"""With it, to contact everybody is no good idea, and a few hundred customers show it."""
+
+
+@pytest.fixture(scope="session")
+def _history_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("history") / "project"
+    make_project(folder)
+    make_customers(1500).to_csv(folder / "data/raw/customers.csv", index=False)
+    edit(folder / "params.yaml", "customer_value_eur: 200.0", LOW_VALUE)
+    run = shell(folder)
+    before = STRONG
+    for name, value in (("weak", WEAK), ("strong", STRONG), ("alike", ALIKE)):
+        edit(folder / "params.yaml", before, value)
+        before = value
+        run("dvc repro", MLFLOW_TRACKING_URI=NO_SERVER)
+        run(f"git add --all && git commit --quiet --message {name} && git tag {name}")
+    shutil.rmtree(folder / ".churn")
+    return folder
+
+
+@pytest.fixture
+def root(_history_once: Path, tmp_path: Path, migrated: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with a store and three commits, tagged by what their models are: weak, strong, and alike the second."""
+    copied = shutil.copytree(_history_once, tmp_path / "project", symlinks=True)
+    shutil.copy(migrated, copied / "mlflow.db")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    monkeypatch.chdir(copied)
+    return copied
+
+
+@pytest.fixture
+def _taken_as_reproduced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To run all stages again for every promotion takes long; one test does."""
+    monkeypatch.setattr(challenger, "reproduce", lambda *_: 29)
+
+
+def promote(root: Path, revision: str = "strong", reason: str = "") -> PromotionOutcome:
+    return promotion.promote(root, revision, forced=bool(reason), reason=reason)
+
+
+def registry_of(root: Path) -> Registry:
+    return open_registry(connect(find_destination(root)))
+
+
+def champion(root: Path) -> str | None:
+    return registry_of(root).at(CHAMPION)
+
+
+def written_down(root: Path) -> tuple[list[str], str | None]:
+    """What was decided so far, and who is challenger."""
+    registry = registry_of(root)
+    return [one.judgement.outcome for one in registry.entries()], registry.at(CHALLENGER)
+
+
+def line(outcome: PromotionOutcome, gate: str) -> str:
+    return next(one for one in outcome.lines if gate in one)
+
+
+@pytest.mark.usefixtures("_taken_as_reproduced")
+class TestOneMachine:
+    def test_the_first_champion_beats_contacting_everybody_and_nobody(self, root: Path) -> None:
+        outcome = promote(root)
+        assert outcome.promoted, outcome.lines
+        assert "champion    none yet" in outcome.lines
+        assert line(outcome, "contacting everybody").lstrip().startswith("passed")
+        assert line(outcome, "contacting nobody").lstrip().startswith("passed")
+        assert not any("logistic regression" in one for one in outcome.lines)  # it is one itself
+        registry = registry_of(root)
+        assert (registry.at(CHAMPION), registry.at(CHALLENGER)) == ("1", None)
+        version = registry.version("1")
+        assert version
+        assert version.tags["git.commit"] == shell(root)("git rev-parse strong").stdout.strip()
+
+    def test_another_model_has_to_beat_logistic_regression_first(self, root: Path) -> None:
+        edit(root / "params.yaml", "sklearn.linear_model.LogisticRegression", "sklearn.naive_bayes.GaussianNB")
+        edit(root / "params.yaml", f"params: {{{ALIKE}}}", "params: {}")
+        run = shell(root)
+        run("dvc repro", MLFLOW_TRACKING_URI=NO_SERVER)
+        run("git commit --quiet --all --message bayes")
+        outcome = promote(root, "HEAD")
+        assert not outcome.promoted
+        assert line(outcome, "earns more than logistic regression").lstrip().startswith("CLOSED")
+        assert champion(root) is None
+        assert registry_of(root).at(CHALLENGER) == "1"
+
+    def test_a_better_model_takes_over_and_a_weaker_one_or_one_alike_does_not(self, root: Path) -> None:
+        forced = promote(root, "weak", reason="to have one")
+        assert forced.lines[-1].endswith("is @champion, by force: to have one")
+        taken_over = promote(root, "strong")
+        assert taken_over.promoted, taken_over.lines
+        assert not promote(root, "weak").promoted
+        assert not promote(root, "alike").promoted
+        assert champion(root) == "2"
+        assert [one.judgement.outcome for one in registry_of(root).entries()] == [
+            ledger.FORCED,
+            ledger.PROMOTED,
+            ledger.REFUSED,
+            ledger.REFUSED,
+        ]
+
+    def test_the_same_again_changes_nothing(self, root: Path) -> None:
+        promote(root, "strong")
+        assert promote(root, "strong").lines[-1].endswith("is @champion already")
+        first, second = promote(root, "weak"), promote(root, "weak")
+        assert first == second
+        assert len(registry_of(root).entries()) == 2
+
+    def test_every_judgement_by_the_same_test_rows_widens_the_next_interval(self, root: Path) -> None:
+        promote(root, "strong")
+        assert "(98.33 % interval" in line(promote(root, "weak"), "earns more")
+        assert "(99.17 % interval" in line(promote(root, "alike"), "earns more")
+
+    def test_a_rollback_goes_to_the_champion_before_and_is_written_down(self, root: Path) -> None:
+        promote(root, "weak", reason="to have one")
+        promote(root, "strong")
+        outcome = promotion.roll_back(root, "complaints")
+        assert outcome.lines[0].startswith("rolled back: churn version 1")
+        assert champion(root) == "1"
+        with pytest.raises(ChurnError, match="was the first champion; there is none to go back to"):
+            promotion.roll_back(root, "")
+        assert registry_of(root).entries()[-1].judgement.reason == "complaints"
+        assert promote(root, "strong").promoted
+        assert champion(root) == "2"
+
+    def test_without_a_champion_there_is_nothing_to_roll_back(self, root: Path) -> None:
+        with pytest.raises(ChurnError, match="no model was promoted yet"):
+            promotion.roll_back(root, "")
+
+    def test_a_deleted_version_is_not_gone_back_to(self, root: Path) -> None:
+        promote(root, "weak", reason="to have one")
+        promote(root, "strong")
+        registry_of(root).store.client.delete_model_version("churn", "1")
+        with pytest.raises(ChurnError, match="the champion before, was deleted in MLflow"):
+            promotion.roll_back(root, "")
+        assert champion(root) == "2"
+
+    def test_an_alias_that_was_moved_in_mlflow_counts_and_is_written_down(self, root: Path) -> None:
+        promote(root, "weak", reason="to have one")
+        promote(root, "strong")
+        client = registry_of(root).store.client
+        client.set_registered_model_alias("churn", CHAMPION, "1")
+        assert "champion    churn version 1" in "\n".join(promote(root, "strong").lines)
+        outcomes = [one.judgement.outcome for one in registry_of(root).entries()]
+        assert ledger.BY_HAND in outcomes
+
+    def test_an_alias_that_was_removed_is_set_again_by_promoting(self, root: Path) -> None:
+        promote(root)
+        registry_of(root).store.client.delete_registered_model_alias("churn", CHAMPION)
+        assert promote(root).promoted
+        assert champion(root) == "1"
+
+    def test_a_deleted_row_of_the_ledger_still_counts(self, root: Path) -> None:
+        promote(root, "strong")
+        registry = registry_of(root)
+        registry.store.client.delete_run(registry.entries()[0].id)
+        assert promote(root, "strong").lines[-1].endswith("is @champion already")
+
+    def test_only_a_whole_commit_can_be_promoted(self, root: Path) -> None:
+        run = shell(root)
+        run("dvc exp run --quiet --name one --set-param train.params.C=0.5", MLFLOW_TRACKING_URI=NO_SERVER)
+        sha = run("git for-each-ref --format='%(objectname)' 'refs/exps/*/*/one'").stdout.strip()
+        assert sha
+        for state in ("workspace", "one", sha):
+            for reason in ("", "anyhow"):
+                with pytest.raises(ChurnError, match="only a commit of a branch or tag can be promoted"):
+                    promote(root, state, reason=reason)
+        run("git checkout --quiet -- . && dvc checkout")
+        edit(root / "dvc.lock", "md5: ", "md5: 0")
+        run("git commit --quiet --all --message broken")
+        with pytest.raises(ChurnError, match="HEAD: "):
+            promote(root, "HEAD")
+        assert champion(root) is None
+
+    def test_an_experiment_that_got_a_branch_can_be_promoted(self, root: Path) -> None:
+        run = shell(root)
+        run("dvc exp run --quiet --name one --set-param train.params.C=0.5", MLFLOW_TRACKING_URI=NO_SERVER)
+        run("git checkout --quiet -- . && dvc checkout && dvc exp branch one kept")
+        assert promote(root, "kept").lines[-1].startswith(("promoted: ", "refused: "))
+
+    def test_a_commit_whose_lock_tells_of_another_one_is_promoted_by_no_force(self, root: Path) -> None:
+        run = shell(root)
+        edit(root / "params.yaml", ALIKE, "C: 0.7")
+        run("git commit --quiet --all --message unrun")
+        fingerprint = named_state(root, "alike").fingerprint
+        told = r"HEAD: params\.yaml \(train\.params\.C\): not what dvc\.lock was computed with"
+        for reason in ("", "anyhow"):
+            with pytest.raises(ChurnError, match=told):
+                promote(root, "HEAD", reason=reason)
+        assert registry_of(root).entries() == []
+        assert "passed  committed" in line(promote(root, fingerprint), "committed")
+
+    def test_a_commit_without_its_table_does_not_hold_the_whole_state(self, root: Path) -> None:
+        run = shell(root)
+        run("git rm --quiet --cached data/raw/customers.csv && git commit --quiet --message lost")
+        told = line(promote(root, "HEAD"), "committed")
+        assert told.lstrip().startswith("CLOSED")
+        assert "data/raw/customers.csv: neither in git nor behind a .dvc file" in told
+
+    def test_a_champion_that_cannot_be_compared_is_replaced_by_force_only(self, root: Path) -> None:
+        promote(root)
+        make_customers(1500, seed=1).to_csv(root / "data/raw/customers.csv", index=False)
+        run = shell(root)
+        run("dvc repro", MLFLOW_TRACKING_URI=NO_SERVER)
+        run("git commit --quiet --all --message others")
+        refused = promote(root, "HEAD")
+        assert "customers are training rows of both states" in line(refused, "can be judged")
+        assert promote(root, "HEAD", reason="other customers").promoted
+        assert registry_of(root).entries()[-1].judgement.judges == Judges()
+
+    def test_a_champion_that_cannot_read_a_column_any_more_is_replaced_by_force_only(self, root: Path) -> None:
+        promote(root)
+        others = make_customers(1500)
+        others["senior"] = others["senior"].map({"0": "young", "1": "old"})
+        others.to_csv(root / "data/raw/customers.csv", index=False)
+        before = "senior: {type: boolean,"
+        edit(root / "params.yaml", before, "senior: {type: categorical, values: null,")
+        run = shell(root)
+        run("dvc repro", MLFLOW_TRACKING_URI=NO_SERVER)
+        run("git commit --quiet --all --message texts")
+        told = line(promote(root, "HEAD"), "can be judged")
+        assert "the champion's model cannot judge these rows: ValueError: " in told
+        assert promote(root, "HEAD", reason="another table").promoted
+
+    def test_test_rows_that_the_champion_has_learned_from_do_not_judge_it(self, root: Path) -> None:
+        promote(root)
+        edit(root / "params.yaml", "split_salt: small", "split_salt: other")
+        run = shell(root)
+        run("dvc repro", MLFLOW_TRACKING_URI=NO_SERVER)
+        run("git commit --quiet --all --message salt")
+        states = [named_state(root, name) for name in ("strong", "HEAD")]
+        learned_from = judged_out_of_fold(states[0], "strong").churned.index
+        tested = judged_on_test(states[1], "HEAD").churned.index
+        unseen = len(tested.difference(learned_from))
+        assert 0 < unseen < len(tested)
+        outcome = promote(root, "HEAD")
+        assert f"{unseen:,} test customers" in line(outcome, "test rows against the champion")
+        # Another split is no way around the count: the customers that decide are the same ones.
+        assert "(98.33 % interval" in line(outcome, "earns more")
+
+    def test_a_champion_from_elsewhere_judges_nobody(self, root: Path) -> None:
+        promote(root)
+        client = registry_of(root).store.client
+        foreign = client.create_model_version("churn", source=str(root / "models")).version
+        client.set_registered_model_alias("churn", CHAMPION, foreign)
+        refused = promote(root, "alike")
+        assert "was not made by this pipeline" in line(refused, "can be judged")
+
+    def test_a_champion_whose_commit_is_not_here_is_told_with_what_brings_it(self, root: Path) -> None:
+        edit(root / "params.yaml", ALIKE, "C: 0.8")
+        run = shell(root)
+        run("dvc repro", MLFLOW_TRACKING_URI=NO_SERVER)
+        run("git commit --quiet --all --message elsewhere")
+        promote(root, "HEAD", reason="to have one")
+        run("git reset --quiet --hard HEAD~1")
+        assert "`git fetch` may bring it" in line(promote(root), "can be judged")
+
+    def test_a_champion_whose_predictions_are_gone_is_told_with_what_brings_them(self, root: Path) -> None:
+        promote(root)
+        shell(root)("dvc gc --workspace --force")
+        with pytest.raises(ChurnError, match="is not in the cache; `dvc fetch"):
+            promote(root, "alike")
+        assert written_down(root) == ([ledger.PROMOTED], None)
+        forced = promote(root, "alike", reason="they are gone for good")
+        assert "is not in the cache" in line(forced, "can be judged")
+        assert forced.promoted
+
+    def test_an_unfinished_edit_of_params_yaml_is_no_refusal(self, root: Path) -> None:
+        edit(root / "params.yaml", "max_calibration_error: 0.1", "max_calibration_error: ")
+        for reason in ("", "anyhow"):
+            with pytest.raises(ParameterError, match="max_calibration_error"):
+                promote(root, reason=reason)
+        assert written_down(root) == ([], None)
+
+    def test_a_store_that_fails_while_it_is_judged_is_no_refusal(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def failing(*_: object) -> None:
+            raise StoreError("no answer", refused=False)
+
+        monkeypatch.setattr(Registry, "selection", failing)
+        with pytest.raises(StoreError, match="no answer"):
+            promote(root)
+        assert written_down(root) == ([], None)
+
+    def test_a_store_that_is_away_is_told_in_a_line(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", NO_SERVER)
+        with pytest.raises(ChurnError, match="refused"):
+            promote(root)
+
+
+@pytest.mark.usefixtures("_taken_as_reproduced")
+def test_of_two_promotions_on_two_machines_the_first_counts_whatever_their_clocks_say(root: Path) -> None:
+    promote(root, "alike")
+    here, there = registry_of(root), registry_of(root)
+    older, told = claims_after_the_champion(here, 2)
+    promotion._take_over(there, told)
+    for late in range(2):
+        with pytest.raises(ChurnError, match="another promotion came first"):
+            promotion._take_over(here, older)
+        assert ledger.reigns(here.entries())[-1].id == told.id
+        # As one that read the ledger before, and has a slow clock, leaves it behind.
+        here.store.client.set_tag(older.id, OUTCOME, ledger.PROMOTED)
+        here.store.client.set_tag(older.id, SETTLED, str(late + 1))
+        assert ledger.reigns(here.entries())[-1].id == told.id
+
+
+@pytest.mark.usefixtures("_taken_as_reproduced")
+def test_who_settles_while_another_takes_over_leaves_the_alias_where_it_belongs(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(root, "alike")
+    promote(root, "strong", reason="to have two versions")
+    registry = registry_of(root)
+    (entry,) = claims_after_the_champion(registry, 1)
+    settle = Registry.settle
+    came: list[Entry] = []
+
+    def overtaken(self: Registry, one: Entry) -> None:
+        if not came:
+            came.append(self.add(Judgement(ledger.PROMOTED, "2", entry.id, "another state"), {}, ""))
+            settle(self, came[0])
+        settle(self, one)
+
+    monkeypatch.setattr(Registry, "settle", overtaken)
+    assert promotion._take_over(registry, entry).id == came[0].id
+    assert champion(root) == "2"
+
+
+def claims_after_the_champion(registry: Registry, count: int) -> list[Entry]:
+    """Promotions of version 1, which were judged by the present champion and have not taken over yet."""
+    present = ledger.reigns(registry.entries())[-1]
+    judged = (Judgement(ledger.PROMOTED, "1", present.id, f"state {number}") for number in range(count))
+    return [registry.add(one, {}, "") for one in judged]
+
+
+@pytest.mark.usefixtures("_taken_as_reproduced")
+def test_a_promotion_that_was_killed_before_the_alias_moved_is_brought_to_its_end(root: Path) -> None:
+    dying = (
+        "import os, signal; from pathlib import Path\n"
+        "from churn.commands.promote import challenger, promotion; from churn.tracking.store import registry\n"
+        "challenger.reproduce = lambda *_: 29\n"
+        "registry.Registry.settle = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "promotion.promote(Path.cwd(), 'strong', forced=False, reason='')"
+    )
+    killed = subprocess.run([sys.executable, "-c", dying], cwd=root, env=os.environ, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert champion(root) is None
+    assert promote(root).lines[-1].endswith("is @champion already")
+    assert champion(root) == "1"
+    assert len(registry_of(root).entries()) == 1
+
+
+def test_two_promotions_at_once_on_one_machine_give_one_champion(root: Path) -> None:
+    command = [sys.executable, "-c", "from churn.cli import main; main()", "promote"]
+    both = [
+        subprocess.Popen([*command, one], cwd=root, stdout=subprocess.PIPE, text=True) for one in ("strong", "alike")
+    ]
+    said = [process.communicate()[0] for process in both]
+    entries = registry_of(root).entries()
+    chain = ledger.reigns(entries)
+    assert champion(root) == chain[-1].judgement.version
+    assert all(one.settled for one in chain)
+    assert len(entries) == 2, said
+    assert sum("champion    none yet" in one for one in said) == 1, said
+
+
+def test_the_commands_promote_refuse_and_roll_back_on_a_server(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "server"
+    folder.mkdir()
+    run = shell(root)
+    with mlflow_server(folder) as uri:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        first = run("churn promote strong", PYTHONPATH="src")
+        assert "passed  reproduced" in first.stdout
+        assert "results came out again, the same bytes" in first.stdout
+        refused = run("churn promote", check=False, PYTHONPATH="src")
+        assert refused.returncode == 1
+        assert "refused: churn version 2" in refused.stdout
+        without_reason = run("churn promote --force", check=False, PYTHONPATH="src")
+        assert without_reason.stderr == "churn: --force needs --reason: it is written down with the promotion\n"
+        run("churn promote --force --reason trial", PYTHONPATH="src")
+        assert run("churn rollback", PYTHONPATH="src").stdout.startswith("rolled back: churn version 1")
+        assert "churn/1" in run("churn lineage churn@champion", PYTHONPATH="src").stdout
+        registry = registry_of(root)
+        text = registry.store.client.download_artifacts(registry.entries()[0].id, "gates.txt")
+        assert "earns more than contacting nobody" in Path(text).read_text()
+        metrics = registry.store.client.get_run(registry.entries()[0].id).data.metrics
+        assert metrics["earns more than contacting nobody.low"] > 0
+
+
+def test_a_commit_that_does_not_come_out_again_is_kept_out(root: Path) -> None:
+    """Its results were made by hand: an importance that no run gives."""
+    run = shell(root)
+    table = root / "models/feature_importance.csv"
+    table.write_text(re.sub(r"^plan,", "plan,1", table.read_text(), flags=re.MULTILINE))
+    run("dvc commit --force train && dvc repro evaluate", MLFLOW_TRACKING_URI=NO_SERVER)
+    run("git commit --quiet --all --message by-hand")
+    for reason in ("", "anyhow"):
+        with pytest.raises(ChurnError, match=r"models/feature_importance\.csv is not the file that it wrote"):
+            promote(root, "HEAD", reason=reason)
+    leave_provenance(root, "train", inputs_from_files(root, "train"))  # forged as well
+    run("dvc commit --force train && dvc repro evaluate", MLFLOW_TRACKING_URI=NO_SERVER)
+    run("git commit --quiet --all --message forged")
+    outcome = promote(root, "HEAD")
+    assert not outcome.promoted
+    assert line(outcome, "reproduced").lstrip().startswith("CLOSED")
+    assert champion(root) is None

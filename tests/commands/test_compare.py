@@ -1,0 +1,161 @@
+"""`churn compare` in a project: which states it knows, what it judges by, what it says."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from churn import files
+from churn.commands.compare import Contest, compare_states
+from churn.errors import ChurnError, DataError
+from churn.history import snapshot
+from churn.history.predictions import judged_on_test, named_state
+from churn.history.snapshot import Snapshot
+from churn.metrics.paired import Judged
+from tests.helpers.projects import NO_SERVER, make_customers, shell
+from tests.helpers.states import edit
+
+pytestmark = pytest.mark.slow
+
+QUIET = {"MLFLOW_TRACKING_URI": NO_SERVER}
+
+
+def compare(root: Path, old: str = "HEAD", new: str = "workspace") -> Contest:
+    return compare_states(root, old, new, resamples=100)
+
+
+@pytest.fixture
+def edited(finished: Path) -> Path:
+    """A project whose workspace has run with a far weaker model than HEAD."""
+    edit(finished / "params.yaml", "C: 1.0", "C: 0.0001")
+    shell(finished)("dvc repro", **QUIET)
+    return finished
+
+
+def test_an_edit_is_judged_against_the_last_commit(edited: Path) -> None:
+    contest = compare(edited)
+    assert [(change.name, change.old, change.new) for change in contest.parameters] == [("train.params.C", 1.0, 0.0001)]
+    assert contest.inputs == ()
+    figures = {one.name: one for one in contest.differences}
+    assert figures["log_loss"].difference > 0
+    assert contest.customers == len((edited / "models/out_of_fold.csv").read_text().splitlines()) - 1
+    told = json.loads((edited / "metrics/train.json").read_text())
+    assert figures["profit_per_1000_eur"].new == pytest.approx(told["train_profit_per_1000_eur"], abs=1e-6)
+    roc_auc = json.loads((edited / "metrics/test.json").read_text())["test_roc_auc"]
+    assert contest.test.figures["roc_auc"][1] == pytest.approx(roc_auc, abs=1e-6)
+    assert contest.test.customers == len((edited / "data/processed/test_rows.csv").read_text().splitlines()) - 1
+
+
+def test_commits_experiments_and_fingerprints_name_a_state(edited: Path) -> None:
+    run = shell(edited)
+    base = snapshot.of_revision(edited, "HEAD")
+    assert base
+    run("git commit --quiet --all --message weaker")
+    run("dvc exp run --quiet --name strong --set-param train.params.C=2.0", **QUIET)
+    by_commit = compare(edited, "HEAD~1", "HEAD")
+    assert compare(edited, base.fingerprint, "HEAD").differences == by_commit.differences
+    assert compare(edited, "HEAD", "strong").parameters[0].new == 2.0
+    assert compare(edited, "strong", "workspace").verdict.startswith("no difference: both say the same")
+
+
+def test_outcomes_of_test_rows_decide_nothing(edited: Path) -> None:
+    before = compare(edited)
+    (edited / "metrics/test.json").write_text("{}")
+    (edited / "data/processed/y_test.csv").unlink()
+    edited_lock = (edited / "dvc.lock").read_text()
+    with pytest.raises(ChurnError, match="workspace: not all of its results"):
+        compare(edited)
+    run = shell(edited)
+    run("git checkout --quiet metrics/test.json; dvc repro", **QUIET)
+    assert (edited / "dvc.lock").read_text() == edited_lock
+    assert compare(edited).differences == before.differences
+
+
+def test_only_common_training_rows_count(finished: Path) -> None:
+    run = shell(finished)
+    edit(finished / "params.yaml", "test_share: 0.3", "test_share: 0.4")
+    run("dvc repro", **QUIET)
+    contest = compare(finished)
+    assert "only in the old state" in contest.left_out[0]
+    assert "; left out: " in contest.as_text()
+    larger = len((finished / "data/processed/test_rows.csv").read_text().splitlines()) - 1
+    assert 0 < contest.test.customers < larger
+    assert f"on {contest.test.customers:,} test rows that both have; left out: " in contest.as_text()
+    make_customers(seed=1).to_csv(finished / "data/raw/customers.csv", index=False)
+    run("dvc repro", **QUIET)
+    with pytest.raises(DataError, match="too few to compare"):
+        compare(finished)
+
+
+def test_figures_of_test_rows_are_of_the_same_money(finished: Path) -> None:
+    """With a threshold of its own, another value of a customer changes what is earned, and not what is decided."""
+    edit(finished / "params.yaml", "threshold: profit", "threshold: 0.3")
+    run = shell(finished)
+    run("dvc repro && git commit --quiet --all --message fixed", **QUIET)
+    edit(finished / "params.yaml", "customer_value_eur: 200.0", "customer_value_eur: 800.0")
+    run("dvc repro", **QUIET)
+    contest = compare(finished)
+    old, new = contest.test.figures["profit_per_1000_eur"]
+    assert old == new
+    told = json.loads((finished / "metrics/business_metrics.json").read_text())
+    assert new == pytest.approx(told["profit_per_1000_eur"], abs=1e-6)
+
+
+def test_other_test_rows_are_told_and_not_set_against_each_other(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged = judged_on_test
+
+    def of_others(state: Snapshot, name: str) -> Judged:
+        found = judged(state, name)
+        keys = [f"{name} {key}" for key in found.churned.index]
+        return Judged(*(one.set_axis(keys) for one in (found.churned, found.probability, found.contacted)))
+
+    monkeypatch.setattr("churn.commands.compare.judged_on_test", of_others)
+    contest = compare(finished)
+    assert contest.test.figures == {}
+    assert "- test rows cannot be compared: only 0 customers are test rows of both states" in contest.as_markdown()
+    assert json.loads(contest.as_json())["test"]["fault"].startswith("only 0 customers")
+
+
+def test_what_cannot_be_judged_is_told_in_one_line(edited: Path) -> None:
+    with pytest.raises(ChurnError, match="'nonsense': no commit with"):
+        compare(edited, "nonsense")
+    shutil.rmtree(edited / ".dvc/cache/files")
+    with pytest.raises(ChurnError, match=r"HEAD: models/out_of_fold\.csv is not in the cache; `dvc fetch"):
+        compare(edited)
+    assert compare_states(edited, "HEAD", "workspace", compute=True, resamples=100).customers > 0
+    edit(edited / "params.yaml", "C: 0.0001", "C: 0.5")
+    with pytest.raises(ChurnError, match="workspace: not all of its results are those of its parameters"):
+        compare(edited)
+
+
+def test_all_that_judging_takes_is_computed_again(edited: Path) -> None:
+    """Also what compare itself could do without: a promotion says to run it for that."""
+    lost = (files.MODEL, files.TEST_PREDICTIONS)
+    results = named_state(edited, "HEAD").results
+    for path in lost:
+        md5 = str(results[str(path)])
+        (edited / ".dvc/cache/files/md5" / md5[:2] / md5[2:]).unlink()
+    compare_states(edited, "HEAD", "workspace", compute=True, resamples=100)
+    state = named_state(edited, "HEAD")
+    assert all(state.read(str(path)) for path in lost)
+
+
+def test_a_commit_that_was_not_run_is_not_taken_for_the_one_before(finished: Path) -> None:
+    edit(finished / "params.yaml", "C: 1.0", "C: 0.0001")
+    shell(finished)("git commit --quiet --all --message unrun")
+    told = r"^HEAD: params\.yaml \(train\.params\.C\): not what dvc\.lock was computed with"
+    with pytest.raises(ChurnError, match=told):
+        compare(finished, "HEAD~1", "HEAD")
+
+
+def test_the_command_prints_text_markdown_and_json(edited: Path) -> None:
+    run = shell(edited)
+    text = run("churn compare", PYTHONPATH="src").stdout
+    assert "train.params.C: 1.0 -> 0.0001" in text
+    assert "to confirm, not to choose by" in text
+    assert "| profit_per_1000_eur |" in run("churn compare --md", PYTHONPATH="src").stdout
+    content = json.loads(run("churn compare HEAD workspace --json", PYTHONPATH="src").stdout)
+    assert content["differences"][0]["name"] == "profit_per_1000_eur"

@@ -1,0 +1,91 @@
+"""The contract of a table: what may be asked of its columns, and what contradicts itself."""
+
+import copy
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from churn.config.contract import TableContract, columns_of_type
+from tests.helpers.projects import REST_OF_CONTRACT
+
+CONTRACT: dict[str, Any] = {
+    **REST_OF_CONTRACT,
+    "id": "name",
+    "target": {"column": "gone", "positive": "yes", "negative": "no", "missing": "fail"},
+    "missing_values": ["NA"],
+    "columns": {
+        "plan": {"type": "categorical", "values": ["basic", "pro"], "missing": "allow", "on_error": "fail"},
+        "fee": {"type": "numeric", "min": 0.0, "max": 90.0, "missing": "drop", "on_error": "fail"},
+        "senior": {"type": "boolean", "missing": "fail", "on_error": "fail"},
+        "months": {"type": "numeric", "min": None, "max": None, "missing": "fail", "on_error": "fail"},
+    },
+}
+
+
+def altered(*path: str, to: object) -> dict[str, Any]:
+    """The contract with another value at one place."""
+    content = copy.deepcopy(CONTRACT)
+    *section, key = path
+    place = content
+    for name in section:
+        place = place[name]
+    place[key] = to
+    return content
+
+
+def test_the_table_needs_id_features_and_target_in_that_order() -> None:
+    assert TableContract.model_validate(CONTRACT).needed == ["name", "plan", "fee", "senior", "months", "gone"]
+
+
+def test_without_an_id_none_is_needed() -> None:
+    contract = TableContract.model_validate(altered("id", to=None))
+    assert contract.needed == ["plan", "fee", "senior", "months", "gone"]
+
+
+def test_columns_of_one_type_keep_the_order_of_the_contract() -> None:
+    assert columns_of_type(TableContract.model_validate(CONTRACT).columns, "numeric") == ["fee", "months"]
+
+
+def test_a_range_may_be_a_single_value() -> None:
+    contract = TableContract.model_validate(altered("columns", "fee", "max", to=0.0))
+    assert contract.columns["fee"].type == "numeric"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (altered("columns", "fee", "min", to=91.0), "min 91 is above max 90"),
+        (altered("columns", "plan", "values", to=[]), "list the labels that may stand in the column, or null for any"),
+        (altered("columns", "plan", "values", to=["basic", " pro"]), "cells are read without the spaces around them"),
+        (altered("columns", "plan", "values", to=["NA"]), "columns.plan.values: 'NA' is read as missing"),
+        (altered("columns", "plan", "values", to=[""]), "columns.plan.values: '' is read as missing"),
+        (altered("columns", "row_key", to=CONTRACT["columns"]["fee"]), "column 'row_key' has the name of the key"),
+        (altered("columns", "", to=CONTRACT["columns"]["fee"]), "column '': a column needs a name"),
+        (altered("columns", "\x1fplace", to=CONTRACT["columns"]["fee"]), r"column '\x1fplace': a column needs a name"),
+        (altered("id", to=""), "column '': a column needs a name"),
+        (altered("id", to="row_key"), "column 'row_key' has the name of the key"),
+        (altered("id", to="gone"), "id and target.column are both 'gone'"),
+        (altered("id", to="fee"), "id 'fee' is also listed under columns"),
+        (altered("target", "column", to="plan"), "target.column 'plan' is also listed under columns"),
+        (altered("target", "negative", to="yes"), "positive and negative are both 'yes'"),
+        (altered("target", "positive", to="NA"), "target.positive: 'NA' is read as missing"),
+        (altered("target", "negative", to="no "), "cells are read without the spaces around them"),
+        (altered("columns", "senior", "on_error", to="missing"), "on_error: missing makes gaps, and missing: fail"),
+        (altered("unused", to={"fee": "constant"}), "'fee' is listed under unused, and used: a column has one role"),
+        (altered("format", "encoding", to="klingon"), "encoding 'klingon' is not known"),
+        (altered("format", "quote", to=","), "delimiter and quote are both ','"),
+        (altered("missing_values", to=["NA", "? "]), "cells are read without the spaces around them"),
+    ],
+)
+def test_a_contract_that_no_table_can_keep_is_refused(content: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValidationError) as refusal:
+        TableContract.model_validate(content)
+    (fault,) = refusal.value.errors()
+    assert told in fault["msg"]
+
+
+def test_a_contract_cannot_be_changed_once_read() -> None:
+    contract = TableContract.model_validate(CONTRACT)
+    with pytest.raises(ValidationError, match="frozen"):
+        contract.id = None

@@ -1,0 +1,103 @@
+"""How a stage is run: threads, faults, interruption."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from threadpoolctl import threadpool_info
+
+from churn.config.params import Params
+from churn.runtime import THREAD_SETTINGS, at_work_alone, limited_threads
+from churn.stages.runner import run_stage
+from churn.tracking.recorder import Recorder
+from tests.helpers.projects import REPOSITORY
+
+
+def test_threads_are_limited_in_loaded_libraries_and_for_those_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in THREAD_SETTINGS:
+        monkeypatch.setenv(name, "2")
+    with limited_threads(1):
+        assert {pool["num_threads"] for pool in threadpool_info()} == {1}
+        assert {os.environ[name] for name in THREAD_SETTINGS} == {"1"}
+
+
+def test_an_interrupted_stage_leaves_with_one_word(folder: Path) -> None:
+    os.mkfifo(folder / "waiting.csv")
+    table = (folder / "params.yaml").read_text().replace("data/raw/customers.csv", "waiting.csv")
+    (folder / "params.yaml").write_text(table)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "churn.stages", "preprocess"],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY / "src")},
+        text=True,
+        stderr=subprocess.PIPE,
+    )
+    with (folder / "waiting.csv").open("w"):  # opens when the stage reads the other end
+        process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
+    assert process.returncode != 0
+    assert said == "interrupted\n"
+
+
+def test_a_stage_whose_inputs_change_while_it_runs_fails(
+    project: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """DVC would record the results under the parameters as they stand at the end."""
+
+    def work(params: Params) -> dict[str, float]:
+        path = project / "params.yaml"
+        path.write_text(path.read_text().replace("test_share: 0.3", "test_share: 0.4"))
+        return {}
+
+    monkeypatch.chdir(project)
+    with pytest.raises(SystemExit) as left:
+        run_stage(Recorder(Path.cwd(), "preprocess"), work)
+    assert left.value.code == 1
+    assert "parameters, code or data changed while this stage ran; run `dvc repro` again" in caplog.messages
+
+
+def test_an_edit_that_does_not_concern_a_stage_lets_it_end(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def work(params: Params) -> dict[str, float]:
+        path = project / "params.yaml"
+        path.write_text(path.read_text().replace("curve_points: 50", "curve_points: 60"))
+        return {}
+
+    monkeypatch.chdir(project)
+    run_stage(Recorder(Path.cwd(), "preprocess"), work)
+
+
+def test_two_stages_do_not_work_in_one_folder_at_once(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with at_work_alone(folder):
+        with pytest.raises(SystemExit) as left:
+            run_stage(Recorder(Path.cwd(), "preprocess"), lambda _: pytest.fail("it went to work"))
+        assert left.value.code == 1
+        told = f"{folder}: another stage is at work here; wait until it has ended, then run `dvc repro` again"
+        assert told in caplog.messages
+    run_stage(Recorder(Path.cwd(), "preprocess"), lambda _: {})
+
+
+def test_a_fault_of_the_code_keeps_its_traceback(folder: Path) -> None:
+    def work(params: Params) -> dict[str, float]:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run_stage(Recorder(Path.cwd(), "preprocess"), work)
+
+
+def test_verbose_says_where_a_fault_was_raised(folder: Path) -> None:
+    (folder / "params.yaml").write_text("compute: {}\n")
+    quiet, verbose = (
+        subprocess.run(
+            [sys.executable, "-m", "churn.stages", "preprocess", *option],
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY / "src")},
+            text=True,
+            capture_output=True,
+            check=False,
+        ).stderr
+        for option in ([], ["--verbose"])
+    )
+    assert "Traceback" not in quiet
+    assert "params.yaml: compute.seed: missing" in quiet
+    assert "Traceback" in verbose

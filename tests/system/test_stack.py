@@ -1,0 +1,490 @@
+"""The containers on a real engine, made by the project's own files; the tests are a day's work, in order."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+
+from churn.files import read_json
+from tests.helpers.projects import REPOSITORY, shell
+from tests.helpers.servers import free_port
+
+pytestmark = pytest.mark.stack
+
+NAMELESS = 12345
+"""A user id that no image knows a name for."""
+
+COMMANDS = [
+    line
+    for block in re.findall(r"^```sh\n(.*?)^```$", (REPOSITORY / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    for line in block.splitlines()
+]
+
+PICTURES = REPOSITORY / ".stack"
+
+READ_BACK = """
+import sys, mlflow, pandas as pd
+from pathlib import Path
+from churn.files import ENCODERS, TEST_PREDICTIONS, TEST_ROWS, read_pickle, read_rows
+from churn.model.decision import churn_probability
+from churn.model.encoding import column_types
+from churn.history.verify import known_md5s
+
+row = mlflow.search_runs(experiment_names=["churn"], filter_string=f"tags.`git.commit` = '{sys.argv[1]}'").iloc[-1]
+files = [file.path for file in mlflow.MlflowClient().list_artifacts(row.run_id, "metrics")]
+assert "metrics/roc_curve.png" in files, files
+assert open(mlflow.artifacts.download_artifacts(run_id=row.run_id, artifact_path=files[0]), "rb").read()
+its_own = f"source_run_id = '{row.run_id}'"
+(model,) = mlflow.search_logged_models([row.experiment_id], filter_string=its_own, output_format="list")
+decision = mlflow.sklearn.load_model(model.model_uri)
+rows = read_rows(TEST_ROWS, column_types(read_pickle(ENCODERS, known_md5s(Path()))))
+written = pd.read_csv(TEST_PREDICTIONS)["probability"]
+assert (churn_probability(decision, rows) == written).all()
+print("read back", row.run_id)
+"""
+
+
+@dataclass
+class Stack:
+    """A clone of the project, the user it belongs to, and its containers on ports of their own."""
+
+    name: str
+    project: Path
+    user: int
+    mlflow_port: int
+    jupyter_port: int
+    commit: str
+    ran: set[str] = field(default_factory=set)
+    """Every command so far."""
+
+    @cached_property
+    def environment(self) -> dict[str, str]:
+        return {
+            "COMPOSE_PROJECT_NAME": self.name,
+            "MLFLOW_PORT": str(self.mlflow_port),
+            "JUPYTER_PORT": str(self.jupyter_port),
+        }
+
+    def run(self, command: str, *, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+        self.ran.add(command)
+        return shell(self.project)(command, check=check, **self.environment, **environment)
+
+    def pipeline(self, command: str, *, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+        return self.run(f"docker compose run --rm pipeline {command}", check=check, **environment)
+
+    def host(self, command: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run without a container, as the user whom the files belong to (who may read this environment)."""
+        home = {"HOME": str(self.project.parent), "USER": "host", "MLFLOW_TRACKING_URI": ""}
+        if os.getuid() == 0:
+            user = f"--reuid={self.user} --regid={self.user} --clear-groups"
+            command = f"setpriv {user} --inh-caps=+dac_read_search --ambient-caps=+dac_read_search {command}"
+        return shell(self.project)(f"env -u DVC_SITE_CACHE_DIR {command}", check=check, **home)
+
+    def start(self, command: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            f"exec docker compose run --rm {command}",
+            shell=True,
+            cwd=self.project,
+            env={**os.environ, **self.environment},
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    def changed(self) -> str:
+        """What git calls changed, asked by the user whom the files belong to."""
+        return subprocess.run(
+            ["git", "status", "--porcelain"],
+            cwd=self.project,
+            env={**os.environ, "HOME": str(self.project.parent)},
+            user=self.user,
+            text=True,
+            capture_output=True,
+            check=True,
+        ).stdout
+
+    def reset(self, revision: str) -> None:
+        """Back to a commit, with its results.
+
+        DVC can write a file twice within a second, and git takes the second for the first if their sizes are equal.
+        """
+        for path in (self.project / "metrics").rglob("*"):
+            path.touch()
+        self.pipeline(f"git reset --quiet --hard {revision}")
+        self.pipeline("dvc checkout")
+
+    def edit(self, old: str, new: str) -> None:
+        path = self.project / "params.yaml"
+        content = path.read_text()
+        assert old in content
+        path.write_text(content.replace(old, new))
+
+    def rows(self, condition: str = "") -> dict[str, dict[str, str]]:
+        """Parameters and tags of MLflow's rows that meet a condition, by id; asked from outside the containers."""
+        search = {"experiment_ids": ["1"], "filter": condition, "max_results": 100}
+        request = Request(
+            f"http://127.0.0.1:{self.mlflow_port}/api/2.0/mlflow/runs/search",
+            json.dumps(search).encode(),
+            {"Content-Type": "application/json"},
+        )
+        runs = json.load(urlopen(request)).get("runs", [])
+        return {
+            run["info"]["run_id"]: {
+                pair["key"]: pair["value"] for pair in run["data"].get("params", []) + run["data"]["tags"]
+            }
+            for run in runs
+        }
+
+    def containers(self) -> dict[str, str]:
+        """Id of each service's container."""
+        listed = self.run("docker compose ps --format '{{.Service}} {{.ID}}'").stdout
+        return dict(line.split() for line in listed.splitlines())
+
+    def inspect(self, container: str, what: str) -> str:
+        return self.run(f"docker inspect --format '{what}' {container}").stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    if shell(REPOSITORY)("docker info", check=False).returncode:
+        pytest.exit("no Docker engine answers; `docker info` says more", returncode=1)
+    folder = Path(tempfile.mkdtemp(prefix="churn-stack-"))
+    folder.chmod(0o755)
+    shell(folder)(f"git clone --quiet {REPOSITORY} project")
+    shell(folder / "project")("dvc repro", MLFLOW_TRACKING_URI="")  # on the host, into the embedded store
+    commit = shell(folder / "project")("git rev-parse HEAD").stdout.strip()
+    user = os.getuid() or NAMELESS
+    if os.getuid() == 0:
+        shell(folder)(f"chown -R {user}:{user} .")
+    stack = Stack(f"churn-test-{os.getpid()}", folder / "project", user, free_port(), free_port(), commit)
+    try:
+        yield stack
+    finally:
+        stack.run("docker compose --profile run down --volumes --rmi local --timeout 3", check=False)
+        stack.run(f"docker image rm {stack.name}-browser", check=False)
+        stack.run(
+            "docker image prune --force --filter label=org.opencontainers.image.title=churn-pipeline", check=False
+        )
+        shutil.rmtree(folder)
+
+
+def until_told(process: subprocess.Popen[str], text: str) -> None:
+    assert process.stdout
+    told = ""
+    for line in process.stdout:
+        told += line
+        if text in line:
+            return
+    raise AssertionError(f"ended without {text!r}:\n{told}")
+
+
+def test_everything_is_built_from_nothing(stack: Stack) -> None:
+    begun = time.monotonic()
+    stack.run("docker compose build --no-cache jupyter")
+    stack.run("docker compose --profile run build")
+    print(f"\nbuilt in {time.monotonic() - begun:.0f} s")
+    for service in ("mlflow", "pipeline", "jupyter"):
+        image = f"{stack.name}-{service}"
+        print(f"{service}: {int(stack.inspect(image, '{{.Size}}')) / 1e6:,.0f} MB")
+        found = f"docker run --rm --entrypoint sh {image} -c"
+        assert stack.run(f"{found} 'which gcc cc g++ make'", check=False).stdout == "", "a compiler"
+        secrets = "\\( -name .env -o -name .git -o -name params.yaml -o -name mlflow.db -o -name *.lock \\)"
+        listed = stack.run(f"{found} 'find /workspace /mlflow /setup /opt/churn {secrets} 2>/dev/null || true'").stdout
+        assert set(listed.split()) <= {"/setup/requirements-notebook.lock"}
+        assert "mlops-demo" not in stack.run(f"docker history --no-trunc {image}").stdout
+        assert stack.inspect(image, "{{.Config.User}}") == "1000:1000"
+
+
+def test_a_change_of_the_code_leaves_all_layers_but_the_last(stack: Stack) -> None:
+    image = f"{stack.name}-pipeline"
+    before = json.loads(stack.inspect(image, "{{json .RootFS.Layers}}"))
+    path = stack.project / "src/churn/__init__.py"
+    content = path.read_text()
+    path.write_text(content + "# changed\n")
+    stack.run("docker compose build pipeline")
+    after = json.loads(stack.inspect(image, "{{json .RootFS.Layers}}"))
+    path.write_text(content)
+    assert before[:-1] == after[:-1]
+    assert before[-1] != after[-1]
+
+
+def test_make_up_starts_everything_and_shows_what_the_folder_knew(stack: Stack) -> None:
+    begun = time.monotonic()
+    told = stack.run("make up").stdout
+    print(f"\nup in {time.monotonic() - begun:.0f} s")
+    assert f"mlflow: http://127.0.0.1:{stack.mlflow_port}" in told
+    assert f"jupyter: http://127.0.0.1:{stack.jupyter_port}" in told
+    for container in stack.containers().values():
+        assert stack.inspect(container, "{{.State.Health.Status}}") == "healthy"
+    print(stack.run("docker stats --no-stream --format '{{.Name}}: {{.MemUsage}}'").stdout)
+    assert "this state is shown in MLflow" in stack.pipeline("churn status").stdout
+    assert stack.changed() == ""
+
+
+def test_an_edit_on_the_host_runs_in_the_container_and_is_one_row(stack: Stack) -> None:
+    before = read_json(stack.project / "metrics/train.json")
+    stack.edit("max_leaf_nodes: 6", "max_leaf_nodes: 4")
+    begun = time.monotonic()
+    told = stack.pipeline("dvc repro").stdout
+    print(f"\ndvc repro: {time.monotonic() - begun:.0f} s")
+    assert "Running stage 'train'" in told
+    assert "Running stage 'preprocess'" not in told
+    assert " M dvc.lock\n" in stack.changed()
+    assert read_json(stack.project / "metrics/train.json") != before
+    assert "max_leaf_nodes" in stack.pipeline("dvc params diff").stdout
+    assert "cv_roc_auc" in stack.pipeline("dvc metrics diff").stdout
+    (row,) = stack.rows("params.`train.params.max_leaf_nodes` = '4'").values()
+    assert row["pipeline.complete"] == "true"
+    assert stack.run("docker compose exec -T jupyter dvc status").stdout.strip().endswith("up to date.")
+
+
+def test_the_container_gives_the_same_bytes_as_the_host(stack: Stack) -> None:
+    stack.edit("max_leaf_nodes: 4", "max_leaf_nodes: 6")
+    told = stack.pipeline("dvc repro --force --no-run-cache").stdout
+    assert re.findall(r"Running stage '(.+?)'", told) == ["preprocess", "train", "evaluate"]
+    assert stack.changed() == ""
+
+
+def test_each_stage_can_be_run_alone(stack: Stack) -> None:
+    for stage in ("preprocess", "train", "evaluate"):
+        assert f"{stage}: written to" in stack.pipeline(f"python -m churn.stages.{stage}").stderr
+    assert stack.changed() == ""
+
+
+def test_an_experiment_is_read_back_from_outside_and_from_jupyter(stack: Stack) -> None:
+    (stack.project.parent / "read_back.py").write_text(READ_BACK)
+    uri = f"http://127.0.0.1:{stack.mlflow_port}"
+    script = f"- {stack.commit} < {stack.project.parent}/read_back.py"
+    outside = stack.run(f"python {script}", MLFLOW_TRACKING_URI=uri, PYTHONPATH="src").stdout
+    inside = stack.run(f"docker compose exec -T jupyter python {script}").stdout
+    assert "read back" in outside
+    assert outside == inside
+
+
+def test_the_notebook_runs_in_its_container(stack: Stack) -> None:
+    stack.run("docker compose exec -T jupyter jupyter execute --output=/tmp/ran.ipynb notebooks/explore.ipynb")
+    ran = stack.run("docker compose exec -T jupyter cat /tmp/ran.ipynb").stdout
+    assert "metrics.cv_roc_auc" in ran
+    assert '"output_type": "error"' not in ran
+    assert stack.changed() == ""
+
+
+def test_a_server_that_stops_in_the_middle_costs_no_row(stack: Stack) -> None:
+    stack.edit("max_leaf_nodes: 6", "max_leaf_nodes: 5")
+    running = stack.start("pipeline dvc repro")
+    until_told(running, "Running stage 'train'")
+    stack.run("docker compose stop --timeout 5 mlflow")
+    told, _ = running.communicate()
+    assert running.returncode == 0
+    assert "`churn sync` publishes it" in told
+    stack.run("docker compose up --detach --wait mlflow")
+    assert stack.rows("params.`train.params.max_leaf_nodes` = '5' and tags.`pipeline.complete` = 'true'") == {}
+    stack.pipeline("churn sync")
+    (row,) = stack.rows("params.`train.params.max_leaf_nodes` = '5'").values()
+    assert row["pipeline.complete"] == "true"
+
+
+def test_down_and_up_again_loses_nothing(stack: Stack) -> None:
+    before = stack.rows()
+    stack.run("make down")
+    assert stack.containers() == {}
+    stack.run("docker compose up --detach --wait")
+    assert stack.rows() == before
+    assert len(before) >= 3
+
+
+@pytest.mark.parametrize("ending", ["kill", "stop"])
+def test_a_pipeline_that_is_ended_in_the_middle_of_a_stage_leaves_nothing_to_clean(stack: Stack, ending: str) -> None:
+    stack.edit("max_leaf_nodes: 5", "max_leaf_nodes: 3")
+    name = f"{stack.name}-ended"
+    running = stack.start(f"--name {name} pipeline dvc repro")
+    until_told(running, "Running stage 'train'")
+    stack.run(f"docker {ending} {name}")
+    running.communicate()
+    assert running.returncode != 0
+    assert "busy" not in stack.host("dvc status").stdout
+    stack.edit("max_leaf_nodes: 3", "max_leaf_nodes: 5")
+    assert "train" not in stack.pipeline("dvc repro").stdout.replace("Stage 'train' is cached", "")
+
+
+def test_two_at_once_take_turns(stack: Stack) -> None:
+    stack.edit("max_leaf_nodes: 5", "max_leaf_nodes: 6")
+    first = stack.start("pipeline dvc repro --force")
+    until_told(first, "Running stage")
+    second = stack.start("pipeline dvc repro")
+    told = second.communicate()[0]
+    first.communicate()
+    assert [first.returncode, second.returncode] == [0, 0]
+    assert "waiting for DVC in another container" in told
+    assert stack.changed() == ""
+
+
+def test_host_and_container_at_once_leave_the_right_results(stack: Stack) -> None:
+    running = stack.start("pipeline dvc repro --force")
+    until_told(running, "Running stage 'train'")
+    told = stack.host("dvc repro", check=False)
+    assert told.returncode == 0 or "another stage is at work here" in told.stderr
+    running.communicate()
+    assert running.returncode == 0
+    assert stack.changed() == ""
+    assert stack.host("dvc status").stdout.strip().endswith("up to date.")
+
+
+IDENTITY = " ".join(f"--env GIT_{role}_NAME=A --env GIT_{role}_EMAIL=a@b" for role in ("AUTHOR", "COMMITTER"))
+
+
+def test_an_edit_outlives_an_experiment_that_ends_well_or_badly(stack: Stack) -> None:
+    branch = (stack.project / ".git/HEAD").read_text()
+    stack.edit("max_leaf_nodes: 6", "max_leaf_nodes: 1")
+    assert "max_leaf_nodes" in stack.pipeline("dvc exp run", check=False).stderr
+    stack.edit("max_leaf_nodes: 1", "max_leaf_nodes: 4")  # the value has been tried, so the results are in the cache
+    assert "applied to your workspace" in stack.pipeline("dvc exp run").stdout
+    stack.edit("max_leaf_nodes: 4", "max_leaf_nodes: 4")  # is still there
+    assert (stack.project / ".git/HEAD").read_text() == branch
+    edited = [line[3:] for line in stack.changed().splitlines()]
+    assert {"dvc.lock", "params.yaml"} <= set(edited)
+    assert all(path.startswith("metrics/") for path in set(edited) - {"dvc.lock", "params.yaml"})
+    stack.run(f"docker compose run --rm {IDENTITY} pipeline git commit --quiet --all --message Edit")
+    assert stack.changed() == ""
+    committed = stack.pipeline("git show --format= --name-only HEAD").stdout
+    assert committed.split() == edited
+    stack.reset("HEAD~1")
+    assert stack.changed() == ""
+
+
+def test_experiments_in_copies_and_in_a_queue_leave_nothing_but_themselves(stack: Stack) -> None:
+    """With values that have been tried, so that the results are in the cache."""
+    inside = "docker compose exec -T jupyter dvc exp"
+    stack.run(f"{inside} run --temp --set-param train.params.max_leaf_nodes=4 --name copy")
+    stack.pipeline("dvc exp run --queue --set-param train.params.max_leaf_nodes=5 --name alone")
+    stack.pipeline("dvc queue start")  # the container lives as long as the worker
+    stack.run(f"{inside} run --queue --set-param train.params.max_leaf_nodes=4 --name all")
+    stack.run(f"{inside} run --run-all")
+    shown = stack.run(f"{inside} show --csv --hide-workspace").stdout
+    assert {"copy", "alone", "all"} <= set(shown.replace("\n", ",").split(","))
+    assert stack.changed() == ""
+    stack.run(f"{inside} apply alone")
+    assert "max_leaf_nodes: 5" in (stack.project / "params.yaml").read_text()
+    stack.reset("HEAD")
+    stack.run(f"{inside} remove copy alone all")
+    assert stack.changed() == ""
+
+
+def test_the_folders_of_a_fresh_clone_belong_to_the_user(stack: Stack) -> None:
+    fresh = stack.project.parent / "fresh"
+    shell(fresh.parent)(f"git clone --quiet {REPOSITORY} fresh && chown -R {stack.user}:{stack.user} fresh")
+    user = {"CHURN_UID": str(stack.user), "CHURN_GID": str(stack.user)}
+    told = shell(fresh)("docker compose run --rm --no-deps pipeline dvc status", **stack.environment, **user)
+    assert "preprocess" in told.stdout
+    assert {path.lstat().st_uid for path in fresh.rglob("*")} == {stack.user}
+
+
+def test_only_the_user_can_write_where_dvc_keeps_its_pickles(stack: Stack) -> None:
+    for told in (stack.pipeline("python -m dvc doctor"), stack.run("docker compose exec -T jupyter dvc doctor")):
+        assert "Repo.site_cache_dir: /tmp/.cache/churn-dvc/repo/" in told.stdout
+    where = stack.run("docker compose exec -T jupyter stat --format '%a %u' /tmp/.cache/churn-dvc").stdout
+    assert where.split() == ["700", str(stack.user)]
+
+
+def test_a_terminal_of_jupyterlab_finds_the_environment(stack: Stack) -> None:
+    found = stack.run("docker compose exec -T jupyter bash --login -c 'command -v dvc python churn'").stdout
+    assert found.split() == ["/opt/churn/dvc", "/opt/venv/bin/python", "/opt/venv/bin/churn"]
+
+
+def status_of(url: str, data: bytes | None = None, **headers: str) -> int:
+    request = Request(url, data, {name.replace("_", "-"): value for name, value in headers.items()})
+    try:
+        with urlopen(request) as answer:
+            return int(answer.status)
+    except HTTPError as error:
+        return error.code
+
+
+def test_only_this_machine_reaches_the_ports(stack: Stack) -> None:
+    published = stack.run("docker compose ps --format json").stdout.splitlines()
+    addresses = {port["URL"] for line in published for port in json.loads(line)["Publishers"] if port["PublishedPort"]}
+    assert addresses == {"127.0.0.1"}
+    ports = {f":{port:04X}" for port in (stack.mlflow_port, stack.jupyter_port)}
+    listening = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines() if line.split()[3] == "0A"]
+    assert {line[1] for line in listening if line[1][8:] in ports} == {f"0100007F{port}" for port in ports}
+
+
+def test_jupyter_asks_for_its_token(stack: Stack) -> None:
+    contents = f"http://127.0.0.1:{stack.jupyter_port}/api/contents"
+    assert status_of(contents) == 403
+    assert status_of(contents, Authorization="token wrong") == 403
+    assert status_of(contents, Authorization="token mlops-demo") == 200
+    assert status_of(contents, Authorization="token mlops-demo", Host="evil.example") == 403
+
+
+def test_mlflow_answers_no_foreign_page(stack: Stack) -> None:
+    uri = f"http://localhost:{stack.mlflow_port}"
+    search = f"{uri}/api/2.0/mlflow/runs/search", b'{"experiment_ids": ["1"]}'
+    assert status_of(*search, Content_Type="application/json", Origin=uri) == 200
+    assert status_of(*search, Content_Type="application/json", Origin="http://evil.example") == 403
+    assert status_of(uri, Host="evil.example") == 403
+
+
+def test_nothing_runs_as_root_and_what_can_be_is_read_only(stack: Stack) -> None:
+    for service, container in stack.containers().items():
+        users = stack.run(f"docker top {container} -eo pid,uid").stdout.split()[3::2]
+        assert set(users) == {str(stack.user)}, service
+        assert stack.inspect(container, "{{.HostConfig.ReadonlyRootfs}}") == "true"
+        assert stack.inspect(container, "{{.HostConfig.CapDrop}}") == "[ALL]"
+        assert int(stack.inspect(container, "{{.HostConfig.Memory}}")) > 0
+        written = stack.run(f"docker compose exec -T {service} touch /opt/venv/new", check=False)
+        assert "Read-only file system" in written.stderr
+
+
+def test_a_folder_of_another_user_is_refused_with_one_line(stack: Stack) -> None:
+    told = stack.run("docker compose run --rm --no-deps pipeline dvc repro", check=False, CHURN_UID="54321")
+    assert told.returncode == 1
+    assert (
+        f"/workspace belongs to user {stack.user}, and this container runs as user 54321: set CHURN_UID" in told.stderr
+    )
+
+
+def test_everything_that_was_made_belongs_to_the_user(stack: Stack) -> None:
+    made_outside = {".env"}  # by whoever called `make up`
+    foreign = [path for path in stack.project.rglob("*") if not path.is_symlink() and path.stat().st_uid != stack.user]
+    assert {str(path.relative_to(stack.project)) for path in foreign} <= made_outside
+    assert (stack.project / "mlruns/server/mlflow.db").stat().st_uid == stack.user
+
+
+def test_a_browser_shows_the_experiments_and_the_notebook(stack: Stack) -> None:
+    image = f"{stack.name}-browser"
+    stack.run(f"docker build --quiet --tag {image} {REPOSITORY}/tests/system/browser")
+    shutil.rmtree(PICTURES, ignore_errors=True)
+    PICTURES.mkdir()
+    with suppress(PermissionError):
+        os.chown(PICTURES, stack.user, stack.user)
+    (row,) = [tags["mlflow.runName"] for tags in stack.rows("params.`train.params.max_leaf_nodes` = '4'").values()]
+    where = f"--network container:{stack.containers()['mlflow']} --user {stack.user}:{stack.user}"
+    stack.run(
+        f"docker run --rm {where} --volume {PICTURES}:/pictures {image} /photograph.py mlops-demo {row} /pictures"
+    )
+    for name in ("mlflow.png", "jupyterlab.png"):
+        assert (PICTURES / name).stat().st_size > 50_000
+    print(f"\nlook at the pictures in {PICTURES}")
+    assert stack.changed() == ""
+
+
+def test_every_command_of_the_readme_runs(stack: Stack) -> None:
+    """Most of them have by now."""
+    assert COMMANDS
+    for command in COMMANDS:
+        if command not in stack.ran:
+            stack.run(command)
+    assert stack.changed() == ""

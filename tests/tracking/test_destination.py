@@ -1,0 +1,94 @@
+"""Where tracking goes, and that a stage does not wait for a server that is away."""
+
+import socket
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from churn.tracking.destination import Destination, find_destination, project_root, refusal, without_password
+from tests.helpers.projects import shell
+from tests.helpers.servers import free_port
+
+
+def test_without_settings_it_is_a_database_in_the_projects_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    destination = find_destination(Path("/project"))
+    assert (destination.uri, destination.embedded) == ("sqlite:////project/mlflow.db", True)
+    assert (destination.experiment, destination.executions) == ("churn", "churn-executions")
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
+        monkeypatch.setenv(name, "")
+    assert find_destination(Path("/project")) == destination
+
+
+@pytest.mark.parametrize(
+    ("setting", "uri", "embedded"),
+    [
+        ("sqlite:///store/runs.db", "sqlite:////project/store/runs.db", True),
+        ("sqlite:////elsewhere/runs.db", "sqlite:////elsewhere/runs.db", True),
+        ("postgresql://host/runs", "postgresql://host/runs", True),
+        ("http://mlflow:5000", "http://mlflow:5000", False),
+        ("https://mlflow.example", "https://mlflow.example", False),
+        ("databricks", "databricks", False),
+    ],
+)
+def test_settings_of_the_environment_hold_and_relative_databases_count_from_the_project(
+    monkeypatch: pytest.MonkeyPatch, setting: str, uri: str, embedded: bool
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", setting)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "autumn")
+    assert find_destination(Path("/project")) == Destination(uri, "autumn", Path("/project"))
+    assert find_destination(Path("/project")).embedded == embedded
+
+
+def test_a_temporary_copy_of_the_project_tracks_to_the_projects_own_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert project_root(tmp_path / "copy") == tmp_path / "copy"
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "project"))
+    assert project_root(tmp_path / "copy") == tmp_path / "project"
+
+
+def test_only_servers_can_be_away_and_say_why() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        assert refusal(Destination(f"http://127.0.0.1:{port}", "churn", Path())) is None
+    assert refusal(Destination("sqlite:////nowhere/mlflow.db", "churn", Path())) is None
+    assert "refused" in str(refusal(Destination(f"http://127.0.0.1:{free_port()}", "churn", Path())))
+    for broken in ("http://[::1", "http://mlflow..example:5000"):
+        assert refusal(Destination(broken, "churn", Path())), broken
+    assert "Port out of range" in str(refusal(Destination("http://127.0.0.1:99999", "churn", Path())))
+
+
+def test_a_name_that_takes_for_ever_to_look_up_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answered.wait() and [])
+    assert refusal(Destination("http://slow.example:5000", "churn", Path())) == "no answer within 0.3 s"
+    assert not answered.is_set()
+    answered.set()
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://ann:s3cr@t@mlflow:5000/x: refused", "http://mlflow:5000/x: refused"),
+        ("sqlite:////home/a@b/mlflow.db", "sqlite:////home/a@b/mlflow.db"),
+    ],
+)
+def test_no_password_gets_into_a_log(text: str, shown: str) -> None:
+    assert without_password(text) == shown
+
+
+def test_a_stage_ends_well_without_its_server_and_does_not_even_import_mlflow(project: Path) -> None:
+    uri = f"http://ann:secret@127.0.0.1:{free_port()}"
+    command = f"PYTHONPATH=src {sys.executable} -X importtime -m churn.stages preprocess"
+    stage = shell(project)(command, MLFLOW_TRACKING_URI=uri)
+    imports = [line for line in stage.stderr.splitlines() if line.startswith("import time:")]
+    story = [line for line in stage.stderr.splitlines() if line.startswith("preprocess:")]
+    where = uri.replace("ann:secret@", "")
+    assert story[-1].startswith(f"preprocess: kept for MLflow at {where}, `churn sync` publishes it: ")
+    assert story[-1].endswith("Connection refused")
+    assert any("churn.tracking.recorder" in line for line in imports)
+    assert not any("mlflow" in line.partition("churn.")[0] for line in imports)
+    assert "mlflow_store" not in stage.stderr
