@@ -34,10 +34,11 @@ test-all: $(DEV)  ## every test that needs no containers
 stack-test: $(DEV)  ## build, start and try the containers (needs a Docker engine)
 	pytest -m stack -rP
 
-lint: $(DEV)  ## style and types
+lint: $(DEV)  ## style, types, and imports that only go down the house
 	ruff check
 	ruff format --check
 	mypy
+	lint-imports --no-cache --no-logo
 
 format: $(DEV)  ## put the code in style, and write into dvc.yaml what each stage imports
 	ruff check --fix
