@@ -14,9 +14,9 @@ def main() -> None:
     """Run the three stages in the current folder."""
     params = load_params(Path())
     with limited_threads(params.compute.threads):
-        preprocess.run(params)
-        train.run(params)
-        evaluate.run(params)
+        preprocess.run(Path(), params)
+        train.run(Path(), params)
+        evaluate.run(Path(), params)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ def main() -> None:
     params = load_params(Path())
     judged = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))["trials"]
     with limited_threads(params.compute.threads):
-        data = load_processed_data()
+        data = load_processed_data(Path())
         folds = splits.fold_of(data.rows.index, str(params.compute.seed), params.train.folds)
         present = {
             "estimator": params.train.estimator,

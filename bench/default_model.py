@@ -72,7 +72,7 @@ def judge(data: TrainingData, params: Params, path: str, arguments: dict[str, An
 def main() -> None:
     """Print one line a candidate."""
     params = load_params(Path())
-    data = load_processed_data()
+    data = load_processed_data(Path())
     with limited_threads(params.compute.threads):
         table = {name: judge(data, params, path, arguments) for name, (path, arguments) in CANDIDATES.items()}
     print(f"{len(data.y):,} training rows, {params.train.folds} folds × {REPEATS} repeats")

@@ -90,7 +90,7 @@ def seconds_of_steps(path: Path, params: Params) -> dict[str, float]:
 
     texts = preprocess.load_data(path, contract, how.split)
     lap("read")
-    settled = preprocess.validate_data(path, texts, contract)
+    settled = preprocess.validate_data(path.parent, path, texts, contract)
     lap("contract")
     rows, _ = preprocess.clean_data(texts, settled, preprocess.read_times(texts, contract, how.split), contract)
     split = preprocess.split_data(rows, contract, how)

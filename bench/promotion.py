@@ -173,7 +173,7 @@ def judge(data: TrainingData, params: Params, table: int) -> Verdicts:
 def _judge_one(params: Params, table: int) -> Verdicts:
     gates.RESAMPLES = FEWER_RESAMPLES
     with limited_threads(params.compute.threads):
-        return judge(load_processed_data(), params, table)
+        return judge(load_processed_data(Path()), params, table)
 
 
 def main() -> None:
@@ -182,7 +182,9 @@ def main() -> None:
     tables = int(sys.argv[1]) if len(sys.argv) > 1 else TABLES
     with ProcessPoolExecutor() as pool:
         found = list(pool.map(partial(_judge_one, params), range(tables)))
-    print(f"{tables} tables of {len(load_processed_data().y):,} customers, drawn from the sample's training rows\n")
+    print(
+        f"{tables} tables of {len(load_processed_data(Path()).y):,} customers, drawn from the sample's training rows\n"
+    )
     print("An equally good challenger (another seed) is promoted by")
     rates: dict[str, list[Any]] = {
         "churn promote": [np.mean(one.as_first) for one in found],

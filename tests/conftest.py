@@ -1,6 +1,8 @@
 """The folders and projects that tests run in."""
 
 import shutil
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -12,11 +14,14 @@ from tests.helpers.projects import NO_SERVER, make_customers, make_folder, make_
 
 
 @pytest.fixture(autouse=True)
-def _no_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test tracks to a user's server by accident; those that track choose a store of their own."""
+def _no_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test tracks to a user's server by accident; those that track choose a store of their own, for themselves."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", NO_SERVER)
     for name in ("DVC_ROOT", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV", "MLFLOW_EXPERIMENT_NAME"):
         monkeypatch.delenv(name, raising=False)
+    yield
+    if "mlflow" in sys.modules:
+        sys.modules["mlflow"].set_tracking_uri(None)
 
 
 @pytest.fixture

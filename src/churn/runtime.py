@@ -2,7 +2,8 @@
 
 import fcntl
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +15,8 @@ NOWHERE = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
 """A port that refuses at once: what runs with this setting is not tracked."""
 
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+_computing = threading.RLock()
 
 
 @contextmanager
@@ -40,7 +43,51 @@ def at_work_alone(workspace: Path) -> Iterator[None]:
 
 @contextmanager
 def limited_threads(threads: int) -> Iterator[None]:
-    """Hold OpenMP and BLAS to a number of threads: those loaded already, those loaded later, and child processes."""
-    os.environ.update(dict.fromkeys(THREAD_SETTINGS, str(threads)))
-    with threadpool_limits(threads):
+    """Hold OpenMP and BLAS to a number of threads: those loaded already, those loaded later, and child processes.
+
+    They have one number for the whole process, as matplotlib has one style, so one thread of Python works at a time.
+    """
+    settings = dict.fromkeys(THREAD_SETTINGS, str(threads))
+    with _computing, environment(settings), threadpool_limits(threads):
         yield
+
+
+_environment_lock = threading.Lock()
+_in_force: list[Mapping[str, str]] = []
+_given: dict[str, str | None] = {}
+"""What every variable was before the first setting in force; None for one that was not set."""
+
+
+@contextmanager
+def environment(settings: Mapping[str, str], *, unless_given: bool = False) -> Iterator[None]:
+    """Set variables for this process and what it starts meanwhile; afterwards they are what they were.
+
+    With `unless_given`, what the user has set stays. Of two threads that set one variable the later has it, and the
+    last to leave gives it back.
+    """
+    with _environment_lock:
+        for name in settings:
+            _given.setdefault(name, os.environ.get(name))
+        ours = {name: value for name, value in settings.items() if not unless_given or _given[name] is None}
+        _in_force.append(ours)
+        _enforce(settings)
+    try:
+        yield
+    finally:
+        with _environment_lock:
+            _in_force.remove(ours)
+            _enforce(settings)
+
+
+def _enforce(names: Iterable[str]) -> None:
+    """Let each variable have the latest value in force, or the given one where there is none."""
+    for name in names:
+        value = next((one[name] for one in reversed(_in_force) if name in one), None)
+        if value is not None:
+            os.environ[name] = value
+            continue
+        given = _given.pop(name, None)
+        if given is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = given

@@ -7,21 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from threadpoolctl import threadpool_info
 
 from churn.config.params import Params
-from churn.runtime import THREAD_SETTINGS, at_work_alone, limited_threads
+from churn.runtime import at_work_alone
 from churn.stages.runner import run_stage
 from churn.tracking.recorder import Recorder
 from tests.helpers.projects import REPOSITORY
-
-
-def test_threads_are_limited_in_loaded_libraries_and_for_those_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in THREAD_SETTINGS:
-        monkeypatch.setenv(name, "2")
-    with limited_threads(1):
-        assert {pool["num_threads"] for pool in threadpool_info()} == {1}
-        assert {os.environ[name] for name in THREAD_SETTINGS} == {"1"}
 
 
 def test_an_interrupted_stage_leaves_with_one_word(folder: Path) -> None:
@@ -46,7 +37,7 @@ def test_a_stage_whose_inputs_change_while_it_runs_fails(
 ) -> None:
     """DVC would record the results under the parameters as they stand at the end."""
 
-    def work(params: Params) -> dict[str, float]:
+    def work(root: Path, params: Params) -> dict[str, float]:
         path = project / "params.yaml"
         path.write_text(path.read_text().replace("test_share: 0.3", "test_share: 0.4"))
         return {}
@@ -59,7 +50,7 @@ def test_a_stage_whose_inputs_change_while_it_runs_fails(
 
 
 def test_an_edit_that_does_not_concern_a_stage_lets_it_end(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def work(params: Params) -> dict[str, float]:
+    def work(root: Path, params: Params) -> dict[str, float]:
         path = project / "params.yaml"
         path.write_text(path.read_text().replace("curve_points: 50", "curve_points: 60"))
         return {}
@@ -71,15 +62,15 @@ def test_an_edit_that_does_not_concern_a_stage_lets_it_end(project: Path, monkey
 def test_two_stages_do_not_work_in_one_folder_at_once(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     with at_work_alone(folder):
         with pytest.raises(SystemExit) as left:
-            run_stage(Recorder(Path.cwd(), "preprocess"), lambda _: pytest.fail("it went to work"))
+            run_stage(Recorder(Path.cwd(), "preprocess"), lambda *_: pytest.fail("it went to work"))
         assert left.value.code == 1
         told = f"{folder}: another stage is at work here; wait until it has ended, then run `dvc repro` again"
         assert told in caplog.messages
-    run_stage(Recorder(Path.cwd(), "preprocess"), lambda _: {})
+    run_stage(Recorder(Path.cwd(), "preprocess"), lambda *_: {})
 
 
 def test_a_fault_of_the_code_keeps_its_traceback(folder: Path) -> None:
-    def work(params: Params) -> dict[str, float]:
+    def work(root: Path, params: Params) -> dict[str, float]:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

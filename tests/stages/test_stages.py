@@ -17,7 +17,7 @@ from churn import files
 from churn.config.params import Params, check_params, load_params
 from churn.model import decision
 from churn.stages import evaluate, preprocess, train
-from churn.stages.runner import run_stage
+from churn.stages.runner import Measurements, run_stage
 from churn.tracking.recorder import Recorder
 from tests.helpers.projects import PARAMS, REPOSITORY, make_customers, unpickled
 from tests.helpers.states import edit
@@ -27,7 +27,7 @@ LEARNED = [files.ENCODERS, files.SCALER, files.MODEL, files.IMPORTANCE, files.OU
 
 
 def test_preprocess_divides_the_customers_and_encodes_both_sides(params: Params) -> None:
-    preprocess.run(params)
+    preprocess.run(Path(), params)
     train_rows, test_rows = pd.read_csv(files.TRAIN_ROWS), pd.read_csv(files.TEST_ROWS)
     assert len(train_rows) + len(test_rows) == 400
     assert not set(train_rows["row_key"]) & set(test_rows["row_key"])
@@ -37,7 +37,7 @@ def test_preprocess_divides_the_customers_and_encodes_both_sides(params: Params)
 
 
 def test_preprocess_reports_what_it_did_with_the_table(params: Params, customers: pd.DataFrame) -> None:
-    preprocess.run(params)
+    preprocess.run(Path(), params)
     report = files.read_json(files.DATA_METRICS)
     assert report["rows_in"] == report["rows_kept"] == report["rows_train"] + report["rows_test"] == 400
     assert report["missing"] == {"plan": 0, "months": 0, "fee": int((customers["fee"] == "NA").sum()), "senior": 0}
@@ -48,18 +48,18 @@ def test_a_label_that_only_test_rows_have_is_counted_and_scored(folder: Path) ->
     named = with_ids(folder)
     edit(folder / "params.yaml", "values: [basic, plus, pro]", "values: null")
     params = load_params(folder)
-    preprocess.run(params)
+    preprocess.run(Path(), params)
     in_test = named["name"].isin(pd.read_csv(files.TEST_ROWS)["name"].head(3))
     named.assign(plan=named["plan"].mask(in_test, "gold")).to_csv(TABLE, index=False)
     for stage in (preprocess, train, evaluate):
-        stage.run(params)
+        stage.run(Path(), params)
     assert files.read_json(files.DATA_METRICS)["unknown_labels_test"] == {"plan": 3}
     assert pd.read_csv(files.TEST_PREDICTIONS)["probability"].between(0, 1).all()
 
 
 def test_train_writes_the_decision_and_what_it_was_judged_by(params: Params) -> None:
-    preprocess.run(params)
-    measured = train.run(params)
+    preprocess.run(Path(), params)
+    measured = train.run(Path(), params)
     metrics = files.read_json(files.TRAIN_METRICS)
     model = unpickled(files.MODEL)
     assert {"train_accuracy", "train_precision", "train_recall", "train_f1", "model_size_mb"} <= set(metrics)
@@ -77,7 +77,7 @@ def test_a_given_threshold_is_the_one_decided_by(folder: Path) -> None:
     edit(folder / "params.yaml", "threshold: profit", "threshold: 0.4")
     params = load_params(folder)
     for stage in (preprocess, train, evaluate):
-        stage.run(params)
+        stage.run(Path(), params)
     predictions = pd.read_csv(files.TEST_PREDICTIONS)
     assert files.read_json(files.TRAIN_METRICS)["threshold"] == 0.4
     assert (predictions["contact"] == (predictions["probability"] >= 0.4)).all()
@@ -85,7 +85,7 @@ def test_a_given_threshold_is_the_one_decided_by(folder: Path) -> None:
 
 def test_evaluate_gives_every_headline_figure_its_interval(params: Params) -> None:
     for stage in (preprocess, train, evaluate):
-        stage.run(params)
+        stage.run(Path(), params)
     for path in (files.TEST_METRICS, files.BUSINESS_METRICS):
         metrics = files.read_json(path)
         for name in [name.removesuffix("_low") for name in metrics if name.endswith("_low")]:
@@ -98,7 +98,7 @@ def test_evaluate_gives_every_headline_figure_its_interval(params: Params) -> No
 
 def test_the_slices_together_are_all_test_customers(params: Params) -> None:
     for stage in (preprocess, train, evaluate):
-        stage.run(params)
+        stage.run(Path(), params)
     slices = pd.read_csv(files.SLICES)
     customers = files.read_json(files.DATA_METRICS)["rows_test"]
     assert slices.groupby("column")["customers"].sum().to_dict() == {"plan": customers, "senior": customers}
@@ -106,7 +106,7 @@ def test_the_slices_together_are_all_test_customers(params: Params) -> None:
 
 def test_the_report_and_the_card_tell_what_the_other_files_say(params: Params) -> None:
     for stage in (preprocess, train, evaluate):
-        stage.run(params)
+        stage.run(Path(), params)
     page, card = files.REPORT.read_text(encoding="utf-8"), files.MODEL_CARD.read_text(encoding="utf-8")
     money, test = files.read_json(files.BUSINESS_METRICS), files.read_json(files.TEST_METRICS)
     for document in (page, card):
@@ -114,18 +114,18 @@ def test_the_report_and_the_card_tell_what_the_other_files_say(params: Params) -
         assert f"{test['test_roc_auc_low']:.3f} to {test['test_roc_auc_high']:.3f}" in document
         assert files.md5(files.MODEL) in document
     before = fingerprints([files.REPORT, files.MODEL_CARD, files.SLICES])
-    evaluate.run(params)
+    evaluate.run(Path(), params)
     assert fingerprints([files.REPORT, files.MODEL_CARD, files.SLICES]) == before
 
 
 @pytest.mark.parametrize("outcome", [0, 1])
 @pytest.mark.filterwarnings("ignore")  # numpy and scikit-learn tell what is not defined, in many ways
 def test_test_customers_who_all_did_the_same_can_be_evaluated(outcome: int, params: Params) -> None:
-    preprocess.run(params)
-    train.run(params)
+    preprocess.run(Path(), params)
+    train.run(Path(), params)
     outcomes = pd.read_csv(files.Y_TEST)
     outcomes.assign(gone=outcome).to_csv(files.Y_TEST, index=False)
-    evaluate.run(params)
+    evaluate.run(Path(), params)
     assert files.read_json(files.TEST_METRICS)["test_roc_auc"] is None
     assert "nan" not in files.MODEL_CARD.read_text(encoding="utf-8")
 
@@ -134,7 +134,7 @@ def test_raw_rows_and_processed_rows_are_scored_alike_to_the_last_bit(folder: Pa
     with_ids(folder)
     params = load_params(folder)
     for stage in (preprocess, train, evaluate):
-        stage.run(params)
+        stage.run(Path(), params)
     model = unpickled(files.MODEL)
     raw = pd.read_csv(TABLE).set_index("name").loc[pd.read_csv(files.TEST_ROWS)["name"]]
     by_classifier = (
@@ -157,8 +157,8 @@ def with_ids(folder: Path) -> pd.DataFrame:
 def test_test_rows_change_nothing_that_is_learned(folder: Path) -> None:
     named = with_ids(folder)
     params = load_params(folder)
-    preprocess.run(params)
-    train.run(params)
+    preprocess.run(Path(), params)
+    train.run(Path(), params)
     before = fingerprints([*LEARNED, files.X_TRAIN, files.TRAIN_METRICS])
     in_test = named["name"].isin(pd.read_csv(files.TEST_ROWS)["name"])
 
@@ -166,25 +166,25 @@ def test_test_rows_change_nothing_that_is_learned(folder: Path) -> None:
     altered.loc[in_test, ["plan", "months", "fee", "senior"]] = ["pro", "99", "9999", "1"]
     altered.loc[in_test, "gone"] = altered.loc[in_test, "gone"].map({"yes": "no", "no": "yes"})
     altered.to_csv(TABLE, index=False)
-    preprocess.run(params)
-    train.run(params)
+    preprocess.run(Path(), params)
+    train.run(Path(), params)
     assert (pd.read_csv(files.TEST_ROWS)["fee"] == 9999).any()
     assert fingerprints([*LEARNED, files.X_TRAIN, files.TRAIN_METRICS]) == before
 
 
 def test_training_does_not_open_the_test_side(params: Params) -> None:
-    preprocess.run(params)
+    preprocess.run(Path(), params)
     for path in (files.X_TEST, files.Y_TEST, files.TEST_ROWS, TABLE):
         path.unlink()
-    train.run(params)
+    train.run(Path(), params)
     assert files.MODEL.exists()
 
 
 def test_the_order_of_the_file_changes_no_byte(params: Params, customers: pd.DataFrame) -> None:
-    preprocess.run(params)
+    preprocess.run(Path(), params)
     before = fingerprints([files.TRAIN_ROWS, files.X_TEST, files.ENCODERS, files.SCALER])
     customers.sample(frac=1, random_state=5).to_csv(TABLE, index=False)
-    preprocess.run(params)
+    preprocess.run(Path(), params)
     assert fingerprints([files.TRAIN_ROWS, files.X_TEST, files.ENCODERS, files.SCALER]) == before
 
 
@@ -293,7 +293,7 @@ BAD_ESTIMATOR = {
 def test_an_estimator_that_cannot_be_used_is_told_in_one_line_and_nothing_is_written(
     fault: str, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    preprocess.run(load_params(folder))
+    preprocess.run(Path(), load_params(folder))
     old, new, expected = BAD_ESTIMATOR[fault]
     edit(folder / "params.yaml", old, new)
     lines = told_by_failing("train", train.run, monkeypatch, caplog)
@@ -307,8 +307,8 @@ def test_a_slice_that_is_no_column_is_told_before_anything_is_written(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     params = load_params(folder)
-    preprocess.run(params)
-    train.run(params)
+    preprocess.run(Path(), params)
+    train.run(Path(), params)
     edit(folder / "params.yaml", "slices: [plan, senior]", "slices: [plan, region]")
     lines = told_by_failing("evaluate", evaluate.run, monkeypatch, caplog)
     assert lines == ["params.yaml: evaluate.slices: no column 'region'; the model has plan, months, fee, senior"]
@@ -337,7 +337,7 @@ def test_every_case_of_every_fault_stands_in_a_file_until_the_table_is_mended(
     assert cases["column"].tolist() == ["months"] * 4 + ["plan"]
     assert cases["value"].tolist() == ["many"] * 4 + ["gold"]
     customers.to_csv(TABLE, index=False)
-    preprocess.run(load_params(folder))
+    preprocess.run(Path(), load_params(folder))
     assert not files.FAULTS.exists()
 
 
@@ -346,7 +346,7 @@ def test_a_file_of_the_users_is_not_taken_for_a_list_of_faults(
     folder: Path, content: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     files.FAULTS.write_text(content)
-    preprocess.run(load_params(folder))
+    preprocess.run(Path(), load_params(folder))
     assert files.FAULTS.read_text() == content
     make_customers().assign(months="many").to_csv(TABLE, index=False)
     told_by_failing("preprocess", preprocess.run, monkeypatch, caplog)
@@ -375,7 +375,7 @@ def test_names_of_columns_change_no_figure(folder: Path, names: tuple[str, ...],
         content["evaluate"]["slices"] = [renamed.get(name, name) for name in content["evaluate"]["slices"]]
         params = check_params(content)
         for stage in (preprocess, train, evaluate):
-            stage.run(params)
+            stage.run(Path(), params)
         scores = files.read_json(files.TEST_METRICS), files.read_json(files.BUSINESS_METRICS)
         return [*scores, files.TEST_PREDICTIONS.read_text(), files.OUT_OF_FOLD.read_text()]
 
@@ -397,7 +397,7 @@ def test_what_on_error_settles_is_counted(folder: Path) -> None:
         "values: [basic, plus, pro], missing: fail, on_error: fail",
         "values: [basic, plus, pro], missing: fail, on_error: drop",
     )
-    preprocess.run(load_params(folder))
+    preprocess.run(Path(), load_params(folder))
     report = files.read_json(files.DATA_METRICS)
     assert report["taken_for_gaps"] == {"fee": 2}
     assert report["rows_dropped_on_error"] == {"plan": 3}
@@ -417,13 +417,13 @@ def with_dates(folder: Path) -> pd.DataFrame:
 def test_time_can_divide_the_customers(folder: Path) -> None:
     dated = with_dates(folder)
     edit(folder / "params.yaml", "split: {by: key, column: null", "split: {by: time, column: seen")
-    preprocess.run(load_params(folder))
+    preprocess.run(Path(), load_params(folder))
     assert len(pd.read_csv(files.Y_TEST)) == 120
     newest = dated.sort_values("seen").tail(120)
     assert sorted(pd.read_csv(files.TEST_ROWS)["months"]) == sorted(newest["months"].astype(float))
     written = {path: fingerprints([path]) for path in (files.TRAIN_ROWS, files.TEST_ROWS)}
     dated.sample(frac=1, random_state=1).to_csv(TABLE, index=False)
-    preprocess.run(load_params(folder))
+    preprocess.run(Path(), load_params(folder))
     assert {path: fingerprints([path]) for path in written} == written, "the order of the file changes nothing"
 
 
@@ -469,7 +469,7 @@ def test_a_finding_that_is_accepted_stops_nothing(
     names = [finding["name"] for finding in files.read_json(files.AUDIT)["findings"]]
     edit(folder / "params.yaml", "accept: []", f"accept: {[*names, 'id_like:plan']}")
     caplog.clear()
-    preprocess.run(load_params(folder))
+    preprocess.run(Path(), load_params(folder))
     report = files.read_json(files.AUDIT)
     assert (report["failing"], report["warnings"], report["accepted"]) == (0, 0, len(names))
     assert "params.yaml: data.audit.accept: nothing of the name 'id_like:plan' is found; take it out" in caplog.messages
@@ -478,19 +478,19 @@ def test_a_finding_that_is_accepted_stops_nothing(
 def test_the_audit_looks_at_no_outcome_of_a_test_row(folder: Path) -> None:
     """Outcomes of test rows turned around: the audit says the same."""
     named = with_ids(folder)
-    preprocess.run(load_params(folder))
+    preprocess.run(Path(), load_params(folder))
     before = files.AUDIT.read_bytes()
     in_test = named["name"].isin(pd.read_csv(files.TEST_ROWS)["name"])
     turned = named["gone"].map({"yes": "no", "no": "yes"})
     named.assign(gone=named["gone"].mask(in_test, turned)).to_csv(TABLE, index=False)
-    preprocess.run(load_params(folder))
+    preprocess.run(Path(), load_params(folder))
     assert files.AUDIT.read_bytes() == before
 
 
 def test_a_full_disk_is_told_in_one_line(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def no_space(params: Params) -> dict[str, float]:
+    def no_space(root: Path, params: Params) -> dict[str, float]:
         raise OSError(28, "No space left on device", "data/processed/X_train.csv")
 
     lines = told_by_failing("preprocess", no_space, monkeypatch, caplog)
@@ -500,13 +500,13 @@ def test_a_full_disk_is_told_in_one_line(
 
 def told_by_failing(
     stage: str,
-    work: Callable[[Params], object],
+    work: Callable[[Path, Params], Measurements],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> list[str]:
     """What a stage says when it leaves with exit code 1."""
     with pytest.raises(SystemExit) as left:
-        run_stage(Recorder(Path.cwd(), stage), work)  # type: ignore[arg-type]
+        run_stage(Recorder(Path(), stage), work)
     assert left.value.code == 1
     lines = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
     return lines

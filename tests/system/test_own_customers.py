@@ -77,7 +77,7 @@ def finishes_or_is_refused(folder: Path, content: bytes) -> None:
     for path in [*folder.glob("data/processed/*"), *folder.glob("metrics/*")]:
         path.unlink()
     try:
-        preprocess.run(params)
+        preprocess.run(Path(), params)
     except ChurnError:
         assert not (folder / files.PROCESSED).exists() or not list((folder / files.PROCESSED).iterdir())
     else:
@@ -133,7 +133,7 @@ def test_dates_that_init_finds_are_looked_at_by_the_audit(folder: Path) -> None:
     table.sample(frac=1, random_state=0).to_csv("data/raw/dated.csv", index=False)
     examined = examine(folder, Path("data/raw/dated.csv"), "churned")
     write(folder, propose(folder, examined, target_with(examined.profile.target, None)))
-    preprocess.run(load_params(folder))
+    preprocess.run(Path(), load_params(folder))
     found = {finding["name"] for finding in files.read_json(files.AUDIT)["findings"]}
     assert {"rate_drifts:opened", "time_without_time_split:opened"} <= found
 
@@ -168,6 +168,6 @@ def test_customers_that_stand_on_both_sides_are_told(
     write(folder, propose(folder, examined, target_with(examined.profile.target, None)))
     path = folder / "params.yaml"
     path.write_text(path.read_text().replace("{by: key, column: null, format: null}", split))
-    preprocess.run(load_params(folder))
+    preprocess.run(Path(), load_params(folder))
     names = {finding["name"] for finding in files.read_json(files.AUDIT)["findings"]}
     assert ("customers_on_both_sides:account_id" in names) is found

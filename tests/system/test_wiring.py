@@ -64,7 +64,7 @@ def test_a_stage_declares_exactly_the_sections_of_params_that_it_reads(
     stage: str, folder: Path, params: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for earlier in list(WORK)[: list(WORK).index(stage)]:
-        WORK[earlier](params)
+        WORK[earlier](folder, params)
     read = {"compute"}  # the threads, by which every stage is limited
     section_of = Params.__getattribute__
 
@@ -74,7 +74,7 @@ def test_a_stage_declares_exactly_the_sections_of_params_that_it_reads(
         return section_of(self, name)
 
     monkeypatch.setattr(Params, "__getattribute__", noting)
-    WORK[stage](params)
+    WORK[stage](folder, params)
     assert read == {key.partition(".")[0] for key in STAGES[stage]["params"]}
 
 

@@ -12,7 +12,7 @@ def cache_folder(root: Path) -> Path:
     told = subprocess.run(
         [sys.executable, "-P", "-m", "dvc", "cache", "dir"], cwd=root, capture_output=True, text=True, check=False
     )
-    return Path(told.stdout.strip() or root / ".dvc" / "cache")
+    return root / (told.stdout.strip() or Path(".dvc", "cache"))
 
 
 NOT_EXPERIMENTS = ("refs/exps/exec/", "refs/exps/apply/", "refs/exps/celery/", "refs/exps/temp/")

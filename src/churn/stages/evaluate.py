@@ -72,9 +72,9 @@ COLUMNS_VARIED = 4
 """Columns, the most important ones, whose partial dependence is shown."""
 
 
-def run(params: Params) -> Measurements:
-    """Do the whole stage."""
-    model, rows, churned = load_model_and_data()
+def run(root: Path, params: Params) -> Measurements:
+    """Do the whole stage in a folder."""
+    model, rows, churned = load_model_and_data(root)
     require_slices(rows, params)
     predictions = generate_predictions(model, rows, churned)
     statistics = headline_scores(predictions.threshold, params.business)
@@ -83,7 +83,7 @@ def run(params: Params) -> Measurements:
     scored = figures_on_test_rows(predictions, headline, params)
     money = calculate_business_metrics(predictions, headline, params)
     slices = score_slices(rows, predictions, statistics, params)
-    told = gather_for_report(model, rows, predictions, params, scored, money, curves, slices)
+    told = gather_for_report(root, model, rows, predictions, params, scored, money, curves, slices)
     results = Evaluation(
         figures={
             files.CONFUSION_MATRIX: generate_confusion_matrix(predictions),
@@ -106,16 +106,16 @@ def run(params: Params) -> Measurements:
         },
         texts={files.REPORT: page.render_page(told), files.MODEL_CARD: page.render_card(told)},
     )
-    save_results(results, predictions, rows.index)
+    save_results(root, results, predictions, rows.index)
     return {}
 
 
-def load_model_and_data() -> tuple[FixedThresholdClassifier, pd.DataFrame, Labels]:
+def load_model_and_data(root: Path) -> tuple[FixedThresholdClassifier, pd.DataFrame, Labels]:
     """Read the decision and the test customers, not encoded."""
-    model = files.read_pickle(files.MODEL, known_md5s(Path()))
+    model = files.read_pickle(root / files.MODEL, known_md5s(root))
     types = encoding.column_types(decision.pipeline_of(model).named_steps["encoders"])
-    rows = files.read_rows(files.TEST_ROWS, types)
-    churned = files.read_labels(files.Y_TEST).to_numpy()
+    rows = files.read_rows(root / files.TEST_ROWS, types)
+    churned = files.read_labels(root / files.Y_TEST).to_numpy()
     log.info("%s test rows, %.1f %% churned", f"{len(rows):,}", 100 * churned.mean())
     return model, rows, churned
 
@@ -242,6 +242,7 @@ def score_slices(rows: pd.DataFrame, predictions: Predictions, statistics: Stati
 
 
 def gather_for_report(
+    root: Path,
     model: FixedThresholdClassifier,
     rows: pd.DataFrame,
     predictions: Predictions,
@@ -252,15 +253,15 @@ def gather_for_report(
     slices: pd.DataFrame,
 ) -> content.ReportContent:
     """Everything that the report tells, as the files have it."""
-    importance = files.read_table(files.IMPORTANCE)
+    importance = files.read_table(root / files.IMPORTANCE)
     pipeline = decision.pipeline_of(model)
     points = min(params.evaluate.curve_points, charts.CURVE_POINTS)
     return content.ReportContent(
         decision=count_decisions(predictions),
         economics=params.business,
-        data=files.read_json(files.DATA_METRICS),
-        audit=files.read_json(files.AUDIT),
-        training=files.read_json(files.TRAIN_METRICS),
+        data=files.read_json(root / files.DATA_METRICS),
+        audit=files.read_json(root / files.AUDIT),
+        training=files.read_json(root / files.TRAIN_METRICS),
         test=files.rounded(scored),
         money=files.rounded(money),
         curves={name: curve.round(files.DECIMALS) for name, curve in curves.items()},
@@ -273,9 +274,9 @@ def gather_for_report(
             encoding.column_types(pipeline.named_steps["encoders"]),
             [str(name) for name in importance["feature"].head(COLUMNS_VARIED)],
         ),
-        outcome=str(files.read_labels(files.Y_TEST).name),
+        outcome=str(files.read_labels(root / files.Y_TEST).name),
         classifier=type(pipeline.named_steps["classifier"]).__name__,
-        inputs={str(path): files.md5(path) for path in TOLD_INPUTS},
+        inputs={str(path): files.md5(root / path) for path in TOLD_INPUTS},
     )
 
 
@@ -291,16 +292,16 @@ def count_decisions(predictions: Predictions) -> content.Decision:
     )
 
 
-def save_results(results: Evaluation, predictions: Predictions, keys: pd.Index) -> None:
+def save_results(root: Path, results: Evaluation, predictions: Predictions, keys: pd.Index) -> None:
     """Write all of it."""
     for path, figure in results.figures.items():
-        files.write_figure(path, figure)
+        files.write_figure(root / path, figure)
     for path, metrics in results.metrics.items():
-        files.write_json(path, metrics)
+        files.write_json(root / path, metrics)
     for path, table in results.tables.items():
-        files.write_rounded_table(path, table)
+        files.write_rounded_table(root / path, table)
     for path, text in results.texts.items():
-        files.write_text(path, text)
+        files.write_text(root / path, text)
     by_customer = pd.DataFrame(
         {
             "probability": predictions.probability,
@@ -309,7 +310,7 @@ def save_results(results: Evaluation, predictions: Predictions, keys: pd.Index) 
         },
         index=keys,
     )
-    files.write_rows(files.TEST_PREDICTIONS, by_customer)
+    files.write_rows(root / files.TEST_PREDICTIONS, by_customer)
     log.info("written to %s and %s", files.METRICS, files.TEST_PREDICTIONS)
 
 

@@ -57,18 +57,18 @@ class Encoded:
     X_test: pd.DataFrame
 
 
-def run(params: Params) -> Measurements:
-    """Do the whole stage."""
-    source = Path(params.data.source)
+def run(root: Path, params: Params) -> Measurements:
+    """Do the whole stage in a folder."""
+    source = root / params.data.source
     texts = load_data(source, params.data, params.preprocess.split)
-    settled = validate_data(source, texts, params.data)
+    settled = validate_data(root, source, texts, params.data)
     times = read_times(texts, params.data, params.preprocess.split)
     rows, report = clean_data(texts, settled, times, params.data)
     split = split_data(rows, params.data, params.preprocess)
-    audit_split(split, texts, params.data, params.preprocess)
+    audit_split(root, split, texts, params.data, params.preprocess)
     encoded = encode_features(split, params.data)
     report |= describe_split(split, encoded, params.data)
-    save_processed_data(split, encoded, report, params.data.target.column)
+    save_processed_data(root, split, encoded, report, params.data.target.column)
     return {}
 
 
@@ -87,7 +87,7 @@ def load_data(source: Path, contract: TableContract, how: SplitBy) -> pd.DataFra
     return texts
 
 
-def validate_data(source: Path, texts: pd.DataFrame, contract: TableContract) -> validation.Settled:
+def validate_data(root: Path, source: Path, texts: pd.DataFrame, contract: TableContract) -> validation.Settled:
     """Give every column its type; breaches that the contract does not settle are told all at once.
 
     Raises:
@@ -95,9 +95,9 @@ def validate_data(source: Path, texts: pd.DataFrame, contract: TableContract) ->
     """
     settled = validation.settle(*parsing.parse_table(texts, contract), contract)
     if settled.faults:
-        raise DataError("\n".join(_refusal(source, texts, settled.faults, contract)))
-    if _is_list_of_faults(files.FAULTS):
-        files.FAULTS.unlink()  # of an earlier table
+        raise DataError("\n".join(_refusal(root, source, texts, settled.faults, contract)))
+    if _is_list_of_faults(root / files.FAULTS):
+        (root / files.FAULTS).unlink()  # of an earlier table
     log.info("contract holds: %s columns checked", len(contract.needed))
     for counts, fate in (
         (settled.rows_dropped, "rows left out since they break it in"),
@@ -109,7 +109,7 @@ def validate_data(source: Path, texts: pd.DataFrame, contract: TableContract) ->
 
 
 def _refusal(
-    source: Path, texts: pd.DataFrame, faults: list[validation.Fault], contract: TableContract
+    root: Path, source: Path, texts: pd.DataFrame, faults: list[validation.Fault], contract: TableContract
 ) -> Iterator[str]:
     """Each fault in a line, with the lines of the file it is first met in; all cases go to a file."""
     rows = sorted({int(row) for fault in faults for row in fault.rows})
@@ -119,10 +119,10 @@ def _refusal(
         for fault in faults
         for row in fault.rows.tolist()
     ]
-    if os.path.lexists(files.FAULTS) and not _is_list_of_faults(files.FAULTS):
+    if os.path.lexists(root / files.FAULTS) and not _is_list_of_faults(root / files.FAULTS):
         log.warning("%s: is there, and holds no faults: left as it is; rename it to see every case", files.FAULTS)
     else:
-        files.write_table(files.FAULTS, pd.DataFrame(cases, columns=list(files.FAULT_COLUMNS)))
+        files.write_table(root / files.FAULTS, pd.DataFrame(cases, columns=list(files.FAULT_COLUMNS)))
         log.warning("every case is in %s", files.FAULTS)
     for fault in faults:
         lines = [f"{line[row]:,}" for row in fault.rows[:FIRST_LINES].tolist()]
@@ -214,7 +214,7 @@ def _by_time(rows: pd.DataFrame, how: Preprocess) -> NDArray[np.bool_]:
 SIDES = {"key": _by_key, "time": _by_time}
 
 
-def audit_split(split: Split, texts: pd.DataFrame, contract: TableContract, how: Preprocess) -> None:
+def audit_split(root: Path, split: Split, texts: pd.DataFrame, contract: TableContract, how: Preprocess) -> None:
     """Look for what would flatter the figures; the findings are written in any case, and told.
 
     Raises:
@@ -222,7 +222,7 @@ def audit_split(split: Split, texts: pd.DataFrame, contract: TableContract, how:
     """
     findings = checks.find_leaks(audited(split, texts, contract, how), contract, by_time=how.split.by == "time")
     open_ones = checks.unaccepted(findings, contract)
-    files.write_json(files.AUDIT, _audit_report(findings, open_ones))
+    files.write_json(root / files.AUDIT, _audit_report(findings, open_ones))
     for name in checks.needless_accepts(findings, contract):
         log.warning("params.yaml: data.audit.accept: nothing of the name %r is found; take it out", name)
     for finding in open_ones:
@@ -317,17 +317,17 @@ def describe_split(split: Split, encoded: Encoded, contract: TableContract) -> d
     }
 
 
-def save_processed_data(split: Split, encoded: Encoded, report: dict[str, Any], target: str) -> None:
+def save_processed_data(root: Path, split: Split, encoded: Encoded, report: dict[str, Any], target: str) -> None:
     """Write both sides, what was fitted, and the figures."""
-    files.write_rows(files.TRAIN_ROWS, split.train.drop(columns=target))
-    files.write_rows(files.TEST_ROWS, split.test.drop(columns=target))
-    files.write_table(files.X_TRAIN, encoded.X_train)
-    files.write_table(files.X_TEST, encoded.X_test)
-    files.write_table(files.Y_TRAIN, split.train[[target]].astype("int64"))
-    files.write_table(files.Y_TEST, split.test[[target]].astype("int64"))
-    files.write_pickle(files.ENCODERS, encoded.encoders)
-    files.write_pickle(files.SCALER, encoded.scaler)
-    files.write_json(files.DATA_METRICS, report)
+    files.write_rows(root / files.TRAIN_ROWS, split.train.drop(columns=target))
+    files.write_rows(root / files.TEST_ROWS, split.test.drop(columns=target))
+    files.write_table(root / files.X_TRAIN, encoded.X_train)
+    files.write_table(root / files.X_TEST, encoded.X_test)
+    files.write_table(root / files.Y_TRAIN, split.train[[target]].astype("int64"))
+    files.write_table(root / files.Y_TEST, split.test[[target]].astype("int64"))
+    files.write_pickle(root / files.ENCODERS, encoded.encoders)
+    files.write_pickle(root / files.SCALER, encoded.scaler)
+    files.write_json(root / files.DATA_METRICS, report)
     log.info("written to %s and %s", files.PROCESSED, files.DATA_METRICS)
 
 

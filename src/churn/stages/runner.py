@@ -21,8 +21,8 @@ Measurements = Mapping[str, float]
 log = logging.getLogger(__name__)
 
 
-def run_stage(recorder: Recorder, work: Callable[[Params], Measurements]) -> None:
-    """Do a stage's work in the current folder and record it; on a fault tell it and leave with exit code 1."""
+def run_stage(recorder: Recorder, work: Callable[[Path, Params], Measurements]) -> None:
+    """Do a stage's work in its folder and record it; on a fault tell it and leave with exit code 1."""
     workspace, stage = recorder.workspace, recorder.stage
     started = time.time()
 
@@ -33,7 +33,7 @@ def run_stage(recorder: Recorder, work: Callable[[Params], Measurements]) -> Non
         inputs = inputs_of(workspace, stage)
         params = load_params(workspace)
         with at_work_alone(workspace), limited_threads(params.compute.threads):
-            measurements = work(params)
+            measurements = work(workspace, params)
             # DVC reads the inputs again when a stage has ended, and would take these results for theirs.
             if inputs_of(workspace, stage) != inputs:
                 raise ChurnError("parameters, code or data changed while this stage ran; run `dvc repro` again")

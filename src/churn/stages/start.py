@@ -20,8 +20,8 @@ def main(*stage: str) -> None:
     logging.basicConfig(format=f"{given.stage}: %(message)s", stream=sys.stderr)
     logging.getLogger("churn").setLevel(logging.DEBUG if given.verbose else logging.INFO)
     try:
-        recorder = Recorder(Path.cwd(), given.stage)
-        execution = importlib.import_module("churn.stages.runner")
-        execution.run_stage(recorder, importlib.import_module(f"churn.stages.{given.stage}").run)
+        recorder = Recorder(Path(), given.stage)
+        runner = importlib.import_module("churn.stages.runner")
+        runner.run_stage(recorder, importlib.import_module(f"churn.stages.{given.stage}").run)
     except KeyboardInterrupt:
         sys.exit("interrupted")

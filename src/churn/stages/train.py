@@ -46,27 +46,27 @@ class TrainingJudgement:
     metrics: dict[str, float]
 
 
-def run(params: Params) -> Measurements:
-    """Do the whole stage."""
-    data = load_processed_data()
+def run(root: Path, params: Params) -> Measurements:
+    """Do the whole stage in a folder."""
+    data = load_processed_data(root)
     started = time.perf_counter()
     classifier = train_model(data, params)
     training_time = time.perf_counter() - started
     judgement = evaluate_model(data, params)
-    save_model(data, classifier, judgement)
+    save_model(root, data, classifier, judgement)
     return {"training_time": training_time}
 
 
-def load_processed_data() -> TrainingData:
+def load_processed_data(root: Path) -> TrainingData:
     """Read the training side; the test side is not opened."""
-    vouched = known_md5s(Path())
-    encoders = files.read_pickle(files.ENCODERS, vouched)
+    vouched = known_md5s(root)
+    encoders = files.read_pickle(root / files.ENCODERS, vouched)
     data = TrainingData(
-        rows=files.read_rows(files.TRAIN_ROWS, encoding.column_types(encoders)),
-        X=files.read_features(files.X_TRAIN),
-        y=files.read_labels(files.Y_TRAIN).to_numpy(),
+        rows=files.read_rows(root / files.TRAIN_ROWS, encoding.column_types(encoders)),
+        X=files.read_features(root / files.X_TRAIN),
+        y=files.read_labels(root / files.Y_TRAIN).to_numpy(),
         encoders=encoders,
-        scaler=files.read_pickle(files.SCALER, vouched),
+        scaler=files.read_pickle(root / files.SCALER, vouched),
     )
     log.info("%s training rows, %.1f %% churned", f"{len(data.y):,}", 100 * data.y.mean())
     return data
@@ -122,15 +122,15 @@ def assemble(data: TrainingData, classifier: ClassifierMixin, threshold: float) 
     return decision.assemble_decision(data.encoders, data.scaler, classifier, threshold, data.rows, data.y)
 
 
-def save_model(data: TrainingData, classifier: ClassifierMixin, judgement: TrainingJudgement) -> None:
+def save_model(root: Path, data: TrainingData, classifier: ClassifierMixin, judgement: TrainingJudgement) -> None:
     """Write the decision, what it was judged by, and the figures."""
-    files.write_pickle(files.MODEL, assemble(data, classifier, judgement.threshold))
+    files.write_pickle(root / files.MODEL, assemble(data, classifier, judgement.threshold))
     table = importance.importance_table(judgement.out_of_fold.importance)
-    files.write_rounded_table(files.IMPORTANCE, table)
+    files.write_rounded_table(root / files.IMPORTANCE, table)
     probability = pd.DataFrame({"probability": judgement.out_of_fold.probability}, index=data.rows.index)
-    files.write_rows(files.OUT_OF_FOLD, probability)
-    metrics: dict[str, Any] = judgement.metrics | {"model_size_mb": files.megabytes(files.MODEL)}
-    files.write_json(files.TRAIN_METRICS, metrics)
+    files.write_rows(root / files.OUT_OF_FOLD, probability)
+    metrics: dict[str, Any] = judgement.metrics | {"model_size_mb": files.megabytes(root / files.MODEL)}
+    files.write_json(root / files.TRAIN_METRICS, metrics)
     log.info("written to %s and %s", files.MODELS, files.TRAIN_METRICS)
 
 

@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from churn.history.verify import ForeignResultsError
 from churn.tracking.description import describe
 from churn.tracking.destination import StoreError, find_destination, without_password
 from churn.tracking.record import DATA_MD5, DVC_EXPERIMENT, FINGERPRINT, MODEL_MD5
-from churn.tracking.sync import connect
+from churn.tracking.sync import connected
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -48,11 +49,12 @@ def lineage_of(root: Path, asked: str) -> Lineage:
     Raises:
         ChurnError: it belongs to nothing that is known here.
     """
-    store, unknown = _store(root)
-    try:
-        return _lineage_of(root, asked, store, unknown)
-    except StoreError as error:  # git may know all the same
-        return _lineage_of(root, asked, None, (f"rows in MLflow: {error}",))
+    with ExitStack() as stack:
+        store, unknown = _store(root, stack)
+        try:
+            return _lineage_of(root, asked, store, unknown)
+        except StoreError as error:  # git may know all the same
+            return _lineage_of(root, asked, None, (f"rows in MLflow: {error}",))
 
 
 def _lineage_of(root: Path, asked: str, store: "Store | None", unknown: tuple[str, ...]) -> Lineage:
@@ -92,10 +94,9 @@ def _workspace(root: Path) -> Snapshot | None:
         return None
 
 
-def _store(root: Path) -> tuple["Store | None", tuple[str, ...]]:
-    destination = find_destination(root)
+def _store(root: Path, stack: ExitStack) -> tuple["Store | None", tuple[str, ...]]:
     try:
-        return connect(destination), ()
+        return stack.enter_context(connected(find_destination(root))), ()
     except ChurnError as error:
         return None, (f"rows in MLflow: {without_password(str(error))}",)
 
@@ -117,7 +118,7 @@ def _found(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | N
         found = find(root, asked, states, store)
         if found:
             return found
-    foreign = next((one.objection for one in states if one.objection), None) if Path(asked).is_file() else None
+    foreign = next((one.objection for one in states if one.objection), None) if (root / asked).is_file() else None
     raise ChurnError(
         f"{asked}: belongs to nothing that is known here: no commit, DVC experiment, row or registered model has it"
         f"{f'; {foreign}' if foreign else ''}"
@@ -125,7 +126,7 @@ def _found(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | N
 
 
 def _of_model_file(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | None") -> _Found | None:
-    md5 = md5_of(Path(asked)) if Path(asked).is_file() else None
+    md5 = md5_of(root / asked) if (root / asked).is_file() else None
     for one in states:
         if md5 is not None and _model_of(one) == md5:
             return _Found(one.fingerprint, md5)

@@ -1,8 +1,8 @@
 """MLflow brought up to date with what happened: first what waits in the outbox, then states that nobody ran here."""
 
 import logging
-import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from churn.history import snapshot
 from churn.history.snapshot import Snapshot
 from churn.history.state import PIPELINE_FILE, UnidentifiedError
 from churn.history.vouching import is_vouched, require_names, vouched_commits
+from churn.runtime import environment
 from churn.tracking.description import describe
 from churn.tracking.destination import PATIENCE, PATIENT_SETTINGS, Destination, find_destination, refusal
 from churn.tracking.outbox import Outbox, outbox_of
@@ -60,13 +61,13 @@ def sync(root: Path, wanted: Wanted) -> Report:
     lines: list[str] = [f"MLflow at {destination.shown}"]
     faults: list[str] = []
     try:
-        store = connect(destination)
-        published = _flush(outbox, store, outbox.names(), faults)
-        lines.append(f"{published:,} records from the outbox published")
-        commits = vouched_commits(root, wanted.trusted)
-        for one in _states(root, wanted, faults):
-            lines += _reconcile(one, commits, outbox, store, wanted, faults)
-        outbox.prune()
+        with connected(destination) as store:
+            published = _flush(outbox, store, outbox.names(), faults)
+            lines.append(f"{published:,} records from the outbox published")
+            commits = vouched_commits(root, wanted.trusted)
+            for one in _states(root, wanted, faults):
+                lines += _reconcile(one, commits, outbox, store, wanted, faults)
+            outbox.prune()
     except (ChurnError, OSError) as error:
         faults.append(str(error))
     return Report((*lines, *_kept(outbox)), tuple(faults))
@@ -87,29 +88,33 @@ def status(root: Path) -> Report:
         lines.append(f"state {state.fingerprint}: {'complete' if state.complete else 'not run to its end'}")
         if state.objection:
             faults.append(str(state.objection))
-        store = connect(destination)
-        waiting = outbox.without_receipt(store.identity)
-        if waiting:
-            faults.append(f"{len(waiting):,} records wait in the outbox: {_last_reason(outbox, waiting)}")
-        row = store.complete_row(state.fingerprint)
-        if row is not None and state.complete:
-            experiment = describe(state)[0].experiment
-            if gone := store.lacking(row, experiment):
-                faults.append(
-                    f"of this state's row in MLflow files are missing ({some_of(gone)}); `churn sync` brings them back"
-                )
-            else:
-                same = row.data.tags.get(DIGEST) == experiment.digest
-                lines.append(f"this state is shown in MLflow{'' if same else ', with figures of another run of it'}")
-        elif row is not None:
-            lines.append("this state is shown in MLflow; not all of its results are in this folder")
-        elif store.was_deleted(state.fingerprint):
-            lines.append("the row of this state was deleted in MLflow; `churn sync --again` brings it back")
-        elif state.complete:
-            faults.append("this state is not shown in MLflow; `churn sync` publishes it")
+        with connected(destination) as store:
+            if waiting := outbox.without_receipt(store.identity):
+                faults.append(f"{len(waiting):,} records wait in the outbox: {_last_reason(outbox, waiting)}")
+            _look_for_row(state, store, lines, faults)
     except (ChurnError, OSError) as error:
         faults.append(str(error))
     return Report((*lines, *_kept(outbox)), tuple(faults))
+
+
+def _look_for_row(state: Snapshot, store: "Store", lines: list[str], faults: list[str]) -> None:
+    """Say whether a state is shown, and what of it is missing."""
+    row = store.complete_row(state.fingerprint)
+    if row is not None and state.complete:
+        experiment = describe(state)[0].experiment
+        if gone := store.lacking(row, experiment):
+            faults.append(
+                f"of this state's row in MLflow files are missing ({some_of(gone)}); `churn sync` brings them back"
+            )
+        else:
+            same = row.data.tags.get(DIGEST) == experiment.digest
+            lines.append(f"this state is shown in MLflow{'' if same else ', with figures of another run of it'}")
+    elif row is not None:
+        lines.append("this state is shown in MLflow; not all of its results are in this folder")
+    elif store.was_deleted(state.fingerprint):
+        lines.append("the row of this state was deleted in MLflow; `churn sync --again` brings it back")
+    elif state.complete:
+        faults.append("this state is not shown in MLflow; `churn sync` publishes it")
 
 
 def row_of(root: Path, one: Snapshot, store: "Store", trusted: Sequence[str]) -> "Run":
@@ -135,8 +140,9 @@ def row_of(root: Path, one: Snapshot, store: "Store", trusted: Sequence[str]) ->
     return row
 
 
-def connect(destination: Destination) -> "Store":
-    """Open the store.
+@contextmanager
+def connected(destination: Destination) -> Iterator["Store"]:
+    """The store, for as long as MLflow is asked to be patient with it.
 
     Raises:
         ChurnError: it is away, or refuses.
@@ -144,11 +150,10 @@ def connect(destination: Destination) -> "Store":
     refused = refusal(destination, PATIENCE)
     if refused:
         raise ChurnError(f"{destination.shown}: {refused}")
-    for name, value in PATIENT_SETTINGS.items():
-        os.environ.setdefault(name, value)
-    from churn.tracking.store import rows  # here: mlflow takes seconds to import, and may not be needed
+    with environment(PATIENT_SETTINGS, unless_given=True):
+        from churn.tracking.store import rows  # here: mlflow takes seconds to import, and may not be needed
 
-    return rows.open_store(destination)
+        yield rows.open_store(destination)
 
 
 def _reconcile(

@@ -1,12 +1,12 @@
 """A study's trials as plain values, and their way to MLflow, which is brought up to date after each search."""
 
 import importlib
-import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from churn.runtime import environment
 from churn.tracking.destination import PATIENCE, PATIENT_SETTINGS, StoreError, find_destination, refusal
 
 
@@ -63,8 +63,7 @@ class StudyRow:
 def warm_up(root: Path) -> None:
     """Load MLflow beside the search, which takes seconds, unless its server is away."""
     if not refusal(find_destination(root)):
-        _settle()
-        threading.Thread(target=importlib.import_module, args=[VIEW], daemon=True).start()
+        threading.Thread(target=_import_view, daemon=True).start()
 
 
 def show(root: Path, study: StudyRow) -> str | None:
@@ -73,14 +72,14 @@ def show(root: Path, study: StudyRow) -> str | None:
     refused = refusal(destination, PATIENCE)
     if refused:
         return f"{destination.shown}: {refused}"
-    _settle()
     try:
-        importlib.import_module(VIEW).publish(destination, study)
+        with environment(PATIENT_SETTINGS, unless_given=True):
+            importlib.import_module(VIEW).publish(destination, study)
     except (StoreError, OSError) as error:
         return f"{destination.shown}: {error}"
     return None
 
 
-def _settle() -> None:
-    for name, value in PATIENT_SETTINGS.items():
-        os.environ.setdefault(name, value)
+def _import_view() -> None:
+    with environment(PATIENT_SETTINGS, unless_given=True):  # some of which MLflow reads when it is imported
+        importlib.import_module(VIEW)

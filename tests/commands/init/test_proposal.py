@@ -131,7 +131,7 @@ def test_the_pipeline_accepts_what_is_written(folder: Path, init: Churn) -> None
     table.to_csv(path, index=False)
     assert init("data/raw/customers.csv", "--target", "gone", "--yes")[0] == 0
     params = load_params(folder)
-    preprocess.run(params)
+    preprocess.run(Path(), params)
     assert params.data.id == "customer id"
     assert params.data.missing_values == ("NA",)
     assert (folder / "data/processed/X_train.csv").exists()

@@ -20,7 +20,7 @@ from churn.tracking import ledger
 from churn.tracking.destination import StoreError, find_destination
 from churn.tracking.ledger import CHALLENGER, CHAMPION, Entry, Judgement, Judges
 from churn.tracking.store.registry import OUTCOME, SETTLED, Registry, open_registry
-from churn.tracking.sync import connect
+from churn.tracking.store.rows import open_store
 from tests.helpers.projects import NO_SERVER, make_customers, make_project, shell
 from tests.helpers.servers import mlflow_server
 from tests.helpers.states import edit
@@ -70,7 +70,7 @@ def promote(root: Path, revision: str = "strong", reason: str = "") -> Promotion
 
 
 def registry_of(root: Path) -> Registry:
-    return open_registry(connect(find_destination(root)))
+    return open_registry(open_store(find_destination(root)))
 
 
 def champion(root: Path) -> str | None:

@@ -302,6 +302,7 @@ def test_the_model_is_the_pipelines_own_with_signature_example_and_pinned_packag
     publish_workspace(destination, finished, ended("train"))
     assert capfd.readouterr() == ("", ""), "MLflow's own news is no part of a stage's story"
     (model,) = models(destination)
+    mlflow.set_tracking_uri(destination.uri)
     original = unpickled(finished / MODEL)
     types = encoding.column_types(decision.pipeline_of(original).named_steps["encoders"])
     customers = read_rows(finished / TEST_ROWS, types)

@@ -10,8 +10,8 @@ from mlflow.entities import Run, ViewType
 
 from churn.tracking.destination import PATIENT_SETTINGS, Destination, StoreError
 from churn.tracking.store.registry import open_registry
+from churn.tracking.store.rows import open_store
 from churn.tracking.store.trials import publish
-from churn.tracking.sync import connect
 from churn.tracking.trials import CHOSEN_BY, FLATTERY, Selection, StudyRow, TrialRow, show
 
 
@@ -77,7 +77,7 @@ def test_a_trial_is_a_row_below_its_study_with_all_that_is_known_of_it(destinati
 
 
 def known(destination: Destination, rows: str, number: int) -> Selection | None:
-    return open_registry(connect(destination)).selection(rows.split(), f"{number:016x}")
+    return open_registry(open_store(destination)).selection(rows.split(), f"{number:016x}")
 
 
 def flattering(euros: float, *trials: TrialRow, key: str = "0123456789abcdef") -> StudyRow:

@@ -37,7 +37,7 @@ from churn.table.keys import sketch
 from churn.tracking import ledger
 from churn.tracking.destination import find_destination
 from churn.tracking.ledger import CHAMPION, Entry, Judgement, Judges
-from churn.tracking.sync import connect, row_of
+from churn.tracking.sync import connected, row_of
 from churn.tracking.trials import Selection
 from churn.types import ROW_KEY
 
@@ -88,8 +88,7 @@ def promote(root: Path, revision: str, *, forced: bool, reason: str, trusted: Se
         )
     require_vouched(root, challenger.state, named)
     committed = is_committed(root, challenger)
-    with _alone(root):
-        registry = _registry(root)
+    with _alone(root), _registry(root) as registry:
         entries = registry.entries()
         present = _present_champion(registry, entries)
         if present is not None and present.judgement.fingerprint == challenger.state.fingerprint:
@@ -141,8 +140,7 @@ def roll_back(root: Path, reason: str) -> PromotionOutcome:
     Raises:
         ChurnError: there is none, or it was deleted.
     """
-    with _alone(root):
-        registry = _registry(root)
+    with _alone(root), _registry(root) as registry:
         present = _present_champion(registry, registry.entries())
         if present is None:
             raise ChurnError(f"{registry.name}: no model was promoted yet, so there is nothing to roll back")
@@ -326,11 +324,12 @@ def _told(registry: "Registry", judgement: Judgement, present: Entry | None, fou
         yield from (f"          {'':<{width}}  {line}" for line in more)
 
 
-def _registry(root: Path) -> "Registry":
-    store = connect(find_destination(root))
-    from churn.tracking.store import registry  # here: mlflow takes seconds to import
+@contextmanager
+def _registry(root: Path) -> Iterator["Registry"]:
+    with connected(find_destination(root)) as store:
+        from churn.tracking.store import registry  # here: mlflow takes seconds to import
 
-    return registry.open_registry(store)
+        yield registry.open_registry(store)
 
 
 @contextmanager

@@ -60,7 +60,7 @@ def prepare(root: Path, *, trials: int | None = None, estimator: str | None = No
     fixed = search_space.fixed_arguments(tried, present)
     with at_work_alone(root):
         inputs = _vouched_inputs(root)
-        data = load_processed_data()
+        data = load_processed_data(root)
     folds = splits.fold_of(data.rows.index, str(params.compute.seed), params.train.folds)
     cross_validation.require_both_classes(data.y, folds)
     return Search(

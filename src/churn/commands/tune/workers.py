@@ -4,7 +4,6 @@ A process of its own for each job, and not a pool: when one is killed, it is kno
 """
 
 import multiprocessing
-import os
 import signal
 import warnings
 from collections.abc import Iterator, Sequence
@@ -20,10 +19,11 @@ from churn.config.search_space import Candidate
 from churn.errors import ChurnError
 from churn.model import cross_validation, estimators
 from churn.model.estimators import Keys
-from churn.runtime import limited_threads
+from churn.runtime import environment, limited_threads
 from churn.types import Floats, Labels
 
-SAFE_PATH = "PYTHONSAFEPATH"
+SAFE_PATH = {"PYTHONSAFEPATH": "1"}
+"""For the processes that are started: Python would look into the current folder first."""
 CONTEXT = multiprocessing.get_context("forkserver")
 """Forked from a process that has loaded the libraries and nothing else: quick, and no thread is cut in two."""
 
@@ -120,26 +120,12 @@ def workers(jobs: int, material: Material) -> Iterator[Sequence[Worker]]:
     CONTEXT.set_forkserver_preload(["churn.commands.tune.workers"])
     hired: list[Worker] = []
     try:
-        with _nothing_of_this_folder_imported():
+        with environment(SAFE_PATH):
             hired.extend(Worker(material) for _ in range(jobs))
         yield hired
     finally:
         for one in hired:
             one.stop()
-
-
-@contextmanager
-def _nothing_of_this_folder_imported() -> Iterator[None]:
-    """For the processes that are started meanwhile: Python would look into the current folder first."""
-    before = os.environ.get(SAFE_PATH)
-    os.environ[SAFE_PATH] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[SAFE_PATH]
-        else:
-            os.environ[SAFE_PATH] = before
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import fcntl
 import logging
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,8 +11,11 @@ from typing import TypeVar
 
 import mlflow
 from mlflow.exceptions import MlflowException
+from mlflow.tracking import fluent
+from mlflow.tracking._tracking_service import utils as service
 from sqlalchemy.exc import SQLAlchemyError
 
+from churn.runtime import environment
 from churn.tracking.destination import Destination, StoreError
 from churn.tracking.store.places import artifact_location
 
@@ -23,6 +27,9 @@ NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 CLIENT_ERRORS = range(400, 500)
 
 Found = TypeVar("Found")
+
+_in_use = threading.RLock()
+"""One thread at a time: MLflow keeps where it tracks, and Python its warnings, for the whole process."""
 
 
 def open_experiment(client: mlflow.MlflowClient, destination: Destination, name: str) -> mlflow.entities.Experiment:
@@ -64,7 +71,7 @@ def milliseconds(seconds: float) -> int:
 def faults_as_store_errors() -> Iterator[None]:
     """Whatever MLflow, its database or the disk says, as one kind of fault."""
     try:
-        with _quiet():
+        with _in_use, _quiet():
             yield
     except MlflowException as error:
         status = error.get_http_status_code()
@@ -73,6 +80,21 @@ def faults_as_store_errors() -> Iterator[None]:
         raise StoreError(str(error) or type(error).__name__, refused=False) from error
     except ImportError as error:  # the driver of a database
         raise StoreError(str(error), refused=True) from error
+
+
+@contextmanager
+def default_store(destination: Destination, experiment_id: str = "0") -> Iterator[None]:
+    """Let MLflow itself track to a store and an experiment, for calls that do not take them; then to where it did."""
+    tracked_to, was_active = service._tracking_uri, fluent._active_experiment_id
+    # What MLflow is told, it also leaves in the environment.
+    with _in_use, environment({"MLFLOW_TRACKING_URI": destination.uri, "MLFLOW_EXPERIMENT_ID": experiment_id}):
+        mlflow.set_tracking_uri(destination.uri)
+        fluent._active_experiment_id = experiment_id
+        try:
+            yield
+        finally:
+            fluent._active_experiment_id = was_active
+            mlflow.set_tracking_uri(tracked_to)
 
 
 @contextmanager

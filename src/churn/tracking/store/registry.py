@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import mlflow
 from mlflow.artifacts import download_artifacts
 from mlflow.entities import Metric, Run, ViewType
 from mlflow.entities.model_registry import ModelVersion
@@ -24,6 +23,7 @@ from churn.tracking.ledger import CAME_SECOND, CHALLENGER, CHAMPION, Entry, Judg
 from churn.tracking.record import COMMIT, FINGERPRINT, MODEL_MD5
 from churn.tracking.store.calls import (
     ALREADY_THERE,
+    default_store,
     faults_as_store_errors,
     if_there,
     milliseconds,
@@ -96,7 +96,7 @@ class Registry:
                 f"{self.name} version {number}: not of a model that was logged in this store", refused=True
             )
         with tempfile.TemporaryDirectory(prefix="churn-version-") as folder:
-            with faults_as_store_errors():
+            with faults_as_store_errors(), default_store(self.store.destination):
                 source = f"models:/{self.name}/{number}"
                 at = download_artifacts(source, dst_path=folder, tracking_uri=self.store.destination.uri)
             yield Path(at)
@@ -145,13 +145,14 @@ class Registry:
         model_id = self.store.model_of(row.info.run_id, model_md5)
         if model_id is None:
             raise StoreError(f"row {row.info.run_name} has no model in MLflow; `churn sync` adds it", refused=True)
-        made = self.store.client.create_model_version(
-            self.name,
-            source=f"models:/{model_id}",
-            run_id=row.info.run_id,
-            model_id=model_id,
-            tags={FINGERPRINT: row.data.tags[FINGERPRINT], MODEL_MD5: model_md5},
-        )
+        with default_store(self.store.destination):  # where MLflow looks for the model
+            made = self.store.client.create_model_version(
+                self.name,
+                source=f"models:/{model_id}",
+                run_id=row.info.run_id,
+                model_id=model_id,
+                tags={FINGERPRINT: row.data.tags[FINGERPRINT], MODEL_MD5: model_md5},
+            )
         return str(made.version)
 
     def selection(self, training_rows: Sequence[str], candidate: str) -> Selection | None:
@@ -239,7 +240,6 @@ def open_registry(store: Store) -> Registry:
     Raises:
         StoreError: the store refuses, or is away.
     """
-    mlflow.set_tracking_uri(store.destination.uri)  # where it looks for the model that a version is to be
     with faults_as_store_errors(), one_process_at_a_time(store.destination.lock):
         ledger = open_experiment(store.client, store.destination, store.destination.promotions)
     return Registry(store, str(ledger.experiment_id))

@@ -55,6 +55,7 @@ from churn.tracking.store import model_file
 from churn.tracking.store.calls import (
     CLIENT_ERRORS,
     ENTRIES_A_CALL,
+    default_store,
     faults_as_store_errors,
     if_there,
     milliseconds,
@@ -256,9 +257,8 @@ class Store:
         for interrupted in self._models_of(row.info.run_id, model):
             self.client.delete_logged_model(interrupted.model_id)
         require_apart_from_project(self.destination, self.client.get_experiment(self.experiment_id).artifact_location)
-        mlflow.set_tracking_uri(self.destination.uri)
-        mlflow.set_experiment(experiment_id=self.experiment_id)
-        return _log_model(row.info.run_id, experiment, content_of)
+        with default_store(self.destination, self.experiment_id):
+            return _log_model(row.info.run_id, experiment, content_of)
 
     def lacking(self, row: Run, experiment: Experiment) -> list[str]:
         """Files of an experiment that its row ought to show and does not, the model's among them."""
