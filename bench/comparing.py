@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
 from churn.config.economics import Economics
-from churn.metrics.paired import Answers, Pair, paired_differences
+from churn.metrics.paired import Pair, PairedAnswers, paired_differences
 
 CUSTOMERS, RESAMPLES, ROUNDS = 10_000, 2_000, 5
 FEW = 50
@@ -26,7 +26,7 @@ def two_models(random: np.random.Generator) -> Pair:
     signal = random.normal(0, 1.2, CUSTOMERS)
     churned = (random.random(CUSTOMERS) < 1 / (1 + np.exp(1.2 - signal))).astype(np.int64)
     old, new = (1 / (1 + np.exp(1.2 - signal - random.normal(0, 0.8, CUSTOMERS))) for _ in range(2))
-    sides = {"old": Answers(old, old >= 0.3), "new": Answers(new, new >= 0.3)}
+    sides = {"old": PairedAnswers(old, old >= 0.3), "new": PairedAnswers(new, new >= 0.3)}
     return Pair(pd.RangeIndex(CUSTOMERS), churned, **sides, only_old=0, only_new=0, contradicted=0)
 
 

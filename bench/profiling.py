@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from churn.audit import checks
-from churn.commands.init.proposal import Examined, examine, propose, target_with
+from churn.commands.init.proposal import ExaminedTable, examine, propose, target_with
 from churn.config.params import PARAMS_FILE, Params, load_params
 from churn.stages import preprocess
 
@@ -71,7 +71,7 @@ def main() -> None:
             )
 
 
-def params_for(path: Path, examined: Examined) -> Params:
+def params_for(path: Path, examined: ExaminedTable) -> Params:
     """The project's parameters with the table's own contract."""
     text = propose(Path(), examined, target_with(examined.profile.target, None)).new
     (path.parent / PARAMS_FILE).write_text(text, encoding="utf-8")
@@ -95,7 +95,7 @@ def seconds_of_steps(path: Path, params: Params) -> dict[str, float]:
     rows, _ = preprocess.clean_data(texts, settled, preprocess.read_times(texts, contract, how.split), contract)
     split = preprocess.split_data(rows, contract, how)
     lap("keys and split")
-    checks.find_leaks(preprocess.audited(split, texts, contract, how), contract, by_time=how.split.by == "time")
+    checks.find_leaks(preprocess.audit_input(split, texts, contract, how), contract, by_time=how.split.by == "time")
     lap("audit")
     preprocess.encode_features(split, contract)
     lap("encoding")

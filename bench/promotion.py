@@ -20,7 +20,7 @@ from churn.commands.promote import gates
 from churn.commands.promote.gates import Challenge, Rival
 from churn.config.params import Params, load_params
 from churn.metrics import profit
-from churn.metrics.paired import Judged, pair_up
+from churn.metrics.paired import ModelAnswers, pair_up
 from churn.metrics.scores import decision_scores, pr_auc
 from churn.model import cross_validation, estimators
 from churn.runtime import limited_threads
@@ -53,8 +53,8 @@ WEAKER: Mapping[str, tuple[str, dict[str, Any]]] = {
 class Model:
     """What a model said of a table's training and test rows."""
 
-    training: Judged
-    test: Judged
+    training: ModelAnswers
+    test: ModelAnswers
 
 
 @dataclass(frozen=True)
@@ -90,12 +90,12 @@ def fitted(data: TrainingData, params: Params, inside: np.ndarray, path: str, ar
     return Model(_judged(rows.index, y, probability, contacted), _judged_at(data, inside, tested, threshold))
 
 
-def _judged_at(data: TrainingData, inside: np.ndarray, probability: np.ndarray, threshold: float) -> Judged:
+def _judged_at(data: TrainingData, inside: np.ndarray, probability: np.ndarray, threshold: float) -> ModelAnswers:
     return _judged(data.rows.index[inside], data.y[inside], probability, probability >= threshold)
 
 
-def _judged(keys: pd.Index, churned: np.ndarray, probability: np.ndarray, contacted: np.ndarray) -> Judged:
-    return Judged(*(pd.Series(values, index=_numbered(keys)) for values in (churned, probability, contacted)))
+def _judged(keys: pd.Index, churned: np.ndarray, probability: np.ndarray, contacted: np.ndarray) -> ModelAnswers:
+    return ModelAnswers(*(pd.Series(values, index=_numbered(keys)) for values in (churned, probability, contacted)))
 
 
 def _numbered(keys: pd.Index) -> pd.Index:

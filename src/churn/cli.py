@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from churn.errors import ChurnError, printable
+from churn.errors import ChurnError, escape_controls
 from churn.tracking.destination import without_password
 
 if TYPE_CHECKING:
-    from churn.commands.init.proposal import Examined, Proposal
-    from churn.commands.tune.study import Ended
-    from churn.tracking.sync import Report
+    from churn.commands.init.proposal import ExaminedTable, Proposal
+    from churn.commands.tune.study import EndedTrial
+    from churn.tracking.sync import SyncReport
 
 
 class OnError(StrEnum):
@@ -51,10 +51,10 @@ def report(
     show: Annotated[bool, typer.Option("--open/--no-open", help="in the browser, where there is one")] = True,
 ) -> None:
     """Write the report with commit, fingerprint and the way back, and open it."""
-    from churn.commands.report import opened, write_copy
+    from churn.commands.report import open_in_browser, write_copy
 
     page = write_copy(Path())
-    shown = show and opened(page)
+    shown = show and open_in_browser(page)
     print(f"{page}{': opened in the browser' if shown else ''}")
 
 
@@ -136,7 +136,7 @@ def _confirm_replacing(proposed: "Proposal", *, yes: bool) -> None:
         raise ChurnError("params.yaml is left as it is")
 
 
-def _keep_in_dvc(root: Path, examined: "Examined", *, yes: bool) -> None:
+def _keep_in_dvc(root: Path, examined: "ExaminedTable", *, yes: bool) -> None:
     """A large table belongs into DVC; without an answer the command is only named."""
     from churn.commands.init import proposal
 
@@ -159,10 +159,10 @@ def sync(
     strict: Annotated[bool, typer.Option("--strict", help="fail when anything is left unpublished")] = False,
 ) -> None:
     """Bring MLflow up to date: what waits in the outbox, and this state if it is not shown yet."""
-    from churn.tracking.sync import Wanted
+    from churn.tracking.sync import SyncRequest
     from churn.tracking.sync import sync as bring_up_to_date
 
-    _tell(bring_up_to_date(Path.cwd(), Wanted(everything, again, tuple(trust or ()))), strict=strict)
+    _tell(bring_up_to_date(Path.cwd(), SyncRequest(everything, again, tuple(trust or ()))), strict=strict)
 
 
 @app.command()
@@ -186,14 +186,14 @@ def lineage(
     from churn.tracking.lineage import lineage_of
 
     found = lineage_of(Path.cwd(), of)
-    print(json.dumps(found.as_json(), indent=2) if as_json else printable(found.as_text()))
+    print(json.dumps(found.as_json(), indent=2) if as_json else escape_controls(found.as_text()))
 
 
-def _tell(report: "Report", *, strict: bool) -> None:
+def _tell(report: "SyncReport", *, strict: bool) -> None:
     for line in report.lines:
-        print(printable(" ".join(line.splitlines())))
+        print(escape_controls(" ".join(line.splitlines())))
     for fault in report.faults:
-        print(printable(without_password(fault)), file=sys.stderr)
+        print(escape_controls(without_password(fault)), file=sys.stderr)
     if strict and report.faults:
         sys.exit(1)
 
@@ -210,7 +210,9 @@ def compare(
     from churn.commands.compare import compare_states
 
     contest = compare_states(Path.cwd(), old, new, compute=compute)
-    print(contest.as_json() if as_json else contest.as_markdown() if as_markdown else printable(contest.as_text()))
+    print(
+        contest.as_json() if as_json else contest.as_markdown() if as_markdown else escape_controls(contest.as_text())
+    )
 
 
 @app.command()
@@ -226,7 +228,7 @@ def promote(
     if force and not reason.strip():
         raise ChurnError("--force needs --reason: it is written down with the promotion")
     outcome = promotion.promote(Path.cwd(), state, forced=force, reason=reason.strip(), trusted=trust or ())
-    print(printable("\n".join(outcome.lines)))
+    print(escape_controls("\n".join(outcome.lines)))
     if not outcome.promoted:
         sys.exit(1)
 
@@ -290,7 +292,7 @@ def tune(
     try:
         with typer.progressbar(length=plan.trials, file=sys.stderr, hidden=quiet, label="trials") as bar:
 
-            def on_trial(_: "Ended", best: float, left: int) -> None:
+            def on_trial(_: "EndedTrial", best: float, left: int) -> None:
                 bar.length = bar.pos + 1 + left  # an earlier search may have made some of the trials
                 bar.label = f"trials, best {best:{plan.objective.form}}"
                 bar.update(1)
@@ -312,6 +314,6 @@ def main() -> None:
     try:
         app()
     except ChurnError as error:
-        sys.exit(printable(f"churn: {error}"))
+        sys.exit(escape_controls(f"churn: {error}"))
     except KeyboardInterrupt:
         sys.exit("interrupted")

@@ -112,12 +112,12 @@ def read_table(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
 
-def rounded(value: Any) -> Any:
+def round_figures(value: Any) -> Any:
     """Figures as they stand in a file: six places, and None for what is not defined (NaN)."""
     if isinstance(value, Mapping):
-        return {str(key): rounded(item) for key, item in value.items()}
+        return {str(key): round_figures(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [rounded(item) for item in value]
+        return [round_figures(item) for item in value]
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float):
@@ -127,7 +127,7 @@ def rounded(value: Any) -> Any:
 
 def json_text(values: Mapping[str, Any]) -> str:
     """Figures to six places, keys sorted; what is not defined (NaN) as null."""
-    return json.dumps(rounded(values), indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    return json.dumps(round_figures(values), indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
@@ -275,7 +275,7 @@ def _beside(path: Path) -> Path:
 
 def _create(draft: Path, path: Path) -> None:
     """An empty draft, private from the start if the file that it is to replace is private."""
-    with _named(path):
+    with _faults_with_target_name(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))  # less what the umask takes away
     if not os.path.lexists(path):
@@ -297,7 +297,7 @@ def _put_in_place(drafts: Mapping[Path, Path]) -> None:
         for path, name in earlier.items():
             _keep_under(name, path)
         for path, draft in drafts.items():
-            with _named(path):
+            with _faults_with_target_name(path):
                 draft.replace(path)
     except BaseException:
         for path in [path for path, draft in drafts.items() if not draft.exists()]:
@@ -312,7 +312,7 @@ def _put_in_place(drafts: Mapping[Path, Path]) -> None:
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
+def _faults_with_target_name(path: Path) -> Iterator[None]:
     """What the system refuses is told of the file, not of its draft."""
     try:
         yield

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from churn import files
-from churn.commands.compare import Contest, compare_states
+from churn.commands.compare import Comparison, compare_states
 from churn.errors import ChurnError, DataError
 from churn.history import snapshot
-from churn.history.predictions import judged_on_test, named_state
+from churn.history.predictions import answers_on_test_rows, state_named
 from churn.history.snapshot import Snapshot
-from churn.metrics.paired import Judged
+from churn.metrics.paired import ModelAnswers
 from tests.helpers.projects import NO_SERVER, make_customers, shell
 from tests.helpers.states import edit
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 QUIET = {"MLFLOW_TRACKING_URI": NO_SERVER}
 
 
-def compare(root: Path, old: str = "HEAD", new: str = "workspace") -> Contest:
+def compare(root: Path, old: str = "HEAD", new: str = "workspace") -> Comparison:
     return compare_states(root, old, new, resamples=100)
 
 
@@ -49,7 +49,7 @@ def test_an_edit_is_judged_against_the_last_commit(edited: Path) -> None:
 
 def test_commits_experiments_and_fingerprints_name_a_state(edited: Path) -> None:
     run = shell(edited)
-    base = snapshot.of_revision(edited, "HEAD")
+    base = snapshot.state_of_revision(edited, "HEAD")
     assert base
     run("git commit --quiet --all --message weaker")
     run("dvc exp run --quiet --name strong --set-param train.params.C=2.0", **QUIET)
@@ -105,14 +105,14 @@ def test_figures_of_test_rows_are_of_the_same_money(finished: Path) -> None:
 def test_other_test_rows_are_told_and_not_set_against_each_other(
     finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judged = judged_on_test
+    judged = answers_on_test_rows
 
-    def of_others(state: Snapshot, name: str) -> Judged:
+    def of_others(state: Snapshot, name: str) -> ModelAnswers:
         found = judged(state, name)
         keys = [f"{name} {key}" for key in found.churned.index]
-        return Judged(*(one.set_axis(keys) for one in (found.churned, found.probability, found.contacted)))
+        return ModelAnswers(*(one.set_axis(keys) for one in (found.churned, found.probability, found.contacted)))
 
-    monkeypatch.setattr("churn.commands.compare.judged_on_test", of_others)
+    monkeypatch.setattr("churn.commands.compare.answers_on_test_rows", of_others)
     contest = compare(finished)
     assert contest.test.figures == {}
     assert "- test rows cannot be compared: only 0 customers are test rows of both states" in contest.as_markdown()
@@ -134,12 +134,12 @@ def test_what_cannot_be_judged_is_told_in_one_line(edited: Path) -> None:
 def test_all_that_judging_takes_is_computed_again(edited: Path) -> None:
     """Also what compare itself could do without: a promotion says to run it for that."""
     lost = (files.MODEL, files.TEST_PREDICTIONS)
-    results = named_state(edited, "HEAD").results
+    results = state_named(edited, "HEAD").results
     for path in lost:
         md5 = str(results[str(path)])
         (edited / ".dvc/cache/files/md5" / md5[:2] / md5[2:]).unlink()
     compare_states(edited, "HEAD", "workspace", compute=True, resamples=100)
-    state = named_state(edited, "HEAD")
+    state = state_named(edited, "HEAD")
     assert all(state.read(str(path)) for path in lost)
 
 

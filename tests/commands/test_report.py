@@ -72,6 +72,6 @@ def test_a_machine_without_a_browser_is_only_told_the_path(tmp_path: Path, monke
         raise webbrowser.Error("could not locate runnable browser")
 
     monkeypatch.setattr(webbrowser, "get", none)
-    assert not report.opened(tmp_path)
+    assert not report.open_in_browser(tmp_path)
     monkeypatch.setattr(webbrowser, "get", lambda: webbrowser.GenericBrowser("w3m"))
-    assert not report.opened(tmp_path), "a browser for terminals would take over this one"
+    assert not report.open_in_browser(tmp_path), "a browser for terminals would take over this one"

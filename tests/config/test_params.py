@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from churn.config.params import PARAMS_FILE, Params, load_params, parse_yaml, read_yaml
-from churn.config.yaml_edit import editable
+from churn.config.yaml_edit import load_editable
 from churn.errors import ParameterError
 from tests.helpers.projects import PARAMS, REPOSITORY, shell
 
@@ -283,7 +283,7 @@ def test_a_tag_of_python_is_refused_and_nothing_runs(tmp_path: Path, file: str, 
             with pytest.raises((ParameterError, YAMLError, YAMLFileCorruptedError)):
                 read(path)
         with contextlib.suppress(YAMLError, AttributeError, TypeError):  # this one only edits: a tag stays a tag
-            editable(text)
+            load_editable(text)
         with pytest.raises(ParameterError) as refusal:
             read_yaml(path)
         assert len(str(refusal.value).splitlines()) == 1

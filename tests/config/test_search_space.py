@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from churn.config.params import Tune
-from churn.config.search_space import Candidate, NumericRange, Space, examples, fixed_arguments, point_of, suggested
+from churn.config.search_space import (
+    Candidate,
+    NumericRange,
+    Space,
+    examples,
+    fixed_arguments,
+    point_of,
+    suggest_candidate,
+)
 
 TREE, LINE = "sklearn.tree.DecisionTreeClassifier", "sklearn.linear_model.LogisticRegression"
 CONTENT: dict[str, dict[str, Any]] = {
@@ -44,7 +52,7 @@ def test_only_arguments_of_the_estimator_that_is_tried_are_asked_for() -> None:
     seen = set()
     for seed in range(20):
         trial = Drawing(seed)
-        candidate = suggested(SPACE, {}, trial)
+        candidate = suggest_candidate(SPACE, {}, trial)
         seen.add(candidate.estimator)
         assert set(trial.point) - {"estimator"} <= {f"{candidate.estimator}.{name}" for name in candidate.arguments}
         assert set(candidate.arguments) == set(CONTENT[candidate.estimator])
@@ -53,12 +61,12 @@ def test_only_arguments_of_the_estimator_that_is_tried_are_asked_for() -> None:
 
 def test_a_list_of_one_is_a_fixed_value_and_the_sampler_is_not_asked() -> None:
     trial = Drawing(0)
-    assert suggested({TREE: SPACE[TREE]}, {}, trial).arguments["splitter"] == "best"
+    assert suggest_candidate({TREE: SPACE[TREE]}, {}, trial).arguments["splitter"] == "best"
     assert set(trial.point) == {f"{TREE}.max_depth", f"{TREE}.criterion"}
 
 
 def test_a_range_between_whole_numbers_gives_whole_numbers() -> None:
-    drawn = {suggested({TREE: SPACE[TREE]}, {}, Drawing(seed)).arguments["max_depth"] for seed in range(40)}
+    drawn = {suggest_candidate({TREE: SPACE[TREE]}, {}, Drawing(seed)).arguments["max_depth"] for seed in range(40)}
     assert drawn == {1, 2, 3, 4}
     assert all(isinstance(one, int) for one in drawn)
 
@@ -68,7 +76,7 @@ def test_a_rounded_value_stays_in_its_range(low: float, width: float, seed: int)
     high = low + width
     if not low < high:
         return
-    value = NumericRange(low=low, high=high, log=False).suggested("x", Drawing(seed))
+    value = NumericRange(low=low, high=high, log=False).suggest("x", Drawing(seed))
     assert low <= value <= high
     assert value in (low, high) or value == float(f"{value:.3g}")
 
@@ -84,7 +92,7 @@ def test_present_arguments_that_are_not_listed_stay_but_only_for_the_present_est
 @pytest.mark.parametrize("seed", range(10))
 def test_what_was_suggested_is_found_again_as_a_point(seed: int) -> None:
     trial = Drawing(seed)
-    candidate = suggested({TREE: SPACE[TREE]}, {}, trial)
+    candidate = suggest_candidate({TREE: SPACE[TREE]}, {}, trial)
     found = point_of({TREE: SPACE[TREE]}, {}, candidate)
     assert found[f"{TREE}.max_depth"] == candidate.arguments["max_depth"]
     assert CONTENT[TREE]["criterion"][found[f"{TREE}.criterion"]] == candidate.arguments["criterion"]

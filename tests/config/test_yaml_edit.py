@@ -4,7 +4,7 @@ import pytest
 
 from churn.config.params import PARAMS_FILE, parse_yaml
 from churn.config.search_space import Candidate
-from churn.config.yaml_edit import adopted, as_diff
+from churn.config.yaml_edit import adopt_candidate, as_diff
 from tests.helpers.projects import PARAMS, REPOSITORY
 
 REAL = (REPOSITORY / PARAMS_FILE).read_text()
@@ -17,7 +17,9 @@ def changed(old: str, new: str) -> list[str]:
 
 
 def test_values_of_the_same_estimator_are_set_in_place_with_their_comments() -> None:
-    new = adopted(REAL, Candidate(PRESENT["estimator"], PRESENT["params"] | {"learning_rate": 0.0123, "max_iter": 99}))
+    new = adopt_candidate(
+        REAL, Candidate(PRESENT["estimator"], PRESENT["params"] | {"learning_rate": 0.0123, "max_iter": 99})
+    )
     assert changed(REAL, new) == [
         "-    learning_rate: 0.05         # step of each tree",
         "-    max_iter: 150               # trees",
@@ -27,17 +29,17 @@ def test_values_of_the_same_estimator_are_set_in_place_with_their_comments() -> 
 
 
 def test_the_candidate_that_stands_there_changes_no_byte() -> None:
-    assert adopted(REAL, Candidate(PRESENT["estimator"], PRESENT["params"])) == REAL
+    assert adopt_candidate(REAL, Candidate(PRESENT["estimator"], PRESENT["params"])) == REAL
 
 
 @pytest.mark.parametrize("value", [1e-05, 1e20, 0.1, -2.5e-07, None, True, "balanced", "yes", [100, 50], {"a": [None]}])
 def test_every_value_is_read_back_as_it_was_meant(value: object) -> None:
-    new = adopted(PARAMS, Candidate(LINE, {"C": 1.0, "other": value}))
+    new = adopt_candidate(PARAMS, Candidate(LINE, {"C": 1.0, "other": value}))
     assert parse_yaml(new, PARAMS_FILE)["train"]["params"] == {"C": 1.0, "other": value}
 
 
 def test_another_estimator_brings_its_own_arguments_and_nothing_else_changes() -> None:
-    new = adopted(REAL, Candidate(LINE, {"C": 0.232, "class_weight": "balanced"}))
+    new = adopt_candidate(REAL, Candidate(LINE, {"C": 0.232, "class_weight": "balanced"}))
     before, after = parse_yaml(REAL, PARAMS_FILE), parse_yaml(new, PARAMS_FILE)
     assert after["train"].pop("estimator") == LINE
     assert after["train"].pop("params") == {"C": 0.232, "class_weight": "balanced"}
@@ -51,4 +53,6 @@ def test_another_estimator_brings_its_own_arguments_and_nothing_else_changes() -
 @pytest.mark.parametrize("plain", [REAL, PARAMS], ids=["with comments", "without"])
 def test_line_ends_of_another_system_stay(plain: str) -> None:
     candidate = Candidate(LINE, {"C": 2.0})
-    assert adopted(plain.replace("\n", "\r\n"), candidate) == adopted(plain, candidate).replace("\n", "\r\n")
+    assert adopt_candidate(plain.replace("\n", "\r\n"), candidate) == adopt_candidate(plain, candidate).replace(
+        "\n", "\r\n"
+    )

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from churn.audit.view import Audited
+from churn.audit.view import AuditInput
 from churn.config.contract import TableContract
 
 Random = np.random.Generator
@@ -40,12 +40,12 @@ class Customers:
     def contract(self, accept: tuple[str, ...] = ()) -> TableContract:
         return contract_of({str(name): kind_of(self.table[name]) for name in self.table}, accept)
 
-    def audited(self, seed: int = 0) -> Audited:
+    def audited(self, seed: int = 0) -> AuditInput:
         """Divided by row: training and test rows, and folds."""
         random = np.random.default_rng([seed, 99])
         order = random.permutation(len(self.table))  # rows arrive sorted by a hash
         test, train = np.split(order, [int(TEST_SHARE * len(order))])
-        return Audited(
+        return AuditInput(
             train=self.table.iloc[train].reset_index(drop=True),
             churned=self.churned[train],
             test=self.table.iloc[test].reset_index(drop=True),

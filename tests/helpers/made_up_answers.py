@@ -3,9 +3,7 @@
 import numpy as np
 
 from churn.config.economics import Economics
-from churn.metrics.paired import (
-    Answers,
-)
+from churn.metrics.paired import PairedAnswers
 from churn.types import Floats, Labels
 
 MONEY = Economics(
@@ -13,9 +11,9 @@ MONEY = Economics(
 )
 
 
-def answers(signal: np.ndarray, noise: np.ndarray, threshold: float = 0.3) -> Answers:
+def answers(signal: np.ndarray, noise: np.ndarray, threshold: float = 0.3) -> PairedAnswers:
     probability = 1 / (1 + np.exp(1.2 - signal - noise))
-    return Answers(probability.round(3), probability.round(3) >= threshold)
+    return PairedAnswers(probability.round(3), probability.round(3) >= threshold)
 
 
 Customers = tuple[Labels, Floats]

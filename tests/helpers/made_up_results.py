@@ -49,7 +49,7 @@ def make_results(
 
     types = {name: "numeric" if place % 2 else "categorical" for place, name in enumerate(columns)}
     given: dict[str, Any] = {
-        "decision": content.Decision(
+        "decision": content.DecisionCounts(
             threshold,
             int(churned.sum()),
             int((1 - churned).sum()),
@@ -73,12 +73,12 @@ def make_results(
         },
         "audit": {"failing": 0, "warnings": 0, "accepted": 0, "findings": []},
         "training": {"cv_roc_auc": 0.8, "cv_roc_auc_sd": 0.01, "threshold": threshold},
-        "test": files.rounded(
-            intervals.flat({k: v for k, v in headline.items() if not k.endswith("_eur")}, prefix="test_")
+        "test": files.round_figures(
+            intervals.flatten({k: v for k, v in headline.items() if not k.endswith("_eur")}, prefix="test_")
             | {"test_ece": 0.02, "test_ece_by_chance_low": 0.01, "test_ece_by_chance_high": 0.03}
         ),
-        "money": files.rounded(
-            intervals.flat({k: v for k, v in headline.items() if k.endswith("_eur")})
+        "money": files.round_figures(
+            intervals.flatten({k: v for k, v in headline.items() if k.endswith("_eur")})
             | {
                 "contacted_share": float(contacted.mean()),
                 "profit_contact_everybody_per_1000_eur": 1000 * float(curve.profit_per_customer_eur[-1]),

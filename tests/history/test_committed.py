@@ -9,8 +9,8 @@ import pytest
 
 from churn.errors import ChurnError
 from churn.history import snapshot, state
-from churn.history.committed import Strays, edits, strays
-from churn.history.predictions import named_state
+from churn.history.committed import Strays, find_edits, find_strays
+from churn.history.predictions import state_named
 from churn.history.state import md5_of
 from tests.helpers.projects import shell
 from tests.helpers.states import GIVEN, MADE, commit, edit, write
@@ -37,9 +37,9 @@ def save(root: Path) -> None:
 
 
 def found(root: Path) -> Strays:
-    state = snapshot.of_revision(root, "HEAD")
+    state = snapshot.state_of_revision(root, "HEAD")
     assert state
-    return strays(root, "HEAD", state.stages, state.results)
+    return find_strays(root, "HEAD", state.stages, state.results)
 
 
 def in_dvc(root: Path, pointer: str, outs: str) -> None:
@@ -52,7 +52,7 @@ def in_dvc(root: Path, pointer: str, outs: str) -> None:
 
 def test_a_commit_of_what_was_run_holds_all_of_it(run_once: Path) -> None:
     assert found(run_once) == NOTHING
-    assert named_state(run_once, "HEAD").complete
+    assert state_named(run_once, "HEAD").complete
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_an_edit_that_was_committed_without_a_run_is_told_in_a_line(
     save(run_once)
     assert found(run_once).inputs == (told,)
     with pytest.raises(ChurnError) as error:
-        named_state(run_once, "HEAD")
+        state_named(run_once, "HEAD")
     assert str(error.value) == f"HEAD: {told}: not what dvc.lock was computed with; run `dvc repro` and commit"
 
 
@@ -84,7 +84,7 @@ def test_of_many_edits_the_first_few_are_named(run_once: Path) -> None:
     with pytest.raises(
         ChurnError, match=r"HEAD: params\.yaml \(train\.params\.C\), preprocess\.py, .* and 1 more: not"
     ):
-        named_state(run_once, "HEAD")
+        state_named(run_once, "HEAD")
 
 
 def test_values_that_dvc_holds_equal_and_those_of_no_stage_are_no_edit(run_once: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_table_that_nobody_keeps_is_absent_and_contradicts_nothing(
     lose(run_once)
     save(run_once)
     assert found(run_once) == Strays((), ("raw.csv",), ())
-    assert named_state(run_once, "HEAD").complete
+    assert state_named(run_once, "HEAD").complete
 
 
 def test_results_of_another_run_are_found(run_once: Path) -> None:
@@ -199,26 +199,26 @@ def test_an_edit_is_found_by_the_files_bytes_whatever_git_says_of_it(run_once: P
     content = target.read_text()
     target.write_text(content.replace("1", "2"))  # as long as before
     files = state.stages_from_files(run_once)
-    found = edits(run_once, files)
+    found = find_edits(run_once, files)
     assert [path.split(" ")[0] for path in found] == ["raw.csv"]
 
 
 def test_nothing_is_an_edit_where_the_commit_holds_all_of_it(run_once: Path) -> None:
-    assert edits(run_once, state.stages_from_files(run_once)) == ()
+    assert find_edits(run_once, state.stages_from_files(run_once)) == ()
 
 
 def test_a_table_in_dvc_is_an_edit_when_its_dvc_file_stands_for_other_bytes(run_once: Path) -> None:
     md5 = md5_of(run_once / "raw.csv")
     in_dvc(run_once, "raw.csv.dvc", f"outs:\n- md5: {md5}\n  path: raw.csv\n")
-    assert edits(run_once, state.stages_from_files(run_once)) == ()
+    assert find_edits(run_once, state.stages_from_files(run_once)) == ()
     (run_once / "raw.csv").write_text("a\n2\n")
-    assert edits(run_once, state.stages_from_files(run_once)) == ("raw.csv",)
+    assert find_edits(run_once, state.stages_from_files(run_once)) == ("raw.csv",)
 
 
 def test_data_that_nobody_keeps_is_told_as_that(run_once: Path) -> None:
     shell(run_once)("echo raw.csv > .gitignore && git rm --quiet --cached raw.csv && git add .gitignore")
     save(run_once)
-    assert edits(run_once, state.stages_from_files(run_once)) == ("raw.csv (in neither git nor DVC)",)
+    assert find_edits(run_once, state.stages_from_files(run_once)) == ("raw.csv (in neither git nor DVC)",)
 
 
 def test_a_project_in_a_folder_of_its_repository_is_no_edit(tmp_path: Path, run_once: Path) -> None:
@@ -227,9 +227,9 @@ def test_a_project_in_a_folder_of_its_repository_is_no_edit(tmp_path: Path, run_
     shell(outer)("git init --quiet && git config user.name T && git config user.email t@example.invalid")
     save(outer)
     project = outer / "sub/project"
-    assert edits(project, state.stages_from_files(project)) == ()
+    assert find_edits(project, state.stages_from_files(project)) == ()
     (project / "train.py").write_text("# other\n")
-    assert edits(project, state.stages_from_files(project)) == ("train.py",)
+    assert find_edits(project, state.stages_from_files(project)) == ("train.py",)
 
 
 @pytest.mark.parametrize("setting", ["input", "true"])
@@ -238,4 +238,4 @@ def test_line_ends_that_the_commit_holds_are_no_edit(run_once: Path, setting: st
     save(run_once)
     shell(run_once)(f"git config core.autocrlf {setting}")
     (run_once / "raw.csv").touch()
-    assert edits(run_once, state.stages_from_files(run_once)) == ()
+    assert find_edits(run_once, state.stages_from_files(run_once)) == ()

@@ -7,7 +7,7 @@ import pytest
 
 from churn.config.params import read_yaml
 from churn.history import packages, snapshot, state
-from churn.history.packages import EstimatorAbsentError, beside_locks
+from churn.history.packages import EstimatorAbsentError, packages_beside_locks
 from churn.history.provenance import packages_in, path_of
 from churn.history.state import content_of
 from churn.history.verify import ForeignResultsError, leave_provenance, require_own_results
@@ -28,27 +28,27 @@ numpy==2.5.5 ; python_version >= '3.12' \\
 def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Version by name of what is there: as locked, until a test says otherwise."""
     found = {"scikit-learn": "1.9.1", "numpy": "2.5.5", "pip": "26.0"}
-    monkeypatch.setattr(packages, "_installed", lambda: found)
+    monkeypatch.setattr(packages, "_installed_versions", lambda: found)
     return found
 
 
 def test_in_the_locked_environment_there_are_none() -> None:
     lock = (REPOSITORY / "requirements.lock").read_text()
-    assert beside_locks([lock], "sklearn.ensemble.RandomForestClassifier") == {}
-    assert beside_locks([lock], "empulse.models.CSLogitClassifier") == {}
+    assert packages_beside_locks([lock], "sklearn.ensemble.RandomForestClassifier") == {}
+    assert packages_beside_locks([lock], "empulse.models.CSLogitClassifier") == {}
 
 
 def test_another_version_than_the_locked_one_is_one_of_them(installed: dict[str, str]) -> None:
-    assert beside_locks([LOCK], None) == {}
+    assert packages_beside_locks([LOCK], None) == {}
     installed["numpy"] = "2.4.6"
-    assert beside_locks([LOCK], None) == {}, "a lock may allow several"
+    assert packages_beside_locks([LOCK], None) == {}, "a lock may allow several"
     installed |= {"numpy": "2.4.5", "scikit-learn": "1.8.0"}
-    assert beside_locks([LOCK], None) == {"numpy": "2.4.5", "scikit-learn": "1.8.0"}
+    assert packages_beside_locks([LOCK], None) == {"numpy": "2.4.5", "scikit-learn": "1.8.0"}
 
 
 def test_what_the_lock_names_for_another_platform_and_what_it_does_not_name_are_none(installed: dict[str, str]) -> None:
     del installed["numpy"]
-    assert beside_locks([LOCK], None) == {}
+    assert packages_beside_locks([LOCK], None) == {}
 
 
 def test_an_estimator_brings_its_package_and_all_that_it_requires(
@@ -62,9 +62,9 @@ def test_an_estimator_brings_its_package_and_all_that_it_requires(
     monkeypatch.setattr(packages, "_distributions", lambda: {"boosting": ["Boosting"]})
     monkeypatch.setattr(packages, "version", versions.__getitem__)
     monkeypatch.setattr(packages, "requires", requirements.get)
-    assert beside_locks([LOCK], "boosting.sklearn.Classifier") == {"boosting": "3.0", "boosting-core": "0.9"}
+    assert packages_beside_locks([LOCK], "boosting.sklearn.Classifier") == {"boosting": "3.0", "boosting-core": "0.9"}
     with pytest.raises(EstimatorAbsentError):
-        beside_locks([LOCK], "absent.Classifier")
+        packages_beside_locks([LOCK], "absent.Classifier")
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def beside(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     def looked(_: object, estimator: str | None) -> Mapping[str, str]:
         return dict(found) if estimator else {}
 
-    monkeypatch.setattr(packages, "beside_locks", looked)
+    monkeypatch.setattr(packages, "packages_beside_locks", looked)
     return found
 
 
@@ -114,7 +114,7 @@ def test_results_of_another_version_than_the_one_here_are_told_with_both(
     beside["xgboost"] = "3.4.0"
     ran(finished)
     beside["xgboost"] = "2.1.4"
-    one = snapshot.of_workspace(finished)
+    one = snapshot.state_of_workspace(finished)
     assert one.objection
     assert str(one.objection).startswith("train: made with xgboost 3.4.0, here 2.1.4; ")
     assert "`dvc repro --force`" in one.objection.remedy
@@ -129,6 +129,6 @@ def test_where_the_estimator_is_not_installed_what_ran_it_is_taken(
     def absent(*_: object) -> Mapping[str, str]:
         raise EstimatorAbsentError
 
-    monkeypatch.setattr(packages, "beside_locks", absent)
+    monkeypatch.setattr(packages, "packages_beside_locks", absent)
     assert state.fingerprint(state.stages_from_files(finished)) == expected
     assert shell(finished)("git status --porcelain -- params.yaml").stdout == ""

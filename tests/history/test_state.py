@@ -23,7 +23,7 @@ def workspace(tmp_path: Path) -> Path:
 def test_the_real_pipeline_has_one_fingerprint_in_its_files_and_in_its_lock(finished: Path) -> None:
     files, locked = state.stages_from_files(finished), state.stages_from_lock(state.read_lock(finished))
     assert state.fingerprint(files) == state.fingerprint(locked)
-    assert state.vouched_for(files, locked) == {"preprocess", "train", "evaluate"}
+    assert state.vouched_stages(files, locked) == {"preprocess", "train", "evaluate"}
     assert "data/raw/customers.csv" in files["preprocess"].inputs.dependencies
     shell(finished)("git clean -dfqX && rm -r metrics dvc.lock")
     assert fingerprint(finished) == state.fingerprint(locked)
@@ -55,8 +55,8 @@ def test_whatever_dvc_accepts_is_read_as_dvc_wrote_it_to_the_lock(tmp_path: Path
     files, locked = state.stages_from_files(tmp_path), state.stages_from_lock(state.read_lock(tmp_path))
     assert files == locked
     assert state.fingerprint(files) == state.fingerprint(locked)
-    assert state.results_called("metrics", read_yaml(tmp_path / state.PIPELINE_FILE)) == {"score.json"}
-    assert state.results_called("plots", read_yaml(tmp_path / state.PIPELINE_FILE)) == {"two.csv"}
+    assert state.results_of_kind("metrics", read_yaml(tmp_path / state.PIPELINE_FILE)) == {"score.json"}
+    assert state.results_of_kind("plots", read_yaml(tmp_path / state.PIPELINE_FILE)) == {"two.csv"}
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,9 @@ def test_what_stages_make_is_no_part_of_the_experiment(workspace: Path) -> None:
 
 def test_lock_vouches_only_for_a_stage_whose_inputs_and_results_are_all_as_recorded(workspace: Path) -> None:
     def vouched() -> set[str]:
-        return state.vouched_for(state.stages_from_files(workspace), state.stages_from_lock(state.read_lock(workspace)))
+        return state.vouched_stages(
+            state.stages_from_files(workspace), state.stages_from_lock(state.read_lock(workspace))
+        )
 
     assert vouched() == set()
     for results in MADE.values():
@@ -131,9 +133,9 @@ def test_lock_vouches_only_for_a_stage_whose_inputs_and_results_are_all_as_recor
 
 def test_results_made_of_what_another_state_left_are_not_of_this_state(workspace: Path) -> None:
     files = state.stages_from_files(workspace)
-    assert state.of_this_state(files, {"preprocess", "train"}) == {"preprocess", "train"}
-    assert state.of_this_state(files, {"train", "evaluate"}) == set()
-    assert state.of_this_state(files, {"preprocess", "evaluate"}) == {"preprocess"}
+    assert state.stages_of_this_state(files, {"preprocess", "train"}) == {"preprocess", "train"}
+    assert state.stages_of_this_state(files, {"train", "evaluate"}) == set()
+    assert state.stages_of_this_state(files, {"preprocess", "evaluate"}) == {"preprocess"}
 
 
 def _without_table(root: Path) -> None:

@@ -13,13 +13,13 @@ from churn.commands.predict import load_decision
 from churn.commands.summary import summary_text
 from churn.errors import ChurnError
 from churn.history import snapshot, state
-from churn.history.predictions import named_state
+from churn.history.predictions import state_named
 from churn.history.provenance import path_of
 from churn.history.state import LOCK_FILE, fingerprint, md5_of
-from churn.history.verify import ForeignResultsError, recorded_in_workspace, require_own_results
+from churn.history.verify import ForeignResultsError, recorded_stages_of_workspace, require_own_results
 from churn.tracking.description import describe
 from churn.tracking.lineage import lineage_of
-from churn.tracking.sync import Wanted, status, sync
+from churn.tracking.sync import SyncRequest, status, sync
 from tests.helpers.projects import shell
 
 MADE_WITH = r"made with business\.offer_cost_eur 10, not 15"
@@ -49,7 +49,7 @@ COMMANDS: dict[str, Callable[[Path], object]] = {
     "report": report.write_copy,
     "predict": lambda root: load_decision(root, None),
     "compare": lambda root: compare_states(root, "HEAD", "workspace"),
-    "compare a commit": lambda root: named_state(root, "HEAD"),
+    "compare a commit": lambda root: state_named(root, "HEAD"),
     "lineage of the commit": lambda root: lineage_of(root, "HEAD"),
 }
 
@@ -70,7 +70,7 @@ def test_their_model_is_of_the_state_that_it_was_made_in(mixed: Path) -> None:
 
 
 def test_they_are_not_published_and_status_says_why(mixed: Path) -> None:
-    told = sync(mixed, Wanted(everything=True, again=True))
+    told = sync(mixed, SyncRequest(everything=True, again=True))
     assert any("offer_cost_eur 10, not 15" in one for one in told.faults)
     looked = status(mixed)
     assert any("not run to its end" in one for one in looked.lines)
@@ -81,7 +81,7 @@ def test_they_are_not_published_and_status_says_why(mixed: Path) -> None:
 def test_a_forced_run_makes_them_right(mixed: Path) -> None:
     shell(mixed)("dvc repro --force", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
     assert "EUR per 1,000 customers" in summary_text(mixed)
-    assert snapshot.of_workspace(mixed).complete
+    assert snapshot.state_of_workspace(mixed).complete
 
 
 def edit_lock(root: Path, edit: Callable[[dict[str, dict[str, object]]], None]) -> None:
@@ -139,7 +139,7 @@ def test_whatever_a_lock_says_otherwise_than_the_stage_is_found(root: Path, lie:
 def test_results_of_a_commit_are_held_against_what_stands_in_it(root: Path) -> None:
     edit_lock(root, LIES["another command"][0])
     shell(root)("git commit --quiet --all --message lie")
-    one = snapshot.of_revision(root, "HEAD")
+    one = snapshot.state_of_revision(root, "HEAD")
     assert one
     assert not one.complete
     assert one.objection
@@ -161,7 +161,7 @@ def test_after_a_stage_that_failed_nothing_is_called_foreign(root: Path, command
     """DVC removes a stage's results before it runs."""
     for path in state.stages_from_files(root)["train"].results:
         (root / path).unlink()
-    assert recorded_in_workspace(root).foreign == {}
+    assert recorded_stages_of_workspace(root).foreign == {}
     with pytest.raises(ChurnError, match=r"not here; .*`dvc repro` brings it back"):
         COMMANDS[command](root)
     told = status(root)
@@ -190,15 +190,15 @@ def test_values_that_dvc_holds_equal_are_the_same_inputs(root: Path) -> None:
         path = root / name
         path.write_text(path.read_text().replace("offer_cost_eur: 10.0", "offer_cost_eur: 10"))
     require_own_results(root, ["metrics/business_metrics.json", "models/churn_model.pkl"])
-    assert snapshot.of_workspace(root).complete
+    assert snapshot.state_of_workspace(root).complete
 
 
 def test_a_pipeline_from_before_there_was_provenance_is_taken_at_its_locks_word(root: Path) -> None:
     pipeline = (root / "dvc.yaml").read_text().splitlines()
     (root / "dvc.yaml").write_text("\n".join(line for line in pipeline if "metrics/provenance" not in line))
     edit_lock(root, without_provenance)
-    assert recorded_in_workspace(root).foreign == {}
-    assert snapshot.of_workspace(root).complete
+    assert recorded_stages_of_workspace(root).foreign == {}
+    assert snapshot.state_of_workspace(root).complete
 
 
 def test_what_a_stage_leaves_names_every_input_and_every_other_result(root: Path) -> None:
@@ -218,8 +218,8 @@ def test_what_a_stage_leaves_is_no_figure_for_dvc(root: Path) -> None:
 
 def test_a_model_file_is_told_by_its_own_md5_and_no_other(root: Path) -> None:
     """One fingerprint can have two models, such as on two kinds of processors."""
-    record = describe(snapshot.of_workspace(root))[0]
-    assert sync(root, Wanted(everything=False, again=False)).faults == ()
+    record = describe(snapshot.state_of_workspace(root))[0]
+    assert sync(root, SyncRequest(everything=False, again=False)).faults == ()
     found = lineage_of(root, "models/churn_model.pkl")
     assert found.model_md5 == md5_of(root / "models/churn_model.pkl") == record.experiment.model_md5
     assert found.fingerprint == fingerprint(state.stages_from_files(root))
@@ -249,6 +249,6 @@ def test_git_keeps_one_side_of_a_lock_whole_and_dvc_repro_works_inside_the_confl
     assert "C: 0.1" in params
     assert "offer_cost_eur: 15.0" in params
     merged = (root / LOCK_FILE).read_bytes()
-    assert snapshot.of_workspace(root).complete
+    assert snapshot.state_of_workspace(root).complete
     run("dvc repro --force --no-run-cache", **quiet)
     assert (root / LOCK_FILE).read_bytes() == merged

@@ -18,7 +18,7 @@ from churn.commands.changes.differences import compare as compare_revisions
 from churn.commands.compare import compare_states
 from churn.commands.predict import load_decision
 from churn.commands.promote.promotion import promote
-from churn.errors import ChurnError, printable
+from churn.errors import ChurnError, escape_controls
 from churn.history import predictions, snapshot, state
 from churn.history.verify import known_md5s, leave_provenance
 from churn.history.vouching import is_vouched, require_vouched, vouched_commits
@@ -34,12 +34,12 @@ from churn.tracking.recorder import Recorder
 from churn.tracking.store.model_file import foreign_loader
 from churn.tracking.store.registry import open_registry
 from churn.tracking.store.rows import open_store
-from churn.tracking.sync import Wanted, sync
+from churn.tracking.sync import SyncRequest, sync
 from tests.helpers.bombs import Bomb
 from tests.helpers.projects import shell, unpickled
 from tests.helpers.states import commit
 
-ALL = Wanted(everything=True, again=False)
+ALL = SyncRequest(everything=True, again=False)
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def fetched(victim: Path, tmp_path: Path, mark: Path) -> str:
     (stranger / ".dvc/cache/files/md5").mkdir(parents=True, exist_ok=True)
     run("git add --all && git add --force models/churn_model.pkl && git commit --quiet --message feature")
     shell(victim)(f"git fetch --quiet {stranger} HEAD:pr-7")
-    one = snapshot.of_revision(victim, "pr-7")
+    one = snapshot.state_of_revision(victim, "pr-7")
     assert one
     assert one.complete
     assert one.read(str(files.MODEL)), "the bomb is at hand"
@@ -102,7 +102,7 @@ def test_a_branch_that_is_named_is_offered_for_loading_and_still_nothing_of_it_i
     victim: Path, fetched: str, mark: Path
 ) -> None:
     sync(victim, ALL)
-    assert sync(victim, Wanted(everything=True, again=False, trusted=("pr-7",))).faults == ()
+    assert sync(victim, SyncRequest(everything=True, again=False, trusted=("pr-7",))).faults == ()
     assert row_of(victim, fetched).data.tags[MODEL_NOTE] == SHOWN
     sync(victim, ALL)
     assert row_of(victim, fetched).data.tags[MODEL_NOTE] == SHOWN, "it is not taken back"
@@ -125,7 +125,7 @@ def test_a_fetched_state_named_by_its_fingerprint_is_neither_run_nor_promoted(
 
 
 def test_one_vouches_for_this_branch_and_for_what_one_names(victim: Path, fetched: str) -> None:
-    own, foreign = (snapshot.of_revision(victim, name) for name in ("HEAD", "pr-7"))
+    own, foreign = (snapshot.state_of_revision(victim, name) for name in ("HEAD", "pr-7"))
     assert own
     assert foreign
     assert is_vouched(own, vouched_commits(victim))
@@ -145,18 +145,18 @@ def test_a_tag_that_came_with_a_branch_hides_nothing_of_that_name(
     victim: Path, fetched: str, kind: str, command: str
 ) -> None:
     """git takes a tag before a branch, a remote's branch and the start of a commit."""
-    one = snapshot.of_revision(victim, "HEAD")
+    one = snapshot.state_of_revision(victim, "HEAD")
     assert one
     name = {"branch": "main", "short commit": str(one.commit)[:7], "fingerprint": one.fingerprint}[kind]
     shell(victim)(f"git tag {name} pr-7")
     commands: dict[str, Callable[[], object]] = {
-        "compare": lambda: predictions.named_state(victim, name),
+        "compare": lambda: predictions.state_named(victim, name),
         "changes": lambda: compare_revisions(victim, name, None, Forge("https://x", None, None)),
         "promote": lambda: promote(victim, name, forced=True, reason="r"),
         "trust": lambda: vouched_commits(victim, [name]),
     }
     if kind == "fingerprint" and command == "compare":
-        assert predictions.named_state(victim, name).commit == one.commit
+        assert predictions.state_named(victim, name).commit == one.commit
         return
     with pytest.raises(ChurnError, match=r"more than one branch, tag or commit|only a commit of a branch"):
         commands[command]()
@@ -166,7 +166,7 @@ def test_a_tag_called_head_hides_nothing(victim: Path, fetched: str) -> None:
     own = shell(victim)("git rev-parse HEAD").stdout.strip()
     shell(victim)("git tag HEAD pr-7")
     for name in ("HEAD", "HEAD~0", own):
-        found = snapshot.of_revision(victim, name)
+        found = snapshot.state_of_revision(victim, name)
         assert found
         assert found.commit == own
 
@@ -177,24 +177,24 @@ def test_a_tag_called_head_hides_nothing(victim: Path, fetched: str) -> None:
 def test_a_ref_called_like_a_fingerprint_vouches_for_nothing(victim: Path, fetched: str, refs: str) -> None:
     ref = refs.format(id="1" * 38, fingerprint=fetched)
     shell(victim)(f"git update-ref {ref} pr-7")
-    state = predictions.named_state(victim, fetched)
+    state = predictions.state_named(victim, fetched)
     with pytest.raises(ChurnError, match=r"neither in the history|more than one branch, tag or commit"):
         require_vouched(victim, state, [fetched])
 
 
 def test_a_replacement_that_was_fetched_does_not_change_the_history(victim: Path, fetched: str) -> None:
-    foreign = snapshot.of_revision(victim, "pr-7")
+    foreign = snapshot.state_of_revision(victim, "pr-7")
     assert foreign
     shell(victim)("git commit --quiet --allow-empty --message own && git replace HEAD~1 pr-7")
     assert str(foreign.commit) not in vouched_commits(victim)
-    own = snapshot.of_revision(victim, "HEAD~1")
+    own = snapshot.state_of_revision(victim, "HEAD~1")
     assert own
     assert own.fingerprint != fetched
 
 
 def test_an_experiment_called_like_a_revision_is_not_vouched_for(victim: Path, fetched: str) -> None:
     """`dvc exp pull` brings names that somebody else chose."""
-    foreign = snapshot.of_revision(victim, "pr-7")
+    foreign = snapshot.state_of_revision(victim, "pr-7")
     assert foreign
     for name in ("HEAD", "twice"):
         shell(victim)(f"git update-ref refs/exps/aa/{'1' * 38}/{name} pr-7")
@@ -202,7 +202,7 @@ def test_an_experiment_called_like_a_revision_is_not_vouched_for(victim: Path, f
     shell(victim)(f"git update-ref refs/exps/cc/{'3' * 38}/other pr-7~1")
     assert not is_vouched(foreign, vouched_commits(victim, ["HEAD", "twice"]))
     with pytest.raises(ChurnError, match="2 DVC experiments have that name"):
-        predictions.named_state(victim, "twice")
+        predictions.state_named(victim, "twice")
 
 
 def poisoned(victim: Path, tmp_path: Path, name: str, spoil: Callable[[Path], None]) -> None:
@@ -270,7 +270,7 @@ POISON: dict[str, Callable[[Path], None]] = {
 def test_a_spoiled_branch_stops_no_other_state_and_forges_no_line(victim: Path, tmp_path: Path, name: str) -> None:
     poisoned(victim, tmp_path, name, POISON[name])
     told = sync(victim, ALL)
-    own = snapshot.of_revision(victim, "HEAD")
+    own = snapshot.state_of_revision(victim, "HEAD")
     assert own
     assert row_of(victim, own.fingerprint).data.tags[MODEL_NOTE] == SHOWN
     assert all("\x1b" not in line and "\n" not in line for line in told.lines)
@@ -279,28 +279,28 @@ def test_a_spoiled_branch_stops_no_other_state_and_forges_no_line(victim: Path, 
 
 def test_a_store_does_not_have_files_written_into_the_project(victim: Path) -> None:
     """It chooses where they go, and what is fetched chooses their names."""
-    sync(victim, Wanted(everything=False, again=False))
-    own = snapshot.of_revision(victim, "HEAD")
+    sync(victim, SyncRequest(everything=False, again=False))
+    own = snapshot.state_of_revision(victim, "HEAD")
     assert own
     row = row_of(victim, own.fingerprint)
     shutil.rmtree(victim / "mlruns/churn" / row.info.run_id)
     with closing(sqlite3.connect(victim / "mlflow.db")) as database, database:
         database.execute("update runs set artifact_uri = ?", [(victim / "src").as_uri()])
-    told = sync(victim, Wanted(everything=False, again=False))
+    told = sync(victim, SyncRequest(everything=False, again=False))
     assert any("would have files written to" in one for one in told.faults)
     assert shell(victim)("git status --porcelain").stdout == ""
 
 
 def test_a_record_that_names_a_file_of_the_machine_is_set_aside(victim: Path) -> None:
     box = outbox_of(victim)
-    record, content_of = describe(snapshot.of_workspace(victim))
+    record, content_of = describe(snapshot.state_of_workspace(victim))
     box.add(record, content_of)
     (path,) = (victim / ".churn/outbox/records").glob("*.json")
     path.write_text(
         path.read_text().replace(next(iter(record.experiment.files.values())), "../../../../../etc/hostname")
     )
     assert box.record(path.stem) is None
-    assert len(box.set_aside()) == 1
+    assert len(box.records_set_aside()) == 1
 
 
 def test_tidying_the_outbox_removes_only_what_it_wrote(victim: Path, tmp_path: Path) -> None:
@@ -333,7 +333,7 @@ def test_no_module_of_the_current_folder_is_imported(victim: Path, mark: Path, c
 
 
 def test_what_a_terminal_would_obey_is_written_out() -> None:
-    assert printable("a\x1b[2Kb\x07\u202ec\td\n") == r"a\x1b[2Kb\x07\u202ec" + "\td\n"
+    assert escape_controls("a\x1b[2Kb\x07\u202ec\td\n") == r"a\x1b[2Kb\x07\u202ec" + "\td\n"
 
 
 def test_of_two_states_with_one_fingerprint_that_of_this_branch_is_meant(victim: Path, tmp_path: Path) -> None:
@@ -345,11 +345,11 @@ def test_of_two_states_with_one_fingerprint_that_of_this_branch_is_meant(victim:
         commit(stranger, name)
     shell(stranger)("GIT_COMMITTER_DATE='2001-01-01T00:00' git commit --quiet --all --message backdated")
     shell(victim)(f"git fetch --quiet {stranger} HEAD:pr-8")
-    own, other = (snapshot.of_revision(victim, name) for name in ("HEAD", "pr-8"))
+    own, other = (snapshot.state_of_revision(victim, name) for name in ("HEAD", "pr-8"))
     assert own
     assert other
     assert own.fingerprint == other.fingerprint
-    found = predictions.in_git(victim, own.fingerprint)
+    found = predictions.state_in_git(victim, own.fingerprint)
     assert found
     assert found.commit == own.commit
 
@@ -379,7 +379,7 @@ def test_a_result_that_would_lie_outside_the_project_is_not_shown(victim: Path, 
     outside = tmp_path / "outside.json"
     paths = [f"../{outside.name}", str(outside), "metrics/../../outside.json"]
     pipeline = {"stages": {"x": {"metrics": [*paths, "metrics/inside.json"]}}}
-    assert state.results_called("metrics", pipeline) == {"metrics/inside.json"}
+    assert state.results_of_kind("metrics", pipeline) == {"metrics/inside.json"}
 
 
 class TestWhatMlflowGivesBack:
@@ -389,8 +389,8 @@ class TestWhatMlflowGivesBack:
     def version(self, victim: Path) -> str:
         """A registered model, by number; its files lie in the project's own folder."""
         store = open_store(find_destination(victim))
-        sync(victim, Wanted(everything=False, again=False))
-        one = snapshot.of_revision(victim, "HEAD")
+        sync(victim, SyncRequest(everything=False, again=False))
+        one = snapshot.state_of_revision(victim, "HEAD")
         assert one
         row = store.complete_row(one.fingerprint)
         assert row
@@ -398,9 +398,9 @@ class TestWhatMlflowGivesBack:
 
     def problem(self, root: Path, version: str) -> str | None:
         registry = open_registry(open_store(find_destination(root)))
-        one = snapshot.of_revision(root, "HEAD")
+        one = snapshot.state_of_revision(root, "HEAD")
         assert one
-        with registry.downloaded(version) as folder:
+        with registry.download(version) as folder:
             return registry.loading_problem(folder, str(one.results[str(files.MODEL)]))
 
     def model_folder(self, root: Path) -> Path:
@@ -446,24 +446,24 @@ class TestWhatMlflowGivesBack:
         for name in ("train", "evaluate"):
             leave_provenance(victim, name, state.inputs_from_files(victim, name))
             commit(victim, name)
-        assert sync(victim, Wanted(everything=False, again=False)).faults == ()
-        one = snapshot.of_workspace(victim)
+        assert sync(victim, SyncRequest(everything=False, again=False)).faults == ()
+        one = snapshot.state_of_workspace(victim)
         registry = open_registry(open_store(find_destination(victim)))
         row = registry.store.complete_row(one.fingerprint)
         assert row
         md5 = str(one.results[str(files.MODEL)])
         second = registry.challenge(row, md5, str(one.commit))
         assert (version, second, registry.model_md5_of(second)) == ("1", "2", md5)
-        with registry.downloaded(second) as folder:
+        with registry.download(second) as folder:
             assert registry.loading_problem(folder, md5) is None
-            assert registry.loaded(folder).threshold == 0.9
+            assert registry.load(folder).threshold == 0.9
         assert self.problem(victim, version) is None, "the first one is what it was"
         assert registry.challenge(row, md5, str(one.commit)) == second
 
     def test_gone_files_are_told_and_sync_brings_them_back(self, victim: Path, version: str) -> None:
         for path in self.model_folder(victim).iterdir():
             path.unlink() if path.is_file() else shutil.rmtree(path)
-        told = sync(victim, Wanted(everything=False, again=False))
+        told = sync(victim, SyncRequest(everything=False, again=False))
         assert told.faults == ()
         assert self.problem(victim, version) is None
         assert foreign_loader(self.model_folder(victim)) is None

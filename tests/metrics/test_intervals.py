@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from churn.config.economics import Economics
-from churn.metrics.intervals import Interval, Statistics, flat, headline_scores, with_intervals
+from churn.metrics.intervals import Interval, Statistics, flatten, headline_scores, with_intervals
 from churn.metrics.scores import probability_scores
 from churn.types import Floats, Labels
 from tests.helpers.made_up_answers import make_predictions
@@ -65,7 +65,7 @@ def test_resamples_that_miss_a_class_are_left_out_of_the_interval() -> None:
 
 
 def test_an_interval_is_written_as_three_figures() -> None:
-    figures = flat({"f1": Interval(0.5, 0.4, 0.6)}, prefix="test_")
+    figures = flatten({"f1": Interval(0.5, 0.4, 0.6)}, prefix="test_")
     assert figures == {"test_f1": 0.5, "test_f1_low": 0.4, "test_f1_high": 0.6}
 
 

@@ -9,9 +9,9 @@ from sklearn.metrics import average_precision_score, brier_score_loss, f1_score,
 
 from churn.errors import DataError
 from churn.metrics.paired import (
-    Answers,
-    Judged,
+    ModelAnswers,
     Pair,
+    PairedAnswers,
     PairedDifference,
     customers_needed,
     pair_up,
@@ -38,7 +38,7 @@ def test_every_figure_is_that_of_scikit_learn() -> None:
     pair = made_up(500, np.random.default_rng(0))
     found = by_name(pair, resamples=2)
     for side in ("old", "new"):
-        given: Answers = getattr(pair, side)
+        given: PairedAnswers = getattr(pair, side)
         expected = {
             "roc_auc": roc_auc_score(pair.churned, given.probability),
             "pr_auc": average_precision_score(pair.churned, given.probability),
@@ -85,7 +85,7 @@ def test_old_and_new_exchanged_turn_the_difference_around() -> None:
 def test_pairing_makes_the_interval_narrower_than_two_of_its_own() -> None:
     pair = made_up(1000, np.random.default_rng(5), old_noise=0.3, new_noise=0.3)
     auc = by_name(pair)["roc_auc"]
-    apart = replace(pair, old=Answers(np.full(1000, 0.5), pair.old.contacted))
+    apart = replace(pair, old=PairedAnswers(np.full(1000, 0.5), pair.old.contacted))
     assert auc.high - auc.low < by_name(apart)["roc_auc"].high - by_name(apart)["roc_auc"].low
 
 
@@ -109,9 +109,9 @@ def test_the_customers_that_are_needed_fall_with_the_square_of_the_difference() 
     assert customers_needed(profit(200, 4, 396), 5000) == pytest.approx(39_244 / 4, rel=0.001)
 
 
-def judged(keys: list[str], churned: list[int]) -> Judged:
+def judged(keys: list[str], churned: list[int]) -> ModelAnswers:
     index = pd.Index(keys)
-    return Judged(
+    return ModelAnswers(
         pd.Series(churned, index),
         pd.Series(np.linspace(0, 1, len(keys)), index),
         pd.Series([True] * len(keys), index),
@@ -147,7 +147,7 @@ def test_equal_customers_are_drawn_together() -> None:
     once = made_up(500, np.random.default_rng(11))
     rows = np.repeat(np.arange(500), 4)
     keys = pd.Index([f"{customer:016x}-{repeat}" for customer in range(500) for repeat in range(4)])
-    old, new = (Answers(side.probability[rows], side.contacted[rows]) for side in (once.old, once.new))
+    old, new = (PairedAnswers(side.probability[rows], side.contacted[rows]) for side in (once.old, once.new))
     four_times = Pair(keys, once.churned[rows], old, new, only_old=0, only_new=0, contradicted=0)
     few, many = (
         profit_difference(pair, MONEY, confidence=0.95, resamples=20_000, seed=0) for pair in (once, four_times)

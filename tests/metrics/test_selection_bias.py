@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from churn.commands.tune.objectives import OBJECTIVES, Ground
+from churn.commands.tune.objectives import OBJECTIVES, JudgingData
 from churn.metrics.selection_bias import corrected_gain
 from churn.types import Floats, Labels
 from tests.helpers.made_up_answers import MONEY
@@ -82,7 +82,7 @@ def chosen_among_equals(chosen_by: str, judged: str) -> tuple[Floats, Floats]:
     for _ in range(40):
         signal = random.normal(0, 1.2, customers)
         churned = (random.random(customers) < 1 / (1 + np.exp(1.2 - signal))).astype(np.int64)
-        ground = Ground(churned, random.integers(0, 5, customers), "profit", MONEY)
+        ground = JudgingData(churned, random.integers(0, 5, customers), "profit", MONEY)
         said = [1 / (1 + np.exp(1.2 - signal - random.normal(0, 0.8, customers))) for _ in range(30)]
         best = said[int(np.argmax([OBJECTIVES[chosen_by].value(ground, one) for one in said]))]
         seeming.append(OBJECTIVES[judged].value(ground, best) - OBJECTIVES[judged].value(ground, said[0]))

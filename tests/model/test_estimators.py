@@ -18,7 +18,7 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils import all_estimators
 
 from churn.config.contract import TableContract
-from churn.errors import ParameterError, shown
+from churn.errors import ParameterError, excerpt
 from churn.model import estimators
 from churn.model.cross_validation import judge_out_of_fold
 from churn.model.estimators import Keys, fit_classifier, make_classifier
@@ -247,7 +247,7 @@ def test_what_no_package_for_scikit_learn_brings_is_not_even_imported(
     with pytest.raises(ParameterError) as refused:
         make_classifier(path, {"args": ["touch", str(markers / "ran")]}, seed=7, threads=1, named=IN_TUNE)
     (line,) = str(refused.value).splitlines()
-    assert line.startswith(f"params.yaml: tune.space.it: cannot import {shown(path)} (")
+    assert line.startswith(f"params.yaml: tune.space.it: cannot import {excerpt(path)} (")
     assert NOT_IMPORTED[path] in line
     assert line.endswith("give the import path of an installed class, such as sklearn.ensemble.RandomForestClassifier")
     assert imported == []

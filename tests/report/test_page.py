@@ -246,7 +246,7 @@ def test_where_everybody_is_contacted_that_is_said_and_not_set_against_itself() 
     ("contacted", "told"), [(4, "0.04%"), (40, "0.4%"), (5000, "50%"), (9996, "99.96%"), (9960, "99.6%")]
 )
 def test_the_share_contacted_is_never_rounded_to_nobody_or_everybody(contacted: int, told: str) -> None:
-    decision = content.Decision(0.0004, 300, 9700, 0, contacted)
+    decision = content.DecisionCounts(0.0004, 300, 9700, 0, contacted)
     first, *_ = _sentences(replace(make_results(), decision=decision))
     assert first == f"Contact the {told} of customers whose probability of churn is 0.0004 or more."
 

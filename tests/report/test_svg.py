@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from churn.report.svg import Axis, Plane, reach, thinned
+from churn.report.svg import Axis, Plane, reach, thin
 
 PLANE = Plane(Axis("x", 0, 1, "share"), Axis("y", -100, 300, "euros"))
 
@@ -40,7 +40,7 @@ def test_an_axis_always_has_a_length(values: list[float]) -> None:
 
 @given(count=st.integers(0, 5000), most=st.integers(2, 300))
 def test_thinning_keeps_both_ends_in_order_and_no_more_than_it_may(count: int, most: int) -> None:
-    kept = thinned(count, most)
+    kept = thin(count, most)
     assert len(kept) == min(count, most)
     assert kept == sorted(set(kept))
     if count:

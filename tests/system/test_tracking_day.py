@@ -75,7 +75,7 @@ def test_a_day_leaves_as_many_complete_rows_as_there_were_states(project: Path, 
         run("churn status --strict", MLFLOW_TRACKING_URI=uri)
         shown = rows(Destination(uri, "churn", root))
         models = mlflow.MlflowClient(uri).search_logged_models([shown[0].info.experiment_id])
-    states |= {one.fingerprint for one in snapshot.recorded_in_git(root)}
+    states |= {one.fingerprint for one in snapshot.states_in_git(root)}
     assert len(states) == 7
     assert sorted(row.data.tags[FINGERPRINT] for row in shown) == sorted(states)
     assert {(row.info.status, row.data.tags[COMPLETE]) for row in shown} == {(FINISHED, "true")}

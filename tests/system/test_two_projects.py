@@ -12,7 +12,7 @@ from churn.history import state
 from churn.runtime import limited_threads
 from churn.stages import evaluate, preprocess, train
 from churn.tracking.destination import find_destination
-from churn.tracking.sync import Wanted, status, sync
+from churn.tracking.sync import SyncRequest, status, sync
 from tests.helpers.mlflow_rows import rows
 from tests.helpers.projects import make_folder, shell
 from tests.helpers.states import edit
@@ -84,7 +84,7 @@ def test_two_projects_are_shown_each_in_its_own_store(
     before, told = dict(os.environ), {}
 
     def show(root: Path) -> None:
-        told[root] = sync(root, Wanted(everything=False, again=False)).faults, status(root).faults
+        told[root] = sync(root, SyncRequest(everything=False, again=False)).faults, status(root).faults
 
     in_two_threads([threading.Thread(target=show, args=[root]) for root in roots])
     assert told == dict.fromkeys(roots, ((), ()))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from churn.history.snapshot import of_workspace
+from churn.history.snapshot import state_of_workspace
 from churn.history.state import UnidentifiedError, md5_of
 from churn.tracking.description import describe
 from churn.tracking.record import FAILED, FINISHED, RUNNING, Execution, Experiment
@@ -20,7 +20,7 @@ def ended(stage: str, fault: str | None = None) -> Execution:
 
 
 def describe_experiment(root: Path, execution: Execution) -> Experiment:
-    snapshot = of_workspace(root, execution.stage, failed=execution.fault is not None)
+    snapshot = state_of_workspace(root, execution.stage, failed=execution.fault is not None)
     record, _ = describe(snapshot, execution)
     return record.experiment
 

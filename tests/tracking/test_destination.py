@@ -15,7 +15,7 @@ from tests.helpers.servers import free_port
 def test_without_settings_it_is_a_database_in_the_projects_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     destination = find_destination(Path("/project"))
-    assert (destination.uri, destination.embedded) == ("sqlite:////project/mlflow.db", True)
+    assert (destination.uri, destination.is_embedded) == ("sqlite:////project/mlflow.db", True)
     assert (destination.experiment, destination.executions) == ("churn", "churn-executions")
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
         monkeypatch.setenv(name, "")
@@ -39,7 +39,7 @@ def test_settings_of_the_environment_hold_and_relative_databases_count_from_the_
     monkeypatch.setenv("MLFLOW_TRACKING_URI", setting)
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "autumn")
     assert find_destination(Path("/project")) == Destination(uri, "autumn", Path("/project"))
-    assert find_destination(Path("/project")).embedded == embedded
+    assert find_destination(Path("/project")).is_embedded == embedded
 
 
 def test_a_temporary_copy_of_the_project_tracks_to_the_projects_own_folder(

@@ -29,14 +29,14 @@ from churn.tracking.outbox import outbox_of
 from churn.tracking.record import COMPLETE, FINGERPRINT, FINISHED, MODEL_MD5, MODEL_NOTE, NOT_PLAIN, Execution, Record
 from churn.tracking.recorder import Recorder
 from churn.tracking.store.rows import open_store
-from churn.tracking.sync import Wanted, status, sync
+from churn.tracking.sync import SyncRequest, status, sync
 from tests.helpers.mlflow_rows import ended, executions, rows
 from tests.helpers.projects import NO_SERVER, shell, unpickled
 from tests.helpers.servers import CUT, HANG, LOSE, Proxy, mlflow_server, proxy_to
 from tests.helpers.states import edit, fingerprint, write
 
 STAGES = ("preprocess", "train", "evaluate")
-THIS_STATE = Wanted(everything=False, again=False)
+THIS_STATE = SyncRequest(everything=False, again=False)
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +60,7 @@ def keep(root: Path, *given: Execution) -> list[Record]:
     """Have stages that ended leave their records in the outbox, unpublished."""
     kept = []
     for execution in given:
-        record, content_of = describe(snapshot.of_workspace(root, execution.stage), execution)
+        record, content_of = describe(snapshot.state_of_workspace(root, execution.stage), execution)
         outbox_of(root).add(record, content_of)
         kept.append(record)
     return kept
@@ -79,7 +79,7 @@ def shown_files(row: Run, root: Path) -> set[str]:
 
 def assert_whole(row: Run, root: Path) -> None:
     """A row shows everything that the files of a project say."""
-    experiment = describe(snapshot.of_workspace(root))[0].experiment
+    experiment = describe(snapshot.state_of_workspace(root))[0].experiment
     client = mlflow.MlflowClient(find_destination(root).uri)
     assert (row.info.status, row.data.tags[COMPLETE]) == (FINISHED, "true")
     assert row.data.tags[FINGERPRINT] == experiment.fingerprint
@@ -130,7 +130,7 @@ def test_a_record_that_cannot_be_read_is_set_aside_and_stops_no_other(
     report = sync(embedded, THIS_STATE)
     assert_whole(only_row(embedded), embedded)
     assert any(line.startswith("3 records could not be read and were set aside: ") for line in report.lines)
-    assert len(outbox_of(embedded).set_aside()) == 3
+    assert len(outbox_of(embedded).records_set_aside()) == 3
     assert "set aside" in caplog.text
 
 
@@ -163,7 +163,7 @@ def test_the_last_stage_waits_four_seconds_for_its_record_and_no_longer(
     caplog.clear()
     Recorder(embedded, "train").record(ended("train"))
     assert caplog.text == "", "a stage that another one follows does not wait at all"
-    assert len(outbox_of(embedded).never_shown()) == 2
+    assert len(outbox_of(embedded).names_never_shown()) == 2
 
 
 def test_a_model_that_was_overwritten_since_is_shown_as_it_was(embedded: Path) -> None:
@@ -285,7 +285,7 @@ def test_a_record_whose_contents_are_gone_is_set_aside_and_its_state_shown_from_
     lost, _ = keep(embedded, ended("train"), ended("evaluate", started=200))
     box.content(str(lost.experiment.model_md5)).unlink()
     report = sync(embedded, THIS_STATE)
-    assert (report.faults, len(box.set_aside())) == ((), 2)
+    assert (report.faults, len(box.records_set_aside())) == ((), 2)
     assert_whole(only_row(embedded), embedded)
 
 
@@ -297,7 +297,7 @@ def test_a_record_that_is_refused_stops_no_other(embedded: Path) -> None:
     box.add(replace(refused, experiment=bad), lambda _: b"")
     (fault,) = sync(embedded, THIS_STATE).faults
     assert fault.startswith(f"{refused.name}: refused: ")
-    assert box.never_shown() == [refused.name]
+    assert box.names_never_shown() == [refused.name]
     found = [
         row.data.tags[FINGERPRINT] for row in rows(find_destination(embedded)) if row.data.tags[COMPLETE] == "true"
     ]
@@ -321,7 +321,7 @@ def test_what_one_process_adds_while_another_tidies_up_is_not_lost(embedded: Pat
         tidying.join()
     assert box.names() == added
     assert all(box.record(name) for name in added)
-    assert box.set_aside() == []
+    assert box.records_set_aside() == []
 
 
 def test_a_model_that_cannot_be_loaded_here_leaves_the_rest_of_its_row(embedded: Path) -> None:
@@ -433,7 +433,7 @@ def child(last):
         for name, method in list(vars(owner).items()):
             if name.startswith(CHANGING):
                 setattr(owner, name, counted(method, last))
-    report = sync.sync(root, sync.Wanted(everything=False, again=False))
+    report = sync.sync(root, sync.SyncRequest(everything=False, again=False))
     os._exit(len(report.faults))
 
 for last in itertools.count(1):
@@ -519,7 +519,7 @@ def test_a_name_that_nobody_knows_is_a_server_that_is_away(finished: Path) -> No
         "PYTHONPATH=src python -m churn.stages evaluate", MLFLOW_TRACKING_URI="http://nobody.invalid:5000"
     )
     assert "kept for MLflow at http://nobody.invalid:5000" in told.stderr
-    assert len(outbox_of(finished).never_shown()) == 1
+    assert len(outbox_of(finished).names_never_shown()) == 1
 
 
 @pytest.mark.slow

@@ -7,17 +7,17 @@ from churn.audit.identifiers import id_like
 from churn.audit.outcome_leaks import function_of_target, named_after_the_fact, predicts_alone
 from churn.audit.repeats import repeats
 from churn.audit.twins import customers_on_both_sides, exact_twins, near_twins
-from churn.audit.view import Audited, AuditFinding, AuditView
+from churn.audit.view import AuditFinding, AuditInput, AuditView
 from churn.config.contract import TableContract
 
 
-def find_leaks(audited: Audited, contract: TableContract, *, by_time: bool) -> list[AuditFinding]:
+def find_leaks(audited: AuditInput, contract: TableContract, *, by_time: bool) -> list[AuditFinding]:
     """Everything found, by check and then in the contract's order; `by_time`: the split is one of past and future."""
     view = AuditView(audited, contract, by_time)
     return [finding for check in CHECKS.values() for finding in check(view)]
 
 
-def unaccepted(findings: Sequence[AuditFinding], contract: TableContract) -> list[AuditFinding]:
+def open_findings(findings: Sequence[AuditFinding], contract: TableContract) -> list[AuditFinding]:
     """Those that data.audit.accept does not list."""
     return [finding for finding in findings if finding.name not in contract.audit.accept]
 

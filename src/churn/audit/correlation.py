@@ -5,7 +5,7 @@ import numpy as np
 from churn.types import Floats
 
 
-def standardised(values: Floats) -> Floats:
+def standardise(values: Floats) -> Floats:
     """With mean 0 and length 1; gaps at the mean."""
     centred = np.nan_to_num(values - np.nanmean(values))
     length = float(np.linalg.norm(centred))
@@ -14,7 +14,7 @@ def standardised(values: Floats) -> Floats:
 
 def correlation(one: Floats, other: Floats) -> float:
     """Pearson's, gaps at the mean."""
-    return float(standardised(one) @ standardised(other))
+    return float(standardise(one) @ standardise(other))
 
 
 def ranks(values: Floats) -> Floats:

@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 
 from churn.audit.columns import AuditedColumn, Codes
-from churn.audit.correlation import correlation, ranks, standardised
+from churn.audit.correlation import correlation, ranks, standardise
 from churn.audit.identifiers import EQUAL_CORRELATION
 from churn.audit.view import ROWS_TO_COMPARE, AuditFinding, AuditView
 
@@ -32,11 +32,11 @@ def repeats(view: AuditView) -> Iterator[AuditFinding]:
         for names in _one_to_one([view.columns[place] for place in group]):
             alike |= {frozenset(pair) for pair in combinations(names, 2)}
             yield AuditFinding("repeats", "warn", names, ONE_TO_ONE)
-    for one, other in _determined(view, sampled, [group[0] for group in groups.values()]):
+    for one, other in _determining_pairs(view, sampled, [group[0] for group in groups.values()]):
         names = (view.columns[one].name, view.columns[other].name)
         alike.add(frozenset(names))
         yield AuditFinding("repeats", "warn", names, DETERMINED)
-    yield from _correlated(view, rows, alike)
+    yield from _correlated_pairs(view, rows, alike)
 
 
 def _one_to_one(columns: Sequence[AuditedColumn]) -> Iterator[tuple[str, ...]]:
@@ -55,7 +55,7 @@ def _nearly_a_key(codes: Codes) -> bool:
     return len(codes) < 2 * (int(codes.max(initial=0)) + 1)
 
 
-def _determined(view: AuditView, sampled: list[Codes], places: list[int]) -> Iterator[tuple[int, int]]:
+def _determining_pairs(view: AuditView, sampled: list[Codes], places: list[int]) -> Iterator[tuple[int, int]]:
     """Pairs of columns of which the first determines the second."""
     table = np.column_stack([sampled[place] for place in places]).astype(np.int32) if places else np.empty((0, 0))
     # Chance that two rows agree in a column: a column that nearly always has one value is determined by any other.
@@ -79,7 +79,7 @@ def _determines(one: Codes, other: Codes) -> bool:
     return bool(np.array_equal(value[one], other)) and not _nearly_a_key(one)
 
 
-def _correlated(view: AuditView, rows: slice, known: set[frozenset[str]]) -> Iterator[AuditFinding]:
+def _correlated_pairs(view: AuditView, rows: slice, known: set[frozenset[str]]) -> Iterator[AuditFinding]:
     """Pairs of numbers on one line or in one order, the sample standing for all rows."""
     numeric = [column for column in view.columns if column.kind != "categorical"]
     values = {column.name: column.train.iloc[rows].to_numpy(dtype=np.float64) for column in numeric}
@@ -88,7 +88,7 @@ def _correlated(view: AuditView, rows: slice, known: set[frozenset[str]]) -> Ite
         return
     candidates: set[tuple[int, int]] = set()
     for scale in (lambda one: one, ranks):
-        standard = np.column_stack([standardised(scale(values[name])) for name in names])
+        standard = np.column_stack([standardise(scale(values[name])) for name in names])
         # Gaps lie in the middle here, which lowers a correlation: what is near enough is then looked at without them.
         near = np.triu(np.abs(standard.T @ standard) > EQUAL_CORRELATION - 0.1, 1)
         candidates |= {(int(first), int(second)) for first, second in np.argwhere(near)}

@@ -25,7 +25,7 @@ def in_train(
     train, test = np.arange(training_rows), np.arange(len(compared))
     of_train, of_test = np.zeros(len(train), dtype=np.uint64), np.zeros(len(test), dtype=np.uint64)
     for column in columns:
-        hashes = salted(column, hash_of(column, column.some(train, compared[test])))
+        hashes = add_salt(column, hash_of(column, column.some(train, compared[test])))
         of_train, of_test = of_train + hashes[: len(train)], of_test + hashes[len(train) :]
         # Only rows that still have a partner meet the next column.
         paired = _may_be_among(of_train, of_test)
@@ -46,9 +46,9 @@ def _may_be_among(many: Hashes, few: Hashes) -> NDArray[np.bool_]:
     return found
 
 
-def salted(column: AuditedColumn, hashes: Hashes) -> Hashes:
+def add_salt(column: AuditedColumn, hashes: Hashes) -> Hashes:
     """Spread, and unlike equal hashes of other columns."""
-    return _mixed(hashes ^ np.uint64(zlib.crc32(column.name.encode()) << 31))
+    return _mix_bits(hashes ^ np.uint64(zlib.crc32(column.name.encode()) << 31))
 
 
 def exact_hash(column: AuditedColumn, values: pd.Series) -> Hashes:
@@ -61,7 +61,7 @@ def exact_hash(column: AuditedColumn, values: pd.Series) -> Hashes:
     return hashes
 
 
-def _mixed(numbers: Hashes) -> Hashes:
+def _mix_bits(numbers: Hashes) -> Hashes:
     """Each number spread over all 64 bits (Steele, Lea and Flood 2014)."""
     numbers = numbers + np.uint64(0x9E3779B97F4A7C15)
     numbers ^= numbers >> np.uint64(30)

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from churn.audit.columns import AuditedColumn, Codes, Places, evenly_spread
-from churn.audit.row_hashes import GAP, Hashes, HashOf, exact_hash, in_train, salted
+from churn.audit.row_hashes import GAP, Hashes, HashOf, add_salt, exact_hash, in_train
 from churn.audit.view import AuditFinding, AuditView
 
 ROWS_TO_CLUSTER = 5_000
@@ -46,9 +46,9 @@ def near_twins(view: AuditView) -> Iterator[AuditFinding]:
         return
     # A pair on two sides of a border in one grid is on one side in the others.
     grids: list[HashOf] = [partial(_cell_hash, shift=shift / SHIFTS) for shift in range(SHIFTS)]
-    near = np.zeros(len(view.compared), dtype=np.bool_)
+    near = np.zeros(len(view.compared_rows), dtype=np.bool_)
     for grid in grids:
-        near |= in_train(view.widest_first, len(view.audited.train), view.compared, grid)
+        near |= in_train(view.widest_first, len(view.audited.train), view.compared_rows, grid)
     words = "features within half a percent of a training row's without being equal"
     new = near & ~view.equal_to_train
     yield from _judged_twins(view, new, grids[0], "near_twins_across_split", words, LARGE_NEAR_TWIN_SHARE)
@@ -77,7 +77,7 @@ def _twins_by_chance(view: AuditView, hash_of: HashOf) -> float:
     """
     clusters = _clusters(view)
     train = evenly_spread(len(view.audited.train), ROWS_FOR_CHANCE)
-    pairs = float(len(train)) * len(view.compared)
+    pairs = float(len(train)) * len(view.compared_rows)
     agreeing = [_agreeing_pairs(view, cluster, hash_of, train) for cluster in clusters]
     halves: tuple[list[AuditedColumn], list[AuditedColumn]] = ([], [])
     bits = [0.0, 0.0]
@@ -87,7 +87,7 @@ def _twins_by_chance(view: AuditView, hash_of: HashOf) -> float:
         bits[lighter] -= np.log(max(1.0, agreeing[place]) / pairs)
     # With one cluster a half is empty: what agrees in the other is then all expected, and nothing is called.
     shares = [_agreeing_pairs(view, half, hash_of, train) / pairs if half else 1.0 for half in halves]
-    return shares[0] * shares[1] * float(len(view.audited.train)) * len(view.compared)
+    return shares[0] * shares[1] * float(len(view.audited.train)) * len(view.compared_rows)
 
 
 def _clusters(view: AuditView) -> list[list[AuditedColumn]]:
@@ -142,9 +142,9 @@ def _few_classes(codes: Codes) -> Codes:
 
 def _agreeing_pairs(view: AuditView, columns: Sequence[AuditedColumn], hash_of: HashOf, train: Places) -> float:
     """Pairs of one of some training rows and a compared test row that agree in some columns."""
-    rows = np.zeros(len(train) + len(view.compared), dtype=np.uint64)
+    rows = np.zeros(len(train) + len(view.compared_rows), dtype=np.uint64)
     for column in columns:
-        rows += salted(column, hash_of(column, column.some(train, view.compared)))
+        rows += add_salt(column, hash_of(column, column.some(train, view.compared_rows)))
     distinct, times = np.unique(rows[: len(train)], return_counts=True)
     wanted = rows[len(train) :]
     place = np.minimum(np.searchsorted(distinct, wanted), len(distinct) - 1)

@@ -23,7 +23,7 @@ DISTINCT_FOR_TWINS = 20
 
 
 @dataclass(frozen=True)
-class Audited:
+class AuditInput:
     """What the audit looks at: training rows with their outcome; of the test rows nothing but their features."""
 
     train: pd.DataFrame
@@ -59,7 +59,7 @@ class AuditFinding:
 class AuditView:
     """What the checks share."""
 
-    def __init__(self, audited: Audited, contract: TableContract, by_time: bool) -> None:
+    def __init__(self, audited: AuditInput, contract: TableContract, by_time: bool) -> None:
         self.audited = audited
         self.contract = contract
         self.by_time = by_time
@@ -81,14 +81,14 @@ class AuditView:
         return len(self.audited.test) > 0 and int(values.max(initial=0)) + 1 >= DISTINCT_FOR_TWINS
 
     @cached_property
-    def compared(self) -> Places:
+    def compared_rows(self) -> Places:
         """Places of the test rows that are looked for among all training rows."""
         return evenly_spread(len(self.audited.test), ROWS_TO_COMPARE)
 
     @cached_property
     def equal_to_train(self) -> NDArray[np.bool_]:
         """Which of these have all features of a training row."""
-        return in_train(self.widest_first, len(self.audited.train), self.compared, exact_hash)
+        return in_train(self.widest_first, len(self.audited.train), self.compared_rows, exact_hash)
 
     def every(self, at_most: int) -> slice:
         """Training rows that stand for all, evenly spread."""

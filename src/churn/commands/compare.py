@@ -12,14 +12,14 @@ from typing import Any
 from churn import files
 from churn.config.economics import Economics
 from churn.config.params import PARAMS_FILE
-from churn.errors import ChurnError, shown
+from churn.errors import ChurnError, excerpt
 from churn.history.predictions import (
     WORKSPACE,
+    answers_on_test_rows,
+    answers_out_of_fold,
     compute_missing,
     economics_of,
-    judged_on_test,
-    judged_out_of_fold,
-    named_state,
+    state_named,
 )
 from churn.history.snapshot import Snapshot
 from churn.history.state import changed_values
@@ -68,7 +68,7 @@ class Confirmation:
 
 
 @dataclass(frozen=True)
-class Contest:
+class Comparison:
     """What came out.
 
     Attributes:
@@ -121,14 +121,14 @@ class Contest:
         yield f"judged out of fold on {self.customers:,} training rows that both have{''.join(self.left_out)}"
         yield self.test.as_text()
         for change in self.parameters:
-            yield f"{change.name}: {_written(change.old)} -> {_written(change.new)}"
+            yield f"{change.name}: {_value_text(change.old)} -> {_value_text(change.new)}"
         if self.inputs:
             yield f"other versions of: {', '.join(self.inputs)}"
         if not self.parameters and not self.inputs:
             yield "parameters, code and data are the same"
 
 
-def compare_states(root: Path, old: str, new: str, *, compute: bool = False, resamples: int = RESAMPLES) -> Contest:
+def compare_states(root: Path, old: str, new: str, *, compute: bool = False, resamples: int = RESAMPLES) -> Comparison:
     """Judge two states (commits, DVC experiments, fingerprints, `workspace`) on the same customers.
 
     Both are judged by the money of the new one. Each decides by its own threshold. With `compute`, one whose
@@ -138,24 +138,24 @@ def compare_states(root: Path, old: str, new: str, *, compute: bool = False, res
         ChurnError: a state is not known, incomplete, or its predictions are not here.
         DataError: the states share too few training rows.
     """
-    states = {name: named_state(root, name) for name in (old, new)}
+    states = {name: state_named(root, name) for name in (old, new)}
     if compute:
         for name, state in states.items():
             compute_missing(root, state, name)
     economics = economics_of(states[new], new)
-    judged = {name: judged_out_of_fold(state, name) for name, state in states.items()}
+    judged = {name: answers_out_of_fold(state, name) for name, state in states.items()}
     pair = paired.pair_up(judged[old], judged[new])
     differences = paired.paired_differences(pair, economics, resamples=resamples, seed=SEED)
-    return Contest(
+    return Comparison(
         old=_label(old, states[old]),
         new=_label(new, states[new]),
         customers=len(pair.churned),
-        left_out=tuple(_left_out(pair)),
+        left_out=tuple(_exclusion_notes(pair)),
         verdict=paired.verdict(pair, differences[0]),
         differences=tuple(differences),
         test=_on_test_rows(states, old, new, economics),
-        parameters=tuple(_changes(states[old], states[new])),
-        inputs=tuple(_other_inputs(states[old], states[new])),
+        parameters=tuple(_changed_parameters(states[old], states[new])),
+        inputs=tuple(_changed_inputs(states[old], states[new])),
     )
 
 
@@ -167,7 +167,7 @@ def _label(name: str, state: Snapshot) -> str:
     )
 
 
-def _left_out(pair: paired.Pair) -> Iterator[str]:
+def _exclusion_notes(pair: paired.Pair) -> Iterator[str]:
     counts = {
         "only in the old state": pair.only_old,
         "only in the new one": pair.only_new,
@@ -181,15 +181,17 @@ def _left_out(pair: paired.Pair) -> Iterator[str]:
 def _on_test_rows(states: Mapping[str, Snapshot], old: str, new: str, economics: Economics) -> Confirmation:
     """Both models on the test rows that both have, by the same money; a comparison is worth having without, too."""
     try:
-        pair = paired.pair_up(judged_on_test(states[old], old), judged_on_test(states[new], new), "test rows")
+        pair = paired.pair_up(
+            answers_on_test_rows(states[old], old), answers_on_test_rows(states[new], new), "test rows"
+        )
     except ChurnError as error:
         return Confirmation({}, 0, (), str(error))
     differences = paired.paired_differences(pair, economics, resamples=0, seed=SEED)
     figures = {one.name: (one.old, one.new) for one in differences if one.name in TEST_FIGURES}
-    return Confirmation(figures, len(pair.churned), tuple(_left_out(pair)), "")
+    return Confirmation(figures, len(pair.churned), tuple(_exclusion_notes(pair)), "")
 
 
-def _changes(old: Snapshot, new: Snapshot) -> Iterator[Change]:
+def _changed_parameters(old: Snapshot, new: Snapshot) -> Iterator[Change]:
     values = [
         {
             key: value
@@ -203,7 +205,7 @@ def _changes(old: Snapshot, new: Snapshot) -> Iterator[Change]:
             yield Change(*difference)
 
 
-def _other_inputs(old: Snapshot, new: Snapshot) -> Iterator[str]:
+def _changed_inputs(old: Snapshot, new: Snapshot) -> Iterator[str]:
     read = [
         {path: md5 for stage in state.stages.values() for path, md5 in stage.inputs.dependencies.items()}
         for state in (old, new)
@@ -214,5 +216,5 @@ def _other_inputs(old: Snapshot, new: Snapshot) -> Iterator[str]:
     )
 
 
-def _written(value: Any) -> str:
-    return "-" if value is None else shown(value) if isinstance(value, str) else str(value)
+def _value_text(value: Any) -> str:
+    return "-" if value is None else excerpt(value) if isinstance(value, str) else str(value)

@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Counts:
+class PredictionCounts:
     """Customers by what became of them."""
 
     scored: int
@@ -53,7 +53,7 @@ def load_decision(root: Path, other: Path | None) -> FixedThresholdClassifier:
     """
     path = root / files.MODEL if other is None else other
     try:
-        vouched = _vouched_for(root) if other is None else _trusted_by_you(other)
+        vouched = _md5s_vouched_for(root) if other is None else _md5_of_trusted_file(other)
         model = files.read_pickle(path, vouched)
     except OSError as error:
         raise ChurnError(
@@ -64,7 +64,7 @@ def load_decision(root: Path, other: Path | None) -> FixedThresholdClassifier:
     return model
 
 
-def _vouched_for(root: Path) -> frozenset[str]:
+def _md5s_vouched_for(root: Path) -> frozenset[str]:
     own = require_own_results(root, [str(files.MODEL)])
     if edited := state.edited_parameters(root):
         log.warning(
@@ -75,7 +75,7 @@ def _vouched_for(root: Path) -> frozenset[str]:
     return frozenset(own.values())
 
 
-def _trusted_by_you(other: Path) -> frozenset[str]:
+def _md5_of_trusted_file(other: Path) -> frozenset[str]:
     log.warning("%s: not checked against dvc.lock; a pickle runs code: only load files that you trust", other)
     return frozenset({files.md5(other)})
 
@@ -90,7 +90,7 @@ def score_table(
     *,
     stop_at_fault: bool,
     on_progress: Callable[[float], None],
-) -> Counts:
+) -> PredictionCounts:
     """Write one row a customer to `output` (CSV or Parquet), in the order of the table; what is refused to `rejects`.
 
     Both files take their places only when the whole table is done.
@@ -103,11 +103,11 @@ def score_table(
     if contract.id is not None and name_of_id(contract.id) != contract.id:
         log.warning("%s: the id column %r is called %r there", output, contract.id, name_of_id(contract.id))
     scored = contacted = rejected = 0
-    with _unwritable_told(output), files.replacing_outputs(output, rejects) as drafts, ExitStack() as stack:
+    with _explain_write_faults(output), files.replacing_outputs(output, rejects) as drafts, ExitStack() as stack:
         predictions = stack.enter_context(_TableWriter(output, drafts[0]))
         refused = stack.enter_context(_TableWriter(rejects, drafts[1]))
         read = (read_customers(batch, contract) for batch in read_batches(table, contract))
-        for customers in stack.enter_context(closing(_one_ahead(read))):
+        for customers in stack.enter_context(closing(_read_one_ahead(read))):
             if stop_at_fault and len(customers.refused):
                 fault = first_fault(customers.refused)
                 raise DataError(f"{table}: {fault}; mend it, or --on-error reject sets it aside")
@@ -118,10 +118,10 @@ def score_table(
             contacted += int(result["contact"].sum())
             rejected += len(customers.refused)
             on_progress(customers.done)
-    return Counts(scored, contacted, rejected)
+    return PredictionCounts(scored, contacted, rejected)
 
 
-def _one_ahead(read: Iterator[Customers]) -> Generator[Customers]:
+def _read_one_ahead(read: Iterator[Customers]) -> Generator[Customers]:
     """The same batches; while one is scored, mostly outside Python, a thread reads the next."""
     with ThreadPoolExecutor(max_workers=1) as reader:
         following = reader.submit(next, read, None)
@@ -190,18 +190,18 @@ class _TableWriter(ExitStack):
 
     def write(self, rows: pd.DataFrame) -> None:
         table = pa.Table.from_pandas(rows, preserve_index=False)
-        with _unwritable_told(self._path):
+        with _explain_write_faults(self._path):
             if self._writer is None:
                 self._writer = self.enter_context(WRITERS[self._path.suffix](self._draft, table.schema))
             self._writer.write_table(table)
 
     def __exit__(self, *raised: Any) -> bool | None:
-        with _unwritable_told(self._path):  # what is still in memory may not fit on the disk
+        with _explain_write_faults(self._path):  # what is still in memory may not fit on the disk
             return super().__exit__(*raised)
 
 
 @contextmanager
-def _unwritable_told(path: Path) -> Iterator[None]:
+def _explain_write_faults(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -23,13 +23,13 @@ def write_copy(root: Path) -> Path:
     if not page.exists():
         raise ChurnError(f"{files.REPORT}: no report yet; run `dvc repro`")
     verify.require_own_results(root, [str(files.REPORT)])
-    fingerprint = state.fingerprint(verify.recorded_in_workspace(root).stages)
-    warning = _since(root, fingerprint)
+    fingerprint = state.fingerprint(verify.recorded_stages_of_workspace(root).stages)
+    warning = _changes_since(root, fingerprint)
     files.write_text(root / COPY, with_origin(page.read_text(encoding="utf-8"), origin_of(root, fingerprint), warning))
     return root / COPY
 
 
-def _since(root: Path, fingerprint: str) -> str:
+def _changes_since(root: Path, fingerprint: str) -> str:
     """What has changed in the files since the page was made, and what to do; nothing when nothing has."""
     if edited := state.edited_parameters(root):
         return f"Since it was made, {', '.join(edited)} changed in params.yaml; run dvc repro."
@@ -38,7 +38,7 @@ def _since(root: Path, fingerprint: str) -> str:
     return ""
 
 
-def opened(page: Path) -> bool:
+def open_in_browser(page: Path) -> bool:
     """Show a page in the user's browser; False on a machine that has none with windows."""
     try:
         browser = webbrowser.get()

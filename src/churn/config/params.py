@@ -16,7 +16,7 @@ from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEv
 from churn.config.contract import Strict, TableContract
 from churn.config.economics import Economics
 from churn.config.search_space import Space
-from churn.errors import ParameterError, shown
+from churn.errors import ParameterError, excerpt
 
 PARAMS_FILE = "params.yaml"
 UNREADABLE = (YAMLError, ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError)
@@ -159,7 +159,7 @@ def parse_yaml(text: str, name: str) -> dict[str, Any]:
         ParameterError: it is no YAML, or no mapping.
     """
     try:
-        content = copy.deepcopy(_parsed(text))
+        content = copy.deepcopy(_parse(text))
     except UNREADABLE as error:
         raise ParameterError(f"{name}: not readable as YAML: {_yaml_problem(error)}") from None
     if not isinstance(content, dict):
@@ -168,7 +168,7 @@ def parse_yaml(text: str, name: str) -> dict[str, Any]:
 
 
 @functools.lru_cache(maxsize=8)
-def _parsed(text: str) -> Any:
+def _parse(text: str) -> Any:
     """Kept, since tracking reads the same few files again and again."""
     _require_bounded(text)
     return YAML(typ="safe").load(text)
@@ -226,10 +226,10 @@ def check_params(content: dict[str, Any]) -> Params:
     try:
         return Params.model_validate(content)
     except ValidationError as error:
-        raise ParameterError("\n".join(_described(error.errors(), content))) from None
+        raise ParameterError("\n".join(_describe_faults(error.errors(), content))) from None
 
 
-def _described(faults: Sequence[Mapping[str, Any]], content: dict[str, Any]) -> Iterator[str]:
+def _describe_faults(faults: Sequence[Mapping[str, Any]], content: dict[str, Any]) -> Iterator[str]:
     """One line a fault. No key has a default, so a misspelled one always leaves its right name missing beside it."""
     missing: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for fault in faults:
@@ -263,7 +263,7 @@ def _refusal(fault: Mapping[str, Any]) -> str:
     )
     if isinstance(fault["input"], dict):
         return str(reason)
-    return f"{shown(fault['input'])} is not accepted: {reason}"
+    return f"{excerpt(fault['input'])} is not accepted: {reason}"
 
 
 def _keys_in_file(fault: Mapping[str, Any], content: dict[str, Any]) -> list[str]:

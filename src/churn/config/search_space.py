@@ -62,7 +62,7 @@ class NumericRange(Strict):
         """Some value of it."""
         return float(self.low) if not self.whole else self.low
 
-    def suggested(self, name: str, trial: Suggests) -> float:
+    def suggest(self, name: str, trial: Suggests) -> float:
         """The value that a trial is to try, rounded."""
         if self.whole:
             return trial.suggest_int(name, self.low, self.high, log=self.log)
@@ -87,7 +87,7 @@ class Choices(RootModel[tuple[Any, ...]]):
         """Some value of it."""
         return self.root[0]
 
-    def suggested(self, name: str, trial: Suggests) -> Any:
+    def suggest(self, name: str, trial: Suggests) -> Any:
         """The value that a trial is to try."""
         places = range(len(self.root))
         return self.root[trial.suggest_categorical(name, list(places)) if len(self.root) > 1 else 0]
@@ -135,11 +135,11 @@ class Candidate:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def suggested(space: Space, fixed: Fixed, trial: Suggests) -> Candidate:
+def suggest_candidate(space: Space, fixed: Fixed, trial: Suggests) -> Candidate:
     """What a trial is to try."""
     paths = list(space)
     path = trial.suggest_categorical(ESTIMATOR, paths) if len(paths) > 1 else paths[0]
-    tried = {name: allowed.suggested(f"{path}.{name}", trial) for name, allowed in space[path].items()}
+    tried = {name: allowed.suggest(f"{path}.{name}", trial) for name, allowed in space[path].items()}
     return Candidate(path, {**fixed.get(path, {}), **tried})
 
 

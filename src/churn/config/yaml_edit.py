@@ -27,15 +27,15 @@ class _Representer(RoundTripRepresenter):
 _Representer.add_representer(type(None), lambda self, _: self.represent_scalar("tag:yaml.org,2002:null", "null"))
 
 
-def editable(text: str) -> CommentedMap:
+def load_editable(text: str) -> CommentedMap:
     """A mapping that can be edited, with all that stands around its values."""
     # ruamel.yaml would keep a carriage return as the end of a comment, and so write two.
     document: CommentedMap = _yaml().load(text.replace("\r\n", "\n"))
     return document
 
 
-def written(document: CommentedMap, like: str) -> str:
-    """The text of a mapping that `editable` gave, its lines ending as in the text that it was made of."""
+def dump_like(document: CommentedMap, like: str) -> str:
+    """The text of a mapping that `load_editable` gave, its lines ending as in the text that it was made of."""
     text = io.StringIO()
     _yaml().dump(document, text)
     return text.getvalue().replace("\n", "\r\n") if "\r\n" in like else text.getvalue()
@@ -77,7 +77,7 @@ def _yaml() -> YAML:
     return yaml
 
 
-def adopted(text: str, candidate: Candidate) -> str:
+def adopt_candidate(text: str, candidate: Candidate) -> str:
     """The text of params.yaml with a candidate under `train`.
 
     Values of the same estimator are set in place, with their comments; another estimator brings its own arguments.
@@ -85,7 +85,7 @@ def adopted(text: str, candidate: Candidate) -> str:
     Raises:
         ParameterError: the text would not be read as what was meant.
     """
-    document = editable(text)
+    document = load_editable(text)
     train = document["train"]
     if train["estimator"] == candidate.estimator:
         for name, value in candidate.arguments.items():
@@ -95,7 +95,7 @@ def adopted(text: str, candidate: Candidate) -> str:
         arguments = node(candidate.arguments)
         arguments.fa.set_block_style()
         train["params"] = arguments
-    new = written(document, like=text)
+    new = dump_like(document, like=text)
     _require_same(parse_yaml(text, PARAMS_FILE), parse_yaml(new, PARAMS_FILE), candidate)
     return new
 

@@ -38,7 +38,7 @@ class Strays:
     results: tuple[str, ...]
 
 
-def strays(root: Path, commit: str, stages: Stages, results: Mapping[str, str | None]) -> Strays:
+def find_strays(root: Path, commit: str, stages: Stages, results: Mapping[str, str | None]) -> Strays:
     """Hold the state that a commit's dvc.lock records, and its results, against the files of the commit.
 
     Raises:
@@ -46,11 +46,11 @@ def strays(root: Path, commit: str, stages: Stages, results: Mapping[str, str | 
     """
     held = _Commit(root, commit)
     values_in, md5_of = functools.cache(held.values_in), functools.cache(held.md5_of)
-    declared = state.inputs_declared(values_in(PIPELINE_FILE), values_in, md5_of)
-    given = _given(stages)
+    declared = state.declared_inputs(values_in(PIPELINE_FILE), values_in, md5_of)
+    given = _inputs_no_stage_makes(stages)
     return Strays(
         inputs=(
-            *_declared_otherwise(stages, declared),
+            *_other_declarations(stages, declared),
             *(path for path, md5 in given.items() if md5_of(path) not in (None, md5)),
         ),
         absent=tuple(path for path in given if md5_of(path) is None),
@@ -58,14 +58,14 @@ def strays(root: Path, commit: str, stages: Stages, results: Mapping[str, str | 
     )
 
 
-def edits(root: Path, stages: Stages) -> tuple[str, ...]:
+def find_edits(root: Path, stages: Stages) -> tuple[str, ...]:
     """What the stages read in the workspace that HEAD does not hold like that, by the bytes of each file.
 
     What git says of its status is not asked: it passes over what is ignored, what is assumed to be unchanged, and what
     stands behind a link.
     """
     held = _Commit(root, "HEAD")
-    given = _given(stages)
+    given = _inputs_no_stage_makes(stages)
     files = {PIPELINE_FILE, *(file for stage in stages.values() for file in stage.inputs.parameters)}
     md5s = {path: state.md5_of(root / path) for path in files} | given
     as_kept = git_files(root, "HEAD", [path for path in md5s if path in held.files])
@@ -78,7 +78,7 @@ def edits(root: Path, stages: Stages) -> tuple[str, ...]:
     )
 
 
-def _given(stages: Stages) -> dict[str, str | None]:
+def _inputs_no_stage_makes(stages: Stages) -> dict[str, str | None]:
     """md5 by path of what no stage makes."""
     made = {path for stage in stages.values() for path in stage.results}
     return {
@@ -86,7 +86,7 @@ def _given(stages: Stages) -> dict[str, str | None]:
     }
 
 
-def _declared_otherwise(stages: Stages, declared: Mapping[str, StageInputs]) -> Iterator[str]:
+def _other_declarations(stages: Stages, declared: Mapping[str, StageInputs]) -> Iterator[str]:
     keys: dict[str, dict[str, None]] = {}
     for name, stage in stages.items():
         now = declared[name]

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from churn.errors import ChurnError, shown
+from churn.errors import ChurnError, excerpt
 
 AS_IT_IS = {"GIT_NO_REPLACE_OBJECTS": "1", "LC_ALL": "C"}
 """git without replacements, which a fetch may bring and which forge a history; in words that code can read."""
@@ -37,7 +37,7 @@ def commit_of(root: Path, name: str) -> str | None:
     hides_a_commit = re.fullmatch(r"[0-9a-f]{4,40}", base) and base == name and not commit.startswith(base)
     if hides_a_commit or (b"is ambiguous" in done.stderr and base != "HEAD"):
         raise ChurnError(
-            f"{shown(name)}: more than one branch, tag or commit has that name (`git show-ref {base}`); write it in "
+            f"{excerpt(name)}: more than one branch, tag or commit has that name (`git show-ref {base}`); write it in "
             "full, such as refs/heads/main, or give all 40 digits of the commit"
         )
     return commit

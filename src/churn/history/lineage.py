@@ -75,7 +75,7 @@ def commands_to_restore(commits: Sequence[str], experiments: Sequence[str]) -> t
 
 def origin_of(root: Path, fingerprint: str) -> Origin:
     """What git knows of a state; MLflow is not asked."""
-    of_state = [one for one in snapshot.recorded_in_git(root) if one.fingerprint == fingerprint]
+    of_state = [one for one in snapshot.states_in_git(root) if one.fingerprint == fingerprint]
     commits = without_repeats(one.commit for one in of_state if one.experiment is None)
     experiments = without_repeats(one.experiment for one in of_state)
     return Origin(fingerprint, commits[0] if commits else None, commands_to_restore(commits, experiments))

@@ -23,7 +23,7 @@ class EstimatorAbsentError(Exception):
     """The estimator's package is not installed here."""
 
 
-def pinned_in(lock: str) -> dict[str, set[str]]:
+def pins_of(lock: str) -> dict[str, set[str]]:
     """Versions that a lock allows, by name; more than one where they depend on the platform."""
     pins: dict[str, set[str]] = {}
     for name, pinned in PIN.findall(lock):
@@ -31,7 +31,7 @@ def pinned_in(lock: str) -> dict[str, set[str]]:
     return pins
 
 
-def beside_locks(locks: Iterable[str], estimator: str | None) -> dict[str, str]:
+def packages_beside_locks(locks: Iterable[str], estimator: str | None) -> dict[str, str]:
     """What is installed otherwise than the locks (their texts) say, and what an estimator needs that none holds.
 
     Args:
@@ -43,11 +43,11 @@ def beside_locks(locks: Iterable[str], estimator: str | None) -> dict[str, str]:
     """
     pins: dict[str, set[str]] = {}
     for lock in locks:
-        for name, versions in pinned_in(lock).items():
+        for name, versions in pins_of(lock).items():
             pins.setdefault(name, set()).update(versions)
-    installed = _installed()
+    installed = _installed_versions()
     other = {name: installed[name] for name, versions in pins.items() if installed.get(name, "") not in {"", *versions}}
-    needed = _needed_by(estimator.partition(".")[0]) if estimator else ()
+    needed = _requirements_of(estimator.partition(".")[0]) if estimator else ()
     return other | {name: found for name, found in needed if name not in pins}
 
 
@@ -63,7 +63,7 @@ def distribution_of(module: str) -> str:
     return canonicalize_name(sorted(found)[0])
 
 
-def _needed_by(module: str) -> Iterator[tuple[str, str]]:
+def _requirements_of(module: str) -> Iterator[tuple[str, str]]:
     """Name and version of a module's distribution and of all that it requires."""
     if module in LOCKED_MODULES:
         return
@@ -89,7 +89,7 @@ def _distributions() -> Mapping[str, list[str]]:
 
 
 @functools.cache
-def _installed() -> dict[str, str]:
+def _installed_versions() -> dict[str, str]:
     """Version of every installed distribution, by the names of their folders: milliseconds, where metadata take long.
 
     Of two by the same name, Python takes the one that comes first on its path.

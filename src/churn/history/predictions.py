@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from churn import files
 from churn.config.economics import Economics
 from churn.config.params import PARAMS_FILE
-from churn.errors import ChurnError, DataError, shown, some_of
+from churn.errors import ChurnError, DataError, excerpt, first_few
 from churn.history import dvc, snapshot
-from churn.history.committed import Strays, strays
+from churn.history.committed import Strays, find_strays
 from churn.history.git import commit_of
 from churn.history.reproduce import recompute
 from churn.history.snapshot import Snapshot
@@ -21,7 +21,7 @@ from churn.history.state import FINGERPRINT_FORM, LOCK_FILE, UnidentifiedError
 from churn.history.verify import ForeignResultsError
 from churn.history.vouching import is_vouched, require_vouched, vouched_commits
 from churn.metrics import profit
-from churn.metrics.paired import Judged
+from churn.metrics.paired import ModelAnswers
 from churn.table import splits
 from churn.types import ROW_KEY
 
@@ -43,23 +43,23 @@ class MissingError(ChurnError):
     """A file that belongs to a state is not here; it may be brought."""
 
 
-def named_state(root: Path, name: str, model_md5: str | None = None) -> Snapshot:
+def state_named(root: Path, name: str, model_md5: str | None = None) -> Snapshot:
     """A whole state, by commit, DVC experiment, fingerprint, or as `workspace`; with a model, if there is one with it.
 
     Raises:
         ChurnError: nothing has that name, its results are not all of one state, or the commit holds other inputs.
     """
     if name == WORKSPACE:
-        state: Snapshot | None = snapshot.of_workspace(root)
+        state: Snapshot | None = snapshot.state_of_workspace(root)
         advice = "run `dvc repro`"
     else:
-        state = in_git(root, name, model_md5)
+        state = state_in_git(root, name, model_md5)
         advice = "name a commit whose dvc.lock is whole"
     if state is None and commit_of(root, name):
         raise ChurnError(f"{name}: its dvc.lock records no whole state; name another commit, or `dvc repro` and commit")
     if state is None:
         raise ChurnError(
-            f"{shown(name)}: no commit with a dvc.lock, DVC experiment or fingerprint of that name; "
+            f"{excerpt(name)}: no commit with a dvc.lock, DVC experiment or fingerprint of that name; "
             "`churn lineage` and `dvc exp list --all` know them"
         )
     if state.objection:
@@ -67,50 +67,52 @@ def named_state(root: Path, name: str, model_md5: str | None = None) -> Snapshot
     if not state.complete:
         raise ChurnError(f"{name}: not all of its results are those of its parameters, code and data; {advice}")
     if name not in (WORKSPACE, state.fingerprint):  # a fingerprint names what was run, whatever the commit holds
-        strays_of(root, name, state)
+        require_inputs_of_commit(root, name, state)
     return state
 
 
-def strays_of(root: Path, name: str, state: Snapshot) -> Strays:
+def require_inputs_of_commit(root: Path, name: str, state: Snapshot) -> Strays:
     """Where a committed state's files and its dvc.lock part, other than in inputs that contradict each other.
 
     Raises:
         ChurnError: the commit holds other inputs than its results were computed with.
     """
     try:
-        found = strays(root, state.commit or "", state.stages, state.results)
+        found = find_strays(root, state.commit or "", state.stages, state.results)
     except UnidentifiedError as error:
         raise ChurnError(f"{name}: {error}") from None
     if found.inputs:
         raise ChurnError(
-            f"{name}: {some_of(found.inputs)}: not what {LOCK_FILE} was computed with; run `dvc repro` and commit"
+            f"{name}: {first_few(found.inputs)}: not what {LOCK_FILE} was computed with; run `dvc repro` and commit"
         )
     return found
 
 
-def in_git(root: Path, name: str, model_md5: str | None = None) -> Snapshot | None:
+def state_in_git(root: Path, name: str, model_md5: str | None = None) -> Snapshot | None:
     """A state that git records, by commit, DVC experiment or fingerprint.
 
     A fingerprint says nothing of the results, and anybody's branch may hold a state with it: of several, one with the
     model that is meant comes first, then one of this branch's history.
     """
     is_fingerprint = FINGERPRINT_FORM.fullmatch(name)  # first: anybody can call a tag like one
-    named = None if is_fingerprint else snapshot.of_revision(root, name)
+    named = None if is_fingerprint else snapshot.state_of_revision(root, name)
     if named is not None:
         return named
-    recorded = list(snapshot.recorded_in_git(root))
+    recorded = list(snapshot.states_in_git(root))
     called = {commit for commit, names in dvc.experiments(root).items() if name in names}
     found = [one for one in recorded if (name == one.fingerprint if is_fingerprint else one.commit in called)]
     if not found:
-        return snapshot.of_revision(root, name) if is_fingerprint else None
+        return snapshot.state_of_revision(root, name) if is_fingerprint else None
     if not is_fingerprint and len(called) > 1:
-        raise ChurnError(f"{shown(name)}: {len(called)} DVC experiments have that name; give the commit of one instead")
+        raise ChurnError(
+            f"{excerpt(name)}: {len(called)} DVC experiments have that name; give the commit of one instead"
+        )
     commits = vouched_commits(root)
     with_model = [one for one in found if one.results.get(str(files.MODEL)) == model_md5]
     return next((one for one in with_model or found if is_vouched(one, commits)), (with_model or found)[0])
 
 
-def judged_out_of_fold(state: Snapshot, name: str) -> Judged:
+def answers_out_of_fold(state: Snapshot, name: str) -> ModelAnswers:
     """What the state's model said of its training rows, each fold decided by the threshold of the others.
 
     Raises:
@@ -127,17 +129,17 @@ def judged_out_of_fold(state: Snapshot, name: str) -> Judged:
         train["threshold"],
         economics_of(state, name),
     )
-    return Judged(churned, answers["probability"], pd.Series(contacted, index=answers.index))
+    return ModelAnswers(churned, answers["probability"], pd.Series(contacted, index=answers.index))
 
 
-def judged_on_test(state: Snapshot, name: str) -> Judged:
+def answers_on_test_rows(state: Snapshot, name: str) -> ModelAnswers:
     """What the state's model said of its test rows.
 
     Raises:
         MissingError: its predictions are not here.
     """
     answers = table_of(state, name, files.TEST_PREDICTIONS, index_col=ROW_KEY)
-    return Judged(answers["churned"], answers["probability"], answers["contact"] == 1)
+    return ModelAnswers(answers["churned"], answers["probability"], answers["contact"] == 1)
 
 
 def compute_missing(root: Path, state: Snapshot, name: str) -> None:
@@ -152,7 +154,7 @@ def compute_missing(root: Path, state: Snapshot, name: str) -> None:
     recompute(root, state.commit)
     if missing := _missing(state):
         raise ChurnError(
-            f"{state.commit[:7]}: run again, it did not give the {some_of(missing)} that {LOCK_FILE} recorded, "
+            f"{state.commit[:7]}: run again, it did not give the {first_few(missing)} that {LOCK_FILE} recorded, "
             "so it cannot be judged"
         )
 

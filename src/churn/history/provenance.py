@@ -53,21 +53,21 @@ class Provenance:
 
 def differences(content: bytes | None, expected: Provenance) -> list[str]:
     """Where the provenance that a stage left and what its results are said to be of part; nothing where they agree."""
-    left = _parsed(content)
+    left = _parse(content)
     if left is None:
         return ["its provenance cannot be read"]
-    right = _parsed(expected.as_text().encode()) or {}
+    right = _parse(expected.as_text().encode()) or {}
     return [line for name, compared in COMPARED.items() for line in compared(left.get(name, {}), right[name])]
 
 
 def packages_in(content: bytes | None) -> dict[str, str]:
     """Packages beside the locks that the stage ran with; none where it left no provenance."""
-    return {str(name): str(version) for name, version in (_parsed(content) or {}).get("packages", {}).items()}
+    return {str(name): str(version) for name, version in (_parse(content) or {}).get("packages", {}).items()}
 
 
 def results_in(content: bytes | None) -> dict[str, str]:
     """md5 by path of what the stage wrote; none where it left no provenance."""
-    return {str(path): str(md5) for path, md5 in (_parsed(content) or {}).get("results", {}).items()}
+    return {str(path): str(md5) for path, md5 in (_parse(content) or {}).get("results", {}).items()}
 
 
 def _leaves(parameters: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str, Any]]:
@@ -84,7 +84,7 @@ def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield name, value
 
 
-def _parsed(content: bytes | None) -> dict[str, dict[Any, Any]] | None:
+def _parse(content: bytes | None) -> dict[str, dict[Any, Any]] | None:
     """Each section by what its entries are of; None when it is no provenance."""
     try:
         sections = json.loads(content or b"")

@@ -12,7 +12,7 @@ from churn.history import committed, provenance, state, verify
 from churn.history.dvc import cache_folder, experiments
 from churn.history.git import commit_of, git, git_files
 from churn.history.state import LOCK_FILE, PIPELINE_FILE, Content, Stages, content_of
-from churn.history.verify import Objection, Recorded
+from churn.history.verify import Objection, RecordedStages
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class Snapshot:
         object.__setattr__(self, "results", results)
 
     @property
-    def edited(self) -> bool:
+    def is_edited(self) -> bool:
         """Whether the commit holds something else than what the results were made from, or not all of it."""
         return bool(self.edits)
 
@@ -60,10 +60,10 @@ class Snapshot:
         """What dvc.yaml calls metrics, or plots, by path."""
         content = self.read(PIPELINE_FILE)
         pipeline = parse_yaml((content or b"").decode(), PIPELINE_FILE)
-        return state.results_called(kind, pipeline).intersection(self.results)
+        return state.results_of_kind(kind, pipeline).intersection(self.results)
 
 
-def of_workspace(root: Path, just_ended: str | None = None, *, failed: bool = False) -> Snapshot:
+def state_of_workspace(root: Path, just_ended: str | None = None, *, failed: bool = False) -> Snapshot:
     """What the files say, when a stage has just ended or, without one, as dvc.lock vouches for them.
 
     Results count only of that stage and of those that dvc.lock vouches for, so none is of another state.
@@ -72,40 +72,40 @@ def of_workspace(root: Path, just_ended: str | None = None, *, failed: bool = Fa
         UnidentifiedError: the files belong to no experiment.
     """
     files = state.stages_from_files(root)
-    known = verify.recorded_in_workspace(root)
+    known = verify.recorded_stages_of_workspace(root)
     commit = git(root, "rev-parse", "HEAD")
     return Snapshot(
         stages=files,
         counted=frozenset(_stages_that_count(files, known, just_ended, failed)),
         read=lambda path: content_of(root / path),
         commit=commit,
-        edits=() if commit is None else committed.edits(root, files),
-        objection=_objection(known, files) or verify.other_packages(files, known),
+        edits=() if commit is None else committed.find_edits(root, files),
+        objection=_objection(known, files) or verify.objection_to_packages(files, known),
         experiment=os.environ.get("DVC_EXP_NAME"),
         baseline=os.environ.get("DVC_EXP_BASELINE_REV"),
     )
 
 
-def _stages_that_count(files: Stages, known: Recorded, ended: str | None, failed: bool) -> set[str]:
-    vouched = state.vouched_for(files, known.stages).difference(known.foreign)
+def _stages_that_count(files: Stages, known: RecordedStages, ended: str | None, failed: bool) -> set[str]:
+    vouched = state.vouched_stages(files, known.stages).difference(known.foreign)
     if ended is None:
-        return state.of_this_state(files, vouched)
+        return state.stages_of_this_state(files, vouched)
     if ended not in files:
         raise state.UnidentifiedError(f"{PIPELINE_FILE}: no stage {ended}, so this run belongs to no experiment")
-    counted = state.of_this_state(files, vouched | {ended})
+    counted = state.stages_of_this_state(files, vouched | {ended})
     if ended not in counted:
         raise state.UnidentifiedError(
             f"{ended} read results of another state; run `dvc repro` to have all of one state"
         )
-    return state.of_this_state(files, vouched - {ended}) if failed else counted
+    return state.stages_of_this_state(files, vouched - {ended}) if failed else counted
 
 
-def _objection(known: Recorded, stages: Stages) -> Objection | None:
+def _objection(known: RecordedStages, stages: Stages) -> Objection | None:
     objections = (known.objection(name) for name in stages if name in known.stages)
     return next(filter(None, objections), None)
 
 
-def recorded_in_git(root: Path) -> Iterator[Snapshot]:
+def states_in_git(root: Path) -> Iterator[Snapshot]:
     """Every state that a dvc.lock of a commit or of a DVC experiment records: this branch's first, then oldest first.
 
     Only what the dvc.lock vouches for counts: results whose md5 is the recorded one.
@@ -121,13 +121,13 @@ def recorded_in_git(root: Path) -> Iterator[Snapshot]:
             yield snapshot
 
 
-def of_revision(root: Path, revision: str) -> Snapshot | None:
+def state_of_revision(root: Path, revision: str) -> Snapshot | None:
     """What the dvc.lock of any revision that git knows records; None where there is none."""
     commit = commit_of(root, revision)
     return _of_commit(root, commit, None, functools.cache(lambda: cache_folder(root))) if commit else None
 
 
-def is_kept(root: Path, commit: str) -> bool:
+def is_on_branch_or_tag(root: Path, commit: str) -> bool:
     """Whether a branch or a tag holds a commit. A DVC experiment is none of theirs until it gets one."""
     return bool(
         git(root, "for-each-ref", "--count=1", f"--contains={commit}", "refs/heads", "refs/remotes", "refs/tags")
@@ -142,7 +142,7 @@ def _of_commit(root: Path, commit: str, name: str | None, cache: Callable[[], Pa
         declared = parse_yaml(files.get(PIPELINE_FILE, b"").decode(), PIPELINE_FILE)["stages"]
         lock = parse_yaml(files[LOCK_FILE].decode(), LOCK_FILE)
         left = git_files(root, commit, map(provenance.path_of, declared))
-        known = verify.recorded(lock, left.get, declared)
+        known = verify.recorded_stages(lock, left.get, declared)
         stages = {name: known.stages[name] for name in declared}  # DVC keeps those that were renamed, too
         state.fingerprint(stages)
     except Exception:  # no lock, a broken one, or one that lacks a stage: it records no state

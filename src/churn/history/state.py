@@ -96,12 +96,12 @@ def inputs_from_files(root: Path, name: str) -> StageInputs:
     return _inputs_in_files(root, name, declared[name], values_in, digest, with_estimator=with_estimator)
 
 
-def results_declared(root: Path, name: str) -> list[str]:
+def declared_results(root: Path, name: str) -> list[str]:
     """Paths of what a stage of dvc.yaml makes."""
     return results_of(declared_stages(root)[name])
 
 
-def inputs_declared(pipeline: Mapping[str, Any], values_in: Reader, digest: Digest) -> dict[str, StageInputs]:
+def declared_inputs(pipeline: Mapping[str, Any], values_in: Reader, digest: Digest) -> dict[str, StageInputs]:
     """What decides each stage's results by a dvc.yaml, wherever it and the files it names are.
 
     Raises:
@@ -144,7 +144,7 @@ def changed_values(key: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any
         yield key, old, new
 
 
-def results_called(kind: str, pipeline: Mapping[str, Any]) -> set[str]:
+def results_of_kind(kind: str, pipeline: Mapping[str, Any]) -> set[str]:
     """What a dvc.yaml calls metrics, or plots, by path within the project; one that leads out of it is passed over."""
     entries = [pipeline, *(pipeline.get("stages") or {}).values()]
     paths = {posixpath.normpath(_path_of(result)) for entry in entries for result in entry.get(kind) or []}
@@ -164,19 +164,23 @@ def fingerprint(stages: Stages) -> str:
         for path, md5 in given.items():
             if md5 is None:
                 raise UnidentifiedError(f"{path}: not there, so this run belongs to no experiment")
-        described[name] = {"cmd": stage.inputs.command, "deps": given, "params": comparable(stage.inputs.parameters)}
+        described[name] = {
+            "cmd": stage.inputs.command,
+            "deps": given,
+            "params": as_dvc_compares(stage.inputs.parameters),
+        }
         if stage.inputs.packages:  # in the locked environment there are none, and a state is what it was without them
             described[name]["packages"] = stage.inputs.packages
     text = json.dumps(described, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def vouched_for(files: Stages, locked: Stages) -> set[str]:
+def vouched_stages(files: Stages, locked: Stages) -> set[str]:
     """Stages whose inputs and results are those that dvc.lock recorded."""
     return {name for name, stage in files.items() if stage == locked.get(name)}
 
 
-def of_this_state(files: Stages, trusted: Set[str]) -> set[str]:
+def stages_of_this_state(files: Stages, trusted: Set[str]) -> set[str]:
     """The trusted stages that read only what such stages made, so that their results belong to the inputs now."""
     maker = {path: name for name, stage in files.items() for path in stage.results}
 
@@ -254,7 +258,7 @@ def _inputs_in_files(
     locks = [root / path for path in inputs.dependencies if packages.LOCK_FORM.fullmatch(posixpath.basename(path))]
     texts = [path.read_text(encoding="utf-8") for path in locks if path.is_file()]
     try:
-        beside = packages.beside_locks(texts, _estimator(values_in) if with_estimator else None)
+        beside = packages.packages_beside_locks(texts, _estimator(values_in) if with_estimator else None)
     except packages.EstimatorAbsentError:  # as on a machine that only looks; what ran it is known
         beside = provenance.packages_in(content_of(root / provenance.path_of(name)))
     return replace(inputs, packages=beside)
@@ -286,14 +290,14 @@ def _inputs_of_stage(name: str, entry: Mapping[str, Any], values_in: Reader, dig
             raise UnidentifiedError(f"{PIPELINE_FILE}: stages.{name}.{key}: not known to tracking; do without it")
 
     return StageInputs(
-        command=_filled(_command(entry), values_in),
+        command=_fill_templates(_command(entry), values_in),
         dependencies=_md5_by_path(entry.get("deps") or [], values_in, digest),
         parameters=_parameters(entry.get("params") or [], values_in),
     )
 
 
 def _md5_by_path(paths: list[str], values_in: Reader, digest: Digest) -> dict[str, str | None]:
-    return {posixpath.normpath(path): digest(path) for path in (_filled(path, values_in) for path in paths)}
+    return {posixpath.normpath(path): digest(path) for path in (_fill_templates(path, values_in) for path in paths)}
 
 
 def _stage_from_lock(entry: Mapping[str, Any]) -> Stage:
@@ -331,7 +335,7 @@ def _md5_in(root: Path, path: str) -> str | None:
     return md5_of(root / path)
 
 
-def _filled(text: str, values_in: Reader) -> str:
+def _fill_templates(text: str, values_in: Reader) -> str:
     """A text of dvc.yaml with the ${templates} filled in, written as DVC writes them."""
 
     def filling(match: re.Match[str]) -> str:
@@ -362,12 +366,12 @@ def _value_at(values_in: Reader, file: str, dotted: str) -> Any:
     return value
 
 
-def comparable(value: Any) -> Any:
+def as_dvc_compares(value: Any) -> Any:
     """Values that DVC holds equal become one (1, 1.0 and true), so that they are one experiment."""
     if isinstance(value, Mapping):
-        return {str(key): comparable(inner) for key, inner in value.items()}
+        return {str(key): as_dvc_compares(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [comparable(inner) for inner in value]
+        return [as_dvc_compares(inner) for inner in value]
     if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()):
         return int(value)
     return value

@@ -16,15 +16,15 @@ from churn.history.state import (
     Stage,
     StageInputs,
     Stages,
-    comparable,
+    as_dvc_compares,
     content_of,
+    declared_results,
     declared_stages,
     inputs_from_files,
     makers_of,
     md5_of,
     md5_of_bytes,
     read_lock,
-    results_declared,
     results_of,
     stages_from_lock,
 )
@@ -54,7 +54,7 @@ class Objection:
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedStages:
     """What a dvc.lock records, and where what the stages left says otherwise."""
 
     stages: Stages
@@ -76,7 +76,7 @@ class Recorded:
         return None
 
 
-def recorded(lock: Mapping[str, Any], read: Content, declared: Mapping[str, Any]) -> Recorded:
+def recorded_stages(lock: Mapping[str, Any], read: Content, declared: Mapping[str, Any]) -> RecordedStages:
     """The stages of a dvc.yaml (`declared`) as a dvc.lock recorded them, held against the provenance that each left.
 
     A stage that is given no provenance, as before there was any, is taken at the lock's word.
@@ -97,20 +97,20 @@ def recorded(lock: Mapping[str, Any], read: Content, declared: Mapping[str, Any]
             foreign[name] = (f"{path} is of another run",)
         elif found := provenance.differences(content, provenance_of(name, stages[name])):
             foreign[name] = tuple(found)
-    return Recorded(stages, foreign)
+    return RecordedStages(stages, foreign)
 
 
-def recorded_in_workspace(root: Path) -> Recorded:
+def recorded_stages_of_workspace(root: Path) -> RecordedStages:
     """What the dvc.lock of a folder records, and what the stages left there.
 
     A stage that left nothing has not ended since DVC removed its results; none of them counts, but none is foreign.
     """
-    known = recorded(read_lock(root), lambda path: content_of(root / path), declared_stages(root))
+    known = recorded_stages(read_lock(root), lambda path: content_of(root / path), declared_stages(root))
     gone = {name for name in known.foreign if not (root / provenance.path_of(name)).exists()}
     return replace(known, foreign={name: found for name, found in known.foreign.items() if name not in gone})
 
 
-def other_packages(files: Stages, known: Recorded) -> Objection | None:
+def objection_to_packages(files: Stages, known: RecordedStages) -> Objection | None:
     """Why results are of another environment than the one here, where nothing else has changed."""
     for name, stage in files.items():
         locked = known.stages.get(name)
@@ -134,7 +134,7 @@ def provenance_of(name: str, stage: Stage) -> Provenance:
     return Provenance(
         command=inputs.command,
         dependencies=inputs.dependencies,
-        parameters=comparable(inputs.parameters),
+        parameters=as_dvc_compares(inputs.parameters),
         packages=inputs.packages,
         results={path: md5 for path, md5 in stage.results.items() if path != provenance.path_of(name)},
     )
@@ -143,7 +143,7 @@ def provenance_of(name: str, stage: Stage) -> Provenance:
 def leave_provenance(root: Path, name: str, inputs: StageInputs) -> None:
     """Write down what a stage that has just ended was given, beside what it made, if its dvc.yaml declares that."""
     path = provenance.path_of(name)
-    paths = results_declared(root, name)
+    paths = declared_results(root, name)
     if path in paths:
         made = {result: md5_of(root / result) for result in paths if result != path}
         write_text(root / path, provenance_of(name, Stage(inputs, made)).as_text())
@@ -156,7 +156,7 @@ def known_md5s(root: Path) -> frozenset[str]:
     """
     if not (root / PIPELINE_FILE).exists():
         return frozenset()
-    known = recorded_in_workspace(root)
+    known = recorded_stages_of_workspace(root)
     own = [stage for name, stage in known.stages.items() if name not in known.foreign]
     locked = {md5 for stage in own for md5 in stage.results.values() if md5}
     for name, entry in declared_stages(root).items():
@@ -167,7 +167,7 @@ def known_md5s(root: Path) -> frozenset[str]:
 
 def results_are_vouched_for(root: Path, name: str, paths: Iterable[str]) -> bool:
     """Whether some results of a stage are those that dvc.lock recorded for its inputs now; no other one is opened."""
-    known = recorded_in_workspace(root)
+    known = recorded_stages_of_workspace(root)
     locked = known.stages.get(name)
     if locked is None or known.objection(name) or locked.inputs != inputs_from_files(root, name):
         return False
@@ -181,7 +181,7 @@ def require_own_results(root: Path, paths: Iterable[str]) -> dict[str, str]:
         ForeignResultsError: they belong to other inputs.
         ChurnError: they, or what says where they belong, are not here.
     """
-    known = recorded_in_workspace(root)
+    known = recorded_stages_of_workspace(root)
     maker = {path: name for name, stage in known.stages.items() for path in stage.results}
     found: dict[str, str] = {}
     for path in paths:

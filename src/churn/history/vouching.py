@@ -7,7 +7,7 @@ bring, are read as text; nothing of them is unpickled, imported or run.
 from collections.abc import Sequence
 from pathlib import Path
 
-from churn.errors import ChurnError, shown
+from churn.errors import ChurnError, excerpt
 from churn.history.dvc import experiments
 from churn.history.git import commit_of, git
 from churn.history.snapshot import Snapshot
@@ -47,7 +47,7 @@ def require_names(root: Path, names: Sequence[str]) -> None:
     """
     for name in names:
         if _commit_of(root, name) is None:
-            raise ChurnError(f"--trust {shown(name)}: no branch, tag, commit or DVC experiment of that name is here")
+            raise ChurnError(f"--trust {excerpt(name)}: no branch, tag, commit or DVC experiment of that name is here")
 
 
 def _commit_of(root: Path, name: str) -> str | None:

@@ -22,10 +22,10 @@ def curve_points(
     precision, recall, _ = precision_recall_curve(churned, probability, drop_intermediate=True)
     profit = profit_curve(churned, probability, economics)
     return {
-        "roc": _thinned({"false_positive_rate": false_positive_rate, "true_positive_rate": true_positive_rate}, points),
-        "precision_recall": _thinned({"recall": recall, "precision": precision}, points),
+        "roc": _thin({"false_positive_rate": false_positive_rate, "true_positive_rate": true_positive_rate}, points),
+        "precision_recall": _thin({"recall": recall, "precision": precision}, points),
         "calibration": calibration_table(churned, probability, bins),
-        "profit": _thinned(
+        "profit": _thin(
             {
                 "contacted_share": profit.contacted_share,
                 "profit_per_1000_eur": 1000 * profit.profit_per_customer_eur,
@@ -61,10 +61,10 @@ def with_bands(
     """
     drawn = _resampled_curves(curves, churned, probability, economics, resamples, seed)
     bands = {name: _band(rows, len(curves[name])) for name, rows in drawn.items()}
-    banded = {name: _beside(curves[name], BANDED[name], band) for name, band in bands.items()}
+    banded = {name: _add_interval(curves[name], BANDED[name], band) for name, band in bands.items()}
     groups = curves["calibration"]
     return banded | {
-        "calibration": _beside(groups, "observed", wilson_interval(groups["observed"], groups["customers"]))
+        "calibration": _add_interval(groups, "observed", wilson_interval(groups["observed"], groups["customers"]))
     }
 
 
@@ -129,7 +129,7 @@ def _band(rows: Floats, points: int) -> Floats:
     return bounds
 
 
-def _beside(curve: pd.DataFrame, column: str, interval: Floats) -> pd.DataFrame:
+def _add_interval(curve: pd.DataFrame, column: str, interval: Floats) -> pd.DataFrame:
     return curve.assign(**{f"{column}_low": interval[0], f"{column}_high": interval[1]})
 
 
@@ -139,7 +139,7 @@ def contacted_by_threshold(churned: Labels, probability: Floats, decided: float,
     Thresholds are cut to six places first and counted after that, so that whoever writes them down counts the same.
     """
     distinct = np.unique(np.round(np.floor(probability * 1e6) / 1e6, 6))
-    kept = _thinned({"threshold": distinct}, max(points - 3, 2))["threshold"]
+    kept = _thin({"threshold": distinct}, max(points - 3, 2))["threshold"]
     thresholds = np.unique([*kept, 0.0, decided, NOBODY])[::-1]
 
     def contacted(sort: NDArray[np.bool_]) -> Labels:
@@ -151,7 +151,7 @@ def contacted_by_threshold(churned: Labels, probability: Floats, decided: float,
     )
 
 
-def _thinned(columns: Mapping[str, Floats], points: int) -> pd.DataFrame:
+def _thin(columns: Mapping[str, Floats], points: int) -> pd.DataFrame:
     table = pd.DataFrame(columns)
     if len(table) <= points:
         return table

@@ -67,7 +67,7 @@ def percentile_interval(value: float, drawn: Sequence[float]) -> Interval:
     return Interval(value, float(low), float(high))
 
 
-def flat(intervals: Mapping[str, Interval], prefix: str = "") -> dict[str, float]:
+def flatten(intervals: Mapping[str, Interval], prefix: str = "") -> dict[str, float]:
     """Each interval as three keys: name, name_low, name_high."""
     table: dict[str, float] = {}
     for name, interval in intervals.items():

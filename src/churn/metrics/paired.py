@@ -27,7 +27,7 @@ Z_95, Z_POWER_80 = 1.959964, 0.841621
 
 
 @dataclass(frozen=True)
-class Judged:
+class ModelAnswers:
     """What happened to customers, and what a model that had not seen them said; all indexed by row key."""
 
     churned: pd.Series
@@ -36,7 +36,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Answers:
+class PairedAnswers:
     """One model's answers, one a customer."""
 
     probability: Floats
@@ -56,8 +56,8 @@ class Pair:
 
     keys: pd.Index
     churned: Labels
-    old: Answers
-    new: Answers
+    old: PairedAnswers
+    new: PairedAnswers
     only_old: int
     only_new: int
     contradicted: int
@@ -71,7 +71,7 @@ class Pair:
         )
 
 
-def pair_up(old: Judged, new: Judged, called: str = "training rows") -> Pair:
+def pair_up(old: ModelAnswers, new: ModelAnswers, called: str = "training rows") -> Pair:
     """Put both models' answers side by side; `called` is what their customers are, for messages.
 
     Raises:
@@ -99,8 +99,8 @@ def pair_up(old: Judged, new: Judged, called: str = "training rows") -> Pair:
     )
 
 
-def _answers(judged: Judged, keys: pd.Index) -> Answers:
-    return Answers(judged.probability.loc[keys].to_numpy(), judged.contacted.loc[keys].to_numpy(dtype=bool))
+def _answers(judged: ModelAnswers, keys: pd.Index) -> PairedAnswers:
+    return PairedAnswers(judged.probability.loc[keys].to_numpy(), judged.contacted.loc[keys].to_numpy(dtype=bool))
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ def profit_difference(
 class _Resampled:
     """Figures of one model when each customer counts a number of times; what does not change is reckoned once."""
 
-    def __init__(self, churned: Labels, answers: Answers, economics: Economics) -> None:
+    def __init__(self, churned: Labels, answers: PairedAnswers, economics: Economics) -> None:
         self._churned = churned.astype(np.float64)
         probability, contacted = answers.probability, answers.contacted.astype(np.float64)
         self._order = np.argsort(probability, kind="stable")
@@ -262,11 +262,11 @@ def verdict(pair: Pair, profit: PairedDifference) -> str:
     if profit.is_clear:
         return f"{'better' if profit.difference > 0 else 'worse'}: {told}"
     needed = customers_needed(profit, customers)
-    more = f"; to see one of this size, about {_rounded(needed)} would be needed" if np.isfinite(needed) else ""
+    more = f"; to see one of this size, about {_two_digits(needed)} would be needed" if np.isfinite(needed) else ""
     return f"no difference can be seen with {customers:,} customers: {told}{more}"
 
 
-def _rounded(count: float) -> str:
+def _two_digits(count: float) -> str:
     """To two digits: it is an estimate."""
     digits = int(np.floor(np.log10(max(count, 10)))) - 1
     return f"{round(count, -digits):,.0f}"

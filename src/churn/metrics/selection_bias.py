@@ -13,7 +13,7 @@ import numpy as np
 from churn.metrics.intervals import HIGH, LOW
 from churn.types import Floats, Labels
 
-Weighted = Callable[[Floats], Floats]
+WeightedValues = Callable[[Floats], Floats]
 """From how often each customer counts (one row a resample) to the value of each candidate (one column a candidate)."""
 
 WEIGHTS_AT_ONCE = 2**23
@@ -35,7 +35,7 @@ class CorrectedGain:
 
 
 def corrected_gain(
-    weighted: Weighted, customer: Labels, *, resamples: int, seed: int, chosen_by: Weighted | None = None
+    weighted: WeightedValues, customer: Labels, *, resamples: int, seed: int, chosen_by: WeightedValues | None = None
 ) -> CorrectedGain:
     """Correct the gain of choosing among candidates of which the first is the present one.
 
@@ -64,7 +64,7 @@ def _times_drawn(random: np.random.Generator, customer: Labels, resamples: int) 
     return np.array(drawn, dtype=np.float64)[:, customer]
 
 
-def _differences(chosen_by: Weighted, weighted: Weighted, times: Floats) -> Floats:
+def _differences(chosen_by: WeightedValues, weighted: WeightedValues, times: Floats) -> Floats:
     chosen = np.argmax(np.nan_to_num(chosen_by(times), nan=-np.inf), axis=1)
     unseen = weighted((times == 0).astype(np.float64))
     difference: Floats = unseen[np.arange(len(times)), chosen] - unseen[:, 0]

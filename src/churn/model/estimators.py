@@ -18,7 +18,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier
 
-from churn.errors import ParameterError, shown
+from churn.errors import ParameterError, excerpt
 from churn.types import Labels
 
 SEED_ARGUMENTS = ("random_state", "random_seed", "seed")
@@ -65,7 +65,7 @@ def make_classifier(
     _require_plain(arguments, named)
     made = _import(path, named)
     if not _is_classifier_class(made):
-        raise _unusable(path, named)
+        raise _refusal_of_class(path, named)
     accepted, takes_any = _constructor_arguments(made, named)
     unknown = [name for name in arguments if name not in accepted]
     if unknown and not takes_any:
@@ -73,25 +73,25 @@ def make_classifier(
             f"params.yaml: {named.arguments}.{unknown[0]}: {path} has no such argument; "
             f"it accepts {', '.join(accepted)}"
         )
-    filled = _unless_given(SEED_ARGUMENTS, seed, accepted, arguments)
+    filled = _default_argument(SEED_ARGUMENTS, seed, accepted, arguments)
     # In scikit-learn one thread is what leaving it out means, and some classes warn of any value.
     if threads > 1 or not made.__module__.startswith("sklearn."):
-        filled |= _unless_given(THREAD_ARGUMENTS, threads, accepted, arguments)
-    with _refusals_told(path, named):
+        filled |= _default_argument(THREAD_ARGUMENTS, threads, accepted, arguments)
+    with _explain_refusals(path, named):
         classifier = made(**filled, **arguments)
     if not _gives_probabilities(classifier):
-        raise _unusable(path, named)
+        raise _refusal_of_class(path, named)
     return classifier
 
 
-def _unusable(path: str, named: Keys) -> ParameterError:
+def _refusal_of_class(path: str, named: Keys) -> ParameterError:
     return ParameterError(
         f"params.yaml: {named.estimator}: {path} is not a classifier with predict_proba; "
         "name one that gives probabilities, such as sklearn.ensemble.RandomForestClassifier"
     )
 
 
-def _unless_given(
+def _default_argument(
     synonyms: Sequence[str], value: int, accepted: Sequence[str], given: Mapping[str, Any]
 ) -> dict[str, int]:
     """The value under the one name that a constructor takes; under none when the user gave it by any name."""
@@ -117,22 +117,22 @@ def _require_nameable(path: str, named: Keys) -> None:
     parts = path.split(".")
     top = parts[0]
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):
-        raise _not_imported(path, named, "not a module and a class, joined by dots")
+        raise _import_refusal(path, named, "not a module and a class, joined by dots")
     private = [part for part in parts if part.startswith("_")]
     if private:
-        raise _not_imported(path, named, f"{private[0]} is private")
+        raise _import_refusal(path, named, f"{private[0]} is private")
     if top in sys.stdlib_module_names:
-        raise _not_imported(path, named, f"{top} is a part of Python, not a package for scikit-learn")
+        raise _import_refusal(path, named, f"{top} is a part of Python, not a package for scikit-learn")
     if top == __name__.partition(".")[0]:
-        raise _not_imported(path, named, f"{top} is this project, not a package for scikit-learn")
+        raise _import_refusal(path, named, f"{top} is this project, not a package for scikit-learn")
     folder = _folder_of(path, top, named)
     if top != "sklearn" and not _is_made_for_scikit_learn(top, folder):
-        raise _not_imported(path, named, f"no installed package of estimators for scikit-learn has a module {top!r}")
+        raise _import_refusal(path, named, f"no installed package of estimators for scikit-learn has a module {top!r}")
 
 
-def _not_imported(path: str, named: Keys, why: str) -> ParameterError:
+def _import_refusal(path: str, named: Keys, why: str) -> ParameterError:
     return ParameterError(
-        f"params.yaml: {named.estimator}: cannot import {shown(path)} ({why}); "
+        f"params.yaml: {named.estimator}: cannot import {excerpt(path)} ({why}); "
         "give the import path of an installed class, such as sklearn.ensemble.RandomForestClassifier"
     )
 
@@ -144,13 +144,13 @@ def _folder_of(path: str, top: str, named: Keys) -> Path:
     except (ImportError, ValueError):  # ValueError: loaded already, from nowhere
         spec = None
     if spec is None:
-        raise _not_imported(path, named, f"ModuleNotFoundError: No module named {top!r}")
+        raise _import_refusal(path, named, f"ModuleNotFoundError: No module named {top!r}")
     if spec.origin is None or not spec.has_location:
-        raise _not_imported(path, named, f"{top} is not one installed package")
+        raise _import_refusal(path, named, f"{top} is not one installed package")
     origin = Path(spec.origin)
     folder = (origin.parent if spec.submodule_search_locations is None else origin.parent.parent).resolve()
     if folder not in site_folders():
-        raise _not_imported(path, named, f"{origin} would be read, which is not in an installed package")
+        raise _import_refusal(path, named, f"{origin} would be read, which is not in an installed package")
     return folder
 
 
@@ -192,12 +192,13 @@ def _require_plain(arguments: Mapping[str, Any], named: Keys) -> None:
             if not isinstance(part, SCALARS):
                 what = "itself" if isinstance(part, list | tuple | Mapping) else f"a {type(part).__name__}"
                 raise ParameterError(
-                    f"{place}: {shown(value)} holds {what}; only null, true, false, numbers, texts, and lists and "
+                    f"{place}: {excerpt(value)} holds {what}; only null, true, false, numbers, texts, and lists and "
                     "mappings of them are accepted"
                 )
             if isinstance(part, str) and _names_a_file(key):
                 raise ParameterError(
-                    f"{place}: {shown(value)} says what file to read or write, which an estimator may not; leave it out"
+                    f"{place}: {excerpt(value)} says what file to read or write, which an estimator may not; "
+                    "leave it out"
                 )
 
 
@@ -224,7 +225,7 @@ def _import(path: str, named: Keys) -> type:
     try:
         made = getattr(importlib.import_module(module), name)
     except Exception as error:  # a module may fail in any way while it is imported
-        raise _not_imported(path, named, _one_line(error)) from error
+        raise _import_refusal(path, named, _one_line(error)) from error
     if not inspect.isclass(made):
         raise ParameterError(f"params.yaml: {named.estimator}: {path!r} is not a class; name a classifier class")
     return made
@@ -239,7 +240,7 @@ def _constructor_arguments(made: type, named: Keys) -> tuple[list[str], bool]:
     names = [one.name for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
     takes_any = any(one.kind is one.VAR_KEYWORD for one in parameters)
     if takes_any and issubclass(made, BaseEstimator):
-        with _refusals_told(made.__name__, named):
+        with _explain_refusals(made.__name__, named):
             names = sorted({*names, *made().get_params()})
     return names, takes_any
 
@@ -250,12 +251,12 @@ def fit_classifier(classifier: BaseEstimator, X: pd.DataFrame, y: Labels, named:
     Raises:
         ParameterError: the estimator refuses an argument's value, or these rows.
     """
-    with _refusals_told(type(classifier).__name__, named):
+    with _explain_refusals(type(classifier).__name__, named):
         return clone(classifier).fit(X, y)
 
 
 @contextmanager
-def _refusals_told(name: str, named: Keys) -> Iterator[None]:
+def _explain_refusals(name: str, named: Keys) -> Iterator[None]:
     """Libraries refuse by exceptions of their own (LightGBMError, CatBoostError), so all are told alike."""
     try:
         yield

@@ -49,7 +49,7 @@ def read_customers(batch: Batch, contract: TableContract) -> Customers:
     broken = (reasons != "").to_numpy()
     kept = rows[~broken]
     keys = row_keys(kept, contract)
-    return Customers(kept, batch.numbers[~broken], keys, _rejected(batch, reasons[broken]), batch.done)
+    return Customers(kept, batch.numbers[~broken], keys, _rejects_table(batch, reasons[broken]), batch.done)
 
 
 def name_of_id(name: str) -> str:
@@ -99,7 +99,7 @@ def score_customers(
     ).astype({"data_row": "int64", "row_key": "str"})
 
 
-def _rejected(batch: Batch, reasons: pd.Series) -> pd.DataFrame:
+def _rejects_table(batch: Batch, reasons: pd.Series) -> pd.DataFrame:
     numbers = [*batch.ragged, *(int(batch.numbers[position]) for position in reasons.index)]
     told = [*batch.ragged.values(), *reasons]
     return pd.DataFrame({"data_row": numbers, "reason": told}).astype({"data_row": "int64", "reason": "str"})

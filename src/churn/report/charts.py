@@ -11,7 +11,7 @@ import pandas as pd
 from churn.metrics.dependence import Dependence
 from churn.report.captions import Caption
 from churn.report.content import COLUMNS_SHOWN, ReportContent, captions_of, part_of, precision_of
-from churn.report.svg import Axis, Plane, reach, thinned
+from churn.report.svg import Axis, Plane, reach, thin
 
 CURVE_POINTS = 200
 """Points of a curve on the page, at most, however many are kept in the files."""
@@ -140,7 +140,7 @@ def _curve(
 ) -> Chart:
     x, y = columns
     known = table.dropna(subset=[x, y])
-    known = known.iloc[thinned(len(known), CURVE_POINTS)]
+    known = known.iloc[thin(len(known), CURVE_POINTS)]
     with_bounds = {f"{y}_low", f"{y}_high"} <= set(known) and known[[f"{y}_low", f"{y}_high"]].notna().all(axis=None)
     columns_told = {"x": x, "y": y} | ({"low": f"{y}_low", "high": f"{y}_high"} if with_bounds else {})
     xs = list(known[x])

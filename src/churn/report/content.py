@@ -18,7 +18,7 @@ COLUMNS_SHOWN, SLICES_SHOWN, VALUES_SHOWN, ENTRIES_SHOWN = 20, 8, 12, 12
 
 
 @dataclass(frozen=True)
-class Decision:
+class DecisionCounts:
     """Who is contacted, as counts of the test rows."""
 
     threshold: float
@@ -42,7 +42,7 @@ class Decision:
 class ReportContent:
     """Everything that is told, as it stands in the files: figures rounded, None where one is not defined."""
 
-    decision: Decision
+    decision: DecisionCounts
     economics: Economics
     data: Mapping[str, Any]
     audit: Mapping[str, Any]
@@ -102,7 +102,7 @@ def captions_of(results: ReportContent) -> dict[str, Caption]:
     return found
 
 
-def precision_of(decision: Decision) -> float:
+def precision_of(decision: DecisionCounts) -> float:
     """Of the contacted, the part that churned; NaN where nobody is contacted."""
     return part_of(decision.churners_contacted, decision.contacted)
 

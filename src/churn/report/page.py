@@ -31,12 +31,12 @@ PAGE, CARD = "report.html.j2", "model_card.md.j2"
 
 def render_page(results: ReportContent) -> str:
     """The report as one HTML document that needs nothing else."""
-    return _environment().get_template(PAGE).render(**_shared(results), **drawings(results))
+    return _environment().get_template(PAGE).render(**_shared_values(results), **drawings(results))
 
 
 def render_card(results: ReportContent) -> str:
     """The model card as Markdown."""
-    return _environment().get_template(CARD).render(**_shared(results))
+    return _environment().get_template(CARD).render(**_shared_values(results))
 
 
 @cache
@@ -68,7 +68,7 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def _shared(results: ReportContent) -> dict[str, Any]:
+def _shared_values(results: ReportContent) -> dict[str, Any]:
     """What both the page and the card tell."""
     return {
         "results": results,
@@ -132,7 +132,7 @@ def _share_between(some: int, all_of: int) -> str:
 
 
 def _assumption(economics: Economics) -> str:
-    """What every amount rests on, and nobody has measured (see `business`)."""
+    """What every amount rests on, and nobody has measured (see `metrics/profit`)."""
     contact, offer, value = map(
         exact_figure, (economics.contact_cost_eur, economics.offer_cost_eur, economics.customer_value_eur)
     )

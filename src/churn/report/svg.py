@@ -77,7 +77,7 @@ def reach(values: Iterable[float]) -> tuple[float, float]:
     return low - air, high + air
 
 
-def thinned(count: int, most: int) -> list[int]:
+def thin(count: int, most: int) -> list[int]:
     """Positions of at most so many of a number of points, both ends included."""
     if count <= most:
         return list(range(count))

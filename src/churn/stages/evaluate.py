@@ -18,7 +18,7 @@ from churn.errors import ParameterError
 from churn.history.verify import known_md5s
 from churn.metrics import calibration, dependence, profit
 from churn.metrics.curves import contacted_by_threshold, curve_points, with_bands
-from churn.metrics.intervals import Interval, Statistics, flat, headline_scores, with_intervals
+from churn.metrics.intervals import Interval, Statistics, flatten, headline_scores, with_intervals
 from churn.metrics.slices import slice_intervals, slice_table
 from churn.model import decision, encoding
 from churn.report import charts, content, page
@@ -192,7 +192,7 @@ def figures_on_test_rows(predictions: Predictions, headline: dict[str, Interval]
     figures["ece_by_chance"] = calibration.calibration_error_by_chance(
         predictions.probability, bins, resamples=params.evaluate.bootstrap_resamples, seed=params.compute.seed
     )
-    return flat(figures, prefix="test_") | {"test_ece": error}
+    return flatten(figures, prefix="test_") | {"test_ece": error}
 
 
 def report_by_class(predictions: Predictions) -> dict[str, Any]:
@@ -212,7 +212,7 @@ def calculate_business_metrics(
     predictions: Predictions, headline: dict[str, Interval], params: Params
 ) -> dict[str, float]:
     """What the decision is worth, beside contacting nobody, contacting everybody, and the best in hindsight."""
-    money = flat({name: interval for name, interval in headline.items() if name.endswith("_eur")})
+    money = flatten({name: interval for name, interval in headline.items() if name.endswith("_eur")})
     curve = profit.profit_curve(predictions.churned, predictions.probability, params.business)
     maximum = profit.maximum_profit(predictions.churned, predictions.probability, params.business)
     log.info("profit per 1,000 customers: %s EUR", f"{money['profit_per_1000_eur']:,.0f}")
@@ -262,8 +262,8 @@ def gather_for_report(
         data=files.read_json(root / files.DATA_METRICS),
         audit=files.read_json(root / files.AUDIT),
         training=files.read_json(root / files.TRAIN_METRICS),
-        test=files.rounded(scored),
-        money=files.rounded(money),
+        test=files.round_figures(scored),
+        money=files.round_figures(money),
         curves={name: curve.round(files.DECIMALS) for name, curve in curves.items()},
         contacted=contacted_by_threshold(predictions.churned, predictions.probability, predictions.threshold, points),
         slices=slices.round(files.DECIMALS),
@@ -280,10 +280,10 @@ def gather_for_report(
     )
 
 
-def count_decisions(predictions: Predictions) -> content.Decision:
+def count_decisions(predictions: Predictions) -> content.DecisionCounts:
     """Who is contacted, by what he did."""
     left, contacted = predictions.churned == 1, predictions.contacted
-    return content.Decision(
+    return content.DecisionCounts(
         threshold=predictions.threshold,
         churners=int(left.sum()),
         stayers=int((~left).sum()),

@@ -48,7 +48,7 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedRows:
     """Fitted on the training rows; both sides as the classifier gets them."""
 
     encoders: ColumnTransformer
@@ -87,7 +87,7 @@ def load_data(source: Path, contract: TableContract, how: SplitBy) -> pd.DataFra
     return texts
 
 
-def validate_data(root: Path, source: Path, texts: pd.DataFrame, contract: TableContract) -> validation.Settled:
+def validate_data(root: Path, source: Path, texts: pd.DataFrame, contract: TableContract) -> validation.SettledTable:
     """Give every column its type; breaches that the contract does not settle are told all at once.
 
     Raises:
@@ -127,7 +127,7 @@ def _refusal(
     for fault in faults:
         lines = [f"{line[row]:,}" for row in fault.rows[:FIRST_LINES].tolist()]
         more = f", then {', '.join(lines[1:])}" if len(lines) > 1 else ""
-        yield f"{source}: {fault.told(f'line {lines[0]}{more}')}"
+        yield f"{source}: {fault.describe(f'line {lines[0]}{more}')}"
 
 
 def _is_list_of_faults(path: Path) -> bool:
@@ -147,7 +147,7 @@ def read_times(texts: pd.DataFrame, contract: TableContract, how: SplitBy) -> di
 
 
 def clean_data(
-    texts: pd.DataFrame, settled: validation.Settled, times: dict[str, pd.Series], contract: TableContract
+    texts: pd.DataFrame, settled: validation.SettledTable, times: dict[str, pd.Series], contract: TableContract
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Leave out incomplete rows where the policy says so, and give every row its key."""
     table = settled.table
@@ -220,14 +220,14 @@ def audit_split(root: Path, split: Split, texts: pd.DataFrame, contract: TableCo
     Raises:
         DataError: a finding that stops the run and that data.audit.accept does not list.
     """
-    findings = checks.find_leaks(audited(split, texts, contract, how), contract, by_time=how.split.by == "time")
-    open_ones = checks.unaccepted(findings, contract)
+    findings = checks.find_leaks(audit_input(split, texts, contract, how), contract, by_time=how.split.by == "time")
+    open_ones = checks.open_findings(findings, contract)
     files.write_json(root / files.AUDIT, _audit_report(findings, open_ones))
     for name in checks.needless_accepts(findings, contract):
         log.warning("params.yaml: data.audit.accept: nothing of the name %r is found; take it out", name)
     for finding in open_ones:
         if finding.severity == "warn":
-            log.warning("audit: %s (%s)", _shown(finding), finding.name)
+            log.warning("audit: %s (%s)", _finding_text(finding), finding.name)
     failing = [finding for finding in open_ones if finding.severity == "fail"]
     if failing:
         raise DataError("\n".join(_objection(finding) for finding in failing))
@@ -239,10 +239,10 @@ def audit_split(root: Path, split: Split, texts: pd.DataFrame, contract: TableCo
     )
 
 
-def audited(split: Split, texts: pd.DataFrame, contract: TableContract, how: Preprocess) -> view.Audited:
+def audit_input(split: Split, texts: pd.DataFrame, contract: TableContract, how: Preprocess) -> view.AuditInput:
     """What the audit may see: of the test rows no outcome."""
     customers = list(contract.columns)
-    return view.Audited(
+    return view.AuditInput(
         train=split.train[customers],
         churned=split.train[contract.target.column].to_numpy().astype(np.int64),
         test=split.test[customers],
@@ -281,19 +281,19 @@ def _audit_report(findings: list[view.AuditFinding], open_ones: list[view.AuditF
     }
 
 
-def _shown(finding: view.AuditFinding) -> str:
+def _finding_text(finding: view.AuditFinding) -> str:
     columns = ", ".join(map(repr, finding.columns))
     return f"{columns}: {finding.evidence}" if columns else finding.evidence
 
 
 def _objection(finding: view.AuditFinding) -> str:
     return (
-        f"audit: {_shown(finding)}; mend the table or take the column out of data.columns, or, if it is "
+        f"audit: {_finding_text(finding)}; mend the table or take the column out of data.columns, or, if it is "
         f"right as it is, list {finding.name!r} under data.audit.accept"
     )
 
 
-def encode_features(split: Split, contract: TableContract) -> Encoded:
+def encode_features(split: Split, contract: TableContract) -> EncodedRows:
     """Fit encoders and scaler on the training rows, then apply them to both sides."""
     customer_columns = list(contract.columns)
     train, test = split.train[customer_columns], split.test[customer_columns]
@@ -302,10 +302,10 @@ def encode_features(split: Split, contract: TableContract) -> Encoded:
     scaler.fit(encoders.fit_transform(train))
     X_train = encoding.encode(encoders, scaler, train)
     log.info("%s columns encoded as %s", len(customer_columns), X_train.shape[1])
-    return Encoded(encoders, scaler, X_train, encoding.encode(encoders, scaler, test))
+    return EncodedRows(encoders, scaler, X_train, encoding.encode(encoders, scaler, test))
 
 
-def describe_split(split: Split, encoded: Encoded, contract: TableContract) -> dict[str, Any]:
+def describe_split(split: Split, encoded: EncodedRows, contract: TableContract) -> dict[str, Any]:
     """Figures of both sides; labels of the test rows that training never saw are counted."""
     target = contract.target.column
     return {
@@ -317,7 +317,7 @@ def describe_split(split: Split, encoded: Encoded, contract: TableContract) -> d
     }
 
 
-def save_processed_data(root: Path, split: Split, encoded: Encoded, report: dict[str, Any], target: str) -> None:
+def save_processed_data(root: Path, split: Split, encoded: EncodedRows, report: dict[str, Any], target: str) -> None:
     """Write both sides, what was fitted, and the figures."""
     files.write_rows(root / files.TRAIN_ROWS, split.train.drop(columns=target))
     files.write_rows(root / files.TEST_ROWS, split.test.drop(columns=target))

@@ -40,7 +40,7 @@ def run_stage(recorder: Recorder, work: Callable[[Path, Params], Measurements]) 
             if inputs is not None:
                 verify.leave_provenance(workspace, stage, inputs)
     except (ChurnError, OSError) as error:
-        fault = _told(error)
+        fault = _fault_text(error)
         for line in fault.splitlines():
             log.error(line)
         log.debug("raised here", exc_info=error)
@@ -60,7 +60,7 @@ def inputs_of(workspace: Path, stage: str) -> StageInputs | None:
         return None  # told where it matters: by the stage itself, or when it is recorded
 
 
-def _told(error: ChurnError | OSError) -> str:
+def _fault_text(error: ChurnError | OSError) -> str:
     if not isinstance(error, OSError):
         return str(error)
     if error.errno == errno.ENOSPC:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from churn.config.contract import TableContract, Target, columns_of_type
-from churn.errors import shown
+from churn.errors import excerpt
 from churn.table.numbers import read_amounts
 from churn.table.validation import CHECKS, Fault
 
@@ -107,7 +107,7 @@ def _read_cells(name: str, texts: pd.Series, contract: TableContract) -> tuple[p
     told = pd.Series("", index=texts.index, dtype="object")
     for said, cells in broken.items():
         if cells.any():
-            shown_values = ["it" if pd.isna(value) else shown(value) for value in known[cells]]
+            shown_values = ["it" if pd.isna(value) else excerpt(value) for value in known[cells]]
             told[cells] += [f"column {name!r}: {value} is {said}; " for value in shown_values]
     return values, told
 

@@ -66,7 +66,7 @@ def _read_csv(path: Path, how: TableFormat) -> pa.Table:
         ragged.append(row)
         return "skip"
 
-    with opened(path) as (_, stream):
+    with open_table(path) as (_, stream):
         content = _in_utf8(path, stream.read(), how)
     _require_rows(path, content, how)
     header = pyarrow.csv.open_csv(pa.BufferReader(content), parse_options=parse_options(how, lambda _: "skip"))
@@ -81,18 +81,18 @@ def _read_csv(path: Path, how: TableFormat) -> pa.Table:
         raise DataError(
             f"{path}: data row {first.number - 1:,} has another number of cells ({first.actual_columns}) than "
             f"the header ({first.expected_columns}); mend it, with quotes around a cell that holds a "
-            f"{shown_delimiter(how)}, or set data.format.delimiter"
+            f"{delimiter_name(how)}, or set data.format.delimiter"
         )
     return table
 
 
-def shown_delimiter(how: TableFormat) -> str:
+def delimiter_name(how: TableFormat) -> str:
     """The delimiter in a word."""
     return {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}.get(how.delimiter, repr(how.delimiter))
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+def open_table(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
     """A file, and the stream of what is packed in it; the place in the first tells how far the second has come.
 
     Raises:
@@ -179,7 +179,7 @@ def lines_of(path: Path, how: TableFormat, rows: Sequence[int]) -> list[int]:
     csv.field_size_limit(LONGEST_CELL)
     wanted = set(rows)
     found: dict[int, int] = {}
-    with opened(path) as (_, stream), io.TextIOWrapper(stream, encoding=how.encoding, newline="") as text:
+    with open_table(path) as (_, stream), io.TextIOWrapper(stream, encoding=how.encoding, newline="") as text:
         reader = csv.reader(text, delimiter=how.delimiter, quotechar=how.quote)
         number = -2  # the header comes first
         for cells in reader:
@@ -264,11 +264,11 @@ def _csv_batches(path: Path, how: TableFormat) -> Iterator[Batch]:
     size = path.stat().st_size
     # With threads, ragged rows have no number.
     options = pyarrow.csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES, encoding=how.encoding)
-    with opened(path) as (_, stream):
+    with open_table(path) as (_, stream):
         header = pyarrow.csv.open_csv(stream, options, parse_options(how, lambda _: "skip")).schema.names
     texts = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()))
     following = 1
-    with opened(path) as (file, stream):
+    with open_table(path) as (file, stream):
         for block in pyarrow.csv.open_csv(stream, options, parse_options(how, set_aside), texts):
             numbers = _numbers(following, len(block), ragged)
             following = int(numbers[-1]) + 1 if len(numbers) else following
@@ -283,7 +283,7 @@ def _csv_batches(path: Path, how: TableFormat) -> Iterator[Batch]:
 def _require_closed_quotes(path: Path, how: TableFormat) -> None:
     """Else the rows behind an open quote would be one cell, and lost without a word."""
     decoder = codecs.getincrementaldecoder(how.encoding)(errors="replace")
-    with opened(path) as (_, stream):
+    with open_table(path) as (_, stream):
         blocks = iter(functools.partial(stream.read, BLOCK_BYTES), b"")
         if sum(decoder.decode(block).count(how.quote) for block in blocks) % 2:
             raise DataError(f"{path}: {open_quote(how)}")

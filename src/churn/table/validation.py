@@ -10,7 +10,7 @@ import pandera.pandas as pandera
 from numpy.typing import NDArray
 
 from churn.config.contract import Column, MissingPolicy, TableContract, columns_of_type
-from churn.errors import shown
+from churn.errors import excerpt
 
 REMEDIES = {
     "not a number": "correct them, or list the text under data.missing_values",
@@ -46,12 +46,12 @@ class Fault:
     """Places of all of them in the table, from 0."""
 
     def __str__(self) -> str:
-        return self.told(f"data row {self.first_row:,}")
+        return self.describe(f"data row {self.first_row:,}")
 
-    def told(self, place: str) -> str:
+    def describe(self, place: str) -> str:
         """The fault in a line, its first rows named as the place says."""
         values = "1 value is" if self.count == 1 else f"{self.count:,} values are"
-        first = f", first {shown(self.first_value)}" if self.first_value else ", first"
+        first = f", first {excerpt(self.first_value)}" if self.first_value else ", first"
         return f"column {self.column!r}: {values} {self.problem}{first} in {place}; {REMEDIES[self.problem]}"
 
     @property
@@ -89,7 +89,7 @@ def all_faults(table: pd.DataFrame, unparsed: list[Fault], contract: TableContra
 
 
 @dataclass(frozen=True)
-class Settled:
+class SettledTable:
     """A table after `on_error` has been obeyed.
 
     Attributes:
@@ -105,13 +105,13 @@ class Settled:
     taken_for_gaps: dict[str, int]
 
 
-def settle(table: pd.DataFrame, unparsed: list[Fault], contract: TableContract) -> Settled:
+def settle(table: pd.DataFrame, unparsed: list[Fault], contract: TableContract) -> SettledTable:
     """Do with values that break the contract what their column's `on_error` says; the rest is told."""
     faults = all_faults(table, unparsed, contract)
     policy = {name: column.on_error for name, column in contract.columns.items()}
     settled = [fault for fault in faults if fault.is_value and policy[fault.column] != "fail"]
     if not settled:
-        return Settled(table, faults, {}, {})
+        return SettledTable(table, faults, {}, {})
     table = table.copy()
     taken: dict[str, int] = {}
     dropped: dict[str, int] = {}
@@ -126,10 +126,10 @@ def settle(table: pd.DataFrame, unparsed: list[Fault], contract: TableContract) 
             dropped[fault.column] = dropped.get(fault.column, 0) + len(new)
     table = table.drop(index=sorted(going))
     if table.empty:
-        return Settled(table, settled, dropped, taken)
+        return SettledTable(table, settled, dropped, taken)
     failing = [fault for fault in unparsed if policy.get(fault.column, "fail") == "fail"]
     left = [fault for fault in map(functools.partial(_without, going), failing) if fault is not None]
-    return Settled(table, all_faults(table, left, contract), dropped, taken)
+    return SettledTable(table, all_faults(table, left, contract), dropped, taken)
 
 
 def _without(going: set[int], fault: Fault) -> Fault | None:

@@ -93,7 +93,7 @@ def describe(
                 FINGERPRINT: fingerprint,
                 COMPLETE: str(snapshot.complete).lower(),
                 COMMIT: snapshot.commit,
-                EDITED: str(snapshot.edited).lower() if snapshot.commit else None,
+                EDITED: str(snapshot.is_edited).lower() if snapshot.commit else None,
                 "git.edits": ", ".join(snapshot.edits)[:LONGEST_VALUE],
                 DVC_EXPERIMENT: snapshot.experiment,
                 "dvc.baseline": snapshot.baseline,
@@ -165,10 +165,10 @@ def _leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:
         for key, inner in value.items():
             yield from _leaves(f"{name}.{key}", inner)
     else:
-        yield name, _shown(value)
+        yield name, _value_text(value)
 
 
-def _shown(value: Any) -> str:
+def _value_text(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     if len(text) <= LONGEST_VALUE:
         return text
@@ -206,7 +206,7 @@ def _name(snapshot: Snapshot, fingerprint: str) -> str:
     if snapshot.commit is None:
         return f"no-commit-{fingerprint[:6]}"
     commit = snapshot.commit[:7]
-    return f"{commit}-edited-{fingerprint[:6]}" if snapshot.edited else commit
+    return f"{commit}-edited-{fingerprint[:6]}" if snapshot.is_edited else commit
 
 
 def _without_gaps(tags: Mapping[str, str | None]) -> dict[str, str]:

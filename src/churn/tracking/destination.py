@@ -61,7 +61,7 @@ class Destination:
         return f"{self.experiment}-promotions"
 
     @property
-    def embedded(self) -> bool:
+    def is_embedded(self) -> bool:
         """Whether the store is a database that this process opens itself."""
         return "://" in self.uri and urlsplit(self.uri).scheme not in PORTS
 
@@ -78,7 +78,7 @@ class Destination:
         return self.root / ".churn" / f"publisher-{key}.lock"
 
     @property
-    def shown(self) -> str:
+    def address(self) -> str:
         """The address, fit for a log."""
         return without_password(self.uri)
 
@@ -92,7 +92,7 @@ def find_destination(root: Path) -> Destination:
     """By MLFLOW_TRACKING_URI and MLFLOW_EXPERIMENT_NAME; without them, mlflow.db in the project's folder."""
     uri = os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}mlflow.db"
     return Destination(
-        uri=_anchored(uri, root),
+        uri=_anchor(uri, root),
         experiment=os.environ.get("MLFLOW_EXPERIMENT_NAME") or DEFAULT_EXPERIMENT,
         root=root,
     )
@@ -134,7 +134,7 @@ def without_password(text: str) -> str:
     return re.sub(r"://[^/\s]*@", "://", text)
 
 
-def _anchored(uri: str, root: Path) -> str:
+def _anchor(uri: str, root: Path) -> str:
     """A relative database path counts from the project's folder, whatever folder a stage runs in."""
     path = uri.removeprefix(SQLITE)
     if path == uri or path.startswith("/") or path == ":memory:":

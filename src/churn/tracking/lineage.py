@@ -18,7 +18,7 @@ from churn.history.verify import ForeignResultsError
 from churn.tracking.description import describe
 from churn.tracking.destination import StoreError, find_destination, without_password
 from churn.tracking.record import DATA_MD5, DVC_EXPERIMENT, FINGERPRINT, MODEL_MD5
-from churn.tracking.sync import connected
+from churn.tracking.sync import connection
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -32,7 +32,7 @@ RUN_FORM = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
-class _Found:
+class _FoundState:
     """The state that something is of, and which of its models, where what was asked says that."""
 
     fingerprint: str
@@ -59,8 +59,8 @@ def lineage_of(root: Path, asked: str) -> Lineage:
 
 def _lineage_of(root: Path, asked: str, store: "Store | None", unknown: tuple[str, ...]) -> Lineage:
     workspace = _workspace(root)
-    recorded = list(snapshot.recorded_in_git(root))
-    found = _found(root, asked, [*filter(None, [workspace]), *recorded], store)
+    recorded = list(snapshot.states_in_git(root))
+    found = _find(root, asked, [*filter(None, [workspace]), *recorded], store)
     fingerprint = found.fingerprint
     of_state = [one for one in recorded if found.is_of(one)]
     rows = store.rows_tagged(FINGERPRINT, fingerprint) if store else []
@@ -89,14 +89,14 @@ def _lineage_of(root: Path, asked: str, store: "Store | None", unknown: tuple[st
 
 def _workspace(root: Path) -> Snapshot | None:
     try:
-        return snapshot.of_workspace(root)
+        return snapshot.state_of_workspace(root)
     except UnidentifiedError:
         return None
 
 
 def _store(root: Path, stack: ExitStack) -> tuple["Store | None", tuple[str, ...]]:
     try:
-        return stack.enter_context(connected(find_destination(root))), ()
+        return stack.enter_context(connection(find_destination(root))), ()
     except ChurnError as error:
         return None, (f"rows in MLflow: {without_password(str(error))}",)
 
@@ -113,7 +113,7 @@ def _tags(state: Snapshot | None, rows: "list[Run]") -> Mapping[str, str]:
         return {name: md5 for name, md5 in ((MODEL_MD5, _model_of(state)),) if md5}
 
 
-def _found(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | None") -> _Found:
+def _find(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | None") -> _FoundState:
     for find in (_of_model_file, _of_known_state, _of_commit, _of_row, _of_version):
         found = find(root, asked, states, store)
         if found:
@@ -125,42 +125,42 @@ def _found(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | N
     )
 
 
-def _of_model_file(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | None") -> _Found | None:
+def _of_model_file(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | None") -> _FoundState | None:
     md5 = md5_of(root / asked) if (root / asked).is_file() else None
     for one in states:
         if md5 is not None and _model_of(one) == md5:
-            return _Found(one.fingerprint, md5)
+            return _FoundState(one.fingerprint, md5)
     rows = store.rows_tagged(MODEL_MD5, md5) if store and md5 else []
     return _of_run(rows[0], md5) if rows else None
 
 
-def _of_known_state(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | None") -> _Found | None:
+def _of_known_state(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | None") -> _FoundState | None:
     if store and FINGERPRINT_FORM.fullmatch(asked) and store.rows_tagged(FINGERPRINT, asked):
-        return _Found(asked)
+        return _FoundState(asked)
     found = next((one for one in states if asked in (one.fingerprint, one.experiment)), None)
-    return _Found(_require_own(asked, found).fingerprint) if found else None
+    return _FoundState(_require_own(asked, found).fingerprint) if found else None
 
 
-def _of_commit(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | None") -> _Found | None:
-    found = snapshot.of_revision(root, asked)
-    return _Found(_require_own(asked, found).fingerprint, _model_of(found)) if found else None
+def _of_commit(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | None") -> _FoundState | None:
+    found = snapshot.state_of_revision(root, asked)
+    return _FoundState(_require_own(asked, found).fingerprint, _model_of(found)) if found else None
 
 
-def _of_row(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | None") -> _Found | None:
+def _of_row(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | None") -> _FoundState | None:
     row = store.row(asked) if store and RUN_FORM.fullmatch(asked) else None
     return _of_run(row) if row else None
 
 
-def _of_version(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | None") -> _Found | None:
+def _of_version(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | None") -> _FoundState | None:
     form = REGISTERED.fullmatch(asked)
     version = store.version(form[1], form[2]) if store and form else None
     row = store.row(version.run_id) if store and version and version.run_id else None
     return _of_run(row, store.md5_of_version(version)) if store and version and row else None
 
 
-def _of_run(row: "Run", model_md5: str | None = None) -> _Found | None:
+def _of_run(row: "Run", model_md5: str | None = None) -> _FoundState | None:
     fingerprint = row.data.tags.get(FINGERPRINT)
-    return _Found(fingerprint, model_md5) if fingerprint else None
+    return _FoundState(fingerprint, model_md5) if fingerprint else None
 
 
 def _require_own(asked: str, one: Snapshot) -> Snapshot:

@@ -70,7 +70,7 @@ class Outbox:
             path.replace(self._aside / path.name)
         log.warning("%s: %s; set aside to %s", path.name, reason, self._aside)
 
-    def set_aside(self) -> list[Path]:
+    def records_set_aside(self) -> list[Path]:
         """Records that could not be read."""
         return sorted(self._aside.glob("*"))
 
@@ -79,7 +79,7 @@ class Outbox:
         shown = {path.name for path in (self.folder / "receipts" / store).glob("*")}
         return [name for name in self.names() if name not in shown]
 
-    def never_shown(self) -> list[str]:
+    def names_never_shown(self) -> list[str]:
         """Names of the records that no store has shown."""
         shown = {path.name for path in self.folder.glob("receipts/*/*")}
         return [name for name in self.names() if name not in shown]
@@ -104,7 +104,7 @@ class Outbox:
     def prune(self) -> None:
         """Drop the oldest of the records that some store has shown, and what no record refers to any more."""
         with self._locked(fcntl.LOCK_EX):  # nobody adds meanwhile, so every draft is one that a kill has left
-            unshown = set(self.never_shown())
+            unshown = set(self.names_never_shown())
             shown = [name for name in self.names() if name not in unshown]
             for name in shown[: max(0, len(shown) - KEPT)]:
                 for path in self._belonging_to(name):

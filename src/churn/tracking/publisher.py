@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptRecord:
     """Why a record could not be published, and whether it was refused, so that trying again will not help."""
 
     reason: str
@@ -37,17 +37,17 @@ class Kept:
 
 
 @dataclass
-class Flush:
+class FlushResult:
     """What became of the records that a store does not show yet."""
 
     published: list[str] = field(default_factory=list)
-    kept: dict[str, Kept] = field(default_factory=dict)
+    kept: dict[str, KeptRecord] = field(default_factory=dict)
 
 
-def flush(outbox: Outbox, store: Store, names: Iterable[str]) -> Flush:
+def flush(outbox: Outbox, store: Store, names: Iterable[str]) -> FlushResult:
     """Publish records, oldest first. One that is refused stops no other; a store that is away stops all."""
-    result = Flush()
-    away: Kept | None = None
+    result = FlushResult()
+    away: KeptRecord | None = None
     for name in sorted(set(names).intersection(outbox.without_receipt(store.identity))):
         record = outbox.record(name)
         if record is None:
@@ -63,25 +63,25 @@ def flush(outbox: Outbox, store: Store, names: Iterable[str]) -> Flush:
     return result
 
 
-def _attempt(outbox: Outbox, store: Store, name: str, record: Record) -> Kept | None:
+def _attempt(outbox: Outbox, store: Store, name: str, record: Record) -> KeptRecord | None:
     """None: it was published."""
     try:
         store.publish(record, outbox.content)
         outbox.give_receipt(store.identity, name)
     except StoreError as error:
-        return Kept(str(error), error.refused)
+        return KeptRecord(str(error), error.refused)
     except OSError as error:
-        return Kept(str(error), refused=False)
+        return KeptRecord(str(error), refused=False)
     except Exception as error:  # one record that MLflow or a model's own code chokes on must not hold up the others
         log.debug("%s", name, exc_info=True)
-        return Kept(f"{type(error).__name__}: {error}", refused=True)
+        return KeptRecord(f"{type(error).__name__}: {error}", refused=True)
     return None
 
 
 def work(destination: Destination, outbox: Outbox) -> None:
     """Publish what no store shows yet and whatever comes, each record tried once, until no stage has been at work."""
     store, reason = _open(destination)
-    tried = set(outbox.names()).difference(outbox.never_shown())
+    tried = set(outbox.names()).difference(outbox.names_never_shown())
     left = time.monotonic() + SECONDS_WITHOUT_A_STAGE
     pruned = False
     while time.monotonic() < left or not _nobody_at_work(destination.root) or not pruned:

@@ -69,17 +69,14 @@ class Recorder:
         if not reason:
             reason = self._publish(record, wait=last or execution.fault is not None)
         if reason:
-            _warn(f"kept for MLflow at {self._destination.shown}, `churn sync` publishes it", reason)
+            _warn(f"kept for MLflow at {self._destination.address}, `churn sync` publishes it", reason)
 
     def _kept(self, execution: Execution) -> tuple[Record, bool]:
         """The record, and whether no stage comes after this one."""
-        from churn.history import (
-            snapshot,
-            state,  # here: a stage need not wait for them to start
-        )
+        from churn.history import snapshot, state
         from churn.tracking.description import describe
 
-        files = snapshot.of_workspace(self.workspace, execution.stage, failed=execution.fault is not None)
+        files = snapshot.state_of_workspace(self.workspace, execution.stage, failed=execution.fault is not None)
         record, content_of = describe(files, execution)
         self._outbox.add(record, content_of)
         return record, execution.stage in state.last_stages(files.stages)

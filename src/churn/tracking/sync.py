@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from churn.config.params import read_yaml
-from churn.errors import ChurnError, some_of
+from churn.errors import ChurnError, first_few
 from churn.files import MODEL
 from churn.history import snapshot
 from churn.history.snapshot import Snapshot
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Report:
+class SyncReport:
     """What was done or found, and what is not as it should be, in lines for people."""
 
     lines: tuple[str, ...]
@@ -38,7 +38,7 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class SyncRequest:
     """Which states are to be shown beside those that wait in the outbox."""
 
     everything: bool
@@ -49,7 +49,7 @@ class Wanted:
     """Revisions whose history is vouched for beside that of HEAD."""
 
 
-def sync(root: Path, wanted: Wanted) -> Report:
+def sync(root: Path, wanted: SyncRequest) -> SyncReport:
     """Publish what waits, then what is wanted and not shown.
 
     Raises:
@@ -58,10 +58,10 @@ def sync(root: Path, wanted: Wanted) -> Report:
     read_yaml(root / PIPELINE_FILE)
     require_names(root, wanted.trusted)
     destination, outbox = find_destination(root), outbox_of(root)
-    lines: list[str] = [f"MLflow at {destination.shown}"]
+    lines: list[str] = [f"MLflow at {destination.address}"]
     faults: list[str] = []
     try:
-        with connected(destination) as store:
+        with connection(destination) as store:
             published = _flush(outbox, store, outbox.names(), faults)
             lines.append(f"{published:,} records from the outbox published")
             commits = vouched_commits(root, wanted.trusted)
@@ -70,10 +70,10 @@ def sync(root: Path, wanted: Wanted) -> Report:
             outbox.prune()
     except (ChurnError, OSError) as error:
         faults.append(str(error))
-    return Report((*lines, *_kept(outbox)), tuple(faults))
+    return SyncReport((*lines, *_waiting_lines(outbox)), tuple(faults))
 
 
-def status(root: Path) -> Report:
+def status(root: Path) -> SyncReport:
     """Where tracking goes, what waits, and whether the state of the workspace is shown.
 
     Raises:
@@ -81,20 +81,20 @@ def status(root: Path) -> Report:
     """
     read_yaml(root / PIPELINE_FILE)
     destination, outbox = find_destination(root), outbox_of(root)
-    lines = [f"MLflow at {destination.shown}, experiment {destination.experiment}"]
+    lines = [f"MLflow at {destination.address}, experiment {destination.experiment}"]
     faults: list[str] = []
     try:
-        state = snapshot.of_workspace(root)
+        state = snapshot.state_of_workspace(root)
         lines.append(f"state {state.fingerprint}: {'complete' if state.complete else 'not run to its end'}")
         if state.objection:
             faults.append(str(state.objection))
-        with connected(destination) as store:
+        with connection(destination) as store:
             if waiting := outbox.without_receipt(store.identity):
                 faults.append(f"{len(waiting):,} records wait in the outbox: {_last_reason(outbox, waiting)}")
             _look_for_row(state, store, lines, faults)
     except (ChurnError, OSError) as error:
         faults.append(str(error))
-    return Report((*lines, *_kept(outbox)), tuple(faults))
+    return SyncReport((*lines, *_waiting_lines(outbox)), tuple(faults))
 
 
 def _look_for_row(state: Snapshot, store: "Store", lines: list[str], faults: list[str]) -> None:
@@ -104,7 +104,7 @@ def _look_for_row(state: Snapshot, store: "Store", lines: list[str], faults: lis
         experiment = describe(state)[0].experiment
         if gone := store.lacking(row, experiment):
             faults.append(
-                f"of this state's row in MLflow files are missing ({some_of(gone)}); `churn sync` brings them back"
+                f"of this state's row in MLflow files are missing ({first_few(gone)}); `churn sync` brings them back"
             )
         else:
             same = row.data.tags.get(DIGEST) == experiment.digest
@@ -128,7 +128,7 @@ def row_of(root: Path, one: Snapshot, store: "Store", trusted: Sequence[str]) ->
     _flush(outbox, store, outbox.names(), faults)
     faults.clear()  # what waits of other states is theirs
     commits = vouched_commits(root, trusted)
-    told = list(_reconcile(one, commits, outbox, store, Wanted(everything=False, again=True), faults))
+    told = list(_reconcile(one, commits, outbox, store, SyncRequest(everything=False, again=True), faults))
     row = store.complete_row(one.fingerprint)
     if row is None or faults:
         raise ChurnError("\n".join(faults or told) or f"{one.fingerprint}: cannot be shown in MLflow; `churn status`")
@@ -141,7 +141,7 @@ def row_of(root: Path, one: Snapshot, store: "Store", trusted: Sequence[str]) ->
 
 
 @contextmanager
-def connected(destination: Destination) -> Iterator["Store"]:
+def connection(destination: Destination) -> Iterator["Store"]:
     """The store, for as long as MLflow is asked to be patient with it.
 
     Raises:
@@ -149,7 +149,7 @@ def connected(destination: Destination) -> Iterator["Store"]:
     """
     refused = refusal(destination, PATIENCE)
     if refused:
-        raise ChurnError(f"{destination.shown}: {refused}")
+        raise ChurnError(f"{destination.address}: {refused}")
     with environment(PATIENT_SETTINGS, unless_given=True):
         from churn.tracking.store import rows  # here: mlflow takes seconds to import, and may not be needed
 
@@ -157,7 +157,7 @@ def connected(destination: Destination) -> Iterator["Store"]:
 
 
 def _reconcile(
-    one: Snapshot, commits: frozenset[str], outbox: Outbox, store: "Store", wanted: Wanted, faults: list[str]
+    one: Snapshot, commits: frozenset[str], outbox: Outbox, store: "Store", wanted: SyncRequest, faults: list[str]
 ) -> Iterator[str]:
     """Publish a state that is not shown, or not all of it, and say so."""
     name = one.experiment or (one.commit or "")[:7]
@@ -179,7 +179,7 @@ def _reconcile(
         return
     if row is not None and _nothing_to_add(row, record.experiment, store):
         return
-    waiting = (outbox.record(other) for other in outbox.never_shown())
+    waiting = (outbox.record(other) for other in outbox.names_never_shown())
     if any(other.experiment.digest == record.experiment.digest for other in waiting if other):
         return  # refused, and told
     outbox.add(record, content_of)
@@ -203,11 +203,11 @@ def _nothing_to_add(row: "Run", experiment: Experiment, store: "Store") -> bool:
     return shown == here and not store.lacking(row, experiment)
 
 
-def _states(root: Path, wanted: Wanted, faults: list[str]) -> Iterator[Snapshot]:
+def _states(root: Path, wanted: SyncRequest, faults: list[str]) -> Iterator[Snapshot]:
     """Each once, by fingerprint; that of the workspace first."""
     seen: set[str] = set()
     try:
-        workspace = snapshot.of_workspace(root)
+        workspace = snapshot.state_of_workspace(root)
         seen.add(workspace.fingerprint)
         if workspace.objection:
             faults.append(f"the state of this folder is not shown: {workspace.objection}")
@@ -215,7 +215,7 @@ def _states(root: Path, wanted: Wanted, faults: list[str]) -> Iterator[Snapshot]
             yield workspace
     except UnidentifiedError as error:
         faults.append(str(error))
-    for one in snapshot.recorded_in_git(root) if wanted.everything else ():
+    for one in snapshot.states_in_git(root) if wanted.everything else ():
         if one.fingerprint not in seen:
             seen.add(one.fingerprint)
             yield one
@@ -230,8 +230,8 @@ def _flush(outbox: Outbox, store: "Store", names: list[str], faults: list[str]) 
     return len(flushed.published)
 
 
-def _kept(outbox: Outbox) -> Iterator[str]:
-    waiting, aside = outbox.never_shown(), outbox.set_aside()
+def _waiting_lines(outbox: Outbox) -> Iterator[str]:
+    waiting, aside = outbox.names_never_shown(), outbox.records_set_aside()
     if waiting:
         yield f"{len(waiting):,} records wait in {outbox.folder}"
     if aside:

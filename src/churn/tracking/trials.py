@@ -16,7 +16,7 @@ class Selection:
 
     Attributes:
         flattery: how much more the best of the trials seems to earn for that reason, in euros per 1,000 customers (see
-            `correction`): for another one of them it is too much, not too little.
+            `metrics/selection_bias`): for another one of them it is too much, not too little.
     """
 
     trials: int
@@ -71,12 +71,12 @@ def show(root: Path, study: StudyRow) -> str | None:
     destination = find_destination(root)
     refused = refusal(destination, PATIENCE)
     if refused:
-        return f"{destination.shown}: {refused}"
+        return f"{destination.address}: {refused}"
     try:
         with environment(PATIENT_SETTINGS, unless_given=True):
             importlib.import_module(VIEW).publish(destination, study)
     except (StoreError, OSError) as error:
-        return f"{destination.shown}: {error}"
+        return f"{destination.address}: {error}"
     return None
 
 

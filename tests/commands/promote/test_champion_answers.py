@@ -15,7 +15,7 @@ from churn.errors import DataError
 from churn.files import MODEL, TEST_ROWS
 from churn.history.snapshot import Snapshot
 from churn.history.state import Stage, StageInputs, md5_of_bytes
-from churn.metrics.paired import Judged
+from churn.metrics.paired import ModelAnswers
 
 KEYS = pd.Index(["a", "b", "c"], name="row_key")
 
@@ -42,9 +42,9 @@ def candidate(files: Mapping[Path, bytes], trained_on: pd.Index) -> JudgedState:
     return JudgedState("one", state, judged(trained_on), judged(KEYS))
 
 
-def judged(keys: pd.Index) -> Judged:
+def judged(keys: pd.Index) -> ModelAnswers:
     same = pd.Series(1, index=keys)
-    return Judged(same, same / 2, same == 1)
+    return ModelAnswers(same, same / 2, same == 1)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_a_model_that_cannot_be_loaded_or_asked_judges_nobody_and_that_is_one_li
     champion = candidate({MODEL: model}, pd.Index(["x"]))
     challenger = candidate({TEST_ROWS: b"row_key,fee\na,1\nb,2\nc,3\n"}, pd.Index(["x"]))
     with pytest.raises(DataError, match=told) as error:
-        rivals._said_of_test_rows(champion, challenger)
+        rivals._champion_on_test_rows(champion, challenger)
     assert len(str(error.value).splitlines()) == 1
     assert len(str(error.value)) < 300
 
@@ -67,4 +67,4 @@ def test_a_model_that_cannot_be_loaded_or_asked_judges_nobody_and_that_is_one_li
 def test_a_champion_that_has_learned_from_every_test_row_is_not_asked() -> None:
     champion = candidate({MODEL: b"no pickle"}, KEYS)
     with pytest.raises(DataError, match="has learned from every test row"):
-        rivals._said_of_test_rows(champion, candidate({}, pd.Index(["x"])))
+        rivals._champion_on_test_rows(champion, candidate({}, pd.Index(["x"])))

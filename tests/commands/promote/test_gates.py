@@ -8,7 +8,7 @@ import pytest
 
 from churn.commands.promote import gates
 from churn.commands.promote.gates import FALSE_PROMOTIONS, Challenge, Gate, Rival, confidence_of, judge, widening_of
-from churn.metrics.paired import Answers, Pair, profit_difference
+from churn.metrics.paired import Pair, PairedAnswers, profit_difference
 from churn.metrics.profit import gains
 from churn.metrics.selection_bias import corrected_gain
 from churn.table.keys import mostly_the_same, sketch
@@ -17,7 +17,7 @@ from churn.types import Labels
 from tests.helpers.made_up_answers import MONEY, answers
 
 
-def pair(churned: Labels, old: Answers, new: Answers) -> Pair:
+def pair(churned: Labels, old: PairedAnswers, new: PairedAnswers) -> Pair:
     return Pair(pd.RangeIndex(len(churned)), churned, old, new, only_old=0, only_new=0, contradicted=0)
 
 
@@ -98,19 +98,19 @@ def test_a_slice_that_is_clearly_worse_is_named() -> None:
     rival = given.rivals[0]
     inside = (given.slices["plan"] == "pro").to_numpy()
     # For these customers alone the challenger does the opposite of the champion.
-    new = Answers(rival.training.new.probability, np.where(inside, ~rival.training.old.contacted, True))
-    old = Answers(rival.training.old.probability, np.where(inside, rival.training.old.contacted, False))
+    new = PairedAnswers(rival.training.new.probability, np.where(inside, ~rival.training.old.contacted, True))
+    old = PairedAnswers(rival.training.old.probability, np.where(inside, rival.training.old.contacted, False))
     closed = gate(
         replace(given, rivals=[replace(rival, training=pair(rival.training.churned, old, new))]), "slices against"
     )
     assert not closed.passed
-    assert "plan=pro" in closed.told
+    assert "plan=pro" in closed.explanation
 
 
 def test_slices_of_few_customers_are_not_judged() -> None:
     given = challenge(np.random.default_rng(5), old_noise=2.0, new_noise=0.2)
     few = given.slices.assign(plan=["rare"] * 99 + ["common"] * (len(given.slices) - 99))
-    assert "weakest of 1: plan=common" in gate(replace(given, slices=few), "slices").told
+    assert "weakest of 1: plan=common" in gate(replace(given, slices=few), "slices").explanation
 
 
 def test_who_takes_everybody_alike_is_no_rival_within_a_slice() -> None:
@@ -123,7 +123,7 @@ def test_probabilities_that_are_off_close_the_gate() -> None:
     given = challenge(np.random.default_rng(7), old_noise=2.0, new_noise=0.2)
     off = replace(given, probability=np.clip(given.probability + 0.25, 0, 1))
     assert not gate(off, "calibrated").passed
-    assert "at most 0.2 (promote.max_calibration_error of this folder)" in gate(off, "calibrated").told
+    assert "at most 0.2 (promote.max_calibration_error of this folder)" in gate(off, "calibrated").explanation
 
 
 def test_each_promotion_on_the_same_test_rows_makes_the_next_one_harder() -> None:
@@ -134,7 +134,7 @@ def test_each_promotion_on_the_same_test_rows_makes_the_next_one_harder() -> Non
     first = gate(challenge(np.random.default_rng(8), 1.0, 0.5), "earns more")
     fifth = gate(challenge(np.random.default_rng(8), 1.0, 0.5, attempt=5), "earns more")
     assert fifth.figures["low"] < first.figures["low"] < first.figures["high"] < fifth.figures["high"]
-    assert "wider, for promotion 5 on these rows" in fifth.told
+    assert "wider, for promotion 5 on these rows" in fifth.explanation
 
 
 def test_the_deciding_interval_is_wider_than_for_other_customers_alone_since_models_are_fits() -> None:
@@ -143,7 +143,7 @@ def test_the_deciding_interval_is_wider_than_for_other_customers_alone_since_mod
     narrow = profit_difference(pair, MONEY, confidence=0.95, resamples=gates.RESAMPLES, seed=gates.SEED)
     open_gate = gate(given, "earns more")
     wide = open_gate.figures
-    assert "; 1.5 times as wide, for other fits of both" in open_gate.told
+    assert "; 1.5 times as wide, for other fits of both" in open_gate.explanation
     assert wide["difference"] == narrow.difference
     assert wide["high"] - wide["low"] == pytest.approx(1.5 * (narrow.high - narrow.low))
     assert [widening_of(folds) for folds in (5, 2)] == pytest.approx([1.5, np.sqrt(3)])
@@ -160,8 +160,8 @@ def test_what_a_search_chose_by_the_same_customers_has_its_flattery_taken_off() 
     assert not chosen.passed
     searched = gate(replace(given, selection=Selection(trials=50, flattery=900.0)), "searches")
     assert searched.passed
-    assert searched.told == "50 trials by these customers: 900 EUR per 1,000 are taken off what it earns"
-    assert "none by these customers" in gate(given, "searches").told
+    assert searched.explanation == "50 trials by these customers: 900 EUR per 1,000 are taken off what it earns"
+    assert "none by these customers" in gate(given, "searches").explanation
 
 
 def test_rows_are_known_again_by_a_sample_of_their_keys() -> None:

@@ -13,7 +13,7 @@ import pytest
 from churn.commands.promote import challenger, promotion
 from churn.commands.promote.promotion import PromotionOutcome
 from churn.errors import ChurnError, ParameterError
-from churn.history.predictions import judged_on_test, judged_out_of_fold, named_state
+from churn.history.predictions import answers_on_test_rows, answers_out_of_fold, state_named
 from churn.history.state import inputs_from_files
 from churn.history.verify import leave_provenance
 from churn.tracking import ledger
@@ -212,7 +212,7 @@ class TestOneMachine:
         run = shell(root)
         edit(root / "params.yaml", ALIKE, "C: 0.7")
         run("git commit --quiet --all --message unrun")
-        fingerprint = named_state(root, "alike").fingerprint
+        fingerprint = state_named(root, "alike").fingerprint
         told = r"HEAD: params\.yaml \(train\.params\.C\): not what dvc\.lock was computed with"
         for reason in ("", "anyhow"):
             with pytest.raises(ChurnError, match=told):
@@ -258,9 +258,9 @@ class TestOneMachine:
         run = shell(root)
         run("dvc repro", MLFLOW_TRACKING_URI=NO_SERVER)
         run("git commit --quiet --all --message salt")
-        states = [named_state(root, name) for name in ("strong", "HEAD")]
-        learned_from = judged_out_of_fold(states[0], "strong").churned.index
-        tested = judged_on_test(states[1], "HEAD").churned.index
+        states = [state_named(root, name) for name in ("strong", "HEAD")]
+        learned_from = answers_out_of_fold(states[0], "strong").churned.index
+        tested = answers_on_test_rows(states[1], "HEAD").churned.index
         unseen = len(tested.difference(learned_from))
         assert 0 < unseen < len(tested)
         outcome = promote(root, "HEAD")

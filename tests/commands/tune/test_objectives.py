@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from churn.commands.tune.objectives import OBJECTIVES, Ground, folds_of
+from churn.commands.tune.objectives import OBJECTIVES, JudgingData, folds_of
 from churn.metrics import profit
 from churn.types import Floats
 from tests.helpers.made_up_answers import MONEY
 
 
-def ground(customers: int = 600, seed: int = 0) -> tuple[Ground, list[Floats]]:
+def ground(customers: int = 600, seed: int = 0) -> tuple[JudgingData, list[Floats]]:
     """Customers in three folds, and what two models say of them, with ties."""
     random = np.random.default_rng(seed)
     signal = random.normal(0, 1.2, customers)
     churned = (random.random(customers) < 1 / (1 + np.exp(1.2 - signal))).astype(np.int64)
     said = [(1 / (1 + np.exp(1.2 - signal - random.normal(0, 0.8, customers)))).round(2) for _ in range(2)]
-    return Ground(churned, random.integers(0, 3, customers), "profit", MONEY), said
+    return JudgingData(churned, random.integers(0, 3, customers), "profit", MONEY), said
 
 
 def test_profit_is_that_of_folds_decided_by_the_threshold_of_the_others() -> None:

@@ -19,7 +19,7 @@ import pytest
 from churn import files
 from churn.commands.tune import search, study, workers
 from churn.commands.tune.result import Result, as_rows, value_of
-from churn.commands.tune.study import Ended, TrialOutcome
+from churn.commands.tune.study import EndedTrial, TrialOutcome
 from churn.config.params import PARAMS_FILE, read_yaml
 from churn.config.search_space import Candidate
 from churn.errors import ChurnError, ParameterError
@@ -59,7 +59,7 @@ def test_trials_are_of_the_space_and_the_present_parameters_are_the_ones_to_beat
     metrics = files.read_json(files.TRAIN_METRICS)
     assert round(result.present, 6) == metrics["train_profit_per_1000_eur"]
     assert all(one.value is not None for one in result.ended if one.outcome is TrialOutcome.COMPLETE)
-    assert result.ranked[0].value == max(one.value for one in result.ended if one.value is not None)
+    assert result.ranking[0].value == max(one.value for one in result.ended if one.value is not None)
 
 
 def test_a_search_is_the_same_whenever_it_is_made(root: Path, tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_interrupted_anywhere_it_goes_on_as_if_it_had_not_been(root: Path) -> No
     shutil.rmtree(root / ".churn/tuning")
 
     def interrupt_after(number: int) -> search.OnTrial:
-        def watch(ended: Ended, best: float, left: int) -> None:
+        def watch(ended: EndedTrial, best: float, left: int) -> None:
             if ended.number == number:
                 raise KeyboardInterrupt
 
@@ -268,7 +268,7 @@ def test_a_process_that_is_killed_while_it_waits_is_replaced(root: Path, monkeyp
 
 
 def test_two_searches_do_not_work_on_one_study(root: Path) -> None:
-    def second(ended: Ended, best: float, left: int) -> None:
+    def second(ended: EndedTrial, best: float, left: int) -> None:
         with pytest.raises(ChurnError, match="another `churn tune` is at work on this study"):
             tune(root)
 
@@ -441,7 +441,7 @@ def test_without_optuna_one_line_says_how_to_get_it(root: Path, monkeypatch: pyt
 def test_kept_predictions_are_numbers_and_never_unpickled(tmp_path: Path) -> None:
     candidate = Candidate("sklearn.tree.DecisionTreeClassifier", {"max_depth": 2})
     mark = tmp_path / "ran"
-    with study.opened(tmp_path, "key", {}, {}, 1) as opened:
+    with study.open_study(tmp_path, "key", {}, {}, 1) as opened:
         opened.keep(candidate, np.array([0.25, 0.5]))
         np.testing.assert_array_equal(opened.predictions(candidate), [0.25, 0.5])
         (kept,) = tmp_path.rglob("*.npy")

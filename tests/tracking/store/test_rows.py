@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator
 from sklearn.calibration import CalibratedClassifierCV
 
 from churn.files import MODEL, REPORT, TEST_ROWS, read_rows, write_pickle
-from churn.history.snapshot import of_workspace
+from churn.history.snapshot import state_of_workspace
 from churn.history.state import inputs_from_files, md5_of_bytes
 from churn.history.verify import leave_provenance
 from churn.model import decision, encoding
@@ -89,7 +89,7 @@ def publish(destination: Destination, experiment: Experiment, execution: Executi
 
 def publish_workspace(destination: Destination, workspace: Path, execution: Execution) -> None:
     """What a stage that ended in a workspace leaves to be shown."""
-    record, content_of = describe(of_workspace(workspace, execution.stage), execution)
+    record, content_of = describe(state_of_workspace(workspace, execution.stage), execution)
     outbox = outbox_of(destination.root)
     outbox.add(record, content_of)
     open_store(destination).publish(record, outbox.content)
@@ -269,7 +269,7 @@ def test_a_temporary_copy_writes_to_the_store_of_the_project(
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     monkeypatch.chdir(copy)
     Recorder(copy, "preprocess").record(ended("preprocess"))
-    until(lambda: not outbox_of(destination.root).never_shown())
+    until(lambda: not outbox_of(destination.root).names_never_shown())
     assert [row.info.status for row in rows(destination)] == [RUNNING]
     (artifact,) = destination.root.glob("mlruns/churn/*/artifacts/metrics/data.json")
     assert artifact.read_text() == MADE["preprocess"]["metrics/data.json"]
@@ -302,10 +302,10 @@ def test_the_model_is_the_pipelines_own_with_signature_example_and_pinned_packag
     publish_workspace(destination, finished, ended("train"))
     assert capfd.readouterr() == ("", ""), "MLflow's own news is no part of a stage's story"
     (model,) = models(destination)
-    mlflow.set_tracking_uri(destination.uri)
     original = unpickled(finished / MODEL)
     types = encoding.column_types(decision.pipeline_of(original).named_steps["encoders"])
     customers = read_rows(finished / TEST_ROWS, types)
+    mlflow.set_tracking_uri(destination.uri)
     loaded = mlflow.sklearn.load_model(model.model_uri)
     np.testing.assert_array_equal(loaded.predict_proba(customers), original.predict_proba(customers))
     assert loaded.threshold == original.threshold

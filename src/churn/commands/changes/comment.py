@@ -127,11 +127,11 @@ def comment(changes: Changes) -> str:
     )
     if not (changes.parameters or different or changes.pictures):
         return f"{MARKER}\nNo parameter, metric or picture differs between {sides}.{warnings}\n"
-    counts = _listed(
+    counts = _join_words(
         [
-            _counted(len(changes.parameters), "parameter"),
-            _counted(len(different), "metric"),
-            _counted(len(changes.pictures), "picture"),
+            _count_text(len(changes.parameters), "parameter"),
+            _count_text(len(different), "metric"),
+            _count_text(len(changes.pictures), "picture"),
         ]
     )
     verdict = f"\n\n**{_code(changes.verdict, LONGEST_SENTENCE)}**" if changes.verdict else ""
@@ -235,8 +235,8 @@ def _inside_or_outside(figures: Mapping[_Key, _Figure]) -> str:
                 low, high = bounds
                 (inside if low <= figure.value.old <= high else outside).append(name.partition(" ")[0])
     if outside:
-        return f"Outside the new interval on test rows: the old {_listed(outside)}."
-    return f"Inside the new interval on test rows: the old {_listed(inside)}." if inside else ""
+        return f"Outside the new interval on test rows: the old {_join_words(outside)}."
+    return f"Inside the new interval on test rows: the old {_join_words(inside)}." if inside else ""
 
 
 def _bounds(figure: _Figure) -> tuple[float, float] | None:
@@ -255,9 +255,9 @@ def _figure_row(name: str, figure: _Figure) -> str:
 def _interval(figure: _Figure, places: int) -> str:
     bounds = _bounds(figure)
     if bounds:
-        return f"{_rounded(bounds[0], places)} to {_rounded(bounds[1], places)}"
+        return f"{_number_text(bounds[0], places)} to {_number_text(bounds[1], places)}"
     if figure.spread and _is_plain(figure.spread.new):
-        return f"± {_rounded(figure.spread.new, places)}"
+        return f"± {_number_text(figure.spread.new, places)}"
     return ""
 
 
@@ -272,7 +272,7 @@ def _difference(old: Value, new: Value, places: int) -> str:
     size = abs(round(new, places) - round(old, places))  # of what is shown, so that a reader can check it
     if size == 0:
         return f"{arrow} less than {10**-places:.{places}f}"
-    return f"{arrow} {sign}{_rounded(size, places)}"
+    return f"{arrow} {sign}{_number_text(size, places)}"
 
 
 def _places(*values: Value) -> int:
@@ -289,14 +289,14 @@ def _is_plain(value: Value) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < TOO_LARGE_TO_ROUND
 
 
-def _rounded(value: float, places: int) -> str:
+def _number_text(value: float, places: int) -> str:
     return f"{round(value, places) + 0.0:,.{places}f}".replace("-", "−")
 
 
 def _score(value: Value, places: int) -> str:
     if value is None:
         return "none"
-    return _rounded(value, places) if _is_plain(value) else _setting(value)
+    return _number_text(value, places) if _is_plain(value) else _setting(value)
 
 
 def _setting(value: Value) -> str:
@@ -318,7 +318,7 @@ def _pictures(changes: Changes) -> _Table:
         ]
     else:
         head = "`dvc plots diff` shows figures side by side; these pictures are in the folder itself:\n"
-        rows = [f"- {_code(one.path)}{_one_sided(one)}" for one in changes.pictures]
+        rows = [f"- {_code(one.path)}{_side_note(one)}" for one in changes.pictures]
     return _Table("Pictures", "pictures", head, rows, folded=True)
 
 
@@ -331,7 +331,7 @@ def _picture(path: str, side: Side, there: bool) -> str:
     return f'<img width="420" alt="{inert}" src="{side.address}/{inert}">'
 
 
-def _one_sided(picture: Picture) -> str:
+def _side_note(picture: Picture) -> str:
     return "" if picture.in_old and picture.in_new else " (new)" if picture.in_new else " (gone)"
 
 
@@ -339,18 +339,17 @@ def _within_limit(opening: str, tables: Sequence[_Table]) -> str:
     text = opening
     left_out = []
     for table in tables:
-        shown, missing = _fitted(table, MOST_CHARACTERS - ROOM_FOR_NOTE - len(text))
+        shown, missing = _fit_table(table, MOST_CHARACTERS - ROOM_FOR_NOTE - len(text))
         text += shown
         if missing:
             left_out.append(f"{missing:,} of {len(table.rows):,} {table.noun}")
     if left_out:
-        text += (
-            f"\n**Left out, for want of room: {_listed(left_out)}.** `churn changes` prints them for two revisions.\n"
-        )
+        listed = _join_words(left_out)
+        text += f"\n**Left out, for want of room: {listed}.** `churn changes` prints them for two revisions.\n"
     return text
 
 
-def _fitted(table: _Table, room: int) -> tuple[str, int]:
+def _fit_table(table: _Table, room: int) -> tuple[str, int]:
     """The table with the rows that there is room for, and how many there is none for."""
     if not table.rows:
         return "", 0
@@ -386,9 +385,9 @@ def _visible(text: str, longest: int) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in short)
 
 
-def _counted(count: int, noun: str) -> str:
+def _count_text(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}" if count else f"no {noun}"
 
 
-def _listed(parts: Sequence[str]) -> str:
+def _join_words(parts: Sequence[str]) -> str:
     return " and ".join(part for part in (", ".join(parts[:-1]), parts[-1]) if part)

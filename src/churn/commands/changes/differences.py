@@ -11,7 +11,7 @@ from typing import Any
 
 from churn.commands.changes.comment import Changes, Difference, Picture, Side, Value
 from churn.commands.compare import compare_states
-from churn.errors import ChurnError, shown
+from churn.errors import ChurnError, excerpt
 from churn.files import METRICS
 from churn.history.git import commit_of
 from churn.history.predictions import WORKSPACE
@@ -37,9 +37,9 @@ class Forge:
         if not repository or not commit:
             return None
         if not re.fullmatch(r"https?://[A-Za-z0-9.:/-]+", self.server):
-            raise ChurnError(f"server {shown(self.server)}: not an address; write it like https://github.com")
+            raise ChurnError(f"server {excerpt(self.server)}: not an address; write it like https://github.com")
         if not re.fullmatch(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+", repository):
-            raise ChurnError(f"repository {shown(repository)}: write it as owner/name")
+            raise ChurnError(f"repository {excerpt(repository)}: write it as owner/name")
         return f"{self.server.rstrip('/')}/{repository}/raw/{commit}"
 
 
@@ -97,7 +97,7 @@ def _revision(folder: Path, name: str) -> _Revision:
     commit = commit_of(folder, name)
     if commit is None:
         raise ChurnError(
-            f"{shown(name)}: no such revision here; name a branch, tag or commit (`git fetch` brings more)"
+            f"{excerpt(name)}: no such revision here; name a branch, tag or commit (`git fetch` brings more)"
         )
     return _Revision(commit, commit[:7] if commit.startswith(name) else f"{name} ({commit[:7]})")
 

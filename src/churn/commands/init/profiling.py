@@ -9,7 +9,7 @@ import pandas as pd
 
 from churn.commands.init.recognisers import ColumnCells, ColumnVerdict, Role, cells_of, verdict_on
 from churn.config.contract import Column
-from churn.errors import DataError, shown
+from churn.errors import DataError, excerpt
 from churn.table.parsing import BOOLEAN_TEXTS
 
 ANSWERS = BOOLEAN_TEXTS | {"ja": 1, "nein": 0}
@@ -124,10 +124,10 @@ def profile_table(texts: pd.DataFrame, target: str, *, decimal: str, identifier:
     verdicts = {column.name: verdict_on(column) for column in customer_cells}
     verdicts |= _with_one_id(customer_cells, verdicts, identifier)
     verdicts |= _without_copies(cells, verdicts, target)
-    verdicts[target] = ColumnVerdict("target", f"{shown(outcome.values[0])} or {shown(outcome.values[1])}")
+    verdicts[target] = ColumnVerdict("target", f"{excerpt(outcome.values[0])} or {excerpt(outcome.values[1])}")
     columns = tuple(_profile(column, verdicts[column.name]) for column in reduced)
     if not any(column.spec for column in columns):
-        reasons = [f"{shown(column.name)}: {column.reason}" for column in columns if column.role != "target"]
+        reasons = [f"{excerpt(column.name)}: {column.reason}" for column in columns if column.role != "target"]
         why = "; ".join(reasons[:5]) or "there is only the target"
         raise DataError(f"no column is left for a model to learn from ({why})")
     used = [cells[column.name] for column in columns if column.role != "unused"]
@@ -148,7 +148,7 @@ def _require_names(names: list[str], target: str, identifier: str | None) -> Non
 
 
 def _few(texts: list[str], most: int = 40) -> str:
-    return ", ".join([shown(text) for text in texts[:most]] + ["…"] * (len(texts) > most))
+    return ", ".join([excerpt(text) for text in texts[:most]] + ["…"] * (len(texts) > most))
 
 
 def _profile(cells: ColumnCells, verdict: ColumnVerdict) -> ColumnProfile:
@@ -194,7 +194,7 @@ def _without_copies(
         elif first.name == target:
             changed[name] = ColumnVerdict("unused", "says the same as the target: it would give the answer away")
         else:
-            changed[name] = ColumnVerdict("unused", f"copy: says the same as {shown(first.name)}")
+            changed[name] = ColumnVerdict("unused", f"copy: says the same as {excerpt(first.name)}")
     return changed
 
 

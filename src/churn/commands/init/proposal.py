@@ -17,10 +17,10 @@ from churn.commands.init.profiling import ColumnProfile, TableProfile, TargetPro
 from churn.commands.init.sniffing import HEAD_BYTES, sniff
 from churn.config.contract import Column, TableFormat, Target
 from churn.config.params import PARAMS_FILE, Params, check_params, parse_yaml, read_yaml
-from churn.config.yaml_edit import editable, node, put, text_node, written
-from churn.errors import ChurnError, DataError, ParameterError, shown
+from churn.config.yaml_edit import dump_like, load_editable, node, put, text_node
+from churn.errors import ChurnError, DataError, ParameterError, excerpt
 from churn.files import replacing_outputs
-from churn.table.reader import NOT_PACKED, PARQUET, first_line, opened, read_source
+from churn.table.reader import NOT_PACKED, PARQUET, first_line, open_table, read_source
 
 PLAIN = TableFormat(delimiter=",", quote='"', encoding="utf-8", decimal=".")
 """What stands in `format` for a Parquet table, which is read without it."""
@@ -38,7 +38,7 @@ ENTRY = ("type", "values", "min", "max", "missing", "on_error")
 
 
 @dataclass(frozen=True)
-class Examined:
+class ExaminedTable:
     """A table inside the project, read and understood.
 
     Attributes:
@@ -74,7 +74,7 @@ class Proposal:
         return "".join(lines)
 
 
-def examine(root: Path, table: Path, target: str, identifier: str | None = None) -> Examined:
+def examine(root: Path, table: Path, target: str, identifier: str | None = None) -> ExaminedTable:
     """Read a table and decide what its columns are.
 
     Raises:
@@ -82,12 +82,12 @@ def examine(root: Path, table: Path, target: str, identifier: str | None = None)
     """
     source = _source(root, table)
     head = b"" if table.suffix == PARQUET else _head(table)
-    with _named(table):
+    with _faults_with_table_name(table):
         how = PLAIN if table.suffix == PARQUET else sniff(head)
     texts = read_source(table, how)
-    with _named(table):
+    with _faults_with_table_name(table):
         profile = profile_table(texts, target, decimal=how.decimal, identifier=identifier)
-    return Examined(source, how, profile)
+    return ExaminedTable(source, how, profile)
 
 
 def target_with(profile: TargetProfile, positive: str | None) -> Target:
@@ -101,19 +101,19 @@ def target_with(profile: TargetProfile, positive: str | None) -> Target:
     if chosen is None:
         options = " or ".join(f"--positive {shlex.quote(value)}" for value in profile.values)
         raise DataError(
-            f"column {profile.column!r} holds {shown(one)} and {shown(other)}: say which one means has churned, with "
-            f"{options}"
+            f"column {profile.column!r} holds {excerpt(one)} and {excerpt(other)}: "
+            f"say which one means has churned, with {options}"
         )
     if chosen not in profile.values:
         raise DataError(
-            f"--positive {shown(chosen)} does not stand in column {profile.column!r}, which holds {shown(one)} and "
-            f"{shown(other)}"
+            f"--positive {excerpt(chosen)} does not stand in column {profile.column!r}, which holds {excerpt(one)} and "
+            f"{excerpt(other)}"
         )
     negative = other if chosen == one else one
     return Target(column=profile.column, positive=chosen, negative=negative, missing=profile.missing)
 
 
-def propose(root: Path, examined: Examined, target: Target) -> Proposal:
+def propose(root: Path, examined: ExaminedTable, target: Target) -> Proposal:
     """Rewrite params.yaml for the table, without touching the file.
 
     Raises:
@@ -126,9 +126,9 @@ def propose(root: Path, examined: Examined, target: Target) -> Proposal:
         if not isinstance(section, dict):
             raise ParameterError(f"{PARAMS_FILE}: {name}: must be a section of keys; `git checkout {PARAMS_FILE}`")
     old = path.read_bytes().decode("utf-8")
-    document = editable(old)
+    document = load_editable(old)
     _rewrite(document, examined, target)
-    new = written(document, like=old)
+    new = dump_like(document, like=old)
     loaded = check_params(parse_yaml(new, PARAMS_FILE))
     _require_same(loaded, examined, target)
     split = loaded.preprocess.split
@@ -162,7 +162,7 @@ def write(root: Path, proposal: Proposal) -> None:
         raise ChurnError(f"{PARAMS_FILE}: cannot be written: {error.strerror}") from None
 
 
-def as_text(examined: Examined) -> str:
+def as_text(examined: ExaminedTable) -> str:
     """What was found, for the terminal: a line a column, then how the table is written, then the target."""
     return "\n".join([*_column_lines(examined.profile), "", *_table_lines(examined)])
 
@@ -210,7 +210,7 @@ def _source(root: Path, table: Path) -> str:
 
 
 @contextmanager
-def _named(table: Path) -> Iterator[None]:
+def _faults_with_table_name(table: Path) -> Iterator[None]:
     """What is wrong with a table is told with its name."""
     try:
         yield
@@ -220,7 +220,7 @@ def _named(table: Path) -> Iterator[None]:
 
 def _head(path: Path) -> bytes:
     try:
-        with opened(path) as (_, stream):
+        with open_table(path) as (_, stream):
             return stream.read(HEAD_BYTES)
     except NOT_PACKED as error:
         raise DataError(f"{path}: cannot be unpacked ({first_line(error)}); pack it anew") from None
@@ -228,7 +228,7 @@ def _head(path: Path) -> bytes:
         raise DataError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from None
 
 
-def _rewrite(document: CommentedMap, examined: Examined, target: Target) -> None:
+def _rewrite(document: CommentedMap, examined: ExaminedTable, target: Target) -> None:
     profile, data = examined.profile, document["data"]
     if data.get("source") != examined.source and isinstance(data.get("audit"), CommentedMap):
         put(data["audit"], "accept", [])  # what was right in another table
@@ -290,7 +290,7 @@ def _slices(profile: TableProfile) -> list[str]:
     return ranked[:MOST_SLICES]
 
 
-def _require_same(loaded: Params, examined: Examined, target: Target) -> None:
+def _require_same(loaded: Params, examined: ExaminedTable, target: Target) -> None:
     """YAML has its traps; what is read back must be what was meant."""
     data, profile = loaded.data, examined.profile
     read = (data.source, data.format, data.id, data.target, data.missing_values, data.columns, data.unused)
@@ -324,12 +324,12 @@ def _percent(share: float) -> str:
     return "< 1 %" if share < 0.01 else f"{100 * share:.0f} %"
 
 
-def _table_lines(examined: Examined) -> Iterator[str]:
+def _table_lines(examined: ExaminedTable) -> Iterator[str]:
     how, profile = examined.format, examined.profile
     written = f"delimiter {how.delimiter!r}, quote {how.quote}, encoding {how.encoding}, decimal sign {how.decimal}"
     if examined.source.endswith(PARQUET):
         written = "Parquet"
     yield f"table:   {examined.source}, {profile.rows:,} rows; {written}"
     counted = zip(profile.target.values, profile.target.counts, strict=True)
-    values = ", ".join(f"{shown(value)} in {count:,} rows" for value, count in counted)
-    yield f"target:  {shown(profile.target.column)}: {values}"
+    values = ", ".join(f"{excerpt(value)} in {count:,} rows" for value, count in counted)
+    yield f"target:  {excerpt(profile.target.column)}: {values}"

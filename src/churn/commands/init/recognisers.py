@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from churn.config.contract import BooleanColumn, CategoricalColumn, Column, MissingPolicy, NumericColumn
-from churn.errors import shown
+from churn.errors import excerpt
 from churn.table.numbers import number_pattern, read_amounts
 from churn.table.parsing import BOOLEAN_TEXTS
 from churn.types import ROW_KEY
@@ -232,7 +232,7 @@ def _name_taken(cells: ColumnCells) -> ColumnVerdict | None:
 def _constant(cells: ColumnCells) -> ColumnVerdict | None:
     if cells.distinct > 1 or cells.gaps:
         return None
-    return ColumnVerdict("unused", f"constant: always {shown(cells.labels[0].as_py())}")
+    return ColumnVerdict("unused", f"constant: always {excerpt(cells.labels[0].as_py())}")
 
 
 def _date(cells: ColumnCells) -> ColumnVerdict | None:
@@ -248,7 +248,7 @@ def _date(cells: ColumnCells) -> ColumnVerdict | None:
 def _value_or_gap(cells: ColumnCells) -> ColumnVerdict | None:
     if cells.distinct > 1:
         return None
-    return _labels(cells, f"{shown(cells.labels[0].as_py())} or a gap, which may mean something")
+    return _labels(cells, f"{excerpt(cells.labels[0].as_py())} or a gap, which may mean something")
 
 
 def _row_name(cells: ColumnCells) -> ColumnVerdict | None:
@@ -318,7 +318,7 @@ def _quantity(cells: ColumnCells) -> ColumnVerdict | None:
         reason += f"; if {low:.10g}, alone below 0, stands for a gap, list it in missing_values"
     others = np.isnan(cells.numbers)
     if others.any():
-        count, first = int(cells.counts[others].sum()), shown(cells.texts(others)[0])
+        count, first = int(cells.counts[others].sum()), excerpt(cells.texts(others)[0])
         reason += f"; {count:,} more are none, such as {first}: correct or list them in missing_values"
     floor = 0.0 if low >= 0 else None
     spec = NumericColumn(type="numeric", min=floor, max=None, missing=cells.missing, on_error="fail")

@@ -96,14 +96,14 @@ def sniff(head: bytes) -> TableFormat:
     Raises:
         DataError: no table: empty, or no text.
     """
-    encoding, text = _decoded(head)
+    encoding, text = _decode(head)
     if not text.strip():
         raise DataError("is empty; name a table with a header and rows")
     found = _best_cut(text)
     return TableFormat(delimiter=found.delimiter, quote=found.quote, encoding=encoding, decimal=_decimal(found))
 
 
-def _decoded(head: bytes) -> tuple[str, str]:
+def _decode(head: bytes) -> tuple[str, str]:
     for start, advice in MADE_BY_OTHERS.items():
         if head.startswith(start):
             raise DataError(advice)

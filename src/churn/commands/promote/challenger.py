@@ -15,21 +15,21 @@ from sklearn.model_selection import FixedThresholdClassifier
 from churn import files
 from churn.commands.promote.gates import Gate
 from churn.config.economics import Economics
-from churn.errors import ChurnError, some_of
+from churn.errors import ChurnError, first_few
 from churn.history.predictions import (
+    answers_on_test_rows,
+    answers_out_of_fold,
     content_of,
     economics_of,
-    judged_on_test,
-    judged_out_of_fold,
-    named_state,
+    require_inputs_of_commit,
     section_of,
-    strays_of,
+    state_named,
     table_of,
 )
 from churn.history.reproduce import EVERY_CIRCUMSTANCE, reproduce
 from churn.history.snapshot import Snapshot
 from churn.history.state import LOCK_FILE
-from churn.metrics.paired import Judged
+from churn.metrics.paired import ModelAnswers
 from churn.model import decision, encoding
 from churn.runtime import limited_threads
 from churn.tracking.record import COMMIT
@@ -50,8 +50,8 @@ class JudgedState:
 
     name: str
     state: Snapshot
-    training: Judged
-    test: Judged
+    training: ModelAnswers
+    test: ModelAnswers
 
     @property
     def model_md5(self) -> str:
@@ -74,8 +74,8 @@ def judge_state(root: Path, name: str, model_md5: str | None = None) -> JudgedSt
     Raises:
         ChurnError: nothing has that name, or its predictions are not here.
     """
-    state = named_state(root, name, model_md5)
-    return JudgedState(name, state, judged_out_of_fold(state, name), judged_on_test(state, name))
+    state = state_named(root, name, model_md5)
+    return JudgedState(name, state, answers_out_of_fold(state, name), answers_on_test_rows(state, name))
 
 
 def loads_from_registry(registry: "Registry", version: str, challenger: JudgedState) -> Gate:
@@ -88,13 +88,13 @@ def loads_from_registry(registry: "Registry", version: str, challenger: JudgedSt
     called = name_of_version(registry, version)
     wanted = (files.MODEL, files.TEST_ROWS)
     with (
-        registry.downloaded(version) as folder,
+        registry.download(version) as folder,
         files_of_state(challenger, *wanted) as at,
         limited_threads(challenger.section("compute")["threads"]),
     ):
         if problem := registry.loading_problem(folder, challenger.model_md5):
             raise ChurnError(f"{called}: {problem}")
-        loaded = answers_of(registry.loaded(folder), at / files.TEST_ROWS)
+        loaded = answers_of(registry.load(folder), at / files.TEST_ROWS)
         own = answers_of(files.read_pickle(at / files.MODEL, {challenger.model_md5}), at / files.TEST_ROWS)
     if not all(one.equals(other) for one, other in zip(loaded, own, strict=True)):
         raise ChurnError(f"{called}: loaded from MLflow, it scores test rows otherwise than the commit's own file")
@@ -108,11 +108,13 @@ def loads_from_registry(registry: "Registry", version: str, challenger: JudgedSt
 def is_committed(root: Path, challenger: JudgedState) -> Gate:
     """Whether who has the commit has the whole state."""
     commit = (challenger.state.commit or "")[:7]
-    strays = strays_of(root, challenger.name, challenger.state)
+    strays = require_inputs_of_commit(root, challenger.name, challenger.state)
     if strays.absent:
-        told = f"{some_of(strays.absent)}: neither in git nor behind a .dvc file in commit {commit}; add it and commit"
+        told = (
+            f"{first_few(strays.absent)}: neither in git nor behind a .dvc file in commit {commit}; add it and commit"
+        )
     elif strays.results:
-        told = f"{some_of(strays.results)}: not the bytes that {LOCK_FILE} of commit {commit} recorded; commit those"
+        told = f"{first_few(strays.results)}: not the bytes that {LOCK_FILE} of commit {commit} recorded; commit those"
     else:
         return Gate("committed", True, f"commit {commit} holds the whole state", {})
     return Gate("committed", False, told, {})

@@ -32,7 +32,7 @@ class Gate:
 
     name: str
     passed: bool
-    told: str
+    explanation: str
     figures: Mapping[str, float]
 
 
@@ -114,9 +114,9 @@ def _earns_more(challenge: Challenge) -> Iterator[Gate]:
     for rival in challenge.rivals:
         times = widening_of(challenge.folds) if rival.is_model else 1.0
         of_customers = _difference(rival.training, challenge.economics, confidence)
-        found = _without_flattery(_widened(of_customers, times), challenge.selection)
+        found = _subtract_flattery(_widen(of_customers, times), challenge.selection)
         remarks = "".join(_remarks(challenge, times))
-        told = f"{_told(found, confidence)}, out of fold, {len(rival.training.keys):,} customers{remarks}"
+        told = f"{_interval_text(found, confidence)}, out of fold, {len(rival.training.keys):,} customers{remarks}"
         yield Gate(f"earns more than {rival.name}", found.low > 0, told, _figures(found, confidence))
 
 
@@ -127,12 +127,12 @@ def _remarks(challenge: Challenge, times: float) -> Iterator[str]:
         yield f"; wider, for promotion {challenge.attempt} on these rows"
 
 
-def _widened(found: PairedDifference, times: float) -> PairedDifference:
+def _widen(found: PairedDifference, times: float) -> PairedDifference:
     low, high = (found.difference + times * (bound - found.difference) for bound in (found.low, found.high))
     return replace(found, low=low, high=high)
 
 
-def _without_flattery(found: PairedDifference, selection: Selection | None) -> PairedDifference:
+def _subtract_flattery(found: PairedDifference, selection: Selection | None) -> PairedDifference:
     less = selection.flattery if selection else 0.0
     return replace(found, new=found.new - less, low=found.low - less, high=found.high - less)
 
@@ -140,7 +140,7 @@ def _without_flattery(found: PairedDifference, selection: Selection | None) -> P
 def _holds_on_test(challenge: Challenge) -> Iterator[Gate]:
     for rival in challenge.rivals:
         found = _difference(rival.test, challenge.economics, 1 - FALSE_PROMOTIONS)
-        told = f"{_told(found, 1 - FALSE_PROMOTIONS)}, {len(rival.test.keys):,} test customers"
+        told = f"{_interval_text(found, 1 - FALSE_PROMOTIONS)}, {len(rival.test.keys):,} test customers"
         yield Gate(
             f"test rows against {rival.name}",
             found.high >= 0,
@@ -163,7 +163,7 @@ def _slices_hold(challenge: Challenge) -> Iterator[Gate]:
         yield Gate(
             f"slices against {rival.name}",
             differences[worst].high >= 0,
-            f"weakest of {len(slices)}: {worst}, {_told(differences[worst], confidence)}",
+            f"weakest of {len(slices)}: {worst}, {_interval_text(differences[worst], confidence)}",
             _figures(differences[worst], confidence),
         )
 
@@ -201,7 +201,7 @@ def _difference(
     return profit_difference(pair, economics, inside, confidence=confidence, resamples=RESAMPLES, seed=SEED)
 
 
-def _told(found: PairedDifference, confidence: float) -> str:
+def _interval_text(found: PairedDifference, confidence: float) -> str:
     return (
         f"{found.difference:+,.0f} EUR per 1,000 "
         f"({100 * confidence:.4g} % interval {found.low:+,.0f} to {found.high:+,.0f})"

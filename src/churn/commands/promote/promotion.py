@@ -31,13 +31,13 @@ from churn.history.predictions import (
     MissingError,
     table_of,
 )
-from churn.history.snapshot import is_kept
+from churn.history.snapshot import is_on_branch_or_tag
 from churn.history.vouching import require_names, require_vouched
 from churn.table.keys import sketch
 from churn.tracking import ledger
 from churn.tracking.destination import find_destination
 from churn.tracking.ledger import CHAMPION, Entry, Judgement, Judges
-from churn.tracking.sync import connected, row_of
+from churn.tracking.sync import connection, row_of
 from churn.tracking.trials import Selection
 from churn.types import ROW_KEY
 
@@ -56,7 +56,7 @@ class PromotionOutcome:
 
 
 @dataclass(frozen=True)
-class Judging:
+class GateReport:
     """What the gates say.
 
     Attributes:
@@ -81,7 +81,7 @@ def promote(root: Path, revision: str, *, forced: bool, reason: str, trusted: Se
     named = (revision, *trusted)
     challenger = judge_state(root, revision)
     commit = challenger.state.commit
-    if revision == WORKSPACE or commit is None or not is_kept(root, commit):
+    if revision == WORKSPACE or commit is None or not is_on_branch_or_tag(root, commit):
         raise ChurnError(
             f"{revision}: only a commit of a branch or tag can be promoted; "
             "`git commit`, `git branch` or `dvc exp branch` makes it one"
@@ -92,9 +92,9 @@ def promote(root: Path, revision: str, *, forced: bool, reason: str, trusted: Se
         entries = registry.entries()
         present = _present_champion(registry, entries)
         if present is not None and present.judgement.fingerprint == challenger.state.fingerprint:
-            return _already(root, registry, present, challenger, named)
+            return _confirm_champion(root, registry, present, challenger, named)
         # Before anything is written, so that a fault of the moment leaves nothing behind.
-        judged = _judged(root, challenger, registry, present, entries, named, forced=forced)
+        judged = _judge(root, challenger, registry, present, entries, named, forced=forced)
         row = row_of(root, challenger.state, registry.store, named)
         version = registry.challenge(row, challenger.model_md5, commit)
         found = [committed, *judged.found, loads_from_registry(registry, version, challenger)]
@@ -107,10 +107,10 @@ def promote(root: Path, revision: str, *, forced: bool, reason: str, trusted: Se
             rival=_fingerprint_of(present),
             judges=judged.judges,
         )
-        return _carried_out(registry, judgement, present, found, entries, reason=reason)
+        return _carry_out(registry, judgement, present, found, entries, reason=reason)
 
 
-def _carried_out(
+def _carry_out(
     registry: "Registry",
     judgement: Judgement,
     present: Entry | None,
@@ -120,7 +120,7 @@ def _carried_out(
     reason: str,
 ) -> PromotionOutcome:
     """Write the judgement down, and let the version take over unless it is refused."""
-    lines = tuple(_told(registry, judgement, present, found))
+    lines = tuple(_report_lines(registry, judgement, present, found))
     figures = {f"{gate.name}.{name}": value for gate in found for name, value in gate.figures.items()}
     called = name_of_version(registry, judgement.version)
     if judgement.outcome == ledger.REFUSED:
@@ -176,7 +176,7 @@ def _require_files(registry: "Registry", version: str) -> None:
         ChurnError: its files are gone, or others.
     """
     called = name_of_version(registry, version)
-    with registry.downloaded(version) as folder:
+    with registry.download(version) as folder:
         problem = registry.loading_problem(folder, registry.model_md5_of(version) or "")
         if problem and registry.is_of_an_earlier_form(folder):
             log.warning("%s was registered by an earlier version of churn; its bytes are not compared", called)
@@ -189,7 +189,7 @@ def _present_champion(registry: "Registry", entries: Sequence[Entry]) -> Entry |
     chain = ledger.reigns(entries)
     head = chain[-1] if chain else None
     if head is not None and head.settled is None:
-        return _settled(registry)[-1]
+        return _settle_last(registry)[-1]
     stands = registry.at(CHAMPION)
     if stands is None or (head is not None and head.judgement.version == stands):
         return head
@@ -203,7 +203,7 @@ def _present_champion(registry: "Registry", entries: Sequence[Entry]) -> Entry |
     return _take_over(registry, registry.add(by_hand, {}, "moved in MLflow itself"))
 
 
-def _already(
+def _confirm_champion(
     root: Path, registry: "Registry", present: Entry, challenger: JudgedState, named: Sequence[str]
 ) -> PromotionOutcome:
     """It is the champion; what somebody removed of it is put back."""
@@ -212,7 +212,7 @@ def _already(
     if registry.at(CHAMPION) is None:
         registry.settle(present)  # somebody removed the alias
     return PromotionOutcome(
-        True, (loads.told, f"{name_of_version(registry, present.judgement.version)} is @champion already")
+        True, (loads.explanation, f"{name_of_version(registry, present.judgement.version)} is @champion already")
     )
 
 
@@ -223,7 +223,7 @@ def _take_over(registry: "Registry", entry: Entry) -> Entry:
         ChurnError: it did.
     """
     registry.claim(entry)
-    chain = _settled(registry)
+    chain = _settle_last(registry)
     if entry.id not in {one.id for one in chain}:
         registry.give_way(entry)
         first = name_of_version(registry, chain[-1].judgement.version)
@@ -231,7 +231,7 @@ def _take_over(registry: "Registry", entry: Entry) -> Entry:
     return chain[-1]
 
 
-def _settled(registry: "Registry") -> list[Entry]:
+def _settle_last(registry: "Registry") -> list[Entry]:
     """Let the alias stand at the last champion; once more, where another one came in the meantime. All champions."""
     last = ledger.reigns(registry.entries())[-1]
     while True:
@@ -242,7 +242,7 @@ def _settled(registry: "Registry") -> list[Entry]:
         last = chain[-1]
 
 
-def _judged(
+def _judge(
     root: Path,
     challenger: JudgedState,
     registry: "Registry",
@@ -251,7 +251,7 @@ def _judged(
     named: Sequence[str],
     *,
     forced: bool,
-) -> Judging:
+) -> GateReport:
     """What the gates say of a challenger; one that is closed, where it cannot be judged for good.
 
     Raises:
@@ -262,11 +262,11 @@ def _judged(
     try:
         attempt = ledger.attempt_of(entries, challenger.state.fingerprint, _fingerprint_of(present), judges)
         selection = _selection(registry, challenger, judges.training)
-        return Judging(
+        return GateReport(
             judges, tuple(gates.judge(_challenge(root, challenger, present, attempt, selection, registry, named)))
         )
     except lasting as error:
-        return Judging(Judges(), (Gate("can be judged", False, str(error), {}),))
+        return GateReport(Judges(), (Gate("can be judged", False, str(error), {}),))
 
 
 def _fingerprint_of(present: Entry | None) -> str:
@@ -313,20 +313,22 @@ def _challenge(
     )
 
 
-def _told(registry: "Registry", judgement: Judgement, present: Entry | None, found: Sequence[Gate]) -> Iterator[str]:
+def _report_lines(
+    registry: "Registry", judgement: Judgement, present: Entry | None, found: Sequence[Gate]
+) -> Iterator[str]:
     champion = name_of_version(registry, present.judgement.version) if present else "none yet"
     yield f"challenger  {name_of_version(registry, judgement.version)}"
     yield f"champion    {champion}"
     width = max(len(gate.name) for gate in found)
     for gate in found:
-        first, *more = gate.told.splitlines()
+        first, *more = gate.explanation.splitlines()
         yield f"  {'passed' if gate.passed else 'CLOSED'}  {gate.name:<{width}}  {first}"
         yield from (f"          {'':<{width}}  {line}" for line in more)
 
 
 @contextmanager
 def _registry(root: Path) -> Iterator["Registry"]:
-    with connected(find_destination(root)) as store:
+    with connection(find_destination(root)) as store:
         from churn.tracking.store import registry  # here: mlflow takes seconds to import
 
         yield registry.open_registry(store)

@@ -12,13 +12,10 @@ from churn import files
 from churn.commands.promote.challenger import JudgedState, answers_of, files_of_state, judge_state
 from churn.commands.promote.gates import Rival
 from churn.errors import ChurnError, DataError
-from churn.history.predictions import (
-    MissingError,
-    in_git,
-)
+from churn.history.predictions import MissingError, state_in_git
 from churn.history.vouching import require_vouched
 from churn.metrics import paired, profit
-from churn.metrics.paired import Judged
+from churn.metrics.paired import ModelAnswers
 from churn.model import cross_validation, encoding, estimators
 from churn.runtime import limited_threads
 from churn.table import splits
@@ -38,10 +35,15 @@ def rivals_of(
     if present is not None:
         champion = _champion(root, present, registry)
         require_vouched(root, champion.state, named, f"the champion (version {present.judgement.version})")
-        return [_rival("the champion", champion.training, _said_of_test_rows(champion, challenger), challenger)]
+        return [_rival("the champion", champion.training, _champion_on_test_rows(champion, challenger), challenger)]
     alike = {"contacting everybody": True, "contacting nobody": False}
     plain = [
-        _rival(name, _all_alike(challenger.training, called), _all_alike(challenger.test, called), challenger)
+        _rival(
+            name,
+            _same_decision_for_all(challenger.training, called),
+            _same_decision_for_all(challenger.test, called),
+            challenger,
+        )
         for name, called in alike.items()
     ]
     if challenger.section("train")["estimator"] == BASELINE[0]:
@@ -54,7 +56,7 @@ def _champion(root: Path, present: Entry, registry: "Registry") -> JudgedState:
     if not fingerprint:
         version = present.judgement.version
         raise DataError(f"version {version}, the champion, was not made by this pipeline, so nobody is judged by it")
-    if in_git(root, fingerprint) is None:
+    if state_in_git(root, fingerprint) is None:
         raise DataError(f"no commit of this clone holds the champion's state {fingerprint}; `git fetch` may bring it")
     try:
         return judge_state(root, fingerprint, registry.model_md5_of(present.judgement.version))
@@ -64,7 +66,7 @@ def _champion(root: Path, present: Entry, registry: "Registry") -> JudgedState:
         raise DataError(str(error)) from None
 
 
-def _said_of_test_rows(champion: JudgedState, challenger: JudgedState) -> Judged:
+def _champion_on_test_rows(champion: JudgedState, challenger: JudgedState) -> ModelAnswers:
     """What the champion says of those test rows of the challenger that it has not learned from.
 
     They need not have been its own test rows: tables grow, and with a split by time the test moves on.
@@ -83,10 +85,10 @@ def _said_of_test_rows(champion: JudgedState, challenger: JudgedState) -> Judged
         except Exception as error:  # a pickle runs code, so it can fail in any way
             why = textwrap.shorten(str(error), 200, placeholder="...")
             raise DataError(f"the champion's model cannot judge these rows: {type(error).__name__}: {why}") from error
-    return Judged(challenger.test.churned.loc[unseen], probability.loc[unseen], contacted.loc[unseen])
+    return ModelAnswers(challenger.test.churned.loc[unseen], probability.loc[unseen], contacted.loc[unseen])
 
 
-def _rival(name: str, training: Judged, test: Judged, challenger: JudgedState) -> Rival:
+def _rival(name: str, training: ModelAnswers, test: ModelAnswers, challenger: JudgedState) -> Rival:
     return Rival(
         name,
         paired.pair_up(training, challenger.training),
@@ -95,12 +97,12 @@ def _rival(name: str, training: Judged, test: Judged, challenger: JudgedState) -
     )
 
 
-def _all_alike(judged: Judged, contacted: bool) -> Judged:
+def _same_decision_for_all(judged: ModelAnswers, contacted: bool) -> ModelAnswers:
     same = pd.Series(contacted, index=judged.churned.index)
-    return Judged(judged.churned, same.astype(float), same)
+    return ModelAnswers(judged.churned, same.astype(float), same)
 
 
-def _baseline(challenger: JudgedState) -> tuple[Judged, Judged]:
+def _baseline(challenger: JudgedState) -> tuple[ModelAnswers, ModelAnswers]:
     """The plain model, learned from the challenger's training rows: out of fold, and on the test rows."""
     compute, how, economics = challenger.section("compute"), challenger.section("train"), challenger.economics
     with files_of_state(challenger, files.ENCODERS, files.SCALER, files.TRAIN_ROWS, files.TEST_ROWS) as at:
@@ -124,6 +126,6 @@ def _baseline(challenger: JudgedState) -> tuple[Judged, Judged]:
     contacted = profit.contacted_out_of_fold(y, probability, folds, how["threshold"], economics)
     threshold = profit.choose_threshold(y, probability, how["threshold"], economics)
     return (
-        Judged(churned, pd.Series(probability, rows.index), pd.Series(contacted, rows.index)),
-        Judged(challenger.test.churned.loc[test_rows.index], tested, tested >= threshold),
+        ModelAnswers(churned, pd.Series(probability, rows.index), pd.Series(contacted, rows.index)),
+        ModelAnswers(challenger.test.churned.loc[test_rows.index], tested, tested >= threshold),
     )

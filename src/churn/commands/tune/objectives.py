@@ -10,12 +10,12 @@ from churn.config.economics import Economics
 from churn.metrics.profit import choose_threshold, contacted_out_of_fold, gains
 from churn.metrics.profit import profit_per_customer as profit_of
 from churn.metrics.scores import pr_auc
-from churn.metrics.selection_bias import Weighted
+from churn.metrics.selection_bias import WeightedValues
 from churn.types import Floats, Labels
 
 
 @dataclass(frozen=True)
-class Ground:
+class JudgingData:
     """What every candidate is judged on: training customers, their folds, and the money."""
 
     churned: Labels
@@ -39,29 +39,29 @@ class Objective:
     metric: str
     unit: str
     form: str
-    value: Callable[[Ground, Floats], float]
-    of_fold: Callable[[Ground, Labels, Floats], float]
-    weighted: Callable[[Ground, Sequence[Floats]], Weighted]
+    value: Callable[[JudgingData, Floats], float]
+    of_fold: Callable[[JudgingData, Labels, Floats], float]
+    weighted: Callable[[JudgingData, Sequence[Floats]], WeightedValues]
 
 
-def folds_of(ground: Ground) -> list[NDArray[np.bool_]]:
+def folds_of(ground: JudgingData) -> list[NDArray[np.bool_]]:
     """The customers of each fold."""
     return [ground.folds == fold for fold in range(int(ground.folds.max()) + 1)]
 
 
-def _profit(ground: Ground, probability: Floats) -> float:
+def _profit(ground: JudgingData, probability: Floats) -> float:
     """As `train_profit_per_1000_eur`: each fold decided by the threshold that the others chose."""
     contacted = contacted_out_of_fold(ground.churned, probability, ground.folds, ground.threshold, ground.economics)
     return 1000 * profit_of(ground.churned, contacted, ground.economics)
 
 
-def _profit_of_fold(ground: Ground, churned: Labels, probability: Floats) -> float:
+def _profit_of_fold(ground: JudgingData, churned: Labels, probability: Floats) -> float:
     """At the threshold that the fold itself would choose: flattered, but equally for all."""
     threshold = choose_threshold(churned, probability, ground.threshold, ground.economics)
     return 1000 * profit_of(churned, probability >= threshold, ground.economics)
 
 
-def _weighted_profit(ground: Ground, candidates: Sequence[Floats]) -> Weighted:
+def _weighted_profit(ground: JudgingData, candidates: Sequence[Floats]) -> WeightedValues:
     """Decisions are made once, by all customers, so a resample is a weighted mean."""
     gained = gains(ground.churned, ground.economics)
     contacted = [
@@ -72,16 +72,16 @@ def _weighted_profit(ground: Ground, candidates: Sequence[Floats]) -> Weighted:
     return lambda times: 1000 * (times @ earned) / times.sum(axis=1, keepdims=True)
 
 
-def _pr_auc(ground: Ground, probability: Floats) -> float:
+def _pr_auc(ground: JudgingData, probability: Floats) -> float:
     """As `cv_pr_auc`: the mean over folds."""
     return float(np.mean([pr_auc(ground.churned[fold], probability[fold]) for fold in folds_of(ground)]))
 
 
-def _pr_auc_of_fold(ground: Ground, churned: Labels, probability: Floats) -> float:
+def _pr_auc_of_fold(ground: JudgingData, churned: Labels, probability: Floats) -> float:
     return pr_auc(churned, probability)
 
 
-def _weighted_pr_auc(ground: Ground, candidates: Sequence[Floats]) -> Weighted:
+def _weighted_pr_auc(ground: JudgingData, candidates: Sequence[Floats]) -> WeightedValues:
     parts = [[_average_precision(ground.churned[fold], one[fold]) for fold in folds_of(ground)] for one in candidates]
 
     def weighted(times: Floats) -> Floats:

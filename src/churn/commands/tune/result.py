@@ -8,8 +8,8 @@ from typing import Any
 
 from churn import files
 from churn.commands.tune import study
-from churn.commands.tune.objectives import Ground, Objective, folds_of
-from churn.commands.tune.study import Ended, TrialOutcome
+from churn.commands.tune.objectives import JudgingData, Objective, folds_of
+from churn.commands.tune.study import EndedTrial, TrialOutcome
 from churn.commands.tune.workers import Material
 from churn.config.search_space import Candidate, Fixed, Space
 from churn.config.yaml_edit import as_diff
@@ -39,7 +39,7 @@ class Search:
     tried: Space
     fixed: Fixed
     material: Material
-    ground: Ground
+    ground: JudgingData
     key: str
     trials: int
 
@@ -66,21 +66,21 @@ class Result:
 
     search: Search
     present: float
-    ended: tuple[Ended, ...]
+    ended: tuple[EndedTrial, ...]
     gain: CorrectedGain | None
     flattery: float | None = None
     new: str | None = None
 
     @property
-    def ranked(self) -> list[Ended]:
+    def ranking(self) -> list[EndedTrial]:
         """Complete trials, best first; of equal ones the earlier."""
         complete = [one for one in self.ended if one.value is not None]
         return sorted(complete, key=lambda one: (-value_of(one), one.number))
 
     @property
-    def best(self) -> Ended | None:
+    def best(self) -> EndedTrial | None:
         """The best trial, when it is better than the present parameters."""
-        return next((one for one in self.ranked[:1] if value_of(one) > self.present), None)
+        return next((one for one in self.ranking[:1] if value_of(one) > self.present), None)
 
     def counts(self) -> dict[str, int]:
         """How many trials ended in each way."""
@@ -93,11 +93,13 @@ class Result:
             "study": self.search.key,
             "objective": self.search.objective.metric,
             "present": self.present,
-            "best": None if best is None else {"trial": best.number, "value": best.value, **_named(best.candidate)},
+            "best": None
+            if best is None
+            else {"trial": best.number, "value": best.value, **_candidate_fields(best.candidate)},
             "corrected_gain": None if self.gain is None else vars(self.gain),
             "trials": [
                 {"trial": one.number, "state": one.outcome, "value": one.value, "folds": len(one.by_fold)}
-                | {"reason": one.reason, **_named(one.candidate)}
+                | {"reason": one.reason, **_candidate_fields(one.candidate)}
                 for one in self.ended
             ],
         }
@@ -127,7 +129,7 @@ class Result:
 
     def _table(self) -> Iterator[str]:
         rows = [("trial", self.search.objective.metric, "estimator", "arguments")]
-        for one in self.ranked[:SHOWN]:
+        for one in self.ranking[:SHOWN]:
             tried = self.search.tried[one.candidate.estimator]
             arguments = ", ".join(f"{name}={one.candidate.arguments[name]}" for name in tried)
             value = f"{value_of(one):{self.search.objective.form}}"
@@ -142,7 +144,7 @@ class Result:
             yield as_diff(self.search.text, self.new).rstrip("\n")
 
 
-def value_of(one: Ended) -> float:
+def value_of(one: EndedTrial) -> float:
     """For comparing; below all others when the trial is not complete."""
     return float("-inf") if one.value is None else one.value
 
@@ -151,7 +153,7 @@ def _short(path: str) -> str:
     return path.rpartition(".")[2]
 
 
-def _named(candidate: Candidate) -> dict[str, Any]:
+def _candidate_fields(candidate: Candidate) -> dict[str, Any]:
     return {"estimator": candidate.estimator, "arguments": dict(candidate.arguments)}
 
 
@@ -166,7 +168,7 @@ def as_rows(result: Result) -> StudyRow:
     search, counts = result.search, result.counts()
     gain = result.gain
     corrected = {} if gain is None else {f"corrected_gain{name}": value for name, value in _bounds(gain)}
-    best = result.ranked[0] if result.ranked else None
+    best = result.ranking[0] if result.ranking else None
     highest = {} if best is None else {f"best_{search.objective.metric}": value_of(best)}
     flattery = {} if result.flattery is None else {FLATTERY: result.flattery}
     return StudyRow(
@@ -189,7 +191,7 @@ def _bounds(gain: CorrectedGain) -> Iterator[tuple[str, float]]:
     yield from (("", gain.mean), ("_low", gain.low), ("_high", gain.high))
 
 
-def _row(one: Ended, metric: str) -> TrialRow:
+def _row(one: EndedTrial, metric: str) -> TrialRow:
     arguments = {f"train.params.{name}": _text(value) for name, value in one.candidate.arguments.items()}
     value = {} if one.value is None else {metric: one.value}
     return TrialRow(

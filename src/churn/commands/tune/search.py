@@ -19,15 +19,15 @@ import numpy as np
 
 from churn import files
 from churn.commands.tune import study, workers
-from churn.commands.tune.objectives import OBJECTIVES, Ground, Objective, folds_of
+from churn.commands.tune.objectives import OBJECTIVES, JudgingData, Objective, folds_of
 from churn.commands.tune.result import Result, Search, as_rows, value_of
-from churn.commands.tune.study import Asked, Ended, Study, TrialOutcome
+from churn.commands.tune.study import AskedTrial, EndedTrial, Study, TrialOutcome
 from churn.commands.tune.workers import FoldError, Material, Worker, WorkerGoneError
 from churn.config import search_space
 from churn.config.params import PARAMS_FILE, Params, load_params
 from churn.config.search_space import Candidate, Fixed, Space
-from churn.config.yaml_edit import adopted
-from churn.errors import ChurnError, ParameterError, shown
+from churn.config.yaml_edit import adopt_candidate
+from churn.errors import ChurnError, ParameterError, excerpt
 from churn.history import state, verify
 from churn.metrics.selection_bias import CorrectedGain, corrected_gain
 from churn.model import cross_validation, estimators
@@ -56,7 +56,7 @@ def prepare(root: Path, *, trials: int | None = None, estimator: str | None = No
     text = (root / PARAMS_FILE).read_bytes().decode("utf-8")
     listed, present = params.tune.space, Candidate(params.train.estimator, params.train.params)
     _require_makeable(present, search_space.examples(listed, search_space.fixed_arguments(listed, present)), params)
-    tried = _restricted(listed, estimator)
+    tried = _restrict(listed, estimator)
     fixed = search_space.fixed_arguments(tried, present)
     with at_work_alone(root):
         inputs = _vouched_inputs(root)
@@ -71,18 +71,18 @@ def prepare(root: Path, *, trials: int | None = None, estimator: str | None = No
         tried=tried,
         fixed=fixed,
         material=_material(data, folds, params),
-        ground=Ground(data.y, folds, params.train.threshold, params.business),
+        ground=JudgingData(data.y, folds, params.train.threshold, params.business),
         key=_key(inputs, params, tried, fixed),
         trials=params.tune.trials if trials is None else trials,
     )
 
 
-def _restricted(tried: Space, estimator: str | None) -> Space:
+def _restrict(tried: Space, estimator: str | None) -> Space:
     if estimator is None:
         return tried
     if estimator not in tried:
         raise ParameterError(
-            f"--estimator {shown(estimator)}: not in tune.space of {PARAMS_FILE}, which has {', '.join(tried)}"
+            f"--estimator {excerpt(estimator)}: not in tune.space of {PARAMS_FILE}, which has {', '.join(tried)}"
         )
     return {estimator: tried[estimator]}
 
@@ -99,7 +99,7 @@ def _require_makeable(present: Candidate, others: Sequence[Candidate], params: P
 
 
 def _keys(candidate: Candidate) -> Keys:
-    path = candidate.estimator if candidate.estimator.isprintable() else shown(candidate.estimator)
+    path = candidate.estimator if candidate.estimator.isprintable() else excerpt(candidate.estimator)
     return Keys(f"tune.space.{path}", f"tune.space.{path}")
 
 
@@ -132,7 +132,7 @@ def _key(inputs: Mapping[str, str | None], params: Params, tried: Space, fixed: 
     return hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-OnTrial = Callable[[Ended, float, int], None]
+OnTrial = Callable[[EndedTrial, float, int], None]
 """Told of each trial that has ended, of the best value so far, and of how many trials are left."""
 
 
@@ -144,23 +144,23 @@ def run(search: Search, jobs: int, on_trial: OnTrial) -> Result:
     """
     with (
         limited_threads(search.material.threads),
-        study.opened(search.root, search.key, search.tried, search.fixed, search.material.seed) as kept,
+        study.open_study(search.root, search.key, search.tried, search.fixed, search.material.seed) as kept,
     ):
         trials.warm_up(search.root)
         missing = [number for number in range(search.trials) if number not in kept.ended]
         needed = bool(missing) or kept.predictions(search.present) is None
         with workers.workers(jobs, search.material) if needed else nullcontext(()) as hired:
             present = _judge_present(search, kept, hired)
-            on_ended = _told_of(kept, present, len(missing), on_trial)
-            attempts = (_begun(search, kept, number) for number in missing)
-            _play(attempts, hired, lambda attempt: on_ended(_noted(kept, attempt)))
+            on_ended = _progress_reporter(kept, present, len(missing), on_trial)
+            attempts = (_begin(search, kept, number) for number in missing)
+            _play(attempts, hired, lambda attempt: on_ended(_note_end(kept, attempt)))
         return _result(search, kept, present)
 
 
-def _told_of(kept: Study, present: float, left: int, on_trial: OnTrial) -> Callable[[Ended], None]:
+def _progress_reporter(kept: Study, present: float, left: int, on_trial: OnTrial) -> Callable[[EndedTrial], None]:
     best = max([present, *map(value_of, kept.ended.values())])
 
-    def told(ended: Ended) -> None:
+    def told(ended: EndedTrial) -> None:
         nonlocal best, left
         best, left = max(best, value_of(ended)), left - 1
         if ended.outcome is TrialOutcome.FAILED:
@@ -177,7 +177,7 @@ class _Attempt:
     search: Search
     candidate: Candidate
     named: Keys
-    asked: Asked | None = None
+    asked: AskedTrial | None = None
     by_fold: dict[int, float] = field(default_factory=dict)
     outcome: TrialOutcome | None = None
     reason: str | None = None
@@ -237,13 +237,13 @@ def _judge_present(search: Search, kept: Study, hired: Sequence[Worker]) -> floa
     return value
 
 
-def _begun(search: Search, kept: Study, number: int) -> _Attempt:
+def _begin(search: Search, kept: Study, number: int) -> _Attempt:
     asked = kept.ask(number)
     candidate = asked.candidate
     return _Attempt(search, candidate, _keys(candidate), asked).remember(kept.predictions(candidate))
 
 
-def _noted(kept: Study, attempt: _Attempt) -> Ended:
+def _note_end(kept: Study, attempt: _Attempt) -> EndedTrial:
     """A trial that has ended, on disk; its predictions come first, so that a complete trial has them."""
     if attempt.asked is None or attempt.outcome is None:
         raise ValueError("no trial, or not at its end")
@@ -292,11 +292,11 @@ def _result(search: Search, kept: Study, present: float) -> Result:
     if not complete:
         return Result(search, present, ended, None)
     found = Result(search, present, ended, _gain(search, search.objective, predictions))
-    highest = predictions[1 + complete.index(found.ranked[0].candidate)]
+    highest = predictions[1 + complete.index(found.ranking[0].candidate)]
     return replace(
         found,
         flattery=_flattery(found, predictions, highest),
-        new=adopted(search.text, found.best.candidate) if found.best else None,
+        new=adopt_candidate(search.text, found.best.candidate) if found.best else None,
     )
 
 

@@ -54,7 +54,7 @@ OUTCOMES = {state: outcome for outcome, state in STATES.items()}
 
 
 @dataclass(frozen=True)
-class Ended:
+class EndedTrial:
     """A trial that has ended.
 
     Attributes:
@@ -74,7 +74,7 @@ class Ended:
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedTrial:
     """A trial that is to be judged."""
 
     number: int
@@ -96,7 +96,7 @@ class Study:
         self._stored, self._predictions = stored, predictions
         self._tried, self._fixed, self._seed = tried, fixed, seed
         self._found = {trial.user_attrs[NUMBER]: trial for trial in self._whole()}
-        self.ended = {number: _ended(trial) for number, trial in self._found.items()}
+        self.ended = {number: _ended_trial(trial) for number, trial in self._found.items()}
         self._memory = optuna.create_study(direction=StudyDirection.MAXIMIZE, pruner=_pruner())
 
     def predictions(self, candidate: Candidate) -> Floats | None:
@@ -117,7 +117,7 @@ class Study:
         point = search_space.point_of(self._tried, self._fixed, present)
         replayed = FixedTrial(point)
         if point:
-            search_space.suggested(self._tried, self._fixed, replayed)
+            search_space.suggest_candidate(self._tried, self._fixed, replayed)
         self._memory.add_trial(
             create_trial(
                 value=value,
@@ -129,22 +129,22 @@ class Study:
         for number in sorted(self._found):
             self._memory.add_trial(self._found[number])
 
-    def ask(self, number: int) -> Asked:
+    def ask(self, number: int) -> AskedTrial:
         """What the trial of that number is to try: by the seed, the number, and the trials that have ended."""
         digest = hashlib.sha256(f"{self._seed} {number}".encode()).digest()
         self._memory.sampler = _sampler(int.from_bytes(digest[:4]))
         trial = self._memory.ask()
-        return Asked(number, search_space.suggested(self._tried, self._fixed, trial), trial)
+        return AskedTrial(number, search_space.suggest_candidate(self._tried, self._fixed, trial), trial)
 
     def tell(
         self,
-        asked: Asked,
+        asked: AskedTrial,
         outcome: TrialOutcome,
         value: float | None = None,
         reason: str | None = None,
         *,
         lasting: bool,
-    ) -> Ended:
+    ) -> EndedTrial:
         """Note how a trial ended, on disk if that is `lasting`: else the next search makes it again."""
         noted = {
             NUMBER: asked.number,
@@ -157,13 +157,13 @@ class Study:
         told = self._memory.tell(asked.trial, value, STATES[outcome])
         if lasting:
             self._stored.add_trial(told)
-        self.ended[asked.number] = ended = _ended(told)
+        self.ended[asked.number] = ended = _ended_trial(told)
         return ended
 
     def _whole(self) -> Iterator[FrozenTrial]:
         """Those on disk whose predictions, if they have any, are there too."""
         for trial in self._stored.get_trials(deepcopy=False, states=tuple(OUTCOMES)):
-            one = _ended(trial)
+            one = _ended_trial(trial)
             if one.outcome is not TrialOutcome.COMPLETE or self._place_of(one.candidate).exists():
                 yield trial
 
@@ -171,10 +171,10 @@ class Study:
         return self._predictions / f"{candidate.digest}.npy"
 
 
-def _ended(trial: FrozenTrial) -> Ended:
+def _ended_trial(trial: FrozenTrial) -> EndedTrial:
     noted = trial.user_attrs
     outcome = OUTCOMES[trial.state]
-    return Ended(
+    return EndedTrial(
         number=noted[NUMBER],
         outcome=outcome,
         candidate=Candidate(noted[PATH], noted[ARGUMENTS]),
@@ -191,17 +191,19 @@ def _seconds(moment: datetime | None) -> float:
 
 
 def _sampler(seed: int) -> optuna.samplers.BaseSampler:
-    with _experiments_accepted():  # the one that learns how arguments of one estimator act together, for each estimator
+    with (
+        _accept_experimental_parts()
+    ):  # the one that learns how arguments of one estimator act together, for each estimator
         return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
 
 
 def _pruner() -> optuna.pruners.BasePruner:
-    with _experiments_accepted():  # the one that compares fold with fold, some of which are harder than others
+    with _accept_experimental_parts():  # the one that compares fold with fold, some of which are harder than others
         return optuna.pruners.WilcoxonPruner(p_threshold=LEAST_DOUBT)
 
 
 @contextmanager
-def _experiments_accepted() -> Iterator[None]:
+def _accept_experimental_parts() -> Iterator[None]:
     """Optuna's version is locked, so what it calls experimental does not change unseen."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
@@ -209,7 +211,7 @@ def _experiments_accepted() -> Iterator[None]:
 
 
 @contextmanager
-def opened(root: Path, key: str, tried: Space, fixed: Fixed, seed: int) -> Iterator[Study]:
+def open_study(root: Path, key: str, tried: Space, fixed: Fixed, seed: int) -> Iterator[Study]:
     """The study of that key, for this process alone.
 
     Raises:
@@ -218,16 +220,16 @@ def opened(root: Path, key: str, tried: Space, fixed: Fixed, seed: int) -> Itera
     folder = root / FOLDER
     path = folder / f"{key}.db"
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with _told(path), _alone(folder / f"{key}.lock"):
+    with _explain_faults(path), _lock_study(folder / f"{key}.lock"):
         if not path.exists():
-            with replacing(path) as draft, _stored(draft):
+            with replacing(path) as draft, _open_storage(draft):
                 pass  # its tables are there from now on: a kill while they are made leaves none of them
-        with _stored(path) as stored:
+        with _open_storage(path) as stored:
             yield Study(stored, folder / key, tried, fixed, seed)
 
 
 @contextmanager
-def _stored(path: Path) -> Iterator[optuna.Study]:
+def _open_storage(path: Path) -> Iterator[optuna.Study]:
     storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
     try:
         yield optuna.create_study(study_name=NAME, storage=storage, direction="maximize", load_if_exists=True)
@@ -236,7 +238,7 @@ def _stored(path: Path) -> Iterator[optuna.Study]:
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[None]:
+def _lock_study(lock: Path) -> Iterator[None]:
     """The lock is the kernel's, so it ends with its process."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("a") as file:
@@ -250,7 +252,7 @@ def _alone(lock: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _explain_faults(path: Path) -> Iterator[None]:
     """What Optuna, its database or the disk says, in one line."""
     try:
         yield

@@ -49,7 +49,7 @@ class WorkerGoneError(FoldError):
     """Or the process is gone, which says nothing of the candidate."""
 
 
-def judged(material: Material, candidate: Candidate, fold: int, named: Keys) -> Floats:
+def judge(material: Material, candidate: Candidate, fold: int, named: Keys) -> Floats:
     """Probability of churn of a fold's customers by a model that has not seen them.
 
     Raises:
@@ -154,6 +154,6 @@ def _serve(connection: Connection, material: Material) -> None:
 
 def _answer(material: Material, candidate: Candidate, fold: int, named: Keys) -> Floats | str:
     try:
-        return judged(material, candidate, fold, named)
+        return judge(material, candidate, fold, named)
     except ChurnError as error:
         return str(error)

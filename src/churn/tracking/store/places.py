@@ -14,7 +14,7 @@ from churn.tracking.record import (
 
 def artifact_location(destination: Destination, name: str) -> str | None:
     """For the embedded store a folder of the project, fixed now; a server knows its own."""
-    if not destination.embedded:
+    if not destination.is_embedded:
         return None
     return (destination.root / "mlruns" / name).as_uri()
 
@@ -30,7 +30,7 @@ def require_apart_from_project(destination: Destination, location: str) -> None:
         return
     place, root = Path(unquote(parts.path)).resolve(), destination.root.resolve()
     if place in (root, *root.parents) or (place.is_relative_to(root) and not place.is_relative_to(root / "mlruns")):
-        raise StoreError(f"{destination.shown} would have files written to {place}, so nothing is", refused=True)
+        raise StoreError(f"{destination.address} would have files written to {place}, so nothing is", refused=True)
 
 
 def lay_out_file(folder: Path, path: str, content: Path, experiment: Experiment) -> None:

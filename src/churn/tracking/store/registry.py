@@ -84,7 +84,7 @@ class Registry:
         return self.store.md5_of_version(version) if version else None
 
     @contextmanager
-    def downloaded(self, number: str) -> Iterator[Path]:
+    def download(self, number: str) -> Iterator[Path]:
         """A version from where everybody loads it, in a folder that goes afterwards; nothing of it is loaded.
 
         Raises:
@@ -114,7 +114,7 @@ class Registry:
         """Whether a downloaded version is one that this pipeline logged before it logged its own file."""
         return logged_by_cloudpickle(folder)
 
-    def loaded(self, folder: Path) -> Any:
+    def load(self, folder: Path) -> Any:
         """A downloaded version as its users load it; its files have been looked at before (`loading_problem`)."""
         with faults_as_store_errors():
             return load_model(str(folder))

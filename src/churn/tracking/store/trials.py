@@ -41,10 +41,10 @@ def publish(destination: Destination, study: StudyRow) -> None:
     with faults_as_store_errors(), one_process_at_a_time(destination.lock):
         client = mlflow.MlflowClient(destination.uri)
         experiment = open_experiment(client, destination, destination.tuning)
-        _Shown(client, str(experiment.experiment_id), study).bring_up_to_date()
+        _StudyRows(client, str(experiment.experiment_id), study).bring_up_to_date()
 
 
-class _Shown:
+class _StudyRows:
     def __init__(self, client: mlflow.MlflowClient, experiment_id: str, study: StudyRow) -> None:
         self._client, self._experiment_id, self._study = client, experiment_id, study
         self._rows = self._found()
