@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from churn.errors import ChurnError
-from churn.types import ROW_KEY
+from churn.types import DECIMALS, ROW_KEY
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,7 +65,6 @@ CURVES = METRICS / "curves"
 REPORT = METRICS / "report.html"
 MODEL_CARD = METRICS / "model_card.md"
 
-DECIMALS = 6
 PICKLE_PROTOCOL = 5
 
 _written_here: set[str] = set()

@@ -32,7 +32,7 @@ from churn.report.figures import (
 )
 from churn.stages.runner import Measurements
 from churn.stages.start import main
-from churn.types import Floats, Labels
+from churn.types import DECIMALS, Floats, Labels
 
 log = logging.getLogger(__name__)
 
@@ -264,9 +264,9 @@ def gather_for_report(
         training=files.read_json(root / files.TRAIN_METRICS),
         test=files.round_figures(scored),
         money=files.round_figures(money),
-        curves={name: curve.round(files.DECIMALS) for name, curve in curves.items()},
+        curves={name: curve.round(DECIMALS) for name, curve in curves.items()},
         contacted=contacted_by_threshold(predictions.churned, predictions.probability, predictions.threshold, points),
-        slices=slices.round(files.DECIMALS),
+        slices=slices.round(DECIMALS),
         importance=importance,
         dependence=dependence.partial_dependence(
             lambda asked: decision.churn_probability(model, asked),

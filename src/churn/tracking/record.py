@@ -28,6 +28,9 @@ FINGERPRINT, COMPLETE, MODEL_MD5, DATA_MD5, COMMIT, EDITED, DVC_EXPERIMENT = (
 )
 """Tags that rows and models are found by; complete has the results of every stage."""
 
+EDITED_FILES = "git.edits"
+"""Tag of a row that lists what was edited, where `EDITED` says that something was."""
+
 DIGEST = "churn.digest"
 """Tag by which a row's results are known again."""
 
