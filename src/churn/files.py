@@ -148,9 +148,14 @@ def write_text(path: Path, text: str) -> None:
 
 
 def md5(path: Path) -> str:
-    """As `dvc.lock` names a file."""
+    """As DVC computes it for a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def md5_of_bytes(content: bytes) -> str:
+    """As DVC computes it for a file that holds them."""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def write_pickle(path: Path, fitted: object) -> None:
@@ -158,7 +163,7 @@ def write_pickle(path: Path, fitted: object) -> None:
     content = pickle.dumps(fitted, protocol=PICKLE_PROTOCOL)
     with replacing(path) as draft:
         draft.write_bytes(content)
-    _written_here.add(_md5_of(content))
+    _written_here.add(md5_of_bytes(content))
 
 
 def read_pickle(path: Path, vouched: Container[str]) -> Any:
@@ -168,17 +173,13 @@ def read_pickle(path: Path, vouched: Container[str]) -> Any:
         ChurnError: nobody vouches for the file.
     """
     content = path.read_bytes()
-    found = _md5_of(content)
+    found = md5_of_bytes(content)
     if found not in vouched and found not in _written_here:
         raise ChurnError(
             f"{path}: md5 {found}, which neither dvc.lock nor the stage that writes it knows, so it is not "
             "unpickled (a pickle runs code); `dvc checkout` or `dvc repro` brings the right one"
         )
     return joblib.load(io.BytesIO(content))
-
-
-def _md5_of(content: bytes) -> str:
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def write_figure(path: Path, figure: "Figure") -> None:

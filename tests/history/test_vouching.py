@@ -19,6 +19,7 @@ from churn.commands.compare import compare_states
 from churn.commands.predict import load_decision
 from churn.commands.promote.promotion import promote
 from churn.errors import ChurnError, escape_controls
+from churn.files import md5_of_bytes
 from churn.history import predictions, snapshot, state
 from churn.history.verify import known_md5s, leave_provenance
 from churn.history.vouching import is_vouched, require_vouched, vouched_commits
@@ -315,7 +316,7 @@ def test_tidying_the_outbox_removes_only_what_it_wrote(victim: Path, tmp_path: P
 
 def test_a_provenance_file_vouches_for_the_results_of_its_stage_alone(victim: Path, mark: Path) -> None:
     bomb = pickle.dumps(Bomb(mark))
-    md5 = state.md5_of_bytes(bomb)
+    md5 = md5_of_bytes(bomb)
     left: dict[str, list[object]] = {"command": ["x"], "dependencies": [], "packages": [], "parameters": []}
     left["results"] = [["any", md5]]
     for name in ("zzz", "train"):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from churn.config.params import PARAMS_FILE, parse_yaml
+from churn.files import md5_of_bytes
 from churn.history import committed, provenance, state, verify
 from churn.history.dvc import cache_folder, experiments
 from churn.history.git import commit_of, git, git_files
@@ -157,7 +158,7 @@ def _of_commit(root: Path, commit: str, name: str | None, cache: Callable[[], Pa
         md5 = md5s.get(path)
         if found is None and md5 is not None:
             found = content_of(cache() / "files" / "md5" / md5[:2] / md5[2:])
-        return found if md5 is None or found is None or state.md5_of_bytes(found) == md5 else None
+        return found if md5 is None or found is None or md5_of_bytes(found) == md5 else None
 
     baseline = git(root, "rev-parse", f"{commit}^") if name else None
     return Snapshot(

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from churn.config.params import PARAMS_FILE, parse_yaml
-from churn.files import MODEL, TRAIN_ROWS
-from churn.history import state
+from churn.files import MODEL, TRAIN_ROWS, md5_of_bytes
 from churn.history.snapshot import Snapshot
 from churn.history.state import Stages
 from churn.model.pickles import is_plain_pickle
@@ -63,7 +62,7 @@ def describe(
     def kept(content: bytes | None) -> str | None:
         if content is None:
             return None
-        md5 = state.md5_of_bytes(content)
+        md5 = md5_of_bytes(content)
         contents[md5] = content
         return md5
 
