@@ -1,6 +1,5 @@
 """Another table: what it is, and params.yaml rewritten for it. Only `data`, and slices that no longer fit, change."""
 
-import difflib
 import shlex
 import subprocess
 import sys
@@ -65,13 +64,6 @@ class Proposal:
     old: str
     new: str
     described: str | None
-
-    def as_diff(self) -> str:
-        """What would change."""
-        lines = difflib.unified_diff(
-            self.old.splitlines(keepends=True), self.new.splitlines(keepends=True), PARAMS_FILE, f"{PARAMS_FILE} (new)"
-        )
-        return "".join(lines)
 
 
 def examine(root: Path, table: Path, target: str, identifier: str | None = None) -> ExaminedTable:
