@@ -444,6 +444,49 @@ def test_a_split_by_time_that_cannot_be_made_is_told_in_one_line(
     assert told in line
 
 
+@pytest.mark.parametrize(
+    ("form", "read"), [("%d.%m.%Y", True), ("%m/%d/%Y", False)], ids=["its own format", "another format"]
+)
+def test_a_column_of_dates_that_is_not_used_is_read_by_its_format(folder: Path, form: str, read: bool) -> None:
+    with_dates(folder)
+    table = pd.read_csv(TABLE, dtype=str, keep_default_na=False)
+    table.assign(seen=pd.to_datetime(table["seen"]).dt.strftime("%d.%m.%Y")).to_csv(TABLE, index=False)
+    edit(folder / "params.yaml", "unused: {}", f'unused: {{seen: {{kind: date, format: "{form}", reason: a day}}}}')
+    preprocess.run(Path(), load_params(folder))
+    names = {finding["name"] for finding in files.read_json(files.AUDIT)["findings"]}
+    assert ("time_without_time_split:seen" in names) is read
+
+
+@pytest.mark.parametrize("form", ["%Q", "%d%d", "%"])
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ("unused: {}", "unused: {{seen: {{kind: date, format: '{}', reason: a day}}}}", "data.unused.seen.format"),
+        (
+            "{by: key, column: null, format: null}",
+            "{{by: time, column: seen, format: '{}'}}",
+            "preprocess.split.format",
+        ),
+    ],
+)
+def test_a_format_that_is_none_is_told_in_one_line(
+    folder: Path,
+    form: str,
+    old: str,
+    new: str,
+    key: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with_dates(folder)
+    edit(folder / "params.yaml", old, new.format(form))
+    lines = told_by_failing("preprocess", preprocess.run, monkeypatch, caplog)
+    assert lines == [
+        f"params.yaml: {key}: {form!r} cannot be read as a format of dates; "
+        'write it as in "%d.%m.%Y", or null for ISO 8601 or numbers'
+    ]
+
+
 def with_a_leak(folder: Path) -> None:
     customers = make_customers()
     customers.assign(senior=(customers["gone"] == "yes").astype(int)).to_csv(TABLE, index=False)

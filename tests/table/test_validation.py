@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DataObject
 
 from churn.config.contract import Column, TableContract
-from churn.table.parsing import date_format, parse_customers, parse_numbers, parse_table, parse_times
+from churn.table.parsing import parse_customers, parse_numbers, parse_table, parse_times
 from churn.table.validation import Fault, all_faults, drop_incomplete, header_problem, settle
 from tests.helpers.strategies import contracts, just_outside, repeatable, tables
 
@@ -499,22 +499,6 @@ def test_a_row_that_is_left_out_has_no_other_fault(contract: TableContract, tabl
 
 def test_no_thousands_begin_with_a_zero() -> None:
     assert parse_numbers(pd.Series(["0,500", "00,123"]), ".").isna().all()
-
-
-@pytest.mark.parametrize(
-    ("reason", "found"),
-    [
-        ("date", (True, None)),
-        ("date (yyyy-mm-dd): a model needs a duration", (True, None)),
-        ("date (dd.mm.yyyy): a model needs a duration", (True, "%d.%m.%Y")),
-        ("dates of letters", (False, None)),
-        ("id", (False, None)),
-    ],
-)
-def test_the_reason_for_not_using_a_column_says_whether_it_holds_dates(
-    reason: str, found: tuple[bool, str | None]
-) -> None:
-    assert date_format(reason) == found
 
 
 GAPPY = pd.DataFrame(

@@ -5,6 +5,7 @@ The split comes before the encoding: whatever is learned (labels, medians, means
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,9 @@ from sklearn.compose import ColumnTransformer
 
 from churn import files
 from churn.audit import checks, view
-from churn.config.contract import TableContract
+from churn.config.contract import TableContract, UnusedKind
 from churn.config.params import Params, Preprocess, SplitBy
-from churn.errors import DataError
+from churn.errors import DataError, ParameterError
 from churn.model import encoding
 from churn.stages.runner import Measurements
 from churn.stages.start import main
@@ -31,6 +32,9 @@ log = logging.getLogger(__name__)
 
 PLACE, TIME = "\x1fplace", "\x1ftime"
 """Names, which no column of a table has, of what travels with the rows until they are divided."""
+
+NAME_NOBODY: frozenset[UnusedKind] = frozenset({"date", "copy", "constant"})
+"""Kinds of unused columns whose values are not looked for on both sides of the split."""
 
 AUDIT_FOLDS = 5
 FIRST_LINES = 3
@@ -138,12 +142,24 @@ def _is_list_of_faults(path: Path) -> bool:
 def read_times(texts: pd.DataFrame, contract: TableContract, how: SplitBy) -> dict[str, pd.Series]:
     """When each row was, by each column of dates that the table has; the one that decides the sides comes first."""
     formats: dict[str, str | None] = {} if how.column is None else {how.column: how.format}
-    for name, reason in contract.unused.items():
-        is_date, form = parsing.date_format(reason)
-        if is_date and name in texts.columns and name not in formats:
-            formats[name] = form
-    times = {name: parsing.parse_times(texts[name], form) for name, form in formats.items()}
+    for name, column in contract.unused.items():
+        if column.kind == "date" and name in texts.columns and name not in formats:
+            formats[name] = column.format
+    times: dict[str, pd.Series] = {}
+    for name, form in formats.items():
+        key = "preprocess.split.format" if name == how.column else f"data.unused.{name}.format"
+        times[name] = _times_of(texts[name], form, key)
     return {name: moments for name, moments in times.items() if name == how.column or moments.notna().any()}
+
+
+def _times_of(texts: pd.Series, form: str | None, key: str) -> pd.Series:
+    try:
+        return parsing.parse_times(texts, form)
+    except (ValueError, re.error):  # what pandas says of a format that it cannot use
+        raise ParameterError(
+            f'params.yaml: {key}: {form!r} cannot be read as a format of dates; write it as in "%d.%m.%Y", or null for '
+            "ISO 8601 or numbers"
+        ) from None
 
 
 def clean_data(
@@ -256,8 +272,8 @@ def audit_input(split: Split, texts: pd.DataFrame, contract: TableContract, how:
 def _names_of_customers(
     split: Split, texts: pd.DataFrame, contract: TableContract
 ) -> Iterator[tuple[str, tuple[NDArray[np.int64], NDArray[np.int64]]]]:
-    """The id, and columns that the model does not get but for dates, copies and constants."""
-    others = [name for name, why in contract.unused.items() if not why.startswith(("date", "copy", "constant"))]
+    """The id, and columns that the model does not get but for those of a kind that names nobody."""
+    others = [name for name, column in contract.unused.items() if column.kind not in NAME_NOBODY]
     for name in filter(None, [contract.id, *others]):
         if name in texts.columns:
             codes, _ = pd.factorize(parsing.known_texts(texts[name], contract))

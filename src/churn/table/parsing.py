@@ -1,6 +1,5 @@
 """From text to typed columns, by the contract."""
 
-import re
 from collections.abc import Callable
 
 import numpy as np
@@ -116,19 +115,6 @@ def _passes(check: pandera.Check, values: pd.Series) -> pd.Series:
     """Which values a check lets in; gaps are another check's business."""
     result = check(values.dropna()).check_output
     return pd.Series(result, index=values.dropna().index).reindex(values.index, fill_value=True).astype(bool)
-
-
-DATE_FORMS = {"dd.mm.yyyy": "%d.%m.%Y", "mm/dd/yyyy": "%m/%d/%Y", "dd/mm/yyyy": "%d/%m/%Y", "yyyymmdd": "%Y%m%d"}
-"""How a date is written, in the words of `unused`, and as `datetime.strptime` has it; else ISO 8601 or numbers."""
-
-
-def date_format(reason: str) -> tuple[bool, str | None]:
-    """Whether a reason under `unused` says that the column holds dates, and the format that it names.
-
-    Such as `date`, or `date (dd.mm.yyyy)` with whatever follows.
-    """
-    said = re.match(r"date\b(?: \((.+?)\))?", reason)
-    return said is not None, DATE_FORMS.get(said[1] or "") if said else None
 
 
 def parse_times(texts: pd.Series, how: str | None) -> pd.Series:

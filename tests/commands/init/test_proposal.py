@@ -142,7 +142,7 @@ def test_the_columns_stand_in_one_line_each_with_the_reason(home: Path, init: Ch
     lines = (home / "params.yaml").read_text().splitlines()
     assert "    senior: {type: boolean, missing: allow, on_error: fail} # No / Yes" in lines
     assert '  missing_values: ["?"]         # texts that mean: not known; an empty cell always does' in lines
-    assert "    constant: \"constant: always 'x'\"" in lines
+    assert "    constant: {kind: constant, format: null, reason: \"constant: always 'x'\"}" in lines
 
 
 def test_what_was_found_is_shown_in_columns(home: Path, init: Churn) -> None:
@@ -164,6 +164,13 @@ def test_a_second_run_changes_nothing_and_asks_nothing(home: Path, init: Churn) 
     first = (home / "params.yaml").read_bytes()
     assert init(*arguments)[0] == 0
     assert (home / "params.yaml").read_bytes() == first
+
+
+def test_a_reason_of_an_earlier_version_gives_way_to_a_typed_one(home: Path, init: Churn) -> None:
+    path = home / "params.yaml"
+    path.write_text(path.read_text().replace("unused: {}", "unused: {constant: \"constant: always 'x'\"}"))
+    assert init(*put(home, SHAPES["byte order mark, yes and no, gaps"]), "--yes")[0] == 0
+    assert load_params(home).data.unused["constant"].kind == "constant"
 
 
 def test_comments_of_the_users_own_stay_when_the_table_is_the_same(home: Path, init: Churn) -> None:

@@ -14,7 +14,7 @@ from ruamel.yaml.comments import CommentedMap
 
 from churn.commands.init.profiling import ColumnProfile, TableProfile, TargetProfile, profile_table
 from churn.commands.init.sniffing import HEAD_BYTES, sniff
-from churn.config.contract import Column, TableFormat, Target
+from churn.config.contract import Column, TableFormat, Target, UnusedColumn
 from churn.config.params import PARAMS_FILE, Params, check_params, parse_yaml, read_yaml
 from churn.config.yaml_edit import dump_like, load_editable, node, put, text_node
 from churn.errors import ChurnError, DataError, ParameterError, excerpt
@@ -260,13 +260,14 @@ def _put_columns(data: CommentedMap, profile: TableProfile) -> None:
             columns.yaml_add_eol_comment(column.reason, column.name, column=0)
 
 
-def _put_unused(data: CommentedMap, unused: Mapping[str, str]) -> None:
-    if data.get("unused") == unused:
+def _put_unused(data: CommentedMap, unused: Mapping[str, UnusedColumn]) -> None:
+    proposed = {name: column.model_dump() for name, column in unused.items()}
+    if data.get("unused") == proposed:
         return
-    reasons = node(unused)
+    entries = node(proposed)
     if unused:
-        reasons.fa.set_block_style()
-    data["unused"] = reasons
+        entries.fa.set_block_style()
+    data["unused"] = entries
 
 
 def _entry(spec: Column) -> dict[str, Any]:
