@@ -66,7 +66,6 @@ def test_a_range_may_be_a_single_value() -> None:
         (altered("columns", "plan", "values", to=[""]), "columns.plan.values: '' is read as missing"),
         (altered("columns", "row_key", to=CONTRACT["columns"]["fee"]), "column 'row_key' has the name of the key"),
         (altered("columns", "", to=CONTRACT["columns"]["fee"]), "column '': a column needs a name"),
-        (altered("columns", "\x1fplace", to=CONTRACT["columns"]["fee"]), r"column '\x1fplace': a column needs a name"),
         (altered("id", to=""), "column '': a column needs a name"),
         (altered("id", to="row_key"), "column 'row_key' has the name of the key"),
         (altered("id", to="gone"), "id and target.column are both 'gone'"),

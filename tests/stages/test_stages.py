@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -425,6 +426,22 @@ def test_time_can_divide_the_customers(folder: Path) -> None:
     dated.sample(frac=1, random_state=1).to_csv(TABLE, index=False)
     preprocess.run(Path(), load_params(folder))
     assert {path: fingerprints([path]) for path in written} == written, "the order of the file changes nothing"
+
+
+def test_names_with_control_characters_are_names_as_any_other(folder: Path) -> None:
+    edit(folder / "params.yaml", "split: {by: key, column: null", "split: {by: time, column: seen")
+    edit(folder / "params.yaml", "id: null", "id: name")  # else the names decide about the keys
+    named = with_dates(folder).assign(name=[f"customer {number}" for number in range(400)])
+
+    def sides(months: str, fee: str) -> list[Any]:
+        named.rename(columns={"months": months, "fee": fee}).to_csv(TABLE, index=False)
+        content = YAML(typ="safe").load((folder / "params.yaml").read_text())
+        columns = content["data"]["columns"]
+        columns |= {months: columns.pop("months"), fee: columns.pop("fee")}
+        preprocess.run(Path(), check_params(content))
+        return [pd.read_csv(path).to_numpy().tolist() for path in (files.X_TRAIN, files.X_TEST, files.Y_TEST)]
+
+    assert sides("\x1fplace", "\x1ftime seen") == sides("months", "fee")
 
 
 @pytest.mark.parametrize(

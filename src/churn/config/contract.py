@@ -192,7 +192,7 @@ class TableContract(Strict):
                 f"column {ROW_KEY!r} has the name of the key that every row is given: rename it in the table"
             )
         for name in self.needed:
-            if not name or name.startswith("\x1f"):  # pandas names what has no name; names of this package's own
+            if not name:  # pandas names what has no name
                 raise ValueError(f"column {name!r}: a column needs a name that can be written: rename it in the table")
         return self
 
