@@ -30,7 +30,7 @@ from churn.tracking.description import describe
 from churn.tracking.destination import find_destination
 from churn.tracking.lineage import lineage_of
 from churn.tracking.outbox import outbox_of
-from churn.tracking.record import FINGERPRINT, MODEL_NOTE, NOT_VOUCHED, SHOWN
+from churn.tracking.record import FINGERPRINT, MODEL_NOTE, ModelNote
 from churn.tracking.recorder import Recorder
 from churn.tracking.store.model_file import foreign_loader
 from churn.tracking.store.registry import open_registry
@@ -89,7 +89,7 @@ def test_sync_shows_a_fetched_branch_as_text_and_its_model_as_a_file(victim: Pat
     row = row_of(victim, fetched)
     assert row.data.params["compute.seed"] == "8"
     assert "test_roc_auc" in row.data.metrics
-    assert row.data.tags[MODEL_NOTE] == NOT_VOUCHED
+    assert row.data.tags[MODEL_NOTE] == ModelNote.NOT_VOUCHED
     client = mlflow.MlflowClient(find_destination(victim).uri)
     assert [file.path for file in client.list_artifacts(row.info.run_id, "models")] == [
         "models/churn_model.pkl",
@@ -104,9 +104,9 @@ def test_a_branch_that_is_named_is_offered_for_loading_and_still_nothing_of_it_i
 ) -> None:
     sync(victim, ALL)
     assert sync(victim, SyncRequest(everything=True, again=False, trusted=("pr-7",))).faults == ()
-    assert row_of(victim, fetched).data.tags[MODEL_NOTE] == SHOWN
+    assert row_of(victim, fetched).data.tags[MODEL_NOTE] == ModelNote.SHOWN
     sync(victim, ALL)
-    assert row_of(victim, fetched).data.tags[MODEL_NOTE] == SHOWN, "it is not taken back"
+    assert row_of(victim, fetched).data.tags[MODEL_NOTE] == ModelNote.SHOWN, "it is not taken back"
     assert not mark.exists()
 
 
@@ -273,7 +273,7 @@ def test_a_spoiled_branch_stops_no_other_state_and_forges_no_line(victim: Path, 
     told = sync(victim, ALL)
     own = snapshot.state_of_revision(victim, "HEAD")
     assert own
-    assert row_of(victim, own.fingerprint).data.tags[MODEL_NOTE] == SHOWN
+    assert row_of(victim, own.fingerprint).data.tags[MODEL_NOTE] == ModelNote.SHOWN
     assert all("\x1b" not in line and "\n" not in line for line in told.lines)
     assert lineage_of(victim, "HEAD").fingerprint == own.fingerprint
 

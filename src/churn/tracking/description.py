@@ -28,14 +28,11 @@ from churn.tracking.record import (
     FINISHED,
     MODEL_MD5,
     MODEL_NOTE,
-    NOT_IN_CACHE,
-    NOT_PLAIN,
-    NOT_VOUCHED,
     RUNNING,
-    SHOWN,
     Dataset,
     Execution,
     Experiment,
+    ModelNote,
     Record,
 )
 
@@ -74,7 +71,7 @@ def describe(
     dataset = _dataset(snapshot, parameters, metrics)
     model = snapshot.read(str(MODEL)) if str(MODEL) in snapshot.results else None
     note = _where_the_model_is(model, vouched=vouched)
-    model_md5 = kept(model) if note == SHOWN else None
+    model_md5 = kept(model) if note == ModelNote.SHOWN else None
     if model is not None and model_md5 is None:
         files[str(MODEL)] = str(kept(model))
     example_md5 = kept(_example(snapshot.read(str(TRAIN_ROWS)))) if model_md5 else None
@@ -107,12 +104,12 @@ def describe(
     return Record(experiment, execution), contents.__getitem__
 
 
-def _where_the_model_is(model: bytes | None, *, vouched: bool) -> str:
+def _where_the_model_is(model: bytes | None, *, vouched: bool) -> ModelNote:
     if model is None:
-        return NOT_IN_CACHE
+        return ModelNote.NOT_IN_CACHE
     if not vouched:
-        return NOT_VOUCHED
-    return SHOWN if is_plain_pickle(model) else NOT_PLAIN
+        return ModelNote.NOT_VOUCHED
+    return ModelNote.SHOWN if is_plain_pickle(model) else ModelNote.NOT_PLAIN
 
 
 def _columns(stages: Stages) -> dict[str, str]:
