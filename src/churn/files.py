@@ -48,12 +48,15 @@ OUT_OF_FOLD = MODELS / "out_of_fold.csv"
 TEST_PREDICTIONS = MODELS / "test_predictions.csv"
 
 METRICS = Path("metrics")
+OVERVIEW = METRICS / "overview.json"
 DATA_METRICS = METRICS / "data.json"
 AUDIT = METRICS / "audit.json"
 TRAIN_METRICS = METRICS / "train.json"
 TEST_METRICS = METRICS / "test.json"
 BUSINESS_METRICS = METRICS / "business_metrics.json"
 CLASSIFICATION_REPORT = METRICS / "classification_report.json"
+DETAILED_METRICS = (DATA_METRICS, TRAIN_METRICS, TEST_METRICS, BUSINESS_METRICS, CLASSIFICATION_REPORT)
+"""Every figure. dvc.yaml calls them plots, so that `dvc metrics diff` prints none of them but those in the overview."""
 SLICES = METRICS / "slices.csv"
 CONFUSION_MATRIX = METRICS / "confusion_matrix.png"
 ROC_CURVE = METRICS / "roc_curve.png"

@@ -16,6 +16,8 @@ from ruamel.yaml import YAML
 
 from churn import files
 from churn.config.params import Params, check_params, load_params
+from churn.metrics.intervals import Interval
+from churn.metrics.profit import gains
 from churn.model import decision
 from churn.stages import evaluate, preprocess, train
 from churn.stages.runner import Measurements, run_stage
@@ -67,6 +69,8 @@ def test_train_writes_the_decision_and_what_it_was_judged_by(params: Params) -> 
     assert {f"cv_{score}{end}" for score in ("roc_auc", "pr_auc", "log_loss", "brier") for end in ("", "_sd")} <= set(
         metrics
     )
+    profit = "train_profit_per_1000_eur"
+    assert metrics[f"{profit}_low"] < metrics[profit] < metrics[f"{profit}_high"]
     assert model.threshold == metrics["threshold"]
     assert set(measured) == {"training_time"}
     importance = pd.read_csv(files.IMPORTANCE)
@@ -95,6 +99,29 @@ def test_evaluate_gives_every_headline_figure_its_interval(params: Params) -> No
     assert {
         f"test_{name}" for name in ("accuracy", "precision", "recall", "f1", "f1_at_half", "roc_auc", "ece")
     } <= set(test)
+
+
+def test_the_overview_repeats_what_the_other_files_say(params: Params) -> None:
+    for stage in (preprocess, train, evaluate):
+        stage.run(Path(), params)
+    training, test, money = map(files.read_json, (files.TRAIN_METRICS, files.TEST_METRICS, files.BUSINESS_METRICS))
+    told = files.read_json(files.OVERVIEW)
+    assert list(told) == ["choose", "confirm"]
+    assert told["choose"].items() <= training.items()
+    assert told["confirm"].items() <= (test | money).items()
+
+
+def test_out_of_fold_the_interval_of_the_profit_is_that_of_a_bootstrap_over_customers(params: Params) -> None:
+    preprocess.run(Path(), params)
+    data = train.load_processed_data(Path())
+    contacted = np.arange(len(data.y)) % 3 == 0
+    found = train.profit_interval(data, contacted, params)
+    gain = 1000 * np.where(contacted, gains(data.y, params.business), 0.0)
+    random = np.random.default_rng(1)
+    drawn = [random.choice(gain, len(gain)).mean() for _ in range(4000)]
+    assert found.value == pytest.approx(gain.mean())
+    assert [found.low, found.high] == pytest.approx(np.percentile(drawn, [2.5, 97.5]), abs=0.1 * np.std(drawn))
+    assert train.profit_interval(data, np.zeros_like(contacted), params) == Interval(0.0, 0.0, 0.0)
 
 
 def test_the_slices_together_are_all_test_customers(params: Params) -> None:

@@ -84,6 +84,9 @@ def test_what_differs_from_an_old_state_is_shown(root: Path) -> None:
     assert "`train.params.C` | `1e-05` | `1.0` |" in told
     assert "`data.unused.noted.kind` | not set | `date` |" in told
     assert "profit per 1,000 customers" in told
+    figures = [line for line in told.splitlines() if line.startswith(("| profit", "| ROC-AUC", "| PR-AUC"))]
+    assert len(figures) == 6
+    assert "| none |" not in told, "both states have every figure"
     assert "not judged" not in told
 
 
@@ -119,4 +122,9 @@ def test_every_old_state_gets_its_row_and_is_known_by_all_its_names(root: Path, 
     run("churn sync --all --strict")
     shown = {row.data.tags["pipeline.fingerprint"]: row.data.tags["model"] for row in rows(find_destination(root))}
     assert shown == {fingerprint(root, tag): "shown" for tag in ("weak", "old", "new")}
+    names = {row.data.tags["pipeline.fingerprint"]: set(row.data.metrics) for row in rows(find_destination(root))}
+    before, now = names[fingerprint(root, "old")], names[fingerprint(root, "new")]
+    assert {"rows_in", "failing", "cv_roc_auc", "test_roc_auc_low", "empc_eur", "churned.recall"} <= before
+    assert now - before == {"train_profit_per_1000_eur_low", "train_profit_per_1000_eur_high"}
+    assert not before - now
     assert run("churn status --strict").returncode == 0

@@ -38,6 +38,7 @@ from churn.report.figures import (
     profit_curve,
     roc_curve,
 )
+from churn.report.overview import overview_of
 from churn.stages.runner import Measurements
 from churn.stages.start import main
 from churn.types import DECIMALS, Floats, Labels
@@ -114,6 +115,7 @@ def run(root: Path, params: Params) -> Measurements:
             files.TEST_METRICS: scored,
             files.CLASSIFICATION_REPORT: report_by_class(predictions),
             files.BUSINESS_METRICS: money,
+            files.OVERVIEW: overview_of(told),
         },
         tables={
             files.SLICES: slices,

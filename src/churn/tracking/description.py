@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from churn.config.params import PARAMS_FILE, parse_yaml
-from churn.files import MODEL, TRAIN_ROWS, md5_of_bytes
+from churn.files import DETAILED_METRICS, MODEL, OVERVIEW, TRAIN_ROWS, md5_of_bytes
 from churn.history.snapshot import Snapshot
 from churn.history.state import Stages
 from churn.model.pickles import is_plain_pickle
@@ -128,7 +128,9 @@ def _status(snapshot: Snapshot, execution: Execution | None) -> str:
 
 
 def _metrics(snapshot: Snapshot) -> Iterator[tuple[str, float]]:
-    for path in sorted(snapshot.results_called("metrics")):
+    """What DVC calls metrics, and what its screen leaves out; the overview only repeats some of that."""
+    detailed = snapshot.results.keys() & set(map(str, DETAILED_METRICS))
+    for path in sorted((snapshot.results_called("metrics") | detailed) - {str(OVERVIEW)}):
         content = snapshot.read(path)
         if content is not None:
             text = content.decode()
