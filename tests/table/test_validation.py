@@ -300,6 +300,16 @@ def test_all_faults_are_told_at_once_those_of_parsing_first(contract: TableContr
     ]
 
 
+def test_a_column_without_any_value_is_told_in_its_place(contract: TableContract, table: pd.DataFrame) -> None:
+    broken = table.assign(plan="", months=["-1", "2", "3", "4"], fee="", senior="")
+    assert [(fault.column, fault.problem) for fault in faults_of(broken, contract)] == [
+        ("plan", "entirely missing"),
+        ("months", "below min"),
+        ("fee", "entirely missing"),
+        ("senior", "entirely missing"),
+    ]
+
+
 ANY_LABEL = {"type": "categorical", "values": None, "missing": "allow", "on_error": "fail"}
 ANY_NUMBER = {"type": "numeric", "min": None, "max": None, "missing": "allow", "on_error": "fail"}
 
@@ -469,6 +479,26 @@ def test_customers_to_be_scored_are_settled_as_those_that_were_learned_from(
     assert typed["months"].isna().tolist() == [True, True, False, False]
     assert typed["plan"].isna().tolist() == [True, False, False, False]
     assert reasons.tolist() == ["", "", "column 'senior': '2' is missing", ""]
+
+
+@repeatable
+@given(st.data())
+def test_values_of_customers_to_be_scored_break_the_contract_in_the_same_words_as_those_that_were_learned_from(
+    data: DataObject,
+) -> None:
+    drawn = data.draw(contracts())
+    texts = data.draw(tables(drawn))
+    contract = with_on_error(drawn.model_copy(update={"id": None}), "fail")
+    for name, column in contract.columns.items():
+        for text in (*(text for text, _ in just_outside(column)), data.draw(st.sampled_from(AWKWARD_TEXTS))):
+            texts.loc[data.draw(st.integers(0, len(texts) - 1)), name] = text
+    told: list[list[str]] = [[] for _ in range(len(texts))]
+    faults = [fault for fault in faults_of(texts, contract) if fault.is_value]
+    for fault in sorted(faults, key=lambda fault: list(contract.columns).index(fault.column)):
+        for row in fault.rows:
+            value = texts.loc[row, fault.column].strip()
+            told[row].append(f"column {fault.column!r}: {value!r} is {fault.problem}")
+    assert parse_customers(texts, contract)[1].tolist() == ["; ".join(problems) for problems in told]
 
 
 @pytest.mark.parametrize(
