@@ -286,7 +286,7 @@ def test_wrong_options_are_told_in_one_line(home: Path, init: Churn) -> None:
         ("t.gz", gzip.compress(TABLE, mtime=0)[:20], "cannot be unpacked ("),
         ("t.zip", TABLE, "cannot be unpacked (file is not a zip file"),
         ("t.zip", zipped(TABLE, "a.csv", "b.csv"), "holds 2 files; pack the table alone"),
-        ("t.parquet", TABLE, "could not open parquet"),
+        ("t.parquet", TABLE, "parquet magic bytes not found"),
         ("t.csv", zipped(TABLE, "a.csv"), "is a spreadsheet or another archive; save the table as CSV"),
     ],
 )
