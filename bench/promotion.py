@@ -160,7 +160,7 @@ def judge(data: TrainingData, params: Params, table: int) -> Verdicts:
     better = {}
     for name, (path, arguments) in WEAKER.items():
         given = challenge(params, rows, fit(path, dict(arguments)), champion, attempt=1)
-        found = next(gate for gate in gates.judge(given) if gate.name.startswith("earns more"))
+        (found,) = gates.earns_more(given)
         better[name] = (found.figures["difference"], is_let_in(given))
     return Verdicts(
         equal=[is_let_in(challenge(params, rows, champion, one, k)) for k, one in enumerate(equals, start=1)],

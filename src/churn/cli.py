@@ -109,6 +109,7 @@ def init(
 ) -> None:
     """Look at another table and write the data part of params.yaml for it."""
     from churn.commands.init import proposal
+    from churn.config.yaml_edit import as_diff
 
     root = Path()
     examined = proposal.examine(root, table, target, identifier)
@@ -119,7 +120,7 @@ def init(
     print(f"         {outcome.positive!r} means: has churned; {outcome.negative!r}: has stayed\n")
     proposed = proposal.propose(root, examined, outcome)
     if dry_run:
-        print(proposed.as_diff(), end="")
+        print(as_diff(proposed.old, proposed.new), end="")
         return
     _confirm_replacing(proposed, yes=yes)
     _keep_in_dvc(root, examined, yes=yes)

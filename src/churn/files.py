@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from churn.errors import ChurnError
-from churn.types import ROW_KEY
+from churn.types import DECIMALS, ROW_KEY
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,12 +48,15 @@ OUT_OF_FOLD = MODELS / "out_of_fold.csv"
 TEST_PREDICTIONS = MODELS / "test_predictions.csv"
 
 METRICS = Path("metrics")
+OVERVIEW = METRICS / "overview.json"
 DATA_METRICS = METRICS / "data.json"
 AUDIT = METRICS / "audit.json"
 TRAIN_METRICS = METRICS / "train.json"
 TEST_METRICS = METRICS / "test.json"
 BUSINESS_METRICS = METRICS / "business_metrics.json"
 CLASSIFICATION_REPORT = METRICS / "classification_report.json"
+DETAILED_METRICS = (DATA_METRICS, TRAIN_METRICS, TEST_METRICS, BUSINESS_METRICS, CLASSIFICATION_REPORT)
+"""Every figure. dvc.yaml calls them plots, so that `dvc metrics diff` prints none of them but those in the overview."""
 SLICES = METRICS / "slices.csv"
 CONFUSION_MATRIX = METRICS / "confusion_matrix.png"
 ROC_CURVE = METRICS / "roc_curve.png"
@@ -65,7 +68,6 @@ CURVES = METRICS / "curves"
 REPORT = METRICS / "report.html"
 MODEL_CARD = METRICS / "model_card.md"
 
-DECIMALS = 6
 PICKLE_PROTOCOL = 5
 
 _written_here: set[str] = set()
@@ -149,9 +151,14 @@ def write_text(path: Path, text: str) -> None:
 
 
 def md5(path: Path) -> str:
-    """As `dvc.lock` names a file."""
+    """As DVC computes it for a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def md5_of_bytes(content: bytes) -> str:
+    """As DVC computes it for a file that holds them."""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def write_pickle(path: Path, fitted: object) -> None:
@@ -159,7 +166,7 @@ def write_pickle(path: Path, fitted: object) -> None:
     content = pickle.dumps(fitted, protocol=PICKLE_PROTOCOL)
     with replacing(path) as draft:
         draft.write_bytes(content)
-    _written_here.add(_md5_of(content))
+    _written_here.add(md5_of_bytes(content))
 
 
 def read_pickle(path: Path, vouched: Container[str]) -> Any:
@@ -169,17 +176,13 @@ def read_pickle(path: Path, vouched: Container[str]) -> Any:
         ChurnError: nobody vouches for the file.
     """
     content = path.read_bytes()
-    found = _md5_of(content)
+    found = md5_of_bytes(content)
     if found not in vouched and found not in _written_here:
         raise ChurnError(
             f"{path}: md5 {found}, which neither dvc.lock nor the stage that writes it knows, so it is not "
             "unpickled (a pickle runs code); `dvc checkout` or `dvc repro` brings the right one"
         )
     return joblib.load(io.BytesIO(content))
-
-
-def _md5_of(content: bytes) -> str:
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def write_figure(path: Path, figure: "Figure") -> None:

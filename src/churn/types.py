@@ -8,3 +8,6 @@ ROW_KEY = "row_key"
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
+
+DECIMALS = 6
+"""Of every figure in a file."""

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -99,7 +99,7 @@ def test_rows_that_break_the_contract_are_set_aside_with_place_and_reason(
         4: "column 'months': 'soon' is not a number",
         6: "column 'plan': 'gold' is not in values; column 'months': '101' is above max",
         8: "column 'senior': it is missing",
-        10: "has 2 cells, the header has 4",
+        10: "has another number of cells (2) than the header (4)",
     }
     assert sorted([*scores()["data_row"], *refused.index]) == list(range(1, 302))
 
@@ -127,9 +127,12 @@ def test_small_batches_and_parquet_give_what_one_batch_of_csv_gives(
         pd.testing.assert_frame_equal(scores(), whole, rtol=1e-14)
 
 
-def test_ragged_rows_keep_their_places_in_small_batches(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("last", [[400, 401], range(400, 600)], ids=["a few at the end", "whole blocks at the end"])
+def test_ragged_rows_keep_their_places_in_small_batches(
+    project: Path, last: Iterable[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     header, *lines = new_customers().to_csv(index=False).splitlines()
-    ragged = [1, 2, *range(40, 140), 150, 152, 400, 401]
+    ragged = [1, 2, *range(40, 140), 150, 152, *last]
     for number in ragged:
         lines.insert(number - 1, "basic")
     TABLE.write_text("\n".join([header, *lines]))
@@ -137,6 +140,9 @@ def test_ragged_rows_keep_their_places_in_small_batches(project: Path, monkeypat
     assert predict(str(TABLE), "-o", "scores.csv", monkeypatch=monkeypatch) == ""
     assert pd.read_csv("scores.rejects.csv")["data_row"].tolist() == ragged
     assert scores()["data_row"].tolist() == sorted(set(range(1, len(lines) + 1)) - set(ragged))
+
+
+LONGER_THAN_A_BLOCK = b"basic," + 3000 * b"1" + b",2,0\n"
 
 
 class Ways:
@@ -151,7 +157,7 @@ class Ways:
 
     @staticmethod
     def unreadable_in_the_middle(_: pytest.MonkeyPatch) -> list[str]:
-        TABLE.write_bytes(TABLE.read_bytes() + b"\xff,1,2,0\n")
+        TABLE.write_bytes(TABLE.read_bytes() + LONGER_THAN_A_BLOCK)
         return []
 
     @staticmethod
@@ -397,12 +403,23 @@ def test_scoring_cut_short_leaves_no_file_and_no_thread(
 
 
 def test_a_fault_of_a_later_batch_is_told_in_a_line(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    TABLE.write_bytes(TABLE.read_bytes() + b"\xff,1,2,0\n")
+    TABLE.write_bytes(TABLE.read_bytes() + LONGER_THAN_A_BLOCK)
     monkeypatch.setattr(reader, "BLOCK_BYTES", 1000)
     told = predict(str(TABLE), "-o", "scores.csv", monkeypatch=monkeypatch)
-    assert told.startswith("churn: new.csv: ")
+    assert told.startswith("churn: new.csv: straddling object")
+    assert told.endswith("; save the table as CSV or Parquet, and check data.format")
     assert len(told.splitlines()) == 1
     assert not list(project.glob("*scores*"))
+
+
+def test_what_cannot_be_decoded_is_told_by_its_byte_and_line(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = TABLE.stat().st_size
+    TABLE.write_bytes(TABLE.read_bytes() + b"\xff,1,2,0\n")
+    monkeypatch.setattr(reader, "BLOCK_BYTES", 1000)
+    assert predict(str(TABLE), "-o", "scores.csv", monkeypatch=monkeypatch) == (
+        f"churn: new.csv: byte {size:,} is not UTF-8, in line 302; save the table as UTF-8, or name its encoding in "
+        "data.format"
+    )
 
 
 def test_scores_can_be_written_as_parquet(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -426,8 +443,9 @@ def test_a_model_that_dvc_lock_does_not_vouch_for_is_not_unpickled(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["absent.csv", "-o", "scores.csv"], "absent.csv: no such file"),
-        (["data", "-o", "scores.csv"], "data: is a folder"),
+        (["absent.csv", "-o", "scores.csv"], "absent.csv: no such file; name a CSV or Parquet file"),
+        (["data", "-o", "scores.csv"], "data: is a folder; name a CSV or Parquet file"),
+        (["empty.csv", "-o", "scores.csv"], "empty.csv: is empty; name a table with a header and rows"),
         (["new.csv", "-o", "new.csv"], "table, output and rejects must be three files"),
         (["new.csv", "-o", "scores.xlsx"], "end its name in .csv or .parquet"),
         (["params.yaml", "-o", "scores.csv"], "params.yaml: "),
@@ -439,6 +457,7 @@ def test_what_cannot_be_scored_is_told_in_a_line(
     project: Path, arguments: list[str], told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new_customers().drop(columns="fee").to_csv("narrow.csv", index=False)
+    Path("empty.csv").touch()
     message = predict(*arguments, monkeypatch=monkeypatch)
     assert told in message
     assert len(message.splitlines()) == 1
@@ -455,7 +474,8 @@ def test_a_contract_other_than_the_models_is_refused(project: Path, monkeypatch:
 
 def test_a_table_without_customers_gives_files_without_rows(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     new_customers().head(0).to_csv(TABLE, index=False)
-    assert "holds no rows" in predict(str(TABLE), "-o", "scores.csv", monkeypatch=monkeypatch)
+    told = predict(str(TABLE), "-o", "scores.csv", monkeypatch=monkeypatch)
+    assert told == "churn: new.csv: holds no rows; name a table with a header and rows"
 
 
 def test_a_quote_left_open_loses_no_customer_without_a_word(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,6 +34,10 @@ def altered(*path: str, to: object) -> dict[str, Any]:
     return content
 
 
+def unused(kind: str = "other", form: str | None = None) -> dict[str, Any]:
+    return {"kind": kind, "format": form, "reason": "not wanted"}
+
+
 def test_the_table_needs_id_features_and_target_in_that_order() -> None:
     assert TableContract.model_validate(CONTRACT).needed == ["name", "plan", "fee", "senior", "months", "gone"]
 
@@ -62,7 +66,6 @@ def test_a_range_may_be_a_single_value() -> None:
         (altered("columns", "plan", "values", to=[""]), "columns.plan.values: '' is read as missing"),
         (altered("columns", "row_key", to=CONTRACT["columns"]["fee"]), "column 'row_key' has the name of the key"),
         (altered("columns", "", to=CONTRACT["columns"]["fee"]), "column '': a column needs a name"),
-        (altered("columns", "\x1fplace", to=CONTRACT["columns"]["fee"]), r"column '\x1fplace': a column needs a name"),
         (altered("id", to=""), "column '': a column needs a name"),
         (altered("id", to="row_key"), "column 'row_key' has the name of the key"),
         (altered("id", to="gone"), "id and target.column are both 'gone'"),
@@ -72,7 +75,9 @@ def test_a_range_may_be_a_single_value() -> None:
         (altered("target", "positive", to="NA"), "target.positive: 'NA' is read as missing"),
         (altered("target", "negative", to="no "), "cells are read without the spaces around them"),
         (altered("columns", "senior", "on_error", to="missing"), "on_error: missing makes gaps, and missing: fail"),
-        (altered("unused", to={"fee": "constant"}), "'fee' is listed under unused, and used: a column has one role"),
+        (altered("unused", to={"fee": unused()}), "'fee' is listed under unused, and used: a column has one role"),
+        (altered("unused", to={"seen": unused("id", "%Y")}), "format '%Y' goes with kind: date alone; set it to null"),
+        (altered("unused", to={"seen": unused("date", "dd.mm.yyyy")}), "format 'dd.mm.yyyy' names no part of a date"),
         (altered("format", "encoding", to="klingon"), "encoding 'klingon' is not known"),
         (altered("format", "quote", to=","), "delimiter and quote are both ','"),
         (altered("missing_values", to=["NA", "? "]), "cells are read without the spaces around them"),

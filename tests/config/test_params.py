@@ -142,6 +142,30 @@ def test_parameters_cannot_be_changed_once_read(params: Params) -> None:
         ),
         ("[gini, entropy]", "[]", f"{TREE}.criterion: [] is not accepted: must not be empty"),
         (
+            "unused: {}",
+            'unused: {seen: "date (dd.mm.yyyy): not wanted"}',
+            "data.unused.seen: 'date (dd.mm.yyyy): not wanted' is not accepted: must be such as {kind: other, format: "
+            "null, reason: the text}; kind: one of date, id, row_number, constant, no_value, copy, target_copy, "
+            'free_text, too_many_labels, reserved_name, other; format: that of dates, such as "%d.%m.%Y", or null for '
+            "ISO 8601 and numbers",
+        ),
+        (
+            "unused: {}",
+            "unused: {seen: {kind: other, format: null}}",
+            "data.unused.seen.reason: missing; every key has to be there (`git diff params.yaml` shows what went)",
+        ),
+        (
+            "unused: {}",
+            "unused: {seen: {kind: date, format: 2020, reason: not wanted}}",
+            "data.unused.seen.format: 2020 is not accepted: must be a text; put it in quotes",
+        ),
+        (
+            "unused: {}",
+            "unused: {seen: {kind: dates, format: null, reason: not wanted}}",
+            "data.unused.seen.kind: 'dates' is not accepted: must be 'date', 'id', 'row_number', 'constant', "
+            "'no_value', 'copy', 'target_copy', 'free_text', 'too_many_labels', 'reserved_name' or 'other'",
+        ),
+        (
             "split_salt: small",
             f"split_salt: [{'x' * 100}]",
             f"preprocess.split_salt: ['{'x' * 55}... is not accepted: must be a text; put it in quotes",

@@ -32,6 +32,24 @@ def test_the_candidate_that_stands_there_changes_no_byte() -> None:
     assert adopt_candidate(REAL, Candidate(PRESENT["estimator"], PRESENT["params"])) == REAL
 
 
+@pytest.mark.parametrize(
+    ("old", "own"),
+    [
+        ("  id: ", "  id: null "),
+        ("positive: !!str Yes ", 'positive: "Yes" '),
+        ("seed: 2013 ", "seed:   2013 "),
+        ("split: {by: key, column: null,", "split: { by: key, column: ~,"),
+        ("  - NA\n", "    - NA\n"),
+        ("  folds: 5 ", "  'folds': 5 "),
+    ],
+)
+def test_in_a_layout_of_the_users_own_every_line_stays_that_is_not_set(old: str, own: str) -> None:
+    theirs = REAL.replace(old, own)
+    assert theirs != REAL
+    new = adopt_candidate(theirs, Candidate(PRESENT["estimator"], PRESENT["params"] | {"max_iter": 99}))
+    assert new == theirs.replace("max_iter: 150 ", "max_iter: 99  ")
+
+
 @pytest.mark.parametrize("value", [1e-05, 1e20, 0.1, -2.5e-07, None, True, "balanced", "yes", [100, 50], {"a": [None]}])
 def test_every_value_is_read_back_as_it_was_meant(value: object) -> None:
     new = adopt_candidate(PARAMS, Candidate(LINE, {"C": 1.0, "other": value}))

@@ -1,6 +1,7 @@
 """Results of made-up customers, any number of rows and columns, as `evaluate` gathers them for the report."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -37,8 +38,10 @@ def make_results(
     table = pd.DataFrame({name: quantity if place % 2 else labels for place, name in enumerate(columns)})
     contacted = probability >= threshold
     statistics = intervals.headline_scores(threshold, ECONOMICS)
+    around = partial(intervals.with_intervals, churned=churned, probability=probability, resamples=20, seed=1)
     with np.errstate(all="ignore"):
-        headline = intervals.with_intervals(statistics, churned, probability, resamples=20, seed=1)
+        scores = around(intervals.score_statistics(threshold))
+        money = around(intervals.money_statistics(threshold, ECONOMICS))
     curve = profit.profit_curve(churned, probability, ECONOMICS)
     bounds = slice_intervals(threshold, ECONOMICS, resamples=20, seed=1)
     names = list(columns) if slices else []
@@ -74,11 +77,11 @@ def make_results(
         "audit": {"failing": 0, "warnings": 0, "accepted": 0, "findings": []},
         "training": {"cv_roc_auc": 0.8, "cv_roc_auc_sd": 0.01, "threshold": threshold},
         "test": files.round_figures(
-            intervals.flatten({k: v for k, v in headline.items() if not k.endswith("_eur")}, prefix="test_")
+            intervals.flatten(scores, prefix="test_")
             | {"test_ece": 0.02, "test_ece_by_chance_low": 0.01, "test_ece_by_chance_high": 0.03}
         ),
         "money": files.round_figures(
-            intervals.flatten({k: v for k, v in headline.items() if k.endswith("_eur")})
+            intervals.flatten(money)
             | {
                 "contacted_share": float(contacted.mean()),
                 "profit_contact_everybody_per_1000_eur": 1000 * float(curve.profit_per_customer_eur[-1]),

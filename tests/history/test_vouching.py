@@ -19,6 +19,7 @@ from churn.commands.compare import compare_states
 from churn.commands.predict import load_decision
 from churn.commands.promote.promotion import promote
 from churn.errors import ChurnError, escape_controls
+from churn.files import md5_of_bytes
 from churn.history import predictions, snapshot, state
 from churn.history.verify import known_md5s, leave_provenance
 from churn.history.vouching import is_vouched, require_vouched, vouched_commits
@@ -29,7 +30,7 @@ from churn.tracking.description import describe
 from churn.tracking.destination import find_destination
 from churn.tracking.lineage import lineage_of
 from churn.tracking.outbox import outbox_of
-from churn.tracking.record import FINGERPRINT, MODEL_NOTE, NOT_VOUCHED, SHOWN
+from churn.tracking.record import FINGERPRINT, MODEL_NOTE, ModelNote
 from churn.tracking.recorder import Recorder
 from churn.tracking.store.model_file import foreign_loader
 from churn.tracking.store.registry import open_registry
@@ -88,7 +89,7 @@ def test_sync_shows_a_fetched_branch_as_text_and_its_model_as_a_file(victim: Pat
     row = row_of(victim, fetched)
     assert row.data.params["compute.seed"] == "8"
     assert "test_roc_auc" in row.data.metrics
-    assert row.data.tags[MODEL_NOTE] == NOT_VOUCHED
+    assert row.data.tags[MODEL_NOTE] == ModelNote.NOT_VOUCHED
     client = mlflow.MlflowClient(find_destination(victim).uri)
     assert [file.path for file in client.list_artifacts(row.info.run_id, "models")] == [
         "models/churn_model.pkl",
@@ -103,9 +104,9 @@ def test_a_branch_that_is_named_is_offered_for_loading_and_still_nothing_of_it_i
 ) -> None:
     sync(victim, ALL)
     assert sync(victim, SyncRequest(everything=True, again=False, trusted=("pr-7",))).faults == ()
-    assert row_of(victim, fetched).data.tags[MODEL_NOTE] == SHOWN
+    assert row_of(victim, fetched).data.tags[MODEL_NOTE] == ModelNote.SHOWN
     sync(victim, ALL)
-    assert row_of(victim, fetched).data.tags[MODEL_NOTE] == SHOWN, "it is not taken back"
+    assert row_of(victim, fetched).data.tags[MODEL_NOTE] == ModelNote.SHOWN, "it is not taken back"
     assert not mark.exists()
 
 
@@ -272,7 +273,7 @@ def test_a_spoiled_branch_stops_no_other_state_and_forges_no_line(victim: Path, 
     told = sync(victim, ALL)
     own = snapshot.state_of_revision(victim, "HEAD")
     assert own
-    assert row_of(victim, own.fingerprint).data.tags[MODEL_NOTE] == SHOWN
+    assert row_of(victim, own.fingerprint).data.tags[MODEL_NOTE] == ModelNote.SHOWN
     assert all("\x1b" not in line and "\n" not in line for line in told.lines)
     assert lineage_of(victim, "HEAD").fingerprint == own.fingerprint
 
@@ -315,7 +316,7 @@ def test_tidying_the_outbox_removes_only_what_it_wrote(victim: Path, tmp_path: P
 
 def test_a_provenance_file_vouches_for_the_results_of_its_stage_alone(victim: Path, mark: Path) -> None:
     bomb = pickle.dumps(Bomb(mark))
-    md5 = state.md5_of_bytes(bomb)
+    md5 = md5_of_bytes(bomb)
     left: dict[str, list[object]] = {"command": ["x"], "dependencies": [], "packages": [], "parameters": []}
     left["results"] = [["any", md5]]
     for name in ("zzz", "train"):

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,8 @@ from ruamel.yaml import YAML
 
 from churn import files
 from churn.config.params import Params, check_params, load_params
+from churn.metrics.intervals import Interval
+from churn.metrics.profit import gains
 from churn.model import decision
 from churn.stages import evaluate, preprocess, train
 from churn.stages.runner import Measurements, run_stage
@@ -66,6 +69,8 @@ def test_train_writes_the_decision_and_what_it_was_judged_by(params: Params) -> 
     assert {f"cv_{score}{end}" for score in ("roc_auc", "pr_auc", "log_loss", "brier") for end in ("", "_sd")} <= set(
         metrics
     )
+    profit = "train_profit_per_1000_eur"
+    assert metrics[f"{profit}_low"] < metrics[profit] < metrics[f"{profit}_high"]
     assert model.threshold == metrics["threshold"]
     assert set(measured) == {"training_time"}
     importance = pd.read_csv(files.IMPORTANCE)
@@ -94,6 +99,29 @@ def test_evaluate_gives_every_headline_figure_its_interval(params: Params) -> No
     assert {
         f"test_{name}" for name in ("accuracy", "precision", "recall", "f1", "f1_at_half", "roc_auc", "ece")
     } <= set(test)
+
+
+def test_the_overview_repeats_what_the_other_files_say(params: Params) -> None:
+    for stage in (preprocess, train, evaluate):
+        stage.run(Path(), params)
+    training, test, money = map(files.read_json, (files.TRAIN_METRICS, files.TEST_METRICS, files.BUSINESS_METRICS))
+    told = files.read_json(files.OVERVIEW)
+    assert list(told) == ["choose", "confirm"]
+    assert told["choose"].items() <= training.items()
+    assert told["confirm"].items() <= (test | money).items()
+
+
+def test_out_of_fold_the_interval_of_the_profit_is_that_of_a_bootstrap_over_customers(params: Params) -> None:
+    preprocess.run(Path(), params)
+    data = train.load_processed_data(Path())
+    contacted = np.arange(len(data.y)) % 3 == 0
+    found = train.profit_interval(data, contacted, params)
+    gain = 1000 * np.where(contacted, gains(data.y, params.business), 0.0)
+    random = np.random.default_rng(1)
+    drawn = [random.choice(gain, len(gain)).mean() for _ in range(4000)]
+    assert found.value == pytest.approx(gain.mean())
+    assert [found.low, found.high] == pytest.approx(np.percentile(drawn, [2.5, 97.5]), abs=0.1 * np.std(drawn))
+    assert train.profit_interval(data, np.zeros_like(contacted), params) == Interval(0.0, 0.0, 0.0)
 
 
 def test_the_slices_together_are_all_test_customers(params: Params) -> None:
@@ -427,6 +455,22 @@ def test_time_can_divide_the_customers(folder: Path) -> None:
     assert {path: fingerprints([path]) for path in written} == written, "the order of the file changes nothing"
 
 
+def test_names_with_control_characters_are_names_as_any_other(folder: Path) -> None:
+    edit(folder / "params.yaml", "split: {by: key, column: null", "split: {by: time, column: seen")
+    edit(folder / "params.yaml", "id: null", "id: name")  # else the names decide about the keys
+    named = with_dates(folder).assign(name=[f"customer {number}" for number in range(400)])
+
+    def sides(months: str, fee: str) -> list[Any]:
+        named.rename(columns={"months": months, "fee": fee}).to_csv(TABLE, index=False)
+        content = YAML(typ="safe").load((folder / "params.yaml").read_text())
+        columns = content["data"]["columns"]
+        columns |= {months: columns.pop("months"), fee: columns.pop("fee")}
+        preprocess.run(Path(), check_params(content))
+        return [pd.read_csv(path).to_numpy().tolist() for path in (files.X_TRAIN, files.X_TEST, files.Y_TEST)]
+
+    assert sides("\x1fplace", "\x1ftime seen") == sides("months", "fee")
+
+
 @pytest.mark.parametrize(
     ("split", "told"),
     [
@@ -442,6 +486,49 @@ def test_a_split_by_time_that_cannot_be_made_is_told_in_one_line(
     edit(folder / "params.yaml", "{by: key, column: null, format: null}", split)
     (line,) = told_by_failing("preprocess", preprocess.run, monkeypatch, caplog)
     assert told in line
+
+
+@pytest.mark.parametrize(
+    ("form", "read"), [("%d.%m.%Y", True), ("%m/%d/%Y", False)], ids=["its own format", "another format"]
+)
+def test_a_column_of_dates_that_is_not_used_is_read_by_its_format(folder: Path, form: str, read: bool) -> None:
+    with_dates(folder)
+    table = pd.read_csv(TABLE, dtype=str, keep_default_na=False)
+    table.assign(seen=pd.to_datetime(table["seen"]).dt.strftime("%d.%m.%Y")).to_csv(TABLE, index=False)
+    edit(folder / "params.yaml", "unused: {}", f'unused: {{seen: {{kind: date, format: "{form}", reason: a day}}}}')
+    preprocess.run(Path(), load_params(folder))
+    names = {finding["name"] for finding in files.read_json(files.AUDIT)["findings"]}
+    assert ("time_without_time_split:seen" in names) is read
+
+
+@pytest.mark.parametrize("form", ["%Q", "%d%d", "%"])
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ("unused: {}", "unused: {{seen: {{kind: date, format: '{}', reason: a day}}}}", "data.unused.seen.format"),
+        (
+            "{by: key, column: null, format: null}",
+            "{{by: time, column: seen, format: '{}'}}",
+            "preprocess.split.format",
+        ),
+    ],
+)
+def test_a_format_that_is_none_is_told_in_one_line(
+    folder: Path,
+    form: str,
+    old: str,
+    new: str,
+    key: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with_dates(folder)
+    edit(folder / "params.yaml", old, new.format(form))
+    lines = told_by_failing("preprocess", preprocess.run, monkeypatch, caplog)
+    assert lines == [
+        f"params.yaml: {key}: {form!r} cannot be read as a format of dates; "
+        'write it as in "%d.%m.%Y", or null for ISO 8601 or numbers'
+    ]
 
 
 def with_a_leak(folder: Path) -> None:

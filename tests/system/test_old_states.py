@@ -35,6 +35,7 @@ def upgraded_once(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
     make_customers(1500).to_csv(root / "data/raw/customers.csv", index=False)
     edit(root / "params.yaml", "customer_value_eur: 200.0", "customer_value_eur: 60.0")
     edit(root / "params.yaml", "C: 1.0", "C: 0.00001")
+    edit(root / "params.yaml", "unused: {}", 'unused: {noted: "date (dd.mm.yyyy): a model needs a duration"}')
     run = shell(root)
     if shell(REPOSITORY)(f"git cat-file -e {request.param}^{{commit}}", check=False).returncode:
         pytest.fail(f"{request.param} is not in this clone; `git fetch --unshallow` brings all of its history")
@@ -52,6 +53,11 @@ def upgraded_once(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
     shutil.copytree(REPOSITORY / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     shutil.copy(REPOSITORY / "dvc.yaml", root / "dvc.yaml")
     edit(root / "params.yaml", "C: 0.9", "C: 1.0")
+    edit(
+        root / "params.yaml",
+        '"date (dd.mm.yyyy): a model needs a duration"',
+        '{kind: date, format: "%d.%m.%Y", reason: a model needs a duration}',
+    )
     run("dvc repro", MLFLOW_TRACKING_URI=NO_SERVER)
     run("git add --all && git commit --quiet --message new && git tag new")
     return root
@@ -76,7 +82,11 @@ def fingerprint(root: Path, tag: str) -> str:
 def test_what_differs_from_an_old_state_is_shown(root: Path) -> None:
     told = shell(root)("churn changes weak new").stdout
     assert "`train.params.C` | `1e-05` | `1.0` |" in told
+    assert "`data.unused.noted.kind` | not set | `date` |" in told
     assert "profit per 1,000 customers" in told
+    figures = [line for line in told.splitlines() if line.startswith(("| profit", "| ROC-AUC", "| PR-AUC"))]
+    assert len(figures) == 6
+    assert "| none |" not in told, "both states have every figure"
     assert "not judged" not in told
 
 
@@ -112,4 +122,9 @@ def test_every_old_state_gets_its_row_and_is_known_by_all_its_names(root: Path, 
     run("churn sync --all --strict")
     shown = {row.data.tags["pipeline.fingerprint"]: row.data.tags["model"] for row in rows(find_destination(root))}
     assert shown == {fingerprint(root, tag): "shown" for tag in ("weak", "old", "new")}
+    names = {row.data.tags["pipeline.fingerprint"]: set(row.data.metrics) for row in rows(find_destination(root))}
+    before, now = names[fingerprint(root, "old")], names[fingerprint(root, "new")]
+    assert {"rows_in", "failing", "cv_roc_auc", "test_roc_auc_low", "empc_eur", "churned.recall"} <= before
+    assert now - before == {"train_profit_per_1000_eur_low", "train_profit_per_1000_eur_high"}
+    assert not before - now
     assert run("churn status --strict").returncode == 0

@@ -34,6 +34,21 @@ def test_a_table_of_any_shape_goes_from_file_to_a_finished_run(project: Path, sh
     assert (project / files.MODEL).exists()
 
 
+@pytest.mark.slow
+def test_an_experiment_changes_one_line_of_what_init_wrote(project: Path) -> None:
+    (project / "params.yaml").write_bytes((REPOSITORY / "params.yaml").read_bytes())
+    run = shell(project)
+    run("churn init data/raw/customers.csv --target gone --yes", **QUIET)
+    run("git commit --quiet --all --message described")
+    run("dvc exp run --temp --name one --set-param train.params.max_iter=20", **QUIET)
+    run("dvc exp apply one", **QUIET)
+    changed = [line for line in run("git diff -- params.yaml").stdout.splitlines() if line.startswith(("- ", "+ "))]
+    assert [line.split() for line in changed] == [
+        ["-", "max_iter:", "150", "#", "trees"],
+        ["+", "max_iter:", "20", "#", "trees"],
+    ]
+
+
 def leaky(rows: int = 1500) -> pd.DataFrame:
     """Customers whose table says what became of them, and numbers them."""
     random = np.random.default_rng(1)

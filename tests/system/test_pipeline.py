@@ -54,6 +54,47 @@ def test_an_edit_taken_back_restores_the_results_without_running(finished: Path)
     assert run("git status --porcelain").stdout == ""
 
 
+def test_results_deleted_in_a_clone_that_has_the_cache_are_restored_without_running(
+    finished: Path, tmp_path: Path
+) -> None:
+    shell(tmp_path)(f"git clone --quiet {finished} clone")
+    clone = tmp_path / "clone"
+    shutil.copytree(finished / ".dvc/cache", clone / ".dvc/cache")
+    shutil.rmtree(clone / "metrics")
+    run = shell(clone)
+    assert executed(run("dvc repro").stdout) == []
+    assert run("git status --porcelain").stdout == ""
+    assert (clone / "models/churn_model.pkl").exists()
+
+
+LEARNED_WITH = "estimator: sklearn.linear_model.LogisticRegression\n  params: {C: 1.0}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("C: 1.0", "C: 0.01"),
+        ("threshold: profit", "threshold: 0.4"),
+        (LEARNED_WITH, "estimator: sklearn.tree.DecisionTreeClassifier\n  params: {max_depth: 2}"),
+        ("test_share: 0.3", "test_share: 0.35"),
+    ],
+)
+def test_what_an_edit_changes_is_told_on_one_screen_with_what_one_chooses_by_first(
+    finished: Path, old: str, new: str
+) -> None:
+    run = shell(finished)
+    edit(finished / "params.yaml", old, new)
+    run("dvc repro")
+    lines = run("dvc metrics diff").stdout.splitlines()
+    assert len(lines) <= 20
+    files, names = zip(*(line.split()[:2] for line in lines[1:]), strict=True)
+    assert set(files) <= {"metrics/audit.json", "metrics/overview.json"}
+    groups = [name.partition(".")[0] for name in names if "." in name]
+    assert groups == ["choose"] * groups.count("choose") + ["confirm"] * groups.count("confirm")
+    assert {"choose.train_profit_per_1000_eur", "confirm.profit_per_1000_eur"} <= set(names)
+
+
 @pytest.mark.slow
 def test_a_forced_run_in_a_fresh_clone_leaves_git_clean(finished: Path, tmp_path: Path) -> None:
     shell(tmp_path)(f"git clone --quiet {finished} clone")
@@ -69,7 +110,9 @@ def test_metrics_params_and_plots_can_be_compared_between_commits(finished: Path
     run("dvc repro")
     run("git commit --quiet --all --message weaker")
     metrics = json.loads(run("dvc metrics diff HEAD~1 --json").stdout)
-    assert metrics["metrics/train.json"]["cv_log_loss"]["diff"] != 0
+    assert metrics["metrics/overview.json"]["choose.cv_log_loss"]["diff"] != 0
+    every_figure = json.loads(run("dvc metrics diff HEAD~1 --json --targets metrics/train.json").stdout)
+    assert every_figure["metrics/train.json"]["cv_log_loss_sd"]["diff"] != 0
     changed = json.loads(run("dvc params diff HEAD~1 --json").stdout)["params.yaml"]
     assert {key: (values["old"], values["new"]) for key, values in changed.items()} == {"train.params.C": (1.0, 0.001)}
     assert "train.params.C" in run("dvc params diff HEAD~1").stdout

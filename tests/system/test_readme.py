@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from churn.commands.summary import summary_text
-from churn.config.contract import BooleanColumn, CategoricalColumn, NumericColumn, Strict
+from churn.config.contract import BooleanColumn, CategoricalColumn, NumericColumn, Strict, UnusedColumn
 from churn.config.params import Params
 from churn.files import BUSINESS_METRICS, METRICS, TEST_METRICS, TRAIN_METRICS, read_json
 from tests.helpers.projects import REPOSITORY, shell
@@ -44,12 +44,18 @@ def section(title: str) -> str:
     return README.split(f"\n## {title}\n")[1].split("\n## ")[0]
 
 
+OF_EACH_COLUMN: dict[str, tuple[type[Strict], ...]] = {
+    "columns": (NumericColumn, CategoricalColumn, BooleanColumn),
+    "unused": (UnusedColumn,),
+}
+
+
 def keys_of(model: Any, prefix: str = "") -> Iterator[str]:
     """Dotted name of every key that a section of params.yaml may hold; * stands for a name of the user's."""
     for name, field in model.model_fields.items():
         inner = [part for part in typing.get_args(field.annotation) or [field.annotation] if is_section(part)]
-        if typing.get_origin(field.annotation) is dict and name == "columns":
-            for column in (NumericColumn, CategoricalColumn, BooleanColumn):
+        if name in OF_EACH_COLUMN:
+            for column in OF_EACH_COLUMN[name]:
                 yield from keys_of(column, f"{prefix}{name}.*.")
         elif inner:
             yield from keys_of(inner[0], f"{prefix}{name}.")

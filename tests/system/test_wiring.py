@@ -95,6 +95,17 @@ def test_small_results_are_kept_in_git_and_large_ones_in_the_cache(stage: str) -
             assert options.get("cache", True) != path.startswith("metrics/"), path
 
 
+def test_dvc_shows_the_overview_and_the_counts_of_the_audit_and_no_other_figures() -> None:
+    """What else dvc.yaml calls metrics has figures in lists alone, which DVC passes over."""
+    metrics = {path for entry in STAGES.values() for result in entry["metrics"] for path in result}
+    provenance = {path_of(stage) for stage in STAGES}
+    assert metrics == {str(files.OVERVIEW), str(files.AUDIT)} | provenance
+    for path in provenance:
+        assert all(isinstance(value, list) for value in files.read_json(REPOSITORY / path).values()), path
+    for detailed in files.DETAILED_METRICS:
+        assert "[" not in (REPOSITORY / detailed).read_text(), f"{detailed}: `dvc plots` would try to draw a list"
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_no_stage_switches_off_the_run_cache(stage: str) -> None:
     """DVC saves no run of a stage that has a plain out with `cache: false`; metrics and plots may be such."""

@@ -13,6 +13,7 @@ import pytest
 
 from churn.config.contract import TableFormat
 from churn.errors import DataError
+from churn.table import reader
 from churn.table.parsing import parse_numbers
 from churn.table.reader import lines_of, read_source
 from tests.helpers.bombs import Bomb
@@ -26,10 +27,10 @@ def source(folder: Path, content: bytes) -> Path:
     return path
 
 
-def told(path: Path) -> str:
+def told(path: Path, how: TableFormat = PLAIN) -> str:
     """The line in which a table is refused."""
     with pytest.raises(DataError) as refusal:
-        read_source(path, PLAIN)
+        read_source(path, how)
     (line,) = str(refusal.value).splitlines()
     return line.removeprefix(f"{path}: ")
 
@@ -47,8 +48,9 @@ def test_a_table_is_read_as_it_stands(tmp_path: Path) -> None:
         b"\xef\xbb\xbfplan,fee\npro,1\nplus,2",
         b"\nplan,fee\n\npro,1\n\n\nplus,2\n\n",
         b'"plan","fee"\n"pro","1"\n"plus","2"\n',
+        b"plan,fee\rpro,1\rplus,2",
     ],
-    ids=["line ends of Windows", "byte order mark", "empty lines", "quotes"],
+    ids=["line ends of Windows", "byte order mark", "empty lines", "quotes", "carriage returns"],
 )
 def test_the_habits_of_other_programs_are_understood(tmp_path: Path, content: bytes) -> None:
     table = read_source(source(tmp_path, content), PLAIN)
@@ -94,6 +96,70 @@ def test_what_is_no_table_is_told_in_one_line(tmp_path: Path, content: bytes, li
     assert told(source(tmp_path, content)) == line
 
 
+MARKED = "\ufeffplan,fee\n" + "café,5 €\n" * 7
+SAVE = "save the table as UTF-8, or name its encoding in data.format"
+
+
+@pytest.mark.parametrize("block_bytes", [1, 3, 100, 10_000])
+@pytest.mark.parametrize(
+    ("encoding", "good", "bad"),
+    [
+        ("UTF-8", MARKED.encode(), b"\xe9,1\n"),
+        ("UTF-8", MARKED.encode(), b"\xc3"),
+        ("windows-1252", MARKED[1:].encode("windows-1252"), b"\x81,1\n"),
+        ("utf-16", MARKED.encode("utf-16-le"), b"\x00\xdc\n\x00"),
+        ("utf-16", MARKED.encode("utf-16-be"), b"\n"),
+    ],
+    ids=["UTF-8 with a mark", "cut inside a character", "windows-1252", "UTF-16", "half a character"],
+)
+def test_the_byte_that_cannot_be_decoded_is_named_wherever_blocks_end(
+    tmp_path: Path, encoding: str, good: bytes, bad: bytes, block_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "BLOCK_BYTES", block_bytes)
+    how = PLAIN.model_copy(update={"encoding": encoding})
+    assert told(source(tmp_path, good + bad), how) == f"byte {len(good)} is not {encoding}, in line 9; {SAVE}"
+
+
+def test_utf_16_that_does_not_say_which_of_both_it_is_is_refused(tmp_path: Path) -> None:
+    path = source(tmp_path, "plan,fee\npro,1\n".encode("utf-16-le"))
+    line = told(path, PLAIN.model_copy(update={"encoding": "utf-16"}))
+    assert line == "UTF-16 stream does not start with BOM; save the table as CSV or Parquet, and check data.format"
+    assert len(read_source(path, PLAIN.model_copy(update={"encoding": "utf-16-le"}))) == 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "windows-1252", "utf-16"])
+@pytest.mark.parametrize("name", ["customers.csv", "customers.csv.gz", "customers.zip", "customers.parquet"])
+def test_a_table_is_the_same_in_blocks_of_any_size(
+    tmp_path: Path, name: str, encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = pd.DataFrame({"plan": ['a,\n"b"', "café", ""] * 20, "fee": [f"{number} €" for number in range(60)]})
+    content = texts.to_csv(index=False).encode(encoding)
+    path = source(tmp_path, content).rename(tmp_path / name)
+    if name.endswith(".gz"):
+        path.write_bytes(gzip.compress(content))
+    elif name.endswith(".zip"):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("customers.csv", content)
+    elif name.endswith(".parquet"):
+        texts.to_parquet(path)
+    how = PLAIN.model_copy(update={"encoding": encoding})
+    whole = read_source(path, how)
+    assert whole.to_dict("list") == texts.to_dict("list")
+    monkeypatch.setattr(reader, "BLOCK_BYTES_OF_SOURCE", 100)
+    monkeypatch.setattr(reader, "ROWS_A_BATCH", 7)
+    pd.testing.assert_frame_equal(read_source(path, how), whole)
+
+
+def test_a_table_that_may_not_be_read_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = source(tmp_path, b"plan,fee\npro,1\n")
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert told(path) == "cannot be read: Permission denied"
+
+
 def test_a_ragged_row_deep_in_a_large_table_is_named(tmp_path: Path) -> None:
     row = b'"' + b"\n" * 100 + b'",1\n'
     assert told(source(tmp_path, b"plan,fee\n" + 30_000 * row + b"plus\n")) == f"data row 30,001 {RAGGED.format(1)}"
@@ -103,8 +169,10 @@ def test_a_missing_table_is_told_in_one_line(tmp_path: Path) -> None:
     assert told(tmp_path / "customers.csv") == "no such file; put the table there, or set data.source"
 
 
-def test_a_folder_is_no_table(tmp_path: Path) -> None:
-    assert told(tmp_path) == "is a folder; set data.source to a CSV or Parquet file"
+@pytest.mark.parametrize("name", ["customers.csv", "customers.parquet"])
+def test_a_folder_is_no_table(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    assert told(tmp_path / name) == "is a folder; set data.source to a CSV or Parquet file"
 
 
 @pytest.mark.parametrize(

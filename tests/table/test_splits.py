@@ -20,10 +20,9 @@ SALT = "any text"
 
 def places(texts: pd.DataFrame, contract: TableContract) -> list[tuple[bool, int]]:
     """Side and fold of each row, in the order of the table."""
-    numbered = parse_table(texts, contract)[0].assign(number=range(len(texts)))
-    rows = with_row_keys(numbered, contract)
+    rows, order = with_row_keys(parse_table(texts, contract)[0], contract)
     table = pd.DataFrame({"test": is_test(rows.index, SALT, 0.5), "fold": fold_of(rows.index, SALT, 5)})
-    return list(table.set_axis(rows["number"].tolist()).sort_index().itertuples(index=False, name=None))
+    return list(table.set_axis(order.tolist()).sort_index().itertuples(index=False, name=None))
 
 
 @repeatable

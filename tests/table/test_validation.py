@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DataObject
 
 from churn.config.contract import Column, TableContract
-from churn.table.parsing import date_format, parse_customers, parse_numbers, parse_table, parse_times
+from churn.table.parsing import parse_customers, parse_numbers, parse_table, parse_times
 from churn.table.validation import Fault, all_faults, drop_incomplete, header_problem, settle
 from tests.helpers.strategies import contracts, just_outside, repeatable, tables
 
@@ -300,6 +300,16 @@ def test_all_faults_are_told_at_once_those_of_parsing_first(contract: TableContr
     ]
 
 
+def test_a_column_without_any_value_is_told_in_its_place(contract: TableContract, table: pd.DataFrame) -> None:
+    broken = table.assign(plan="", months=["-1", "2", "3", "4"], fee="", senior="")
+    assert [(fault.column, fault.problem) for fault in faults_of(broken, contract)] == [
+        ("plan", "entirely missing"),
+        ("months", "below min"),
+        ("fee", "entirely missing"),
+        ("senior", "entirely missing"),
+    ]
+
+
 ANY_LABEL = {"type": "categorical", "values": None, "missing": "allow", "on_error": "fail"}
 ANY_NUMBER = {"type": "numeric", "min": None, "max": None, "missing": "allow", "on_error": "fail"}
 
@@ -471,6 +481,26 @@ def test_customers_to_be_scored_are_settled_as_those_that_were_learned_from(
     assert reasons.tolist() == ["", "", "column 'senior': '2' is missing", ""]
 
 
+@repeatable
+@given(st.data())
+def test_values_of_customers_to_be_scored_break_the_contract_in_the_same_words_as_those_that_were_learned_from(
+    data: DataObject,
+) -> None:
+    drawn = data.draw(contracts())
+    texts = data.draw(tables(drawn))
+    contract = with_on_error(drawn.model_copy(update={"id": None}), "fail")
+    for name, column in contract.columns.items():
+        for text in (*(text for text, _ in just_outside(column)), data.draw(st.sampled_from(AWKWARD_TEXTS))):
+            texts.loc[data.draw(st.integers(0, len(texts) - 1)), name] = text
+    told: list[list[str]] = [[] for _ in range(len(texts))]
+    faults = [fault for fault in faults_of(texts, contract) if fault.is_value]
+    for fault in sorted(faults, key=lambda fault: list(contract.columns).index(fault.column)):
+        for row in fault.rows:
+            value = texts.loc[row, fault.column].strip()
+            told[row].append(f"column {fault.column!r}: {value!r} is {fault.problem}")
+    assert parse_customers(texts, contract)[1].tolist() == ["; ".join(problems) for problems in told]
+
+
 @pytest.mark.parametrize(
     ("texts", "how", "days"),
     [
@@ -499,22 +529,6 @@ def test_a_row_that_is_left_out_has_no_other_fault(contract: TableContract, tabl
 
 def test_no_thousands_begin_with_a_zero() -> None:
     assert parse_numbers(pd.Series(["0,500", "00,123"]), ".").isna().all()
-
-
-@pytest.mark.parametrize(
-    ("reason", "found"),
-    [
-        ("date", (True, None)),
-        ("date (yyyy-mm-dd): a model needs a duration", (True, None)),
-        ("date (dd.mm.yyyy): a model needs a duration", (True, "%d.%m.%Y")),
-        ("dates of letters", (False, None)),
-        ("id", (False, None)),
-    ],
-)
-def test_the_reason_for_not_using_a_column_says_whether_it_holds_dates(
-    reason: str, found: tuple[bool, str | None]
-) -> None:
-    assert date_format(reason) == found
 
 
 GAPPY = pd.DataFrame(

@@ -111,6 +111,16 @@ def test_metrics_are_numbers_by_dotted_name_with_characters_that_mlflow_takes(wo
     assert metrics == {"rows_in": 3, "by.Fiber optic": 0.5, "by.a_b_ _c_ é_": 1, "flag": 1}
 
 
+def test_figures_that_dvc_calls_plots_are_metrics_and_the_overview_of_them_is_told_once(workspace: Path) -> None:
+    edit(workspace / "dvc.yaml", "metrics: [metrics/test.json]", "metrics: [metrics/overview.json]")
+    edit(workspace / "dvc.yaml", "plots: [", "plots: [metrics/test.json, ")
+    run_pipeline(workspace, ["preprocess", "train"])
+    write(workspace, MADE["evaluate"] | {"metrics/overview.json": '{"confirm": {"test_f1": 0.4}}'})
+    described = describe_experiment(workspace, ended("evaluate"))
+    assert described.metrics == {"rows_in": 1, "train_f1": 0.5, "test_f1": 0.4}
+    assert "metrics/overview.json" in described.files
+
+
 def test_metrics_may_be_yaml_and_listed_at_the_top_of_dvc_yaml(workspace: Path) -> None:
     edit(workspace / "dvc.yaml", "    outs: [rows.csv]", "    outs: [rows.csv, more.yaml]")
     edit(workspace / "dvc.yaml", "stages:\n", "metrics: [more.yaml]\nstages:\n")

@@ -26,7 +26,7 @@ from churn.tracking import recorder
 from churn.tracking.description import describe
 from churn.tracking.destination import Destination, find_destination
 from churn.tracking.outbox import outbox_of
-from churn.tracking.record import COMPLETE, FINGERPRINT, FINISHED, MODEL_MD5, MODEL_NOTE, NOT_PLAIN, Execution, Record
+from churn.tracking.record import COMPLETE, FINGERPRINT, FINISHED, MODEL_MD5, MODEL_NOTE, Execution, ModelNote, Record
 from churn.tracking.recorder import Recorder
 from churn.tracking.store.rows import open_store
 from churn.tracking.sync import SyncRequest, status, sync
@@ -329,7 +329,7 @@ def test_a_model_that_cannot_be_loaded_here_leaves_the_rest_of_its_row(embedded:
     keep(embedded, ended("train"))
     sync(embedded, THIS_STATE)
     row = only_row(embedded)
-    assert row.data.tags[MODEL_NOTE] == NOT_PLAIN
+    assert row.data.tags[MODEL_NOTE] == ModelNote.NOT_PLAIN
     assert "models/churn_model.pkl" in shown_files(row, embedded), "as it is, all the same"
     assert "cv_roc_auc" in row.data.metrics
 

@@ -6,9 +6,9 @@ import numpy as np
 from scipy.special import gammaln
 
 from churn.audit.columns import Codes
-from churn.audit.correlation import ranks
 from churn.audit.identifiers import words_of_name
 from churn.audit.view import ROWS_TO_COMPARE, AuditFinding, AuditView
+from churn.metrics.scores import counts_by_probability, pairs_in_order
 from churn.types import Floats
 
 ROWS_TO_PREDICT = 100_000
@@ -87,8 +87,8 @@ def _held_out_auc(bins: Codes, churned: Codes, folds: Codes) -> float:
     ordered = pairs = 0.0
     for here, there, rate in zip(churners, stayers, rates, strict=True):
         tie = np.unique(rate.round(12), return_inverse=True)[1]
-        won, lost = np.bincount(tie, here), np.bincount(tie, there)
-        ordered += float(won @ (np.cumsum(lost) - lost / 2))
+        won, lost = (np.bincount(tie, side).astype(np.float64) for side in (here, there))
+        ordered += float(pairs_in_order(won, lost))
         pairs += float(here.sum() * there.sum())
     return ordered / pairs if pairs else 0.5
 
@@ -102,10 +102,10 @@ def _held_out_order_auc(values: Floats, churned: Codes, folds: Codes) -> float:
         return 0.5
     filled = np.where(np.isnan(values), np.nanmedian(values), values)
     upwards, pairs = np.zeros(int(folds.max()) + 1), np.zeros(int(folds.max()) + 1)
-    for fold in range(len(pairs)):
-        left = churned[folds == fold] == 1
-        pairs[fold] = float(left.sum()) * float((~left).sum())
-        upwards[fold] = ranks(filled[folds == fold])[left].sum() - left.sum() * (left.sum() + 1) / 2
+    for fold in np.unique(folds):
+        churners, stayers = counts_by_probability(churned[folds == fold], filled[folds == fold])
+        pairs[fold] = churners.sum() * stayers.sum()
+        upwards[fold] = pairs_in_order(churners, stayers)
     lean = np.sign(upwards.sum() - upwards - (pairs.sum() - pairs) / 2)
     ordered = pairs / 2 + lean * (upwards - pairs / 2)
     return float(ordered.sum() / pairs.sum()) if pairs.any() else 0.5

@@ -1,7 +1,7 @@
 """What a table of customers must look like: its columns, their types, and what a gap in them means."""
 
 import codecs
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -112,6 +112,53 @@ class TableFormat(Strict):
         return self
 
 
+UnusedKind = Literal[
+    "date",
+    "id",
+    "row_number",
+    "constant",
+    "no_value",
+    "copy",
+    "target_copy",
+    "free_text",
+    "too_many_labels",
+    "reserved_name",
+    "other",
+]
+
+
+class UnusedColumn(Strict):
+    """A column that the model does not get: what it is, for the audit, and why, for people.
+
+    `format`: how dates are written, as `datetime.strptime` has it; None: ISO 8601, or numbers.
+    """
+
+    kind: UnusedKind
+    format: str | None
+    reason: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_no_plain_text(cls, value: object) -> object:
+        if isinstance(value, str):
+            raise ValueError(
+                "must be such as {kind: other, format: null, reason: the text}; "
+                f"kind: one of {', '.join(get_args(UnusedKind))}; "
+                'format: that of dates, such as "%d.%m.%Y", or null for ISO 8601 and numbers'
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _dates_alone_have_a_format(self) -> Self:
+        if self.format is None:
+            return self
+        if self.kind != "date":
+            raise ValueError(f"format {self.format!r} goes with kind: date alone; set it to null")
+        if "%" not in self.format:
+            raise ValueError(f'format {self.format!r} names no part of a date; write it as in "%d.%m.%Y"')
+        return self
+
+
 class Audit(Strict):
     """How suspicious preprocess is."""
 
@@ -127,7 +174,7 @@ class TableContract(Strict):
     target: Target
     missing_values: Annotated[tuple[Cell, ...], Field(strict=False)]
     columns: Annotated[dict[str, Column], Field(min_length=1)]
-    unused: dict[str, str]
+    unused: dict[str, UnusedColumn]
     audit: Audit
 
     @model_validator(mode="after")
@@ -145,7 +192,7 @@ class TableContract(Strict):
                 f"column {ROW_KEY!r} has the name of the key that every row is given: rename it in the table"
             )
         for name in self.needed:
-            if not name or name.startswith("\x1f"):  # pandas names what has no name; names of this package's own
+            if not name:  # pandas names what has no name
                 raise ValueError(f"column {name!r}: a column needs a name that can be written: rename it in the table")
         return self
 

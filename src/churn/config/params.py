@@ -258,11 +258,12 @@ def _place(section: Sequence[str], *name: str) -> str:
 def _refusal(fault: Mapping[str, Any]) -> str:
     if fault["type"] == "union_tag_invalid":
         return f"type {fault['ctx']['tag']!r} is not accepted: must be one of {fault['ctx']['expected_tags']}"
-    reason = REFUSALS.get(
-        fault["type"], fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    )
+    if fault["type"] == "value_error":  # of a validator of our own
+        reason = str(fault["ctx"]["error"])
+    else:
+        reason = REFUSALS.get(fault["type"], fault["msg"].replace("Input should be", "must be"))
     if isinstance(fault["input"], dict):
-        return str(reason)
+        return reason
     return f"{excerpt(fault['input'])} is not accepted: {reason}"
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from churn.config.params import parse_yaml
+from churn.files import md5_of_bytes
 from churn.history import state
 from churn.history.dvc import cache_folder
 from churn.history.git import blobs_of_commit, git_bytes, git_files
@@ -69,7 +70,7 @@ def find_edits(root: Path, stages: Stages) -> tuple[str, ...]:
     files = {PIPELINE_FILE, *(file for stage in stages.values() for file in stage.inputs.parameters)}
     md5s = {path: state.md5_of(root / path) for path in files} | given
     as_kept = git_files(root, "HEAD", [path for path in md5s if path in held.files])
-    same = {path for path, content in as_kept.items() if state.md5_of_bytes(content) == md5s[path]}
+    same = {path for path, content in as_kept.items() if md5_of_bytes(content) == md5s[path]}
     return tuple(
         f"{path}{held.absence(path)}"
         for path, md5 in sorted(md5s.items())
@@ -153,7 +154,7 @@ class _Commit:
     def _in_git(self, path: str) -> str | None:
         # Filtered: with the line ends, or from the large-file store, as DVC saw it.
         content = git_bytes(self.root, self.commit, path, as_checked_out=True)
-        return None if content is None else state.md5_of_bytes(content)
+        return None if content is None else md5_of_bytes(content)
 
     def by_pointer(self, path: str) -> str | None:
         """md5 of a file that a .dvc file stands for; None when none does."""

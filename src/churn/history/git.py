@@ -1,11 +1,13 @@
 """What git says of a project, asked by its command line."""
 
-import io
+import functools
 import os
 import re
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
 
 from churn.errors import ChurnError, excerpt
 
@@ -48,20 +50,45 @@ def git_bytes(root: Path, commit: str, path: str, *, as_checked_out: bool = Fals
     return _call_git(root, "cat-file", "--filters" if as_checked_out else "blob", f"{commit}:./{path}")
 
 
+ReadBlob = Callable[[str, str], bytes | None]
+"""Gives a file of a commit, as git keeps it; None when it is not there."""
+
+
+@contextmanager
+def blob_reader(root: Path) -> Iterator[ReadBlob]:
+    """Reads files of commits, all by one process of git."""
+    command, environment = ["git", "cat-file", "--batch"], {**os.environ, **AS_IT_IS}
+    try:
+        process = subprocess.Popen(command, cwd=root, env=environment, stdin=PIPE, stdout=PIPE, stderr=DEVNULL)  # noqa: S603
+    except OSError:  # no git, no files of it
+        yield lambda commit, path: None
+        return
+    with process:
+        yield functools.partial(_read_blob, process)
+
+
+def _read_blob(process: "subprocess.Popen[bytes]", commit: str, path: str) -> bytes | None:
+    asked, answer = process.stdin, process.stdout
+    if asked is None or answer is None or "\n" in path:
+        return None
+    try:
+        asked.write(f"{commit}:./{path}\n".encode())
+        asked.flush()
+    except BrokenPipeError:  # no repository
+        return None
+    _, *about = answer.readline().split()
+    if len(about) != 2 or not about[1].isdigit():
+        return None
+    content = answer.read(int(about[1]))
+    answer.read(1)
+    return content if about[0] == b"blob" else None  # a folder of that name
+
+
 def git_files(root: Path, commit: str, paths: Iterable[str]) -> dict[str, bytes]:
-    """Those files of a commit that are there, as git keeps them, by path: one process for all of them."""
-    asked = [path for path in paths if "\n" not in path]
-    answer = _call_git(root, "cat-file", "--batch", given="".join(f"{commit}:./{path}\n" for path in asked).encode())
-    stream = io.BytesIO(answer or b"")
-    found: dict[str, bytes] = {}
-    for path in asked:
-        head = stream.readline().split()
-        if len(head) == 3 and head[1] == b"blob" and head[2].isdigit():
-            found[path] = stream.read(int(head[2]))
-            stream.read(1)
-        elif len(head) == 3 and head[2].isdigit():  # a folder of that name
-            stream.seek(int(head[2]) + 1, io.SEEK_CUR)
-    return found
+    """Those files of a commit that are there, as git keeps them, by path."""
+    with blob_reader(root) as read:
+        found = {path: read(commit, path) for path in paths}
+    return {path: content for path, content in found.items() if content is not None}
 
 
 def blobs_of_commit(root: Path, commit: str) -> dict[str, str]:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from churn.config.params import PARAMS_FILE, parse_yaml
-from churn.history import committed, provenance, state, verify
+from churn.files import md5_of_bytes
+from churn.history import committed, state, verify
 from churn.history.dvc import cache_folder, experiments
-from churn.history.git import commit_of, git, git_files
+from churn.history.git import ReadBlob, blob_reader, commit_of, git, git_files
 from churn.history.state import LOCK_FILE, PIPELINE_FILE, Content, Stages, content_of
 from churn.history.verify import Objection, RecordedStages
 
@@ -115,16 +116,20 @@ def states_in_git(root: Path) -> Iterator[Snapshot]:
     own, others = git(root, "log", "HEAD", *those) or "", git(root, "log", "--all", *those) or ""
     commits = dict.fromkeys([*own.split(), *others.split()])
     cache = functools.cache(lambda: cache_folder(root))
-    for commit in [*(one for one in commits if one not in names), *names]:
-        snapshot = _of_commit(root, commit, names.get(commit), cache)
-        if snapshot is not None:
-            yield snapshot
+    with blob_reader(root) as read_blob:
+        for commit in [*(one for one in commits if one not in names), *names]:
+            snapshot = _of_commit(root, commit, names.get(commit), read_blob, cache)
+            if snapshot is not None:
+                yield snapshot
 
 
 def state_of_revision(root: Path, revision: str) -> Snapshot | None:
     """What the dvc.lock of any revision that git knows records; None where there is none."""
     commit = commit_of(root, revision)
-    return _of_commit(root, commit, None, functools.cache(lambda: cache_folder(root))) if commit else None
+    if commit is None:
+        return None
+    with blob_reader(root) as read_blob:
+        return _of_commit(root, commit, None, read_blob, functools.cache(lambda: cache_folder(root)))
 
 
 def is_on_branch_or_tag(root: Path, commit: str) -> bool:
@@ -134,15 +139,16 @@ def is_on_branch_or_tag(root: Path, commit: str) -> bool:
     )
 
 
-def _of_commit(root: Path, commit: str, name: str | None, cache: Callable[[], Path]) -> Snapshot | None:
-    files = git_files(root, commit, [LOCK_FILE, PIPELINE_FILE])
-    if LOCK_FILE not in files:
+def _of_commit(
+    root: Path, commit: str, name: str | None, read_blob: ReadBlob, cache: Callable[[], Path]
+) -> Snapshot | None:
+    recorded = read_blob(commit, LOCK_FILE)
+    if recorded is None:
         return None
     try:
-        declared = parse_yaml(files.get(PIPELINE_FILE, b"").decode(), PIPELINE_FILE)["stages"]
-        lock = parse_yaml(files[LOCK_FILE].decode(), LOCK_FILE)
-        left = git_files(root, commit, map(provenance.path_of, declared))
-        known = verify.recorded_stages(lock, left.get, declared)
+        declared = parse_yaml((read_blob(commit, PIPELINE_FILE) or b"").decode(), PIPELINE_FILE)["stages"]
+        lock = parse_yaml(recorded.decode(), LOCK_FILE)
+        known = verify.recorded_stages(lock, functools.partial(read_blob, commit), declared)
         stages = {name: known.stages[name] for name in declared}  # DVC keeps those that were renamed, too
         state.fingerprint(stages)
     except Exception:  # no lock, a broken one, or one that lacks a stage: it records no state
@@ -157,7 +163,7 @@ def _of_commit(root: Path, commit: str, name: str | None, cache: Callable[[], Pa
         md5 = md5s.get(path)
         if found is None and md5 is not None:
             found = content_of(cache() / "files" / "md5" / md5[:2] / md5[2:])
-        return found if md5 is None or found is None or state.md5_of_bytes(found) == md5 else None
+        return found if md5 is None or found is None or md5_of_bytes(found) == md5 else None
 
     baseline = git(root, "rev-parse", f"{commit}^") if name else None
     return Snapshot(

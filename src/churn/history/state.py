@@ -17,6 +17,7 @@ from typing import Any
 
 from churn.config.params import PARAMS_FILE, read_yaml
 from churn.errors import ChurnError
+from churn.files import md5 as md5_of_file
 from churn.history import packages, provenance
 
 PIPELINE_FILE = "dvc.yaml"
@@ -201,15 +202,7 @@ def content_of(path: Path) -> bytes | None:
 
 def md5_of(path: Path) -> str | None:
     """As DVC computes it for a file; None when it is not there."""
-    if not path.exists():
-        return None
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-
-
-def md5_of_bytes(content: bytes) -> str:
-    """As DVC computes it for a file that holds them."""
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+    return md5_of_file(path) if path.exists() else None
 
 
 def last_stages(stages: Stages) -> set[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from churn.errors import ChurnError
-from churn.files import write_text
+from churn.files import md5_of_bytes, write_text
 from churn.history import provenance
 from churn.history.provenance import Provenance
 from churn.history.state import (
@@ -23,7 +23,6 @@ from churn.history.state import (
     inputs_from_files,
     makers_of,
     md5_of,
-    md5_of_bytes,
     read_lock,
     results_of,
     stages_from_lock,

@@ -11,7 +11,7 @@ from churn.config.economics import Economics
 from churn.metrics.calibration import calibration_table
 from churn.metrics.intervals import HIGH, LOW, wilson_interval
 from churn.metrics.profit import NOBODY, gains, profit_curve
-from churn.types import Floats, Labels
+from churn.types import DECIMALS, Floats, Labels
 
 
 def curve_points(
@@ -138,7 +138,7 @@ def contacted_by_threshold(churned: Labels, probability: Floats, decided: float,
 
     Thresholds are cut to six places first and counted after that, so that whoever writes them down counts the same.
     """
-    distinct = np.unique(np.round(np.floor(probability * 1e6) / 1e6, 6))
+    distinct = np.unique(np.round(np.floor(probability * 10**DECIMALS) / 10**DECIMALS, DECIMALS))
     kept = _thin({"threshold": distinct}, max(points - 3, 2))["threshold"]
     thresholds = np.unique([*kept, 0.0, decided, NOBODY])[::-1]
 

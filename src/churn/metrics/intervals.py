@@ -19,20 +19,35 @@ Statistics = Callable[[Labels, Floats], Mapping[str, float]]
 
 def headline_scores(threshold: float, economics: Economics) -> Statistics:
     """The figures that get an interval, as one function of what happened and what was predicted."""
+    scores, money = score_statistics(threshold), money_statistics(threshold, economics)
+    return lambda churned, probability: {**scores(churned, probability), **money(churned, probability)}
+
+
+def score_statistics(threshold: float) -> Statistics:
+    """The headline figures that are scores."""
 
     def scores(churned: Labels, probability: Floats) -> dict[str, float]:
-        everybody = np.ones(len(churned), dtype=bool)
-        contacted = probability >= threshold
-        profit = 1000 * profit_per_customer(churned, contacted, economics)
         return {
-            **decision_scores(churned, contacted),
+            **decision_scores(churned, probability >= threshold),
             "f1_at_half": decision_scores(churned, probability >= 0.5)["f1"],
             **probability_scores(churned, probability),
+        }
+
+    return scores
+
+
+def money_statistics(threshold: float, economics: Economics) -> Statistics:
+    """The headline figures that are money."""
+
+    def money(churned: Labels, probability: Floats) -> dict[str, float]:
+        everybody = np.ones(len(churned), dtype=bool)
+        profit = 1000 * profit_per_customer(churned, probability >= threshold, economics)
+        return {
             "profit_per_1000_eur": profit,
             "profit_over_everybody_per_1000_eur": profit - 1000 * profit_per_customer(churned, everybody, economics),
         }
 
-    return scores
+    return money
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ out. The models stay as they are: the interval tells of other customers, not of 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -16,6 +15,7 @@ from churn.config.economics import Economics
 from churn.errors import DataError
 from churn.metrics.intervals import HIGH, LOW
 from churn.metrics.profit import gains
+from churn.metrics.scores import LOSSES, RANKING_SCORES, Ranking
 from churn.table.keys import customer_of
 from churn.types import Floats, Labels
 
@@ -183,62 +183,31 @@ class _Resampled:
     """Figures of one model when each customer counts a number of times; what does not change is reckoned once."""
 
     def __init__(self, churned: Labels, answers: PairedAnswers, economics: Economics) -> None:
-        self._churned = churned.astype(np.float64)
-        probability, contacted = answers.probability, answers.contacted.astype(np.float64)
-        self._order = np.argsort(probability, kind="stable")
-        ranked = probability[self._order]
-        self._starts = np.append(0, np.flatnonzero(np.diff(ranked)) + 1)
-        smallest = np.finfo(np.float64).eps
-        given = np.clip(np.where(churned == 1, probability, 1 - probability), smallest, 1 - smallest)
-        self._sums = np.column_stack(
+        contacted = answers.contacted.astype(np.float64)
+        self._ranking = Ranking.of(churned, answers.probability)
+        self._sums = np.array(
             [
                 np.ones(len(churned)),
-                self._churned,
+                churned,
                 contacted,
-                contacted * self._churned,
+                contacted * churned,
                 contacted * gains(churned, economics),
-                np.square(probability - churned),
-                -np.log(given),
+                *(losses(churned, answers.probability) for losses in LOSSES.values()),
             ]
         )
 
-    @cached_property
-    def _churned_in_order(self) -> Floats:
-        return self._churned[self._order]
-
     def figures(self, times: Floats) -> Iterator[tuple[str, float]]:
-        count, left, called, hits, profit, brier, log_loss = times @ self._sums
-        churners, others = self._by_probability(times)
+        count, left, called, hits, profit, *losses = self._sums @ times
+        churners, stayers = self._ranking.weights(times)
         yield "profit_per_1000_eur", 1000 * profit / count
-        yield "roc_auc", _roc_auc(churners, others)
-        yield "pr_auc", _pr_auc(churners, others)
-        yield "log_loss", log_loss / count
-        yield "brier", brier / count
+        for name, score in RANKING_SCORES.items():
+            yield name, float(score(churners, stayers))
+        for name, loss in zip(LOSSES, losses, strict=True):
+            yield name, loss / count
         yield "precision", hits / called if called else 0.0
         yield "recall", hits / left if left else 0.0
         yield "f1", 2 * hits / (called + left) if called + left else 0.0
         yield "contacted_share", called / count
-
-    def _by_probability(self, times: Floats) -> tuple[Floats, Floats]:
-        """Churners and stayers at each distinct probability, lowest first."""
-        ordered = times[self._order]
-        churners = np.add.reduceat(ordered * self._churned_in_order, self._starts)
-        return churners, np.add.reduceat(ordered, self._starts) - churners
-
-
-def _roc_auc(churners: Floats, stayers: Floats) -> float:
-    pairs = churners.sum() * stayers.sum()
-    below = np.cumsum(stayers) - stayers / 2
-    return float(churners @ below / pairs) if pairs else float("nan")
-
-
-def _pr_auc(churners: Floats, stayers: Floats) -> float:
-    left = churners.sum()
-    if not left:
-        return float("nan")
-    hits, called = np.cumsum(churners[::-1]), np.cumsum((churners + stayers)[::-1])
-    met = called > 0
-    return float(churners[::-1][met] @ (hits[met] / called[met]) / left)
 
 
 def customers_needed(profit: PairedDifference, customers: int) -> float:

@@ -1,62 +1,125 @@
 """Scores of probabilities and of decisions against what happened.
 
-Plain array arithmetic, because a bootstrap calls it thousands of times; tests hold it to scikit-learn's figures.
+Each score of probabilities has one kernel, for rows that count any number of times: a ranking score is one of the
+weights of churners and of stayers at each distinct probability, the others are the weighted mean of a loss a row. Plain
+array arithmetic, because a bootstrap calls it thousands of times; tests hold it to scikit-learn's figures.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from churn.types import Floats, Labels
 
 
-def roc_auc(churned: Labels, probability: Floats) -> float:
-    """Share of pairs of a churner and a stayer that are ranked right, ties counting half; NaN without both."""
-    left = int(churned.sum())
-    stayed = len(churned) - left
-    if not left or not stayed:
-        return float("nan")
-    rank_sum = rankdata(probability)[churned == 1].sum()
-    return float((rank_sum - left * (left + 1) / 2) / (left * stayed))
+@dataclass(frozen=True)
+class Ranking:
+    """Rows in rising order of their probability.
+
+    Attributes:
+        order: place of each row before.
+        starts: where in that order another probability begins.
+        churned: 1 or 0, in that order.
+    """
+
+    order: Labels
+    starts: Labels
+    churned: Floats
+
+    @classmethod
+    def of(cls, churned: Labels, probability: Floats) -> Self:
+        """Sort once what is weighted many times."""
+        # Not stable, which is faster: sums of counts are exact, so the order of ties changes none.
+        order = np.argsort(probability)
+        ranked = probability[order]
+        starts = np.append(0, np.flatnonzero(ranked[1:] != ranked[:-1]) + 1)
+        return cls(order, starts, churned[order].astype(np.float64))
+
+    def weights(self, times: Floats) -> tuple[Floats, Floats]:
+        """Of churners and of stayers at each distinct probability, when rows count so often: last axis of each."""
+        stayed = times.take(self.order, axis=-1)
+        left = stayed * self.churned
+        stayed -= left
+        return np.add.reduceat(left, self.starts, axis=-1), np.add.reduceat(stayed, self.starts, axis=-1)
 
 
-def pr_auc(churned: Labels, probability: Floats) -> float:
+def counts_by_probability(churned: Labels, probability: Floats) -> tuple[Floats, Floats]:
+    """Churners and stayers at each distinct probability, lowest first."""
+    return Ranking.of(churned, probability).weights(np.ones(len(churned)))
+
+
+def pairs_in_order(churners: Floats, stayers: Floats) -> Floats:
+    """Weight of the pairs of a churner and a stayer that are ranked right, ties counting half."""
+    right: Floats = np.vecdot(churners, stayers.cumsum(axis=-1)) - np.vecdot(churners, stayers) / 2
+    return right
+
+
+def weighted_roc_auc(churners: Floats, stayers: Floats) -> Floats:
+    """Share of pairs of a churner and a stayer that are ranked right; NaN without both."""
+    return _share(pairs_in_order(churners, stayers), churners.sum(axis=-1) * stayers.sum(axis=-1))
+
+
+def weighted_pr_auc(churners: Floats, stayers: Floats) -> Floats:
     """Average precision: precision at each threshold, weighted by the gain in recall; NaN without churners."""
-    left = int(churned.sum())
-    if not left:
-        return float("nan")
-    order = np.argsort(-probability, kind="stable")
-    last_of_ties = np.append(np.flatnonzero(np.diff(probability[order])), len(order) - 1)
-    hits = np.cumsum(churned[order])[last_of_ties]
-    precision = hits / (last_of_ties + 1)
-    return float(np.sum(np.diff(hits, prepend=0) * precision) / left)
+    found = churners[..., ::-1]
+    hits = found.cumsum(axis=-1)
+    # In place: with many resamples at once, every further array costs more time than what is done with it.
+    called = stayers[..., ::-1].cumsum(axis=-1)
+    called += hits
+    np.maximum(called, np.finfo(np.float64).tiny, out=called)
+    precision = np.divide(hits, called, out=called)
+    return _share(np.vecdot(found, precision), hits[..., -1])
 
 
-def log_loss(churned: Labels, probability: Floats) -> float:
-    """Mean negative log-likelihood; a probability of 0 or 1 counts as the nearest number inside."""
+@np.errstate(invalid="ignore")
+def _share(part: Floats, whole: Floats) -> Floats:
+    return part / whole
+
+
+def log_losses(churned: Labels, probability: Floats) -> Floats:
+    """Negative log-likelihood of each row; a probability of 0 or 1 counts as the nearest number inside."""
     smallest = np.finfo(np.float64).eps
-    given = np.clip(np.where(churned == 1, probability, 1 - probability), smallest, 1 - smallest)
-    return float(-np.log(given).mean())
+    losses: Floats = -np.log(np.clip(np.where(churned == 1, probability, 1 - probability), smallest, 1 - smallest))
+    return losses
 
 
-def brier(churned: Labels, probability: Floats) -> float:
-    """Mean squared distance of the probability from what happened."""
-    return float(np.square(probability - churned).mean())
+def squared_errors(churned: Labels, probability: Floats) -> Floats:
+    """Squared distance of each row's probability from what happened: their mean is the Brier score."""
+    errors: Floats = np.square(probability - churned)
+    return errors
 
 
-PROBABILITY_SCORES: dict[str, Callable[[Labels, Floats], float]] = {
-    "roc_auc": roc_auc,
-    "pr_auc": pr_auc,
-    "log_loss": log_loss,
-    "brier": brier,
+RANKING_SCORES: dict[str, Callable[[Floats, Floats], Floats]] = {
+    "roc_auc": weighted_roc_auc,
+    "pr_auc": weighted_pr_auc,
 }
+"""Of the weights of churners and of stayers at each distinct probability, in rising order: last axis of both."""
+
+LOSSES: dict[str, Callable[[Labels, Floats], Floats]] = {"log_loss": log_losses, "brier": squared_errors}
+"""Of each row; the weighted mean is the score."""
+
+PROBABILITY_SCORES = (*RANKING_SCORES, *LOSSES)
+"""Every score that needs no threshold."""
 
 
 def probability_scores(churned: Labels, probability: Floats) -> dict[str, float]:
-    """Every score that needs no threshold."""
-    return {name: score(churned, probability) for name, score in PROBABILITY_SCORES.items()}
+    """Every score that needs no threshold, each row counting once."""
+    counts = counts_by_probability(churned, probability)
+    ranked = {name: float(score(*counts)) for name, score in RANKING_SCORES.items()}
+    return ranked | {name: float(losses(churned, probability).mean()) for name, losses in LOSSES.items()}
+
+
+def roc_auc(churned: Labels, probability: Floats) -> float:
+    """That of rows that count once."""
+    return float(weighted_roc_auc(*counts_by_probability(churned, probability)))
+
+
+def pr_auc(churned: Labels, probability: Floats) -> float:
+    """That of rows that count once."""
+    return float(weighted_pr_auc(*counts_by_probability(churned, probability)))
 
 
 def decision_scores(churned: Labels, contacted: NDArray[np.bool_]) -> dict[str, float]:

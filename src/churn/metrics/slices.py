@@ -36,7 +36,7 @@ def slice_table(
     return pd.DataFrame(table) if table else pd.DataFrame(columns=["column", "value", "customers", "churn_rate"])
 
 
-FEWEST = 10
+FEWEST_FOR_INTERVAL = 10
 """Churners and stayers that a slice needs for an interval of its ROC-AUC, and contacted ones of both for one of its
 profit; of fewer it would say too little, or be too sure."""
 
@@ -81,7 +81,7 @@ def _interval_of_profit(
     resamples: int,
     random: np.random.Generator,
 ) -> tuple[float, float]:
-    if contacted.any() and min(np.sum(left & contacted), np.sum(~left & contacted)) < FEWEST:
+    if contacted.any() and min(np.sum(left & contacted), np.sum(~left & contacted)) < FEWEST_FOR_INTERVAL:
         return UNDEFINED
     outcomes = np.array([np.mean(left & contacted), np.mean(~left & contacted), np.mean(~contacted)])
     gain = np.array([economics.contacted_churner_eur, economics.contacted_stayer_eur, 0.0])
@@ -93,7 +93,7 @@ def _interval_of_profit(
 def _interval_of_roc_auc(churned: Labels, probability: Floats) -> tuple[float, float]:
     """By the variance of DeLong et al. (1988, Biometrics 44), on the logit scale, so that it stays within 0 and 1."""
     left, stayed = probability[churned == 1], probability[churned == 0]
-    if min(len(left), len(stayed)) < FEWEST:
+    if min(len(left), len(stayed)) < FEWEST_FOR_INTERVAL:
         return UNDEFINED
     ranks = rankdata(probability)
     of_churners = (ranks[churned == 1] - rankdata(left)) / len(stayed)

@@ -12,6 +12,7 @@ from churn.metrics.dependence import Dependence
 from churn.report.captions import Caption
 from churn.report.content import COLUMNS_SHOWN, ReportContent, captions_of, part_of, precision_of
 from churn.report.svg import Axis, Plane, reach, thin
+from churn.types import DECIMALS
 
 CURVE_POINTS = 200
 """Points of a curve on the page, at most, however many are kept in the files."""
@@ -163,7 +164,7 @@ def _curve(
 
 def _plain(value: float) -> float | None:
     """As JSON has it: six places, and None where a figure is not defined."""
-    return round(float(value), 6) + 0.0 if math.isfinite(value) else None
+    return round(float(value), DECIMALS) + 0.0 if math.isfinite(value) else None
 
 
 ROW_HEIGHT = 40

@@ -5,7 +5,6 @@ from typing import Any, Literal
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter, StrMethodFormatter
@@ -20,6 +19,8 @@ from churn.types import Labels
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#6b6b6b"  # of the palette of Okabe and Ito (2008)
 
 LONGEST_CHART = 20
+HALF_BLUE = 0.4805
+"""Share above which a cell of the colour map Blues is dark, so that its text is white."""
 
 STYLE: dict[Any, Any] = {
     **mpl.rcParamsDefault,  # whatever a matplotlibrc of the user says
@@ -49,22 +50,15 @@ def confusion_matrix(churned: Labels, contacted: NDArray[np.bool_], threshold: f
         for row in zip(counts, shares, strict=True)
     ]
     figure, axes = _axes(captions.of_decisions(shares[0, 1], shares[1, 1]))
-    annotations = np.array(texts)
-    sns.heatmap(
-        shares,
-        annot=annotations,
-        fmt="",
-        cmap="Blues",
-        vmin=0,
-        vmax=1,
-        cbar=False,
-        linewidths=2,
-        ax=axes,
-        annot_kws={"size": 13},
-    )
+    axes.pcolormesh(shares, cmap="Blues", vmin=0, vmax=1, linewidth=2, edgecolor="white")
+    for row, column in np.ndindex(shares.shape):
+        colour = "w" if shares[row, column] > HALF_BLUE else ".15"
+        axes.text(column + 0.5, row + 0.5, texts[row][column], size=13, color=colour, ha="center", va="center")
     axes.grid(visible=False)
-    axes.set_xticklabels(["left alone", "contacted"])
-    axes.set_yticklabels(["churned", "stayed"], rotation=0)
+    axes.set(xlim=(0, 2), ylim=(2, 0))
+    axes.set_xticks([0.5, 1.5], ["left alone", "contacted"])
+    axes.set_yticks([0.5, 1.5], ["churned", "stayed"], va="center")
+    axes.spines[:].set_visible(False)
     axes.set(xlabel=f"decision at threshold {threshold:.3f}", ylabel="what happened")
     return figure
 

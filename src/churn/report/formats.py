@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from churn.report.svg import Axis
+from churn.types import DECIMALS
 
 LONGEST_TEXT = 60
 
@@ -19,10 +20,6 @@ def form_of(spec: str) -> Callable[[Any], str]:
         return text.lstrip("-") if not text.strip("-0.%") else text.replace("-", "−")
 
     return written
-
-
-DECIMALS = 6
-"""As the files have them."""
 
 
 def exact_figure(value: float) -> str:

@@ -24,7 +24,8 @@ from churn.report.content import (
     interval,
     part_of,
 )
-from churn.report.formats import DECIMALS, brief, exact_figure, form_of, inert_markdown, on_one_line, ticks_of
+from churn.report.formats import brief, exact_figure, form_of, inert_markdown, on_one_line, ticks_of
+from churn.types import DECIMALS
 
 PAGE, CARD = "report.html.j2", "model_card.md.j2"
 

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,14 @@ from churn.errors import ParameterError
 from churn.history.verify import known_md5s
 from churn.metrics import calibration, dependence, profit
 from churn.metrics.curves import contacted_by_threshold, curve_points, with_bands
-from churn.metrics.intervals import Interval, Statistics, flatten, headline_scores, with_intervals
+from churn.metrics.intervals import (
+    Interval,
+    flatten,
+    headline_scores,
+    money_statistics,
+    score_statistics,
+    with_intervals,
+)
 from churn.metrics.slices import slice_intervals, slice_table
 from churn.model import decision, encoding
 from churn.report import charts, content, page
@@ -30,9 +38,10 @@ from churn.report.figures import (
     profit_curve,
     roc_curve,
 )
+from churn.report.overview import overview_of
 from churn.stages.runner import Measurements
 from churn.stages.start import main
-from churn.types import Floats, Labels
+from churn.types import DECIMALS, Floats, Labels
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +54,14 @@ class Predictions:
     probability: Floats
     contacted: NDArray[np.bool_]
     threshold: float
+
+
+@dataclass(frozen=True)
+class HeadlineIntervals:
+    """The headline figures by the file that they stand in: `scores` in test.json, `money` in business_metrics.json."""
+
+    scores: dict[str, Interval]
+    money: dict[str, Interval]
 
 
 @dataclass(frozen=True)
@@ -77,28 +94,28 @@ def run(root: Path, params: Params) -> Measurements:
     model, rows, churned = load_model_and_data(root)
     require_slices(rows, params)
     predictions = generate_predictions(model, rows, churned)
-    statistics = headline_scores(predictions.threshold, params.business)
-    headline = score(predictions, statistics, params)
+    headline = score(predictions, params)
     curves = points_of_curves(predictions, params)
-    scored = figures_on_test_rows(predictions, headline, params)
-    money = calculate_business_metrics(predictions, headline, params)
-    slices = score_slices(rows, predictions, statistics, params)
+    scored = figures_on_test_rows(predictions, headline.scores, params)
+    money = calculate_business_metrics(predictions, headline.money, params)
+    slices = score_slices(rows, predictions, params)
     told = gather_for_report(root, model, rows, predictions, params, scored, money, curves, slices)
     results = Evaluation(
         figures={
             files.CONFUSION_MATRIX: generate_confusion_matrix(predictions),
-            files.ROC_CURVE: generate_roc_curve(predictions, curves["roc"], headline["roc_auc"]),
+            files.ROC_CURVE: generate_roc_curve(predictions, curves["roc"], headline.scores["roc_auc"]),
             files.PRECISION_RECALL_CURVE: generate_pr_curve(
-                predictions, curves["precision_recall"], headline["pr_auc"]
+                predictions, curves["precision_recall"], headline.scores["pr_auc"]
             ),
             files.CALIBRATION_CURVE: calibration_curve(curves["calibration"], content.calibration_error(scored)),
-            files.PROFIT_CURVE: generate_profit_curve(predictions, curves["profit"], headline),
+            files.PROFIT_CURVE: generate_profit_curve(predictions, curves["profit"], headline.money),
             files.IMPORTANCE_CHART: feature_importance(told.importance),
         },
         metrics={
             files.TEST_METRICS: scored,
             files.CLASSIFICATION_REPORT: report_by_class(predictions),
             files.BUSINESS_METRICS: money,
+            files.OVERVIEW: overview_of(told),
         },
         tables={
             files.SLICES: slices,
@@ -140,17 +157,21 @@ def generate_predictions(model: FixedThresholdClassifier, rows: pd.DataFrame, ch
     return Predictions(churned, decision.churn_probability(model, rows), contacted, float(model.threshold))
 
 
-def score(predictions: Predictions, statistics: Statistics, params: Params) -> dict[str, Interval]:
-    """The headline figures with their intervals."""
-    headline = with_intervals(
-        statistics,
-        predictions.churned,
-        predictions.probability,
+def score(predictions: Predictions, params: Params) -> HeadlineIntervals:
+    """The headline figures with their intervals, which one seed makes those of the same resamples."""
+    intervals = partial(
+        with_intervals,
+        churned=predictions.churned,
+        probability=predictions.probability,
         resamples=params.evaluate.bootstrap_resamples,
         seed=params.compute.seed,
     )
+    headline = HeadlineIntervals(
+        scores=intervals(score_statistics(predictions.threshold)),
+        money=intervals(money_statistics(predictions.threshold, params.business)),
+    )
     for title, name in (("ROC-AUC", "roc_auc"), ("PR-AUC", "pr_auc")):
-        area = headline[name]
+        area = headline.scores[name]
         log.info("%s %.3f (95 %% interval %.3f to %.3f)", title, area.value, area.low, area.high)
     return headline
 
@@ -178,21 +199,20 @@ def generate_pr_curve(predictions: Predictions, curve: pd.DataFrame, area: Inter
     return precision_recall_curve(curve, area, predictions.churned, predictions.contacted)
 
 
-def generate_profit_curve(predictions: Predictions, curve: pd.DataFrame, headline: dict[str, Interval]) -> Figure:
+def generate_profit_curve(predictions: Predictions, curve: pd.DataFrame, money: dict[str, Interval]) -> Figure:
     """Profit against the share of customers contacted, the decision marked."""
-    earned, over_everybody = headline["profit_per_1000_eur"], headline["profit_over_everybody_per_1000_eur"]
+    earned, over_everybody = money["profit_per_1000_eur"], money["profit_over_everybody_per_1000_eur"]
     return profit_curve(curve, earned, over_everybody, float(predictions.contacted.mean()))
 
 
-def figures_on_test_rows(predictions: Predictions, headline: dict[str, Interval], params: Params) -> dict[str, float]:
-    """Every headline figure that is not money, and the calibration error beside what chance alone would give."""
-    figures = {name: interval for name, interval in headline.items() if not name.endswith("_eur")}
+def figures_on_test_rows(predictions: Predictions, scores: dict[str, Interval], params: Params) -> dict[str, float]:
+    """The scores, and the calibration error beside what chance alone would give."""
     bins = params.evaluate.calibration_bins
     error = calibration.expected_calibration_error(predictions.churned, predictions.probability, bins)
-    figures["ece_by_chance"] = calibration.calibration_error_by_chance(
+    by_chance = calibration.calibration_error_by_chance(
         predictions.probability, bins, resamples=params.evaluate.bootstrap_resamples, seed=params.compute.seed
     )
-    return flatten(figures, prefix="test_") | {"test_ece": error}
+    return flatten({**scores, "ece_by_chance": by_chance}, prefix="test_") | {"test_ece": error}
 
 
 def report_by_class(predictions: Predictions) -> dict[str, Any]:
@@ -209,10 +229,10 @@ def report_by_class(predictions: Predictions) -> dict[str, Any]:
 
 
 def calculate_business_metrics(
-    predictions: Predictions, headline: dict[str, Interval], params: Params
+    predictions: Predictions, profits: dict[str, Interval], params: Params
 ) -> dict[str, float]:
     """What the decision is worth, beside contacting nobody, contacting everybody, and the best in hindsight."""
-    money = flatten({name: interval for name, interval in headline.items() if name.endswith("_eur")})
+    money = flatten(profits)
     curve = profit.profit_curve(predictions.churned, predictions.probability, params.business)
     maximum = profit.maximum_profit(predictions.churned, predictions.probability, params.business)
     log.info("profit per 1,000 customers: %s EUR", f"{money['profit_per_1000_eur']:,.0f}")
@@ -228,8 +248,9 @@ def calculate_business_metrics(
     }
 
 
-def score_slices(rows: pd.DataFrame, predictions: Predictions, statistics: Statistics, params: Params) -> pd.DataFrame:
+def score_slices(rows: pd.DataFrame, predictions: Predictions, params: Params) -> pd.DataFrame:
     """The headline figures of each group of customers, those that the report tells with their intervals."""
+    statistics = headline_scores(predictions.threshold, params.business)
     intervals = slice_intervals(
         predictions.threshold,
         params.business,
@@ -264,9 +285,9 @@ def gather_for_report(
         training=files.read_json(root / files.TRAIN_METRICS),
         test=files.round_figures(scored),
         money=files.round_figures(money),
-        curves={name: curve.round(files.DECIMALS) for name, curve in curves.items()},
+        curves={name: curve.round(DECIMALS) for name, curve in curves.items()},
         contacted=contacted_by_threshold(predictions.churned, predictions.probability, predictions.threshold, points),
-        slices=slices.round(files.DECIMALS),
+        slices=slices.round(DECIMALS),
         importance=importance,
         dependence=dependence.partial_dependence(
             lambda asked: decision.churn_probability(model, asked),

@@ -5,6 +5,7 @@ The split comes before the encoding: whatever is learned (labels, medians, means
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,9 @@ from sklearn.compose import ColumnTransformer
 
 from churn import files
 from churn.audit import checks, view
-from churn.config.contract import TableContract
+from churn.config.contract import TableContract, UnusedKind
 from churn.config.params import Params, Preprocess, SplitBy
-from churn.errors import DataError
+from churn.errors import DataError, ParameterError
 from churn.model import encoding
 from churn.stages.runner import Measurements
 from churn.stages.start import main
@@ -28,12 +29,26 @@ from churn.table.reader import lines_of, read_source
 
 log = logging.getLogger(__name__)
 
-
-PLACE, TIME = "\x1fplace", "\x1ftime"
-"""Names, which no column of a table has, of what travels with the rows until they are divided."""
+NAME_NOBODY: frozenset[UnusedKind] = frozenset({"date", "copy", "constant"})
+"""Kinds of unused columns whose values are not looked for on both sides of the split."""
 
 AUDIT_FOLDS = 5
 FIRST_LINES = 3
+
+
+@dataclass(frozen=True)
+class KeyedRows:
+    """The rows that are kept, in the order of their keys.
+
+    Attributes:
+        table: customer columns and target, indexed by row key.
+        places: place of each row in the file, from 1.
+        times: by the name of each column of dates, numbers that rise with time.
+    """
+
+    table: pd.DataFrame
+    places: NDArray[np.int64]
+    times: dict[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -45,6 +60,7 @@ class Split:
     train_places: NDArray[np.int64]
     test_places: NDArray[np.int64]
     times: dict[str, NDArray[np.float64]]
+    """Those of the training rows."""
 
 
 @dataclass(frozen=True)
@@ -138,31 +154,47 @@ def _is_list_of_faults(path: Path) -> bool:
 def read_times(texts: pd.DataFrame, contract: TableContract, how: SplitBy) -> dict[str, pd.Series]:
     """When each row was, by each column of dates that the table has; the one that decides the sides comes first."""
     formats: dict[str, str | None] = {} if how.column is None else {how.column: how.format}
-    for name, reason in contract.unused.items():
-        is_date, form = parsing.date_format(reason)
-        if is_date and name in texts.columns and name not in formats:
-            formats[name] = form
-    times = {name: parsing.parse_times(texts[name], form) for name, form in formats.items()}
+    for name, column in contract.unused.items():
+        if column.kind == "date" and name in texts.columns and name not in formats:
+            formats[name] = column.format
+    times: dict[str, pd.Series] = {}
+    for name, form in formats.items():
+        key = "preprocess.split.format" if name == how.column else f"data.unused.{name}.format"
+        times[name] = _times_of(texts[name], form, key)
     return {name: moments for name, moments in times.items() if name == how.column or moments.notna().any()}
+
+
+def _times_of(texts: pd.Series, form: str | None, key: str) -> pd.Series:
+    try:
+        return parsing.parse_times(texts, form)
+    except (ValueError, re.error):  # what pandas says of a format that it cannot use
+        raise ParameterError(
+            f'params.yaml: {key}: {form!r} cannot be read as a format of dates; write it as in "%d.%m.%Y", or null for '
+            "ISO 8601 or numbers"
+        ) from None
 
 
 def clean_data(
     texts: pd.DataFrame, settled: validation.SettledTable, times: dict[str, pd.Series], contract: TableContract
-) -> tuple[pd.DataFrame, dict[str, Any]]:
+) -> tuple[KeyedRows, dict[str, Any]]:
     """Leave out incomplete rows where the policy says so, and give every row its key."""
     table = settled.table
     complete, dropped = validation.drop_incomplete(table, contract)
     if complete.empty:
         raise DataError("every row has a gap in a column whose missing policy is drop; set one of them to allow")
-    travelling = {f"{TIME} {name}": moments.loc[complete.index] for name, moments in times.items()}
-    complete = complete.assign(**travelling, **{PLACE: complete.index + 1})
-    rows = keys.with_row_keys(complete, contract, then_by=list(travelling))
-    equal = keys.equal_rows(rows)
+    times = {name: moments.loc[complete.index] for name, moments in times.items()}
+    keyed, order = keys.with_row_keys(complete, contract, then_by=list(times.values()))
+    rows = KeyedRows(
+        table=keyed,
+        places=complete.index.to_numpy()[order] + 1,
+        times={name: moments.to_numpy()[order] for name, moments in times.items()},
+    )
+    equal = keys.equal_rows(keyed)
     left_out = sum(dropped.values()) + sum(settled.rows_dropped.values())
-    log.info("%s rows kept, %s left out, %s equal to an earlier one", f"{len(rows):,}", f"{left_out:,}", equal)
+    log.info("%s rows kept, %s left out, %s equal to an earlier one", f"{len(keyed):,}", f"{left_out:,}", equal)
     report = {
         "rows_in": len(texts),
-        "rows_kept": len(rows),
+        "rows_kept": len(keyed),
         "rows_dropped": dropped,
         "rows_dropped_on_error": settled.rows_dropped,
         "taken_for_gaps": settled.taken_for_gaps,
@@ -172,43 +204,41 @@ def clean_data(
     return rows, report
 
 
-def split_data(rows: pd.DataFrame, contract: TableContract, how: Preprocess) -> Split:
+def split_data(rows: KeyedRows, contract: TableContract, how: Preprocess) -> Split:
     """Put every row on the side that its key says, or its time."""
-    times = [name for name in rows.columns if name.startswith(TIME)]
     test = SIDES[how.split.by](rows, how)
-    customers = rows.drop(columns=[*times, PLACE])
     split = Split(
-        train=customers[~test],
-        test=customers[test],
-        train_places=rows.loc[~test, PLACE].to_numpy(),
-        test_places=rows.loc[test, PLACE].to_numpy(),
-        times={name.removeprefix(f"{TIME} "): rows.loc[~test, name].to_numpy() for name in times},
+        train=rows.table[~test],
+        test=rows.table[test],
+        train_places=rows.places[~test],
+        test_places=rows.places[test],
+        times={name: moments[~test] for name, moments in rows.times.items()},
     )
     for side, part in (("training", split.train), ("test", split.test)):
         if part[contract.target.column].nunique() < 2:
             raise DataError(
-                f"{side} rows ({len(part):,} of {len(rows):,}) lack churners or stayers; bring more customers, or "
+                f"{side} rows ({len(part):,} of {len(test):,}) lack churners or stayers; bring more customers, or "
                 "change preprocess.test_share"
             )
     log.info("%s training rows, %s test rows", f"{len(split.train):,}", f"{len(split.test):,}")
     return split
 
 
-def _by_key(rows: pd.DataFrame, how: Preprocess) -> NDArray[np.bool_]:
-    return splits.is_test(rows.index, how.split_salt, how.test_share)
+def _by_key(rows: KeyedRows, how: Preprocess) -> NDArray[np.bool_]:
+    return splits.is_test(rows.table.index, how.split_salt, how.test_share)
 
 
-def _by_time(rows: pd.DataFrame, how: Preprocess) -> NDArray[np.bool_]:
-    times = rows[f"{TIME} {how.split.column}"]
-    unknown = int(times.isna().sum())
-    if unknown:
-        first = rows.loc[times.isna(), PLACE].min()
+def _by_time(rows: KeyedRows, how: Preprocess) -> NDArray[np.bool_]:
+    times = rows.times[str(how.split.column)]
+    unknown = np.isnan(times)
+    if unknown.any():
+        count, first = int(unknown.sum()), int(rows.places[unknown].min())
         form = how.split.format or "ISO 8601, nor numbers"
         raise DataError(
-            f"column {how.split.column!r} (preprocess.split.column): {unknown:,} rows have no time, first data row "
+            f"column {how.split.column!r} (preprocess.split.column): {count:,} rows have no time, first data row "
             f"{first:,}; fill them in, or set preprocess.split.format if they are not {form}"
         )
-    return splits.is_newest(times.to_numpy(), how.test_share)
+    return splits.is_newest(times, how.test_share)
 
 
 SIDES = {"key": _by_key, "time": _by_time}
@@ -256,8 +286,8 @@ def audit_input(split: Split, texts: pd.DataFrame, contract: TableContract, how:
 def _names_of_customers(
     split: Split, texts: pd.DataFrame, contract: TableContract
 ) -> Iterator[tuple[str, tuple[NDArray[np.int64], NDArray[np.int64]]]]:
-    """The id, and columns that the model does not get but for dates, copies and constants."""
-    others = [name for name, why in contract.unused.items() if not why.startswith(("date", "copy", "constant"))]
+    """The id, and columns that the model does not get but for those of a kind that names nobody."""
+    others = [name for name, column in contract.unused.items() if column.kind not in NAME_NOBODY]
     for name in filter(None, [contract.id, *others]):
         if name in texts.columns:
             codes, _ = pd.factorize(parsing.known_texts(texts[name], contract))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.model_selection import FixedThresholdClassifier
@@ -15,7 +16,8 @@ from sklearn.model_selection import FixedThresholdClassifier
 from churn import files
 from churn.config.params import Params
 from churn.history.verify import known_md5s
-from churn.metrics import scores
+from churn.metrics import paired, scores
+from churn.metrics.intervals import Interval, flatten
 from churn.metrics.profit import choose_threshold, contacted_out_of_fold, profit_per_customer
 from churn.model import cross_validation, decision, encoding, estimators, importance
 from churn.stages.runner import Measurements
@@ -24,6 +26,9 @@ from churn.table import splits
 from churn.types import Labels
 
 log = logging.getLogger(__name__)
+
+RESAMPLES = 10_000
+"""Of the training customers, behind the interval of their profit."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,7 @@ def evaluate_model(data: TrainingData, params: Params) -> TrainingJudgement:
     effort = importance.ImportanceEffort(params.train.importance.repeats, params.train.importance.max_rows)
     out_of_fold = cross_validation.judge_out_of_fold(untrained, data.rows, data.y, folds, effort, params.compute.seed)
     threshold = choose_threshold(data.y, out_of_fold.probability, params.train.threshold, params.business)
-    metrics = training_metrics(data.y, folds, out_of_fold, params) | {"threshold": threshold}
+    metrics = training_metrics(data, folds, out_of_fold, params) | {"threshold": threshold}
     log.info(
         "out of fold: ROC-AUC %.3f ± %.3f over %s folds; threshold %.6g",
         metrics["cv_roc_auc"],
@@ -105,16 +110,26 @@ def evaluate_model(data: TrainingData, params: Params) -> TrainingJudgement:
 
 
 def training_metrics(
-    y: Labels, folds: Labels, out_of_fold: cross_validation.OutOfFold, params: Params
+    data: TrainingData, folds: Labels, out_of_fold: cross_validation.OutOfFold, params: Params
 ) -> dict[str, float]:
     """All of it out of fold: no row is judged by a model, or decided by a threshold, that has seen it."""
-    contacted = contacted_out_of_fold(y, out_of_fold.probability, folds, params.train.threshold, params.business)
-    metrics = {f"train_{name}": value for name, value in scores.decision_scores(y, contacted).items()}
+    contacted = contacted_out_of_fold(data.y, out_of_fold.probability, folds, params.train.threshold, params.business)
+    metrics = {f"train_{name}": value for name, value in scores.decision_scores(data.y, contacted).items()}
     for name, values in out_of_fold.scores.items():
         metrics[f"cv_{name}"] = float(np.mean(values))
         metrics[f"cv_{name}_sd"] = float(np.std(values, ddof=1))
-    profit = profit_per_customer(y, contacted, params.business)
-    return metrics | {"train_profit_per_1000_eur": 1000 * profit}
+    return metrics | flatten({"profit_per_1000_eur": profit_interval(data, contacted, params)}, prefix="train_")
+
+
+def profit_interval(data: TrainingData, contacted: NDArray[np.bool_], params: Params) -> Interval:
+    """What these decisions earn, in euros per 1,000, by the comparison with contacting nobody, which earns nothing."""
+    nobody = paired.PairedAnswers(np.zeros(len(contacted)), np.zeros_like(contacted))
+    model = paired.PairedAnswers(contacted.astype(float), contacted)
+    pair = paired.Pair(data.rows.index, data.y, nobody, model, only_old=0, only_new=0, contradicted=0)
+    gain = paired.profit_difference(
+        pair, params.business, confidence=0.95, resamples=RESAMPLES, seed=params.compute.seed
+    )
+    return Interval(1000 * profit_per_customer(data.y, contacted, params.business), gain.low, gain.high)
 
 
 def assemble(data: TrainingData, classifier: ClassifierMixin, threshold: float) -> FixedThresholdClassifier:

@@ -49,21 +49,23 @@ def row_keys(table: pd.DataFrame, contract: TableContract) -> list[str]:
     return [sha256_of(text)[:KEY_DIGITS] for text in canonical_text(table, contract)]
 
 
-def with_row_keys(table: pd.DataFrame, contract: TableContract, then_by: Sequence[str] = ()) -> pd.DataFrame:
-    """Index the rows by key and sort by it, so that the order in the file changes nothing.
+def with_row_keys(
+    table: pd.DataFrame, contract: TableContract, then_by: Sequence[pd.Series] = ()
+) -> tuple[pd.DataFrame, NDArray[np.intp]]:
+    """Index the rows by key and sort by it, so that the order in the file changes nothing; also where each row was.
 
     The key is the start of the SHA-256 of the canonical text; the second and later rows with one text get -2, -3, …
-    `then_by`: columns outside the contract that decide which of them is the second.
+    `then_by`: values of each row that decide, beside those of the contract, which of them is the second.
     """
     keys = row_keys(table, contract)
     # The target comes last: rows that still tie are equal throughout, whichever is numbered first.
-    ties = [table[name] for name in (*contract.columns, *then_by, contract.target.column)]
+    ties = [*(table[name] for name in contract.columns), *then_by, table[contract.target.column]]
     order = np.lexsort([pd.factorize(column, sort=True)[0] for column in reversed(ties)] + [np.array(keys)])
     ordered = table.iloc[order]
     base = pd.Series([keys[position] for position in order])
     repeat = base.groupby(base).cumcount()
     names = [key if again == 0 else f"{key}-{again + 1}" for key, again in zip(base, repeat, strict=True)]
-    return ordered.set_axis(pd.Index(names, name=ROW_KEY), axis=0)
+    return ordered.set_axis(pd.Index(names, name=ROW_KEY), axis=0), order
 
 
 def equal_rows(keyed: pd.DataFrame) -> int:

@@ -1,11 +1,9 @@
 """From text to typed columns, by the contract."""
 
-import re
 from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
-import pandera.pandas as pandera
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
@@ -13,7 +11,7 @@ from numpy.typing import NDArray
 from churn.config.contract import TableContract, Target, columns_of_type
 from churn.errors import excerpt
 from churn.table.numbers import read_amounts
-from churn.table.validation import CHECKS, Fault
+from churn.table.validation import Fault, breaches
 
 BOOLEAN_TEXTS = {"0": 0.0, "0.0": 0.0, "false": 0.0, "f": 0.0, "no": 0.0, "n": 0.0}
 BOOLEAN_TEXTS |= {"1": 1.0, "1.0": 1.0, "true": 1.0, "t": 1.0, "yes": 1.0, "y": 1.0}
@@ -95,10 +93,11 @@ def _read_cells(name: str, texts: pd.Series, contract: TableContract) -> tuple[p
     """Typed values of some cells of one column, and of each all that breaks the contract, '; ' after each breach."""
     column = contract.columns.get(name)
     known = known_texts(texts, contract)
-    parser, checks = (_parse_label, ()) if column is None else (PARSERS[column.type], CHECKS[column.type](column))
+    parser = _parse_label if column is None else PARSERS[column.type]
     values, problem = parser(known, contract.format.decimal)
     broken = {problem: known.notna() & values.isna()}
-    broken |= {str(check.error): ~_passes(check, values) for check in checks}
+    if column is not None:
+        broken |= breaches(values, column)
     if column is not None and column.on_error == "missing":
         values = values.mask(np.logical_or.reduce(list(broken.values())))
         broken = {}
@@ -110,25 +109,6 @@ def _read_cells(name: str, texts: pd.Series, contract: TableContract) -> tuple[p
             shown_values = ["it" if pd.isna(value) else excerpt(value) for value in known[cells]]
             told[cells] += [f"column {name!r}: {value} is {said}; " for value in shown_values]
     return values, told
-
-
-def _passes(check: pandera.Check, values: pd.Series) -> pd.Series:
-    """Which values a check lets in; gaps are another check's business."""
-    result = check(values.dropna()).check_output
-    return pd.Series(result, index=values.dropna().index).reindex(values.index, fill_value=True).astype(bool)
-
-
-DATE_FORMS = {"dd.mm.yyyy": "%d.%m.%Y", "mm/dd/yyyy": "%m/%d/%Y", "dd/mm/yyyy": "%d/%m/%Y", "yyyymmdd": "%Y%m%d"}
-"""How a date is written, in the words of `unused`, and as `datetime.strptime` has it; else ISO 8601 or numbers."""
-
-
-def date_format(reason: str) -> tuple[bool, str | None]:
-    """Whether a reason under `unused` says that the column holds dates, and the format that it names.
-
-    Such as `date`, or `date (dd.mm.yyyy)` with whatever follows.
-    """
-    said = re.match(r"date\b(?: \((.+?)\))?", reason)
-    return said is not None, DATE_FORMS.get(said[1] or "") if said else None
 
 
 def parse_times(texts: pd.Series, how: str | None) -> pd.Series:

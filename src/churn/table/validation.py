@@ -3,25 +3,36 @@
 import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import pandera.pandas as pandera
 from numpy.typing import NDArray
 
-from churn.config.contract import Column, MissingPolicy, TableContract, columns_of_type
+from churn.config.contract import (
+    CategoricalColumn,
+    Column,
+    MissingPolicy,
+    NumericColumn,
+    TableContract,
+    columns_of_type,
+)
 from churn.errors import excerpt
 
-REMEDIES = {
+REMEDIES_OF_VALUES = {
     "not a number": "correct them, or list the text under data.missing_values",
     "not 0 or 1": "correct them, or make the column categorical",
     "infinite": "correct them, or list the text under data.missing_values",
-    "missing": "fill them in, or set the column's missing policy to drop or allow",
-    "missing in the target": "fill them in, or set data.target.missing to drop",
-    "missing in the id": "fill them in, or set data.id to null",
     "below min": "correct them, or lower min",
     "above max": "correct them, or raise max",
     "not in values": "correct them, or add them to values",
+}
+"""By what is wrong with single values, which `on_error` decides about."""
+
+REMEDIES = REMEDIES_OF_VALUES | {
+    "missing": "fill them in, or set the column's missing policy to drop or allow",
+    "missing in the target": "fill them in, or set data.target.missing to drop",
+    "missing in the id": "fill them in, or set data.id to null",
     "entirely missing": "take the column out of data.columns",
     "entirely missing in the target": "check data.target.column and data.missing_values",
     "entirely missing in the id": "check data.missing_values, or set data.id to null",
@@ -29,8 +40,6 @@ REMEDIES = {
     "only one of the two target values": "a model needs both: check data.target.positive and data.target.negative",
     "encoded under the name of another column or label": "rename the column or the label",
 }
-
-VALUE_PROBLEMS = {"not a number", "not 0 or 1", "infinite", "below min", "above max", "not in values"}
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,7 @@ class Fault:
     @property
     def is_value(self) -> bool:
         """Whether single values are wrong, which `on_error` decides about."""
-        return self.problem in VALUE_PROBLEMS
+        return self.problem in REMEDIES_OF_VALUES
 
     @property
     def is_gap(self) -> bool:
@@ -143,13 +152,62 @@ def _without(going: set[int], fault: Fault) -> Fault | None:
     )
 
 
-def contract_faults(table: pd.DataFrame, contract: TableContract) -> list[Fault]:
-    """Check every value of a typed table; all faults come at once, in the contract's order."""
-    try:
-        _pandera_schema(contract).validate(table, lazy=True)
-    except pandera.errors.SchemaErrors as error:
-        return list(_faults_of(error.failure_cases, table))
-    return []
+def _infinite(values: pd.Series, _: NumericColumn) -> pd.Series:
+    return values.abs() == np.inf
+
+
+# What is infinite is told as that alone, so the ranges below are open at both ends.
+def _below_min(values: pd.Series, column: NumericColumn) -> pd.Series:
+    return values.between(-np.inf, -np.inf if column.min is None else column.min, inclusive="neither")
+
+
+def _above_max(values: pd.Series, column: NumericColumn) -> pd.Series:
+    return values.between(np.inf if column.max is None else column.max, np.inf, inclusive="neither")
+
+
+def _not_in_values(values: pd.Series, column: CategoricalColumn) -> pd.Series:
+    if column.values is None:
+        return pd.Series(False, index=values.index)
+    return values.notna() & ~values.isin(column.values)
+
+
+CHECKS: dict[str, dict[str, Callable[[pd.Series, Any], pd.Series]]] = {
+    "numeric": {"infinite": _infinite, "below min": _below_min, "above max": _above_max},
+    "boolean": {},
+    "categorical": {"not in values": _not_in_values},
+}
+"""By type of column, what may be wrong with its typed values, and which of them it is. A gap is none of these."""
+
+
+def breaches(values: pd.Series, column: Column) -> dict[str, pd.Series]:
+    """Which typed values break what the contract says of their column, by problem; of training and scoring alike."""
+    return {problem: check(values, column) for problem, check in CHECKS[column.type].items()}
+
+
+def contract_faults(table: pd.DataFrame, contract: TableContract) -> Iterator[Fault]:
+    """Check every value of a typed table: in the contract's order, then the target and the id."""
+    for name, column in contract.columns.items():
+        yield from _faults_of(table, name, _gaps(table[name], column.missing) | breaches(table[name], column))
+    target = contract.target
+    yield from _faults_of(table, target.column, _gaps(table[target.column], target.missing, " in the target"))
+    if contract.id is not None:
+        yield from _faults_of(table, contract.id, _gaps(table[contract.id], "fail", " in the id"))
+
+
+def _gaps(values: pd.Series, policy: MissingPolicy, role: str = "") -> dict[str, pd.Series]:
+    """The gaps that break the contract, by problem, in words that fit the column's role."""
+    gaps = values.isna()
+    if gaps.all():
+        return {f"entirely missing{role}": gaps}
+    return {f"missing{role}": gaps} if policy == "fail" else {}
+
+
+def _faults_of(table: pd.DataFrame, name: str, broken: dict[str, pd.Series]) -> Iterator[Fault]:
+    for problem, cells in broken.items():
+        if cells.any():
+            rows = table.index[cells.to_numpy()].to_numpy()
+            value = table[name].loc[rows[0]]
+            yield Fault(name, problem, len(rows), "" if pd.isna(value) else str(value), int(rows[0]) + 1, rows)
 
 
 def target_faults(table: pd.DataFrame, contract: TableContract) -> list[Fault]:
@@ -178,60 +236,6 @@ def name_faults(table: pd.DataFrame, contract: TableContract) -> Iterator[Fault]
                 problem = "encoded under the name of another column or label"
                 yield Fault(name, problem, len(rows), str(label), int(rows[0]) + 1, rows)
             taken.add(encoded)
-
-
-def _pandera_schema(contract: TableContract) -> pandera.DataFrameSchema:
-    target = contract.target
-    columns = {name: _pandera_column(column) for name, column in contract.columns.items()}
-    columns[target.column] = pandera.Column(checks=list(_gap_checks(target.missing, " in the target")), nullable=True)
-    if contract.id is not None:
-        columns[contract.id] = pandera.Column(checks=list(_gap_checks("fail", " in the id")), nullable=True)
-    return pandera.DataFrameSchema(columns)
-
-
-def _pandera_column(column: Column) -> pandera.Column:
-    # Nullable for pandera, so that gaps are told by these checks alone, in words that fit the column's role.
-    return pandera.Column(checks=[*_gap_checks(column.missing), *CHECKS[column.type](column)], nullable=True)
-
-
-def _gap_checks(policy: MissingPolicy, role: str = "") -> Iterator[pandera.Check]:
-    yield pandera.Check(lambda values: bool(values.notna().any()), error=f"entirely missing{role}", ignore_na=False)
-    if policy == "fail":
-        yield pandera.Check(
-            lambda values: values.notna() | values.isna().all(), error=f"missing{role}", ignore_na=False
-        )
-
-
-def _number_checks(column: Column) -> Iterator[pandera.Check]:
-    yield pandera.Check(np.isfinite, error="infinite")
-    if column.type != "numeric":
-        return
-    low = -np.inf if column.min is None else column.min
-    high = np.inf if column.max is None else column.max
-    # What is infinite has been told as that.
-    yield pandera.Check(lambda values: (values >= low) | np.isinf(values), error="below min")
-    yield pandera.Check(lambda values: (values <= high) | np.isinf(values), error="above max")
-
-
-def _label_checks(column: Column) -> Iterator[pandera.Check]:
-    if column.type == "categorical" and column.values is not None:
-        yield pandera.Check.isin(column.values, error="not in values")
-
-
-CHECKS: dict[str, Callable[[Column], Iterator[pandera.Check]]] = {
-    "numeric": _number_checks,
-    "boolean": lambda _: iter(()),
-    "categorical": _label_checks,
-}
-
-
-def _faults_of(cases: pd.DataFrame, table: pd.DataFrame) -> Iterator[Fault]:
-    for (name, problem), group in cases.groupby(["column", "check"], sort=False):
-        rows = np.sort(group["index"].dropna().to_numpy(dtype=np.int64))
-        rows = rows if len(rows) else table.index.to_numpy()
-        value = table[name].loc[rows[0]]
-        text = "" if pd.isna(value) else str(value)
-        yield Fault(str(name), str(problem), len(rows), text, int(rows[0]) + 1, rows)
 
 
 def drop_incomplete(table: pd.DataFrame, contract: TableContract) -> tuple[pd.DataFrame, dict[str, int]]:

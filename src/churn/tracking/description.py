@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from churn.config.params import PARAMS_FILE, parse_yaml
-from churn.files import MODEL, TRAIN_ROWS
-from churn.history import state
+from churn.files import DETAILED_METRICS, MODEL, OVERVIEW, TRAIN_ROWS, md5_of_bytes
 from churn.history.snapshot import Snapshot
 from churn.history.state import Stages
 from churn.model.pickles import is_plain_pickle
@@ -23,19 +22,17 @@ from churn.tracking.record import (
     DATA_MD5,
     DVC_EXPERIMENT,
     EDITED,
+    EDITED_FILES,
     FAILED,
     FINGERPRINT,
     FINISHED,
     MODEL_MD5,
     MODEL_NOTE,
-    NOT_IN_CACHE,
-    NOT_PLAIN,
-    NOT_VOUCHED,
     RUNNING,
-    SHOWN,
     Dataset,
     Execution,
     Experiment,
+    ModelNote,
     Record,
 )
 
@@ -62,7 +59,7 @@ def describe(
     def kept(content: bytes | None) -> str | None:
         if content is None:
             return None
-        md5 = state.md5_of_bytes(content)
+        md5 = md5_of_bytes(content)
         contents[md5] = content
         return md5
 
@@ -74,7 +71,7 @@ def describe(
     dataset = _dataset(snapshot, parameters, metrics)
     model = snapshot.read(str(MODEL)) if str(MODEL) in snapshot.results else None
     note = _where_the_model_is(model, vouched=vouched)
-    model_md5 = kept(model) if note == SHOWN else None
+    model_md5 = kept(model) if note == ModelNote.SHOWN else None
     if model is not None and model_md5 is None:
         files[str(MODEL)] = str(kept(model))
     example_md5 = kept(_example(snapshot.read(str(TRAIN_ROWS)))) if model_md5 else None
@@ -94,7 +91,7 @@ def describe(
                 COMPLETE: str(snapshot.complete).lower(),
                 COMMIT: snapshot.commit,
                 EDITED: str(snapshot.is_edited).lower() if snapshot.commit else None,
-                "git.edits": ", ".join(snapshot.edits)[:LONGEST_VALUE],
+                EDITED_FILES: ", ".join(snapshot.edits)[:LONGEST_VALUE],
                 DVC_EXPERIMENT: snapshot.experiment,
                 "dvc.baseline": snapshot.baseline,
                 DATA_MD5: dataset.md5 if dataset else None,
@@ -107,12 +104,12 @@ def describe(
     return Record(experiment, execution), contents.__getitem__
 
 
-def _where_the_model_is(model: bytes | None, *, vouched: bool) -> str:
+def _where_the_model_is(model: bytes | None, *, vouched: bool) -> ModelNote:
     if model is None:
-        return NOT_IN_CACHE
+        return ModelNote.NOT_IN_CACHE
     if not vouched:
-        return NOT_VOUCHED
-    return SHOWN if is_plain_pickle(model) else NOT_PLAIN
+        return ModelNote.NOT_VOUCHED
+    return ModelNote.SHOWN if is_plain_pickle(model) else ModelNote.NOT_PLAIN
 
 
 def _columns(stages: Stages) -> dict[str, str]:
@@ -131,7 +128,9 @@ def _status(snapshot: Snapshot, execution: Execution | None) -> str:
 
 
 def _metrics(snapshot: Snapshot) -> Iterator[tuple[str, float]]:
-    for path in sorted(snapshot.results_called("metrics")):
+    """What DVC calls metrics, and what its screen leaves out; the overview only repeats some of that."""
+    detailed = snapshot.results.keys() & set(map(str, DETAILED_METRICS))
+    for path in sorted((snapshot.results_called("metrics") | detailed) - {str(OVERVIEW)}):
         content = snapshot.read(path)
         if content is not None:
             text = content.decode()

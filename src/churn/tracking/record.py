@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 
 from churn.report.origin import Origin
 
@@ -28,17 +29,25 @@ FINGERPRINT, COMPLETE, MODEL_MD5, DATA_MD5, COMMIT, EDITED, DVC_EXPERIMENT = (
 )
 """Tags that rows and models are found by; complete has the results of every stage."""
 
+EDITED_FILES = "git.edits"
+"""Tag of a row that lists what was edited, where `EDITED` says that something was."""
+
 DIGEST = "churn.digest"
 """Tag by which a row's results are known again."""
 
-MODEL_NOTE, SHOWN, NOT_IN_CACHE, NOT_VOUCHED, NOT_PLAIN = (
-    "model",
-    "shown",
-    "not in the cache",
-    "a file only: not in the history of the branch that published it; `churn sync --all --trust BRANCH` offers it",
-    "a file only: no plain pickle, as a damaged one or one of an earlier version of this pipeline",
-)
-"""Tag of a row that says where its model is, and what may stand there."""
+MODEL_NOTE = "model"
+"""Tag of a row that says where its model is, in the words of a `ModelNote`."""
+
+
+class ModelNote(StrEnum):
+    """Where the model of a row is, as people read it there."""
+
+    SHOWN = "shown"
+    NOT_IN_CACHE = "not in the cache"
+    NOT_VOUCHED = (
+        "a file only: not in the history of the branch that published it; `churn sync --all --trust BRANCH` offers it"
+    )
+    NOT_PLAIN = "a file only: no plain pickle, as a damaged one or one of an earlier version of this pipeline"
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from churn.runtime import environment
 from churn.tracking.description import describe
 from churn.tracking.destination import PATIENCE, PATIENT_SETTINGS, Destination, find_destination, refusal
 from churn.tracking.outbox import Outbox, outbox_of
-from churn.tracking.record import DIGEST, MODEL_MD5, MODEL_NOTE, NOT_IN_CACHE, SHOWN, Experiment
+from churn.tracking.record import DIGEST, MODEL_MD5, MODEL_NOTE, Experiment, ModelNote
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -133,9 +133,9 @@ def row_of(root: Path, one: Snapshot, store: "Store", trusted: Sequence[str]) ->
     if row is None or faults:
         raise ChurnError("\n".join(faults or told) or f"{one.fingerprint}: cannot be shown in MLflow; `churn status`")
     note = row.data.tags.get(MODEL_NOTE)
-    if note == NOT_IN_CACHE:
+    if note == ModelNote.NOT_IN_CACHE:
         raise ChurnError(f"{one.commit}: its model is not in the cache; `dvc fetch --all-commits` brings it")
-    if note != SHOWN:
+    if note != ModelNote.SHOWN:
         raise ChurnError(f"{one.commit}: its model is {note}; `dvc repro` and a commit make one that can be registered")
     return row
 
@@ -184,22 +184,22 @@ def _reconcile(
         return  # refused, and told
     outbox.add(record, content_of)
     if _flush(outbox, store, [record.name], faults):
-        note = record.experiment.tags.get(MODEL_NOTE, SHOWN)
-        yield f"{record.experiment.name}: published{'' if note == SHOWN else f'; its model: {note}'}"
+        note = record.experiment.tags.get(MODEL_NOTE, ModelNote.SHOWN)
+        yield f"{record.experiment.name}: published{'' if note == ModelNote.SHOWN else f'; its model: {note}'}"
 
 
 def _offers_its_model(row: "Run | None", one: Snapshot) -> bool:
     """Whether a row offers the state's very model for loading already, so that putting it back trusts nothing new."""
     tags = row.data.tags if row else {}
-    return tags.get(MODEL_NOTE) == SHOWN and tags.get(MODEL_MD5) == one.results.get(str(MODEL))
+    return tags.get(MODEL_NOTE) == ModelNote.SHOWN and tags.get(MODEL_MD5) == one.results.get(str(MODEL))
 
 
 def _nothing_to_add(row: "Run", experiment: Experiment, store: "Store") -> bool:
     """Whether a whole row shows as much as this checkout could show, and all of it is there."""
     shown, here = row.data.tags.get(MODEL_NOTE), experiment.tags.get(MODEL_NOTE)
-    if here != SHOWN:  # the model may be there all the same
+    if here != ModelNote.SHOWN:  # the model may be there all the same
         files = {path: md5 for path, md5 in experiment.files.items() if path != str(MODEL)}
-        return shown in (here, SHOWN) and not store.lacking(row, replace(experiment, files=files))
+        return shown in (here, ModelNote.SHOWN) and not store.lacking(row, replace(experiment, files=files))
     return shown == here and not store.lacking(row, experiment)
 
 

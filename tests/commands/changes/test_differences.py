@@ -1,6 +1,7 @@
 """`churn changes`, as it is typed, on real revisions."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,9 +83,26 @@ def test_a_first_state_without_results_is_compared(finished: Path) -> None:
     assert "`metrics/roc_curve.png` (new)" in text
 
 
+def test_figures_that_dvc_calls_metrics_in_one_state_alone_are_told_of_both(finished: Path) -> None:
+    run = shell(finished)
+    scores, overview = (f"      - metrics/{name}.json: {{cache: false}}\n" for name in ("test", "overview"))
+    edit(finished, "dvc.yaml", lambda text: text.replace(scores, "").replace(overview, overview + scores))
+    run("git commit --quiet --all --message 'as it was'")
+    run("git checkout --quiet HEAD~1 -- dvc.yaml")
+    better_auc(finished)
+    text = changes_of(run)
+    assert "no parameter, 1 metric and no picture differ." in text
+    assert re.search(r"\| ROC-AUC \| 0\.\d+ \| 0\.9900 \|", text)
+
+
 def test_a_broken_file_of_metrics_is_told(finished: Path) -> None:
-    (finished / "metrics/test.json").write_text("{")
-    assert "**DVC could not read all metrics:**" in changes_of(shell(finished))
+    run = shell(finished)
+    for path in ("metrics/test.json", "metrics/overview.json"):
+        (finished / path).write_text("{")
+        assert "**DVC could not read all metrics:**" in changes_of(run), path
+        run(f"git checkout --quiet {path}")
+    (finished / "metrics/test.json").write_text("[" * 200_000)
+    assert "**DVC could not read all metrics:**" in changes_of(run)
 
 
 def test_a_figure_that_is_not_a_number_is_shown(finished: Path) -> None:

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from churn.commands.init.profiling import ColumnProfile, TableProfile, profile_table
-from churn.config.contract import Column, NumericColumn
+from churn.config.contract import Column, NumericColumn, UnusedColumn
 from churn.errors import ChurnError, DataError
+from churn.table.parsing import parse_times
 from tests.helpers.strategies import repeatable
 
 ROWS = 40
@@ -110,27 +111,45 @@ def test_a_few_whole_numbers_stay_numbers_unless_something_says_code() -> None:
     assert spec("sex", mixed("1", "2"))["values"] == ("1", "2")
 
 
+def unused(name: str, texts: list[str]) -> UnusedColumn:
+    """The entry of a column that is not used."""
+    found = column(name, texts).unused
+    assert found is not None
+    return found
+
+
 @pytest.mark.parametrize(
-    "texts",
+    ("texts", "words", "form"),
     [
-        [f"2024-01-{day % 28 + 1:02}" for day in range(ROWS)],
-        [f"{day % 28 + 1}.3.2024" for day in range(ROWS)],
-        [f"0{day % 9 + 1}/{day % 28 + 1:02}/2024" for day in range(ROWS)],
-        [f"2024-01-{day % 28 + 1:02} 12:30:00" for day in range(ROWS)],
-        [f"{day % 28 + 1} Jan 2024" for day in range(ROWS)],
-        [f"{row % 24}:{row:02}:17" for row in range(ROWS)],
+        ([f"2024-01-{day % 28 + 1:02}" for day in range(ROWS)], "yyyy-mm-dd", None),
+        ([f"{day % 28 + 1}.3.2024" for day in range(ROWS)], "dd.mm.yyyy", "%d.%m.%Y"),
+        ([f"0{day % 9 + 1}/{day % 28 + 1:02}/2024" for day in range(ROWS)], "mm/dd/yyyy", "%m/%d/%Y"),
+        ([f"{day % 28 + 1:02}/0{day % 9 + 1}/2024" for day in range(ROWS)], "dd/mm/yyyy", "%d/%m/%Y"),
+        ([f"2024-01-{day % 28 + 1:02} 12:30:00" for day in range(ROWS)], "yyyy-mm-dd", None),
+        ([f"{day % 28 + 1} Jan 2024" for day in range(ROWS)], "dd month yyyy", None),
+        ([f"{row % 24}:{row:02}:17" for row in range(ROWS)], "hh:mm", None),
     ],
 )
-def test_dates_are_not_used(texts: list[str]) -> None:
-    found = column("since", texts)
-    assert found.role == "unused"
-    assert found.reason.startswith("date (")
+def test_dates_are_not_used_and_their_format_is_kept(texts: list[str], words: str, form: str | None) -> None:
+    found = unused("since", texts)
+    assert (found.kind, found.format) == ("date", form)
+    assert found.reason == f"date ({words}): a model needs a duration; the split can use it"
+
+
+@pytest.mark.parametrize("form", ["%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%Y-%m-%d"])
+def test_the_format_that_is_kept_reads_the_dates(form: str) -> None:
+    days = pd.Series(pd.date_range("2024-01-01", periods=ROWS))
+    texts = days.dt.strftime(form)
+    read = parse_times(texts, unused("since", texts.tolist()).format)
+    assert read.tolist() == [(day - pd.Timestamp(0)).days for day in days]
 
 
 def test_numbers_are_dates_only_when_the_name_says_so() -> None:
     serial = [str(45000 + 7 * row) for row in range(ROWS)]
     assert column("start_date", serial).reason.startswith("date (days since 1900)")
     assert column("credit", serial).role == "numeric"
+    days = [f"202401{day % 28 + 1:02}" for day in range(ROWS)]
+    assert (unused("start_date", days).kind, unused("start_date", days).format) == ("date", "%Y%m%d")
 
 
 def test_one_column_becomes_the_id_and_other_ids_are_left_out() -> None:
@@ -140,7 +159,10 @@ def test_one_column_becomes_the_id_and_other_ids_are_left_out() -> None:
         phone=[f"38{row}-46{row}" for row in range(ROWS)],
     )
     assert profile.id == "customerId"
-    assert profile.unused == {"row": "counts the rows", "phone": "id: nearly every row has a code of its own"}
+    assert profile.unused == {
+        "row": UnusedColumn(kind="row_number", format=None, reason="counts the rows"),
+        "phone": UnusedColumn(kind="id", format=None, reason="id: nearly every row has a code of its own"),
+    }
 
 
 def test_long_unique_numbers_of_one_length_are_ids_whatever_their_name() -> None:
@@ -162,27 +184,33 @@ def test_the_id_that_is_asked_for_is_taken_if_it_has_no_gaps() -> None:
 
 
 @pytest.mark.parametrize(
-    ("texts", "reason"),
+    ("texts", "kind", "reason"),
     [
-        (cells("x"), "constant: always 'x'"),
-        (cells("", "NA"), "no value at all"),
-        (["Mr " + chr(97 + row // 26) + chr(97 + row % 26) for row in range(ROWS)], "names or free text"),
-        ([f"has called {row} times about the bill of his neighbour" for row in range(ROWS)], "free text"),
-        (LEFT, "says the same as the target"),
-        (cells("in", "out", "out", "out"), "says the same as the target"),
+        (cells("x"), "constant", "constant: always 'x'"),
+        (cells("", "NA"), "no_value", "no value at all"),
+        (["Mr " + chr(97 + row // 26) + chr(97 + row % 26) for row in range(ROWS)], "free_text", "names or free text"),
+        ([f"has called {row} times about the bill of his neighbour" for row in range(ROWS)], "free_text", "free text"),
+        (LEFT, "target_copy", "says the same as the target"),
+        (cells("in", "out", "out", "out"), "target_copy", "says the same as the target"),
     ],
 )
-def test_what_a_model_cannot_use_is_left_out(texts: list[str], reason: str) -> None:
+def test_what_a_model_cannot_use_is_left_out(texts: list[str], kind: str, reason: str) -> None:
     found = column("it", texts)
-    assert found.role == "unused"
+    assert found.unused is not None
+    assert (found.role, found.unused.kind) == ("unused", kind)
+    assert found.reason == found.unused.reason
     assert found.reason.startswith(reason)
+
+
+def copy_of(name: str) -> UnusedColumn:
+    return UnusedColumn(kind="copy", format=None, reason=f"copy: says the same as {name!r}")
 
 
 def test_of_columns_that_say_the_same_the_first_stays() -> None:
     plan = mixed("a", "b", "c")
     codes = [{"a": "1", "b": "2", "c": "3"}[label] for label in plan]
     profile = profiled(plan=plan, level=codes, other=mixed("a", "b", "c", "d", "e"))
-    assert profile.unused == {"level": "copy: says the same as 'plan'"}
+    assert profile.unused == {"level": copy_of("plan")}
 
 
 def test_rare_flags_that_agree_by_chance_are_no_copies() -> None:
@@ -194,7 +222,7 @@ def test_different_amounts_are_no_copies_though_they_map_one_to_one() -> None:
     one, other = ([f"{row**power + 0.25}" for row in range(ROWS)] for power in (1, 2))
     assert profiled(one=one, other=other).unused == {}
     for copy in (one, [f"{float(amount) * 0.17:.3f}" for amount in one]):
-        assert profiled(one=one, other=copy).unused == {"other": "copy: says the same as 'one'"}
+        assert profiled(one=one, other=copy).unused == {"other": copy_of("one")}
 
 
 def test_one_value_or_a_gap_is_kept_as_a_label() -> None:

@@ -12,14 +12,16 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml  # type: ignore[import-untyped]  # a reader of YAML 1.1
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from churn.cli import main
 from churn.commands.init import proposal
-from churn.config.params import Params, load_params
+from churn.config.params import Params, load_params, read_yaml
 from churn.errors import ChurnError
 from churn.stages import preprocess
+from tests.helpers.dvc_edits import changed_lines, set_param
 from tests.helpers.projects import REPOSITORY, shell
 from tests.helpers.strategies import repeatable
 from tests.helpers.table_shapes import SHAPES, Shape, csv, drawn, zipped
@@ -110,7 +112,32 @@ def test_only_the_data_part_and_the_slices_change_and_comments_stay(home: Path, 
     assert set(new.evaluate.slices) <= set(new.data.columns)
     changed = [line for line in after.splitlines() if line not in before.splitlines()]
     tail = after[after.index("\npreprocess:") :].splitlines()
-    assert [line for line in changed if line in tail and "slices:" not in line] == []
+    assert [line for line in changed if line in tail and not line.startswith(("  slices:", "  - "))] == []
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_dvc_changes_no_line_of_what_is_written_but_those_that_it_is_to_set(
+    home: Path, init: Churn, shape: Shape
+) -> None:
+    assert init(*put(home, shape), "--yes")[0] == 0
+    written = (home / "params.yaml").read_text()
+    (seed,) = (line for line in written.splitlines() if line.startswith("  seed: 2013"))
+    edited = set_param(written, "compute.seed=5")
+    assert changed_lines(written, edited) == [f"-{seed}", f"+{seed.replace('2013 ', '5    ')}"]
+    there = ["data.missing_values=['?','Yes','']", "data.audit.accept=[a:b]", "evaluate.slices=[x]", "data.id=x y"]
+    back = [
+        f"data.missing_values={[*shape.missing_values]}",
+        "data.audit.accept=[]",
+        f"evaluate.slices={[*load_params(home).evaluate.slices]}",
+        f"data.id={load_params(home).data.id or 'null'}",
+    ]
+    assert set_param(set_param(written, *there), *back) == written
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_readers_of_yaml_1_1_read_the_same_values(home: Path, init: Churn, shape: Shape) -> None:
+    assert init(*put(home, shape), "--yes")[0] == 0
+    assert yaml.safe_load((home / "params.yaml").read_text()) == read_yaml(home / "params.yaml")
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
@@ -137,12 +164,13 @@ def test_the_pipeline_accepts_what_is_written(folder: Path, init: Churn) -> None
     assert (folder / "data/processed/X_train.csv").exists()
 
 
-def test_the_columns_stand_in_one_line_each_with_the_reason(home: Path, init: Churn) -> None:
+def test_each_column_stands_with_its_reason(home: Path, init: Churn) -> None:
     assert init(*put(home, SHAPES["byte order mark, yes and no, gaps"]), "--yes")[0] == 0
-    lines = (home / "params.yaml").read_text().splitlines()
-    assert "    senior: {type: boolean, missing: allow, on_error: fail} # No / Yes" in lines
-    assert '  missing_values: ["?"]         # texts that mean: not known; an empty cell always does' in lines
-    assert "    constant: \"constant: always 'x'\"" in lines
+    text = (home / "params.yaml").read_text()
+    assert "\n    senior: {type: boolean, missing: allow, on_error: fail} # No / Yes\n" in text
+    assert "\n    tenure: # numbers from 1 to 24.5\n      type: numeric\n      min: 0\n      max:\n" in text
+    assert "\n  # texts that mean: not known; an empty cell always does\n  missing_values:\n  - '?'\n" in text
+    assert "\n    constant:\n      kind: constant\n      format:\n      reason: \"constant: always 'x'\"\n" in text
 
 
 def test_what_was_found_is_shown_in_columns(home: Path, init: Churn) -> None:
@@ -158,21 +186,30 @@ def test_what_was_found_is_shown_in_columns(home: Path, init: Churn) -> None:
     assert "'Yes' means: has churned; 'No': has stayed" in said
 
 
-def test_a_second_run_changes_nothing_and_asks_nothing(home: Path, init: Churn) -> None:
-    arguments = put(home, SHAPES["gzip"])
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_a_second_run_changes_nothing_and_asks_nothing(home: Path, init: Churn, shape: Shape) -> None:
+    arguments = put(home, shape)
     assert init(*arguments, "--yes")[0] == 0
     first = (home / "params.yaml").read_bytes()
     assert init(*arguments)[0] == 0
     assert (home / "params.yaml").read_bytes() == first
 
 
+def test_a_reason_of_an_earlier_version_gives_way_to_a_typed_one(home: Path, init: Churn) -> None:
+    path = home / "params.yaml"
+    path.write_text(path.read_text().replace("unused: {}", "unused: {constant: \"constant: always 'x'\"}"))
+    assert init(*put(home, SHAPES["byte order mark, yes and no, gaps"]), "--yes")[0] == 0
+    assert load_params(home).data.unused["constant"].kind == "constant"
+
+
 def test_comments_of_the_users_own_stay_when_the_table_is_the_same(home: Path, init: Churn) -> None:
     arguments = put(home, SHAPES["gzip"])
     assert init(*arguments, "--yes")[0] == 0
     path = home / "params.yaml"
-    start = path.read_text().index("  columns:")
-    commented = re.sub(r"(?m)^(    \S.*type: .*?)( +#.*)?$", r"\1   # checked by hand", path.read_text()[start:])
-    path.write_text(path.read_text()[:start] + commented)
+    text = path.read_text()
+    start, end = text.index("  columns:"), text.index("  unused:")
+    commented = re.sub(r"(?m)^(    [a-z]+:.*?)( +#.*)?$", r"\1   # checked by hand", text[start:end])
+    path.write_text(text[:start] + commented + text[end:])
     before = path.read_bytes()
     assert b"# checked by hand" in before
     assert init(*arguments)[0] == 0
@@ -279,7 +316,7 @@ def test_wrong_options_are_told_in_one_line(home: Path, init: Churn) -> None:
         ("t.gz", gzip.compress(TABLE, mtime=0)[:20], "cannot be unpacked ("),
         ("t.zip", TABLE, "cannot be unpacked (file is not a zip file"),
         ("t.zip", zipped(TABLE, "a.csv", "b.csv"), "holds 2 files; pack the table alone"),
-        ("t.parquet", TABLE, "could not open parquet"),
+        ("t.parquet", TABLE, "parquet magic bytes not found"),
         ("t.csv", zipped(TABLE, "a.csv"), "is a spreadsheet or another archive; save the table as CSV"),
     ],
 )

@@ -12,9 +12,9 @@ import pytest
 from churn.commands.promote import rivals
 from churn.commands.promote.challenger import JudgedState
 from churn.errors import DataError
-from churn.files import MODEL, TEST_ROWS
+from churn.files import MODEL, TEST_ROWS, md5_of_bytes
 from churn.history.snapshot import Snapshot
-from churn.history.state import Stage, StageInputs, md5_of_bytes
+from churn.history.state import Stage, StageInputs
 from churn.metrics.paired import ModelAnswers
 
 KEYS = pd.Index(["a", "b", "c"], name="row_key")

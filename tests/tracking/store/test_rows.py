@@ -15,9 +15,9 @@ from mlflow.entities import LoggedModel
 from sklearn.base import BaseEstimator
 from sklearn.calibration import CalibratedClassifierCV
 
-from churn.files import MODEL, REPORT, TEST_ROWS, read_rows, write_pickle
+from churn.files import MODEL, REPORT, TEST_ROWS, md5_of_bytes, read_rows, write_pickle
 from churn.history.snapshot import state_of_workspace
-from churn.history.state import inputs_from_files, md5_of_bytes
+from churn.history.state import inputs_from_files
 from churn.history.verify import leave_provenance
 from churn.model import decision, encoding
 from churn.tracking.description import describe

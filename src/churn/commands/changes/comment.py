@@ -100,13 +100,14 @@ class _Table:
 
 _Key = tuple[str, str]
 
+ON_TEST_ROWS = "Test rows: confirmation only"
 HEADLINE: Mapping[str, Mapping[_Key, str]] = {
     "Out of fold, training rows: choose by these": {
         (str(TRAIN_METRICS), "train_profit_per_1000_eur"): "profit per 1,000 customers, EUR",
         (str(TRAIN_METRICS), "cv_roc_auc"): "ROC-AUC",
         (str(TRAIN_METRICS), "cv_pr_auc"): "PR-AUC",
     },
-    "Test rows: confirmation only": {
+    ON_TEST_ROWS: {
         (str(BUSINESS_METRICS), "profit_per_1000_eur"): "profit per 1,000 customers, EUR",
         (str(TEST_METRICS), "test_roc_auc"): "ROC-AUC",
         (str(TEST_METRICS), "test_pr_auc"): "PR-AUC",
@@ -212,7 +213,7 @@ def _remarks(changes: Changes, figures: Mapping[_Key, _Figure]) -> Iterator[str]
         yield "The data differ as well (`metrics/data.json`): old and new figures are not about the same customers."
     if any(key in figures for key in _HEADLINE_KEYS):
         yield (
-            "Intervals: 95 %, over test customers; ±: standard deviation over the folds of the training rows. "
+            "Intervals: 95 %, over customers; ±: standard deviation over the folds of the training rows. "
             f"{_inside_or_outside(figures)}".rstrip()
         )
 
@@ -221,19 +222,12 @@ def _inside_or_outside(figures: Mapping[_Key, _Figure]) -> str:
     """What the intervals say about the difference, and no more."""
     inside: list[str] = []
     outside: list[str] = []
-    for names in HEADLINE.values():
-        for key, name in names.items():
-            figure = figures.get(key)
-            bounds = figure and _bounds(figure)
-            if (
-                figure
-                and bounds
-                and figure.value.differs
-                and _is_plain(figure.value.old)
-                and _is_plain(figure.value.new)
-            ):
-                low, high = bounds
-                (inside if low <= figure.value.old <= high else outside).append(name.partition(" ")[0])
+    for key, name in HEADLINE[ON_TEST_ROWS].items():
+        figure = figures.get(key)
+        bounds = figure and _bounds(figure)
+        if figure and bounds and figure.value.differs and _is_plain(figure.value.old) and _is_plain(figure.value.new):
+            low, high = bounds
+            (inside if low <= figure.value.old <= high else outside).append(name.partition(" ")[0])
     if outside:
         return f"Outside the new interval on test rows: the old {_join_words(outside)}."
     return f"Inside the new interval on test rows: the old {_join_words(inside)}." if inside else ""

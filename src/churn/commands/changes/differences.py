@@ -12,12 +12,14 @@ from typing import Any
 from churn.commands.changes.comment import Changes, Difference, Picture, Side, Value
 from churn.commands.compare import compare_states
 from churn.errors import ChurnError, excerpt
-from churn.files import METRICS
-from churn.history.git import commit_of
+from churn.files import DETAILED_METRICS, METRICS, OVERVIEW
+from churn.history.git import commit_of, git_files
 from churn.history.predictions import WORKSPACE
-from churn.history.state import LOCK_FILE, PIPELINE_FILE
+from churn.history.state import LOCK_FILE, PIPELINE_FILE, content_of
 
 PICTURES = f":(glob){METRICS}/*.png"
+NOT_FROM_DVC = {str(OVERVIEW), *map(str, DETAILED_METRICS)}
+"""The overview only repeats figures; the others are metrics to DVC in old states alone, so they are read here."""
 
 
 @dataclass(frozen=True)
@@ -69,15 +71,16 @@ def compare(
     if from_merge_base:
         old = _merge_base(folder, old, new)
     between = [commit for commit in (old.commit, new.commit) if commit]
-    metrics, metrics_whole = _differences(folder, "metrics", "--all", *between)
+    declared, declared_whole = _differences(folder, "metrics", "--all", *between)
+    detailed, detailed_whole = _detailed_differences(folder, old, new)
     parameters, parameters_whole = _differences(folder, "params", *between)
     lock_differs = bool(_git(folder, "diff", "--name-only", "-z", *between, "--", LOCK_FILE))
-    readable = {"metrics": metrics_whole, "parameters": parameters_whole}
+    readable = {"metrics": declared_whole and detailed_whole, "parameters": parameters_whole}
     return Changes(
         Side(old.label, forge.address(forge.base, old.commit)),
         Side(new.label, forge.address(forge.head or forge.base, new.commit)),
         [one for one in parameters if one.differs],
-        metrics,
+        sorted([*detailed, *(one for one in declared if one.file not in NOT_FROM_DVC)], key=_place),
         list(_pictures(folder, between)),
         lock_differs=lock_differs,
         unreadable=[noun for noun, whole in readable.items() if not whole],
@@ -125,14 +128,56 @@ def _differences(folder: Path, kind: str, *arguments: str) -> tuple[list[Differe
         said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
         reason = said[-1].removeprefix("ERROR: ") if said else "no answer"
         raise ChurnError(f"`dvc {kind} diff` cannot compare: {reason}")
-    found = sorted(_read(answer), key=lambda one: (one.file, one.name))
-    return found, f"failed to load some {kind}" not in done.stderr
+    return sorted(_read(answer), key=_place), f"failed to load some {kind}" not in done.stderr
+
+
+def _place(one: Difference) -> tuple[str, str]:
+    return one.file, one.name
 
 
 def _read(answer: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[Difference]:
     for file, values in answer.items():
         for name, sides in values.items():
             yield Difference(file, name, _value(sides.get("old")), _value(sides.get("new")))
+
+
+def _detailed_differences(folder: Path, old: _Revision, new: _Revision) -> tuple[list[Difference], bool]:
+    """All figures of both states, and whether every file of them can be read."""
+    before, before_whole = _detailed_figures(folder, old)
+    after, after_whole = _detailed_figures(folder, new)
+    differences = [Difference(*key, before.get(key), after.get(key)) for key in before.keys() | after.keys()]
+    return differences, before_whole and after_whole
+
+
+def _detailed_figures(folder: Path, revision: _Revision) -> tuple[dict[tuple[str, str], Value], bool]:
+    """Value of each figure by file and dotted name, and whether every file can be read."""
+    figures: dict[tuple[str, str], Value] = {}
+    whole = True
+    for file, content in _detailed_files(folder, revision).items():
+        try:
+            found = json.loads(content, parse_constant=str)
+        except (ValueError, RecursionError):  # it may come from a stranger's branch
+            whole = False
+        else:
+            figures |= {(file, name): value for name, value in _leaves("", found)}
+    return figures, whole
+
+
+def _detailed_files(folder: Path, revision: _Revision) -> dict[str, bytes]:
+    """What the files hold that are there."""
+    paths = [str(path) for path in DETAILED_METRICS]
+    if revision.commit:
+        return git_files(folder, revision.commit, paths)
+    return {path: content for path in paths if (content := content_of(folder / path)) is not None}
+
+
+def _leaves(name: str, value: Any) -> Iterator[tuple[str, Value]]:
+    """Values by dotted name, as DVC finds them: neither lists nor null."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _leaves(f"{name}.{key}" if name else key, inner)
+    elif name and isinstance(value, str | int | float):
+        yield name, value
 
 
 def _value(value: Any) -> Value:

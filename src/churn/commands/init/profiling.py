@@ -1,14 +1,14 @@
 """What each column of an unknown table is, and why; which names a customer, and which say the same as another."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from churn.commands.init.recognisers import ColumnCells, ColumnVerdict, Role, cells_of, verdict_on
-from churn.config.contract import Column
+from churn.commands.init.recognisers import ColumnCells, ColumnVerdict, Role, cells_of, leave_out, verdict_on
+from churn.config.contract import Column, UnusedColumn
 from churn.errors import DataError, excerpt
 from churn.table.parsing import BOOLEAN_TEXTS
 
@@ -44,7 +44,8 @@ class ColumnProfile:
     """What one column is.
 
     Attributes:
-        spec: its entry in the contract; none for the target, the id and columns that are not used.
+        spec: its entry among the columns of the contract; none for the target, the id and columns that are not used.
+        unused: its entry among those that are not used.
         reason: why, in a few words.
         examples: its commonest values.
         distinct: how many values there are, gaps apart.
@@ -54,6 +55,7 @@ class ColumnProfile:
     name: str
     role: Role
     spec: Column | None
+    unused: UnusedColumn | None
     reason: str
     examples: tuple[str, ...]
     distinct: int
@@ -96,9 +98,9 @@ class TableProfile:
         return {column.name: column.spec for column in self.columns if column.spec is not None}
 
     @property
-    def unused(self) -> dict[str, str]:
+    def unused(self) -> dict[str, UnusedColumn]:
         """What it may not, with the reasons."""
-        return {column.name: column.reason for column in self.columns if column.role == "unused"}
+        return {column.name: column.unused for column in self.columns if column.unused is not None}
 
 
 def profile_table(texts: pd.DataFrame, target: str, *, decimal: str, identifier: str | None = None) -> TableProfile:
@@ -154,7 +156,14 @@ def _few(texts: list[str], most: int = 40) -> str:
 def _profile(cells: ColumnCells, verdict: ColumnVerdict) -> ColumnProfile:
     missing = cells.gaps / cells.rows
     return ColumnProfile(
-        cells.name, verdict.role, verdict.spec, verdict.reason, cells.examples(), cells.distinct, missing
+        cells.name,
+        verdict.role,
+        verdict.spec,
+        verdict.unused,
+        verdict.reason,
+        cells.examples(),
+        cells.distinct,
+        missing,
     )
 
 
@@ -172,11 +181,7 @@ def _with_one_id(
         changed = {column.name: verdicts[column.name] for column in named if column.distinct == column.rows}
         changed = dict(list(changed.items())[:1])
     others = [column.name for column in named if column.name not in changed]
-    return changed | {name: replace(verdicts[name], role="unused", reason=_not_id(verdicts[name])) for name in others}
-
-
-def _not_id(verdict: ColumnVerdict) -> str:
-    return f"id: {verdict.reason}"
+    return changed | {name: leave_out("id", f"id: {verdicts[name].reason}") for name in others}
 
 
 def _without_copies(
@@ -192,9 +197,9 @@ def _without_copies(
         if first is None:
             kept.append(column)
         elif first.name == target:
-            changed[name] = ColumnVerdict("unused", "says the same as the target: it would give the answer away")
+            changed[name] = leave_out("target_copy", "says the same as the target: it would give the answer away")
         else:
-            changed[name] = ColumnVerdict("unused", f"copy: says the same as {excerpt(first.name)}")
+            changed[name] = leave_out("copy", f"copy: says the same as {excerpt(first.name)}")
     return changed
 
 

@@ -1,6 +1,5 @@
 """Another table: what it is, and params.yaml rewritten for it. Only `data`, and slices that no longer fit, change."""
 
-import difflib
 import shlex
 import subprocess
 import sys
@@ -15,9 +14,9 @@ from ruamel.yaml.comments import CommentedMap
 
 from churn.commands.init.profiling import ColumnProfile, TableProfile, TargetProfile, profile_table
 from churn.commands.init.sniffing import HEAD_BYTES, sniff
-from churn.config.contract import Column, TableFormat, Target
+from churn.config.contract import Column, TableFormat, Target, UnusedColumn
 from churn.config.params import PARAMS_FILE, Params, check_params, parse_yaml, read_yaml
-from churn.config.yaml_edit import dump_like, load_editable, node, put, text_node
+from churn.config.yaml_edit import dump_like, load_editable, node, plain, put
 from churn.errors import ChurnError, DataError, ParameterError, excerpt
 from churn.files import replacing_outputs
 from churn.table.reader import NOT_PACKED, PARQUET, first_line, open_table, read_source
@@ -65,13 +64,6 @@ class Proposal:
     old: str
     new: str
     described: str | None
-
-    def as_diff(self) -> str:
-        """What would change."""
-        lines = difflib.unified_diff(
-            self.old.splitlines(keepends=True), self.new.splitlines(keepends=True), PARAMS_FILE, f"{PARAMS_FILE} (new)"
-        )
-        return "".join(lines)
 
 
 def examine(root: Path, table: Path, target: str, identifier: str | None = None) -> ExaminedTable:
@@ -230,7 +222,7 @@ def _head(path: Path) -> bytes:
 
 def _rewrite(document: CommentedMap, examined: ExaminedTable, target: Target) -> None:
     profile, data = examined.profile, document["data"]
-    if data.get("source") != examined.source and isinstance(data.get("audit"), CommentedMap):
+    if plain(data.get("source")) != examined.source and isinstance(data.get("audit"), CommentedMap):
         put(data["audit"], "accept", [])  # what was right in another table
     put(data, "source", examined.source)
     _put_keys(data, "format", examined.format.model_dump())
@@ -240,7 +232,7 @@ def _rewrite(document: CommentedMap, examined: ExaminedTable, target: Target) ->
     _put_columns(data, profile)
     _put_unused(data, profile.unused)
     evaluate = document["evaluate"]
-    slices = evaluate.get("slices")
+    slices = plain(evaluate.get("slices"))
     if not isinstance(slices, list) or not all(name in list(profile.features) for name in slices):
         put(evaluate, "slices", _slices(profile))
 
@@ -256,25 +248,26 @@ def _put_columns(data: CommentedMap, profile: TableProfile) -> None:
     if not isinstance(data.get("columns"), CommentedMap):
         data["columns"] = CommentedMap()
     columns = data["columns"]
-    proposed = {column.name: node(_entry(column.spec)) for column in profile.columns if column.spec is not None}
-    if columns == proposed:  # what the user wrote beside them stays
+    proposed = {column.name: _entry(column.spec) for column in profile.columns if column.spec is not None}
+    if plain(columns) == proposed:  # what the user wrote beside them stays
         return
     columns.clear()
     columns.ca.items.clear()  # the comments of the columns that went
     columns.fa.set_block_style()
     for column in profile.columns:
         if column.spec is not None:
-            columns[text_node(column.name)] = proposed[column.name]
+            columns[column.name] = node(proposed[column.name])
             columns.yaml_add_eol_comment(column.reason, column.name, column=0)
 
 
-def _put_unused(data: CommentedMap, unused: Mapping[str, str]) -> None:
-    if data.get("unused") == unused:
+def _put_unused(data: CommentedMap, unused: Mapping[str, UnusedColumn]) -> None:
+    proposed = {name: column.model_dump() for name, column in unused.items()}
+    if data.get("unused") == proposed:
         return
-    reasons = node(unused)
+    entries = node(proposed)
     if unused:
-        reasons.fa.set_block_style()
-    data["unused"] = reasons
+        entries.fa.set_block_style()
+    data["unused"] = entries
 
 
 def _entry(spec: Column) -> dict[str, Any]:

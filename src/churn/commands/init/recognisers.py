@@ -13,7 +13,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from churn.config.contract import BooleanColumn, CategoricalColumn, Column, MissingPolicy, NumericColumn
+from churn.commands.init.dates import DATES, SERIAL_DATES
+from churn.config.contract import (
+    BooleanColumn,
+    CategoricalColumn,
+    Column,
+    MissingPolicy,
+    NumericColumn,
+    UnusedColumn,
+    UnusedKind,
+)
 from churn.errors import excerpt
 from churn.table.numbers import number_pattern, read_amounts
 from churn.table.parsing import BOOLEAN_TEXTS
@@ -52,28 +61,6 @@ CODE_WORDS = frozenset({"code", "codes", "zip", "plz", "postcode", "postal", "id
 GROUP_WORDS = frozenset(
     {"area", "branch", "category", "channel", "class", "cluster", "group", "plan", "region", "segment", "type"}
 )
-
-_TIME = r"(?:[T ]\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?: ?[AaPp][Mm])?(?:Z| ?[+-]\d{2}:?\d{2})?)?"
-_DAY, _MONTH, _YEAR = r"(?:0?[1-9]|[12]\d|3[01])", r"(?:0?[1-9]|1[0-2])", r"(?:\d{4}|\d{2})"
-
-DATES = {
-    "yyyy-mm-dd": rf"^\d{{4}}[-/.]{_MONTH}[-/.]{_DAY}{_TIME}$",
-    "yyyy-mm": r"^\d{4}-(?:0[1-9]|1[0-2])$",
-    "dd.mm.yyyy": rf"^{_DAY}\.{_MONTH}\.{_YEAR}{_TIME}$",
-    "mm/dd/yyyy": rf"^{_MONTH}[-/]{_DAY}[-/]{_YEAR}{_TIME}$",
-    "dd/mm/yyyy": rf"^{_DAY}[-/]{_MONTH}[-/]{_YEAR}{_TIME}$",
-    "dd month yyyy": rf"^{_DAY}[-. ]+\pL{{3,9}}[-. ]+{_YEAR}{_TIME}$",
-    "hh:mm": r"^\d{1,2}:\d{2}(?::\d{2})?$",
-    "month dd, yyyy": rf"^\pL{{3,9}}\.? {_DAY},? {_YEAR}{_TIME}$",
-}
-
-SERIAL_DATES = {
-    "yyyymmdd": (19000101, 21001231),
-    "days since 1900": (10_000, 80_000),
-    "seconds since 1970": (10**8, 10**10),
-    "milliseconds since 1970": (10**11, 10**13),
-}
-"""Numbers that are dates when the name says so."""
 
 
 @dataclass(frozen=True)
@@ -166,11 +153,17 @@ class ColumnCells:
 
 @dataclass(frozen=True)
 class ColumnVerdict:
-    """What a column is, and why."""
+    """What a column is, and why; with its entry in the contract under `columns`, or under `unused`."""
 
     role: Role
     reason: str
     spec: Column | None = None
+    unused: UnusedColumn | None = None
+
+
+def leave_out(kind: UnusedKind, reason: str, form: str | None = None) -> ColumnVerdict:
+    """The verdict that a model cannot use a column; `form`: how its dates are written."""
+    return ColumnVerdict("unused", reason, unused=UnusedColumn(kind=kind, format=form, reason=reason))
 
 
 def cells_of(name: str, texts: pd.Series, decimal: str) -> ColumnCells:
@@ -220,29 +213,31 @@ def verdict_on(cells: ColumnCells) -> ColumnVerdict:
 
 
 def _no_value(cells: ColumnCells) -> ColumnVerdict | None:
-    return None if cells.known else ColumnVerdict("unused", "no value at all")
+    return None if cells.known else leave_out("no_value", "no value at all")
 
 
 def _name_taken(cells: ColumnCells) -> ColumnVerdict | None:
     if cells.name != ROW_KEY:
         return None
-    return ColumnVerdict("unused", "has the name of the key that every row is given; rename it in the table to use it")
+    reason = "has the name of the key that every row is given; rename it in the table to use it"
+    return leave_out("reserved_name", reason)
 
 
 def _constant(cells: ColumnCells) -> ColumnVerdict | None:
     if cells.distinct > 1 or cells.gaps:
         return None
-    return ColumnVerdict("unused", f"constant: always {excerpt(cells.labels[0].as_py())}")
+    return leave_out("constant", f"constant: always {excerpt(cells.labels[0].as_py())}")
 
 
 def _date(cells: ColumnCells) -> ColumnVerdict | None:
-    written = next((form for form, pattern in DATES.items() if cells.share_matching(pattern) >= NEARLY_ALL), None)
+    written = next((form for pattern, form in DATES.items() if cells.share_matching(pattern) >= NEARLY_ALL), None)
     if written is None and DATE_WORDS & set(cells.words) and cells.whole:
         low, high = np.nanmin(cells.numbers), np.nanmax(cells.numbers)
-        written = next((form for form, (first, last) in SERIAL_DATES.items() if first <= low <= high <= last), None)
+        written = next((form for (first, last), form in SERIAL_DATES.items() if first <= low <= high <= last), None)
     if written is None:
         return None
-    return ColumnVerdict("unused", f"date ({written}): a model needs a duration; the split can use it")
+    reason = f"date ({written.words}): a model needs a duration; the split can use it"
+    return leave_out("date", reason, written.format)
 
 
 def _value_or_gap(cells: ColumnCells) -> ColumnVerdict | None:
@@ -258,7 +253,7 @@ def _row_name(cells: ColumnCells) -> ColumnVerdict | None:
     says_so = says_so or GLUED_ID.search("".join(cells.words)) is not None
     if cells.whole:
         if cells.known >= ENOUGH_ROWS and _counts_rows(cells):
-            return ColumnVerdict("unused", "counts the rows")
+            return leave_out("row_number", "counts the rows")
         if says_so:
             return ColumnVerdict("id", "nearly every row has its own, and the name says id")
         if cells.known >= ENOUGH_ROWS and cells.share_matching(r"^\d{6,}$") == 1 and _are_equally_long(cells):
@@ -327,9 +322,9 @@ def _quantity(cells: ColumnCells) -> ColumnVerdict | None:
 
 def _text(cells: ColumnCells) -> ColumnVerdict:
     if cells.near_unique and cells.known >= ENOUGH_ROWS:
-        return ColumnVerdict("unused", f"{_kind_of_text(cells)}: nearly every row has its own")
+        return leave_out("free_text", f"{_kind_of_text(cells)}: nearly every row has its own")
     if cells.distinct > LISTED_LABELS and (cells.name.lower().endswith("name") or _is_prose(cells)):
-        return ColumnVerdict("unused", f"{_kind_of_text(cells)}: {cells.distinct:,} different ones")
+        return leave_out("free_text", f"{_kind_of_text(cells)}: {cells.distinct:,} different ones")
     return _labels(cells, "texts that repeat")
 
 
@@ -346,8 +341,8 @@ def _labels(cells: ColumnCells, reason: str) -> ColumnVerdict:
     """A categorical column, unless it has too many labels for the rows."""
     crowded = cells.distinct > LISTED_LABELS and cells.distinct * ROWS_A_LABEL > cells.known
     if crowded or cells.distinct > MOST_LABELS:
-        return ColumnVerdict(
-            "unused", f"{reason}, but {cells.distinct:,} different ones in {cells.known:,} rows: too many"
+        return leave_out(
+            "too_many_labels", f"{reason}, but {cells.distinct:,} different ones in {cells.known:,} rows: too many"
         )
     values: tuple[str, ...] | None = None
     if cells.distinct <= LISTED_LABELS:

@@ -109,7 +109,8 @@ def _searches(challenge: Challenge) -> Iterator[Gate]:
     yield Gate("searches on record", True, told, {"flattery": chosen.flattery})
 
 
-def _earns_more(challenge: Challenge) -> Iterator[Gate]:
+def earns_more(challenge: Challenge) -> Iterator[Gate]:
+    """Against each rival, out of fold."""
     confidence = confidence_of(challenge.attempt)
     for rival in challenge.rivals:
         times = widening_of(challenge.folds) if rival.is_model else 1.0
@@ -188,7 +189,7 @@ def _is_calibrated(challenge: Challenge) -> Iterator[Gate]:
 
 GATES: Sequence[Callable[[Challenge], Iterator[Gate]]] = (
     _searches,
-    _earns_more,
+    earns_more,
     _holds_on_test,
     _slices_hold,
     _is_calibrated,

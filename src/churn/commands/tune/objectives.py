@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from churn.config.economics import Economics
 from churn.metrics.profit import choose_threshold, contacted_out_of_fold, gains
 from churn.metrics.profit import profit_per_customer as profit_of
-from churn.metrics.scores import pr_auc
+from churn.metrics.scores import Ranking, pr_auc, weighted_pr_auc
 from churn.metrics.selection_bias import WeightedValues
 from churn.types import Floats, Labels
 
@@ -82,31 +82,16 @@ def _pr_auc_of_fold(ground: JudgingData, churned: Labels, probability: Floats) -
 
 
 def _weighted_pr_auc(ground: JudgingData, candidates: Sequence[Floats]) -> WeightedValues:
-    parts = [[_average_precision(ground.churned[fold], one[fold]) for fold in folds_of(ground)] for one in candidates]
+    folds = folds_of(ground)
+    rankings = [[Ranking.of(ground.churned[fold], one[fold]) for fold in folds] for one in candidates]
 
     def weighted(times: Floats) -> Floats:
-        inside = [np.ascontiguousarray(times[:, fold]) for fold in folds_of(ground)]
-        by_fold = [[part(own) for part, own in zip(parts_of, inside, strict=True)] for parts_of in parts]
+        inside = [np.ascontiguousarray(times[:, fold]) for fold in folds]
+        by_fold = [
+            [weighted_pr_auc(*ranking.weights(own)) for ranking, own in zip(of_one, inside, strict=True)]
+            for of_one in rankings
+        ]
         return np.column_stack([np.mean(values, axis=0) for values in by_fold])
-
-    return weighted
-
-
-def _average_precision(churned: Labels, probability: Floats) -> Callable[[Floats], Floats]:
-    """Average precision for each row of weights; NaN where no churner counts. What does not change is done once."""
-    order = np.argsort(-probability, kind="stable")
-    ends = np.append(np.flatnonzero(np.diff(probability[order])), len(order) - 1)
-    left = churned[order].astype(np.float64)
-
-    def weighted(times: Floats) -> Floats:
-        ranked = times[:, order]
-        called = np.cumsum(ranked, axis=1)[:, ends]
-        hits = np.cumsum(ranked * left, axis=1)[:, ends]
-        found = np.diff(hits, axis=1, prepend=0)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            precision = np.where(called > 0, hits / called, 0.0)
-            value: Floats = (found * precision).sum(axis=1) / hits[:, -1]
-        return value
 
     return weighted
 

@@ -29,7 +29,7 @@ from churn.types import Floats
 
 FOLDER = Path(".churn/tuning")
 NAME = "churn tune"
-LEAST_DOUBT = 0.15
+PRUNE_BELOW_P = 0.15
 """A trial is pruned when the signed-rank test on its folds says with less doubt that it is worse than the best. Of five
 folds, that is after the third when all three are worse (1/8); by the library's 0.1 it would be after the fourth."""
 
@@ -199,7 +199,7 @@ def _sampler(seed: int) -> optuna.samplers.BaseSampler:
 
 def _pruner() -> optuna.pruners.BasePruner:
     with _accept_experimental_parts():  # the one that compares fold with fold, some of which are harder than others
-        return optuna.pruners.WilcoxonPruner(p_threshold=LEAST_DOUBT)
+        return optuna.pruners.WilcoxonPruner(p_threshold=PRUNE_BELOW_P)
 
 
 @contextmanager

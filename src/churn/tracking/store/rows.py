@@ -46,9 +46,9 @@ from churn.tracking.record import (
     MODEL_MD5,
     MODEL_NOTE,
     RUNNING,
-    SHOWN,
     Execution,
     Experiment,
+    ModelNote,
     Record,
 )
 from churn.tracking.store import model_file
@@ -197,8 +197,8 @@ class Store:
             self._set_status(run_id, experiment.status, given.ended)
             # Last, so that a row says complete only when all of it is there.
             said = {**experiment.tags, ENDED: str(ended), DIGEST: experiment.digest}
-            if tags.get(MODEL_NOTE) == SHOWN and tags.get(MODEL_MD5) == said.get(MODEL_MD5):
-                said[MODEL_NOTE] = SHOWN  # another machine showed the model that is not to be had here
+            if tags.get(MODEL_NOTE) == ModelNote.SHOWN and tags.get(MODEL_MD5) == said.get(MODEL_MD5):
+                said[MODEL_NOTE] = ModelNote.SHOWN.value  # another machine showed the model that is not to be had here
             self.client.log_batch(run_id, tags=[RunTag(name, value) for name, value in said.items()])
         self._only_row(experiment.fingerprint)
 
