@@ -1,19 +1,65 @@
 """What a process changes of itself while it works, and gives back."""
 
 import os
+import subprocess
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from threadpoolctl import threadpool_info
 
-from churn.runtime import THREAD_SETTINGS, environment, limited_threads
+from churn.runtime import THREAD_SETTINGS, environment, is_locked, limited_threads, lock
 
 
 @pytest.fixture(autouse=True)
 def _nothing_left() -> None:
     assert "GIVEN" not in os.environ
     assert "ABSENT" not in os.environ
+
+
+def test_a_lock_has_one_holder_and_one_who_does_not_wait_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "not-there-yet/lock"
+    with lock(path) as held, lock(path, wait=False) as second:
+        assert held is not None
+        assert second is None
+        assert is_locked(path)
+    assert not is_locked(path)
+
+
+def test_a_shared_lock_has_many_holders_and_keeps_out_who_wants_it_alone(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with lock(path, shared=True), lock(path, shared=True, wait=False) as second, lock(path, wait=False) as alone:
+        assert second is not None
+        assert alone is None
+        assert is_locked(path)
+
+
+def test_a_folder_is_locked_without_a_file(tmp_path: Path) -> None:
+    with lock(tmp_path):
+        assert is_locked(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_ends_with_its_holder_however_that_ends(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with holder_of(path) as holder:
+        assert is_locked(path)
+        holder.kill()
+        holder.wait()
+        assert not is_locked(path)
+
+
+def test_a_child_that_gets_the_descriptor_goes_on_holding_the_lock(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with lock(path) as held:
+        assert held is not None
+        child = subprocess.Popen(["cat"], stdin=subprocess.PIPE, pass_fds=[held])
+    assert is_locked(path)
+    child.communicate()
+    assert not is_locked(path)
 
 
 def test_threads_are_limited_in_loaded_libraries_and_for_those_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,3 +133,23 @@ def in_threads(work: list[Callable[[], None]]) -> None:
         thread.start()
     for thread in threads:
         thread.join()
+
+
+@contextmanager
+def holder_of(path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that has the lock."""
+    program = """
+import sys, time
+from pathlib import Path
+from churn.runtime import lock
+with lock(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+    with subprocess.Popen([sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        try:
+            yield holder
+        finally:
+            holder.kill()

@@ -20,25 +20,52 @@ _computing = threading.RLock()
 
 
 @contextmanager
+def lock(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[int | None]:
+    """Hold a lock on a file, which is made if need be, or on a folder.
+
+    It is the kernel's, so it ends with its holder, however that ends. It gives the descriptor that holds it: a child
+    that gets this one holds it, too. None: somebody else holds the lock, and this does not wait.
+    """
+    if not path.is_dir():
+        path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        yield descriptor if _is_granted(descriptor, how if wait else how | fcntl.LOCK_NB) else None
+    finally:
+        os.close(descriptor)
+
+
+def _is_granted(descriptor: int, how: int) -> bool:
+    try:
+        fcntl.flock(descriptor, how)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def is_locked(path: Path) -> bool:
+    """Whether somebody holds a lock on a file, also a shared one."""
+    with lock(path, wait=False) as held:
+        return held is None
+
+
+@contextmanager
 def at_work_alone(workspace: Path) -> Iterator[None]:
     """Keep a folder from two stages at once: an orphan that outlived its `dvc`, or one in a container beside this one.
 
-    The lock is the kernel's, on the folder itself, so it ends with its process and leaves nothing behind.
+    The lock is on the folder itself, so it leaves nothing behind.
 
     Raises:
         ChurnError: another stage is at work there.
     """
-    folder = os.open(workspace, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise ChurnError(
-            f"{workspace.resolve()}: another stage is at work here; wait until it has ended, then run `dvc repro` again"
-        ) from None
-    else:
+    with lock(workspace, wait=False) as held:
+        if held is None:
+            raise ChurnError(
+                f"{workspace.resolve()}: another stage is at work here; "
+                "wait until it has ended, then run `dvc repro` again"
+            )
         yield
-    finally:
-        os.close(folder)
 
 
 @contextmanager

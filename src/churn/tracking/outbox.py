@@ -4,16 +4,16 @@ A record names no store. Each store has receipts for the records that it shows, 
 to date later. Records and what they need to be shown (`contents`, by md5) outlive the files of the workspace.
 """
 
-import fcntl
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from churn.files import replacing
 from churn.history.state import MD5_FORM
+from churn.runtime import lock
 from churn.tracking.destination import without_password
 from churn.tracking.record import Record, record_from
 
@@ -35,7 +35,7 @@ class Outbox:
         Raises:
             OSError: it cannot be written; then there is no record.
         """
-        with self._locked(fcntl.LOCK_SH):
+        with lock(self._lock, shared=True):
             for md5 in record.experiment.contents:
                 if not self.content(md5).exists():
                     _write(self.content(md5), content_of(md5))
@@ -103,7 +103,7 @@ class Outbox:
 
     def prune(self) -> None:
         """Drop the oldest of the records that some store has shown, and what no record refers to any more."""
-        with self._locked(fcntl.LOCK_EX):  # nobody adds meanwhile, so every draft is one that a kill has left
+        with lock(self._lock):  # nobody adds meanwhile, so every draft is one that a kill has left
             unshown = set(self.names_never_shown())
             shown = [name for name in self.names() if name not in unshown]
             for name in shown[: max(0, len(shown) - KEPT)]:
@@ -116,17 +116,14 @@ class Outbox:
                 if ours and path.name not in needed:
                     path.unlink(missing_ok=True)
 
-    @contextmanager
-    def _locked(self, how: int) -> Iterator[None]:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "lock").open("a") as file:
-            fcntl.flock(file, how)
-            yield
-
     def _belonging_to(self, name: str) -> Iterator[Path]:
         yield self._records / f"{name}.json"
         yield self.folder / "outcomes" / name
         yield from self.folder.glob(f"receipts/*/{name}")
+
+    @property
+    def _lock(self) -> Path:
+        return self.folder / "lock"
 
     @property
     def _records(self) -> Path:

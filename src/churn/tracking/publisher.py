@@ -5,7 +5,6 @@ works through the outbox, tells how each attempt ended, and leaves when no stage
 ends it, the outbox still holds what has not been published.
 """
 
-import fcntl
 import logging
 import signal
 import sys
@@ -15,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from churn.runtime import is_locked
 from churn.tracking.destination import Destination, StoreError, find_destination, refusal
 from churn.tracking.outbox import Outbox, outbox_of
 from churn.tracking.record import Record
@@ -84,7 +84,7 @@ def work(destination: Destination, outbox: Outbox) -> None:
     tried = set(outbox.names()).difference(outbox.names_never_shown())
     left = time.monotonic() + SECONDS_WITHOUT_A_STAGE
     pruned = False
-    while time.monotonic() < left or not _nobody_at_work(destination.root) or not pruned:
+    while time.monotonic() < left or is_locked(destination.root / STAGES_LOCK) or not pruned:
         if not outbox.folder.parent.is_dir():
             return  # the project is gone
         new = [name for name in outbox.names() if name not in tried]
@@ -113,15 +113,6 @@ def _open(destination: Destination) -> tuple[Store | None, str]:
         return rows.open_store(destination), ""
     except StoreError as error:
         return None, str(error)
-
-
-def _nobody_at_work(root: Path) -> bool:
-    with (root / STAGES_LOCK).open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
 
 
 def main() -> None:

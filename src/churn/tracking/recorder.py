@@ -3,16 +3,16 @@
 Light to import: MLflow is the publisher's business.
 """
 
-import fcntl
 import logging
 import os
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from churn.errors import ChurnError
+from churn.runtime import lock
 from churn.tracking.destination import (
     CLIENT_SETTINGS,
     Destination,
@@ -43,9 +43,9 @@ class Recorder:
         self.stage = stage
         self._destination = find_destination(project_root(workspace))
         self._outbox = outbox_of(self._destination.root)
-        self._attendance: int | None = None
+        self._attendance = ExitStack()
         with suppress(OSError):  # what stands in the way is told when there is something to record
-            self._attendance = _attend(self._destination.root)
+            self._attendance.enter_context(lock(self._destination.root / STAGES_LOCK, shared=True))
             if not refusal(self._destination):
                 _ensure_publisher(self._destination)
 
@@ -59,9 +59,7 @@ class Recorder:
             _warn("not recorded", f"{type(error).__name__}: {error}")
             log.debug("the fault in full", exc_info=True)
         finally:
-            if self._attendance is not None:
-                os.close(self._attendance)
-                self._attendance = None
+            self._attendance.close()
 
     def _record(self, execution: Execution) -> None:
         record, last = self._kept(execution)
@@ -89,25 +87,15 @@ class Recorder:
         return _outcome(self._outbox, record.name, self._destination) if wait else ""
 
 
-def _attend(root: Path) -> int:
-    """Be seen at work until what this returns is closed, or this process ends in whatever way."""
-    (root / STAGES_LOCK).parent.mkdir(parents=True, exist_ok=True)
-    attendance = os.open(root / STAGES_LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-    fcntl.flock(attendance, fcntl.LOCK_SH)
-    return attendance
-
-
 def _ensure_publisher(destination: Destination) -> None:
     """Start a publisher unless one is there. It has nothing of the stage's: no terminal, no pipe, no folder.
 
     The lock that says so is taken here and handed on, so that there is never a second one.
     """
-    with destination.publisher_lock.open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    package = Path(__file__).resolve().parents[2]
+    with lock(destination.publisher_lock, wait=False) as held:
+        if held is None:
             return
-        package = Path(__file__).resolve().parents[2]
         with (destination.root / PUBLISHER_LOG).open("w") as told:
             publisher = subprocess.Popen(
                 [sys.executable, "-P", "-m", "churn.tracking.publisher"],
@@ -116,7 +104,7 @@ def _ensure_publisher(destination: Destination) -> None:
                 stdin=subprocess.DEVNULL,
                 stdout=told,
                 stderr=told,
-                pass_fds=[lock.fileno()],
+                pass_fds=[held],
                 start_new_session=True,
             )
     publisher.returncode = 0  # left to itself: it outlives the stage, and nobody here waits for it

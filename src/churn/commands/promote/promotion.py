@@ -3,7 +3,6 @@
 A model becomes champion when every gate in `gates` lets it in; the ledger keeps every judgement, also refusals.
 """
 
-import fcntl
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -33,6 +32,7 @@ from churn.history.predictions import (
 )
 from churn.history.snapshot import is_on_branch_or_tag
 from churn.history.vouching import require_names, require_vouched
+from churn.runtime import is_locked, lock
 from churn.table.keys import sketch
 from churn.tracking import ledger
 from churn.tracking.destination import find_destination
@@ -337,12 +337,8 @@ def _registry(root: Path) -> Iterator["Registry"]:
 @contextmanager
 def _alone(root: Path) -> Iterator[None]:
     """One promotion of a project at a time on this machine; another one waits, and is judged by what the first did."""
-    lock = root / ".churn" / "promotion.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.info("another promotion is at work here; waiting for it")
-            fcntl.flock(file, fcntl.LOCK_EX)
+    path = root / ".churn" / "promotion.lock"
+    if is_locked(path):
+        log.info("another promotion is at work here; waiting for it")
+    with lock(path):
         yield

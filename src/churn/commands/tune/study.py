@@ -4,7 +4,6 @@ The sampler works on a study in memory. A trial is written to disk when it is fi
 on disk is never half a trial; one that was under way at a kill is tried again under the same number.
 """
 
-import fcntl
 import hashlib
 import warnings
 from collections.abc import Iterator, Mapping
@@ -25,6 +24,7 @@ from churn.config import search_space
 from churn.config.search_space import Candidate, Fixed, Space
 from churn.errors import ChurnError
 from churn.files import replacing
+from churn.runtime import lock
 from churn.types import Floats
 
 FOLDER = Path(".churn/tuning")
@@ -220,7 +220,9 @@ def open_study(root: Path, key: str, tried: Space, fixed: Fixed, seed: int) -> I
     folder = root / FOLDER
     path = folder / f"{key}.db"
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with _explain_faults(path), _lock_study(folder / f"{key}.lock"):
+    with _explain_faults(path), lock(folder / f"{key}.lock", wait=False) as held:
+        if held is None:
+            raise ChurnError(f"{path}: another `churn tune` is at work on this study; wait until it has ended")
         if not path.exists():
             with replacing(path) as draft, _open_storage(draft):
                 pass  # its tables are there from now on: a kill while they are made leaves none of them
@@ -235,20 +237,6 @@ def _open_storage(path: Path) -> Iterator[optuna.Study]:
         yield optuna.create_study(study_name=NAME, storage=storage, direction="maximize", load_if_exists=True)
     finally:
         storage.engine.dispose()
-
-
-@contextmanager
-def _lock_study(lock: Path) -> Iterator[None]:
-    """The lock is the kernel's, so it ends with its process."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ChurnError(
-                f"{lock.with_suffix('.db')}: another `churn tune` is at work on this study; wait until it has ended"
-            ) from None
-        yield
 
 
 @contextmanager

@@ -1,12 +1,10 @@
 """Calls to MLflow: their faults as one kind, its news kept quiet, and one process at a time."""
 
-import fcntl
 import logging
 import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TypeVar
 
 import mlflow
@@ -95,15 +93,6 @@ def default_store(destination: Destination, experiment_id: str = "0") -> Iterato
         finally:
             fluent._active_experiment_id = was_active
             mlflow.set_tracking_uri(tracked_to)
-
-
-@contextmanager
-def one_process_at_a_time(lock: Path) -> Iterator[None]:
-    """One process at a time looks for a row and makes it, or makes the database."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.sklearn import load_model
 
 from churn.history.state import md5_of
+from churn.runtime import lock
 from churn.table.keys import mostly_the_same
 from churn.tracking.destination import StoreError
 from churn.tracking.ledger import CAME_SECOND, CHALLENGER, CHAMPION, Entry, Judgement, Judges
@@ -27,7 +28,6 @@ from churn.tracking.store.calls import (
     faults_as_store_errors,
     if_there,
     milliseconds,
-    one_process_at_a_time,
     open_experiment,
 )
 from churn.tracking.store.model_file import MODEL_FILE, foreign_loader, logged_by_cloudpickle
@@ -126,7 +126,7 @@ class Registry:
             StoreError: the store refuses, or is away; or the row has no model.
         """
         client = self.store.client
-        with faults_as_store_errors(), one_process_at_a_time(self.store.destination.lock):
+        with faults_as_store_errors(), lock(self.store.destination.lock):
             try:
                 client.create_registered_model(self.name)
             except MlflowException as error:
@@ -240,7 +240,7 @@ def open_registry(store: Store) -> Registry:
     Raises:
         StoreError: the store refuses, or is away.
     """
-    with faults_as_store_errors(), one_process_at_a_time(store.destination.lock):
+    with faults_as_store_errors(), lock(store.destination.lock):
         ledger = open_experiment(store.client, store.destination, store.destination.promotions)
     return Registry(store, str(ledger.experiment_id))
 

@@ -35,6 +35,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
 from churn import files
+from churn.runtime import lock
 from churn.tracking import record
 from churn.tracking.destination import Destination, StoreError
 from churn.tracking.record import (
@@ -59,7 +60,6 @@ from churn.tracking.store.calls import (
     faults_as_store_errors,
     if_there,
     milliseconds,
-    one_process_at_a_time,
     open_experiment,
 )
 from churn.tracking.store.model_file import MODEL_FILES
@@ -93,7 +93,7 @@ class Store:
         Raises:
             StoreError: the store refuses, or is away.
         """
-        with faults_as_store_errors(), one_process_at_a_time(self.destination.lock):
+        with faults_as_store_errors(), lock(self.destination.lock):
             if given.execution is not None:
                 self._add_execution(given, given.execution)
             self._bring_up_to_date(given, content_of)
@@ -344,7 +344,7 @@ def open_store(destination: Destination) -> Store:
     Raises:
         StoreError: the store refuses, or is away.
     """
-    with faults_as_store_errors(), one_process_at_a_time(destination.lock):
+    with faults_as_store_errors(), lock(destination.lock):
         client = mlflow.MlflowClient(destination.uri)
         experiment = open_experiment(client, destination, destination.experiment)
         executions = open_experiment(client, destination, destination.executions)

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 import mlflow
 from mlflow.entities import Metric, Param, Run, RunTag, ViewType
 
+from churn.runtime import lock
 from churn.tracking.destination import Destination
 from churn.tracking.record import FAILED, FINISHED
 from churn.tracking.store.calls import (
     ENTRIES_A_CALL,
     faults_as_store_errors,
     milliseconds,
-    one_process_at_a_time,
     open_experiment,
 )
 from churn.tracking.trials import StudyRow, TrialRow
@@ -38,7 +38,7 @@ def publish(destination: Destination, study: StudyRow) -> None:
     Raises:
         StoreError: the store refuses, or is away.
     """
-    with faults_as_store_errors(), one_process_at_a_time(destination.lock):
+    with faults_as_store_errors(), lock(destination.lock):
         client = mlflow.MlflowClient(destination.uri)
         experiment = open_experiment(client, destination, destination.tuning)
         _StudyRows(client, str(experiment.experiment_id), study).bring_up_to_date()
