@@ -395,6 +395,44 @@ def test_two_promotions_at_once_on_one_machine_give_one_champion(root: Path) -> 
     assert sum("champion    none yet" in one for one in said) == 1, said
 
 
+def test_of_two_first_promotions_from_two_machines_in_the_same_moment_one_is_refused_in_a_line(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = shutil.copytree(root, tmp_path / "elsewhere", symlinks=True)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{root / 'mlflow.db'}")
+    both_judged_by_nobody = (
+        "import sys, time; from pathlib import Path\n"
+        "from churn.cli import main\n"
+        "from churn.commands.promote import challenger; from churn.tracking.store.registry import Registry\n"
+        "challenger.reproduce = lambda *_: 29\n"
+        "claim = Registry.claim\n"
+        "def claim_once_both_are_written_down(registry, entry):\n"
+        "    while len(registry.entries()) < 2: time.sleep(0.05)\n"
+        "    claim(registry, entry)\n"
+        "Registry.claim = claim_once_both_are_written_down\n"
+        "main()"
+    )
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", both_judged_by_nobody, "promote", one],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for folder, one in ((root, "strong"), (elsewhere, "alike"))
+    ]
+    ended = {one.communicate(): one.returncode for one in both}
+    assert sorted(ended.values()) == [0, 1], ended
+    (present,) = ledger.reigns(registry_of(root).entries())
+    last_word = next(told[1] for told, code in ended.items() if code).splitlines()[-1]
+    assert last_word.startswith(
+        f"churn: another promotion came first: churn version {present.judgement.version} (commit "
+    )
+    assert last_word.endswith(" is @champion now; run this again to be judged by it")
+    assert champion(root) == present.judgement.version
+
+
 def test_the_commands_promote_refuse_and_roll_back_on_a_server(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
