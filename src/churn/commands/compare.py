@@ -24,6 +24,7 @@ from churn.history.predictions import (
 from churn.history.snapshot import Snapshot
 from churn.history.state import changed_values
 from churn.metrics import paired
+from churn.texts import aligned
 
 RESAMPLES = 2000
 SEED = 2013
@@ -95,12 +96,8 @@ class Comparison:
 
     def as_text(self) -> str:
         """For the terminal."""
-        rows = [("", self.old, self.new, "difference", "95 % interval"), *self._cells()]
-        widths = [max(len(row[place]) for row in rows) for place in range(5)]
-        table = [
-            "  ".join([f"{row[0]:<{widths[0]}}", *(f"{row[place]:>{widths[place]}}" for place in range(1, 5))]).rstrip()
-            for row in rows
-        ]
+        head = ("", self.old, self.new, "difference", "95 % interval")
+        table = aligned([head, *self._cells()], right=range(1, 5))
         return "\n".join([self.verdict, "", *table, "", *self._remarks()])
 
     def as_markdown(self) -> str:

@@ -20,6 +20,7 @@ from churn.config.yaml_edit import dump_like, load_editable, node, plain, put
 from churn.errors import ChurnError, DataError, ParameterError, excerpt
 from churn.files import replacing_outputs
 from churn.table.reader import NOT_PACKED, PARQUET, first_line, open_table, read_source
+from churn.texts import aligned
 
 PLAIN = TableFormat(delimiter=",", quote='"', encoding="utf-8", decimal=".")
 """What stands in `format` for a Parquet table, which is read without it."""
@@ -294,12 +295,7 @@ def _require_same(loaded: Params, examined: ExaminedTable, target: Target) -> No
 
 def _column_lines(profile: TableProfile) -> Iterator[str]:
     header = ("column", "becomes", "missing", "distinct", "why")
-    rows = [header, *(_cells_of(column) for column in profile.columns)]
-    widths = [max(len(row[place]) for row in rows) for place in range(4)]
-    for name, becomes, missing, distinct, why in rows:
-        yield (
-            f"{name:<{widths[0]}}  {becomes:<{widths[1]}}  {missing:>{widths[2]}}  {distinct:>{widths[3]}}  {why}"
-        ).rstrip()
+    yield from aligned([header, *map(_cells_of, profile.columns)], right=(2, 3))
     yield ""
     yield "missing: allow where there are gaps now; fail elsewhere, so that a new gap is seen"
     yield "numbers: min 0 where none is negative, so that a wrong sign is seen; no max"

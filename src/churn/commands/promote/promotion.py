@@ -34,6 +34,7 @@ from churn.history.snapshot import is_on_branch_or_tag
 from churn.history.vouching import require_names, require_vouched
 from churn.runtime import is_locked, lock
 from churn.table.keys import sketch
+from churn.texts import aligned
 from churn.tracking import ledger
 from churn.tracking.destination import find_destination
 from churn.tracking.ledger import CHAMPION, Entry, Judgement, Judges
@@ -319,11 +320,13 @@ def _report_lines(
     champion = name_of_version(registry, present.judgement.version) if present else "none yet"
     yield f"challenger  {name_of_version(registry, judgement.version)}"
     yield f"champion    {champion}"
-    width = max(len(gate.name) for gate in found)
-    for gate in found:
-        first, *more = gate.explanation.splitlines()
-        yield f"  {'passed' if gate.passed else 'CLOSED'}  {gate.name:<{width}}  {first}"
-        yield from (f"          {'':<{width}}  {line}" for line in more)
+    yield from (f"  {line}" for line in aligned([row for gate in found for row in _rows_of(gate)]))
+
+
+def _rows_of(gate: Gate) -> Iterator[tuple[str, str, str]]:
+    first, *more = gate.explanation.splitlines()
+    yield "passed" if gate.passed else "CLOSED", gate.name, first
+    yield from (("", "", line) for line in more)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from churn.config.search_space import Candidate, Fixed, Space
 from churn.config.yaml_edit import as_diff
 from churn.metrics.selection_bias import CorrectedGain
 from churn.table.keys import sketch
+from churn.texts import aligned
 from churn.tracking.trials import CHOSEN_BY, FLATTERY, StudyRow, TrialRow
 
 SHOWN = 5
@@ -134,9 +135,7 @@ class Result:
             arguments = ", ".join(f"{name}={one.candidate.arguments[name]}" for name in tried)
             value = f"{value_of(one):{self.search.objective.form}}"
             rows.append((str(one.number), value, _short(one.candidate.estimator), arguments))
-        widths = [max(len(row[place]) for row in rows) for place in range(3)]
-        for number, value, estimator, arguments in rows:
-            yield f"{number:>{widths[0]}}  {value:>{widths[1]}}  {estimator:<{widths[2]}}  {arguments}"
+        yield from aligned(rows, right=(0, 1))
 
     def _offer(self) -> Iterator[str]:
         if self.new is not None:

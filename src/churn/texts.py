@@ -1,0 +1,20 @@
+"""Text for a terminal."""
+
+from collections.abc import Collection, Iterator, Sequence
+
+from rich.cells import cell_len
+
+
+def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[str]:
+    """Lines of a table: each column as wide as its widest cell, those whose places are in `right` set to the right.
+
+    A sign counts as many columns as a terminal gives it: a Chinese one two, a combining accent none.
+    """
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(_filled(row, widths, right)).rstrip() for row in rows]
+
+
+def _filled(row: Sequence[str], widths: Sequence[int], right: Collection[int]) -> Iterator[str]:
+    for place, (cell, width) in enumerate(zip(row, widths, strict=True)):
+        gap = " " * (width - cell_len(cell))
+        yield gap + cell if place in right else cell + gap
