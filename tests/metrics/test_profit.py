@@ -4,13 +4,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from empulse.metrics import empc_score, mpc_score
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta
 
 from churn import files
 from churn.config.economics import Economics
-from churn.metrics.profit import NOBODY, maximum_profit, most_profitable_threshold, profit_curve, profit_per_customer
+from churn.metrics.profit import (
+    NOBODY,
+    MaximumProfit,
+    maximum_profit,
+    most_profitable_threshold,
+    profit_curve,
+    profit_per_customer,
+)
 from churn.types import Floats, Labels
 
 
@@ -79,10 +87,27 @@ def test_every_point_of_the_curve_is_the_campaign_counted_customer_by_customer(
 
 @given(customers, campaigns)
 @settings(deadline=None)
-def test_the_best_profit_on_the_curve_is_the_published_mpc(pairs: list[tuple[int, float]], campaign: Economics) -> None:
-    curve = profit_curve(*arrays(pairs), campaign)
-    mpc = maximum_profit(*arrays(pairs), campaign).mpc_eur
-    assert curve.profit_per_customer_eur[curve.best] == pytest.approx(mpc, abs=1e-9)
+def test_mpc_and_empc_are_those_of_the_library_empulse(pairs: list[tuple[int, float]], campaign: Economics) -> None:
+    churned, probability = arrays(pairs)
+    assume(0 < churned.mean() < 1 and campaign.customer_value_eur > campaign.offer_cost_eur)
+    costs = {
+        "clv": campaign.customer_value_eur,
+        "incentive_cost": campaign.offer_cost_eur,
+        "contact_cost": campaign.contact_cost_eur,
+    }
+    accepted = {"alpha": campaign.acceptance_alpha, "beta": campaign.acceptance_beta}
+    ours = maximum_profit(churned, probability, campaign)
+    mpc = mpc_score(churned, probability, accept_rate=campaign.acceptance_rate, **costs)
+    assert ours.mpc_eur == pytest.approx(mpc, abs=1e-9)
+    assert ours.empc_eur == pytest.approx(empc_score(churned, probability, **accepted, **costs), abs=1e-9)
+    share = empc_score.optimal_rate(churned, probability, **accepted, **costs)
+    assert ours.empc_contacted_share == pytest.approx(share, abs=1e-9)
+
+
+def test_nobody_is_worth_an_offer_that_costs_more_than_he_brings() -> None:
+    churned, probability = np.array([1, 0, 1]), np.array([0.9, 0.8, 0.7])
+    maximum = maximum_profit(churned, probability, HOPELESS)
+    assert maximum == MaximumProfit(mpc_eur=0.0, empc_eur=0.0, empc_contacted_share=0.0)
 
 
 def test_empc_is_the_best_profit_averaged_over_how_many_accept() -> None:

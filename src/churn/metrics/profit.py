@@ -10,8 +10,11 @@ from decimal import ROUND_FLOOR, Decimal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import isotonic_regression
+from scipy.special import betaincc
 
 from churn.config.economics import Economics
+from churn.metrics.scores import counts_by_probability
 from churn.types import Floats, Labels
 
 NOBODY = 1.000001
@@ -103,18 +106,25 @@ class MaximumProfit:
 
 
 def maximum_profit(churned: Labels, probability: Floats, economics: Economics) -> MaximumProfit:
-    """MPC (fixed acceptance) and EMPC (acceptance ~ Beta), per customer, by the library empulse."""
-    # Imported here: it takes longer than the whole of training needs, and only evaluation wants it.
-    from empulse.metrics import empc_score, mpc_score
+    """MPC (acceptance at its mean) and EMPC (acceptance ~ Beta), per customer.
 
-    costs = {
-        "clv": economics.customer_value_eur,
-        "incentive_cost": economics.offer_cost_eur,
-        "contact_cost": economics.contact_cost_eur,
-    }
-    beta = {"alpha": economics.acceptance_alpha, "beta": economics.acceptance_beta}
+    Verbraken, Verbeke and Baesens (2013), IEEE TKDE 25(5). Their integral runs over the corners of the ROC curve's
+    convex hull. Isotonic regression of the outcome finds the same hull, as groups of customers with one churn rate
+    each; a group is worth contacting from some share of acceptance on, and its gain above that share is integrated.
+    """
+    curve = profit_curve(churned, probability, economics)
+    churners, stayers = counts_by_probability(churned, probability)
+    customers = churners + stayers
+    churn_rate = isotonic_regression(churners / customers, weights=customers).x
+    loss = churn_rate * economics.contact_cost_eur - (1 - churn_rate) * economics.contacted_stayer_eur
+    gain = churn_rate * max(economics.customer_value_eur - economics.offer_cost_eur, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        worth_it_from = np.where(gain > 0, np.minimum(loss / gain, 1.0), 1.0)
+    alpha, beta = economics.acceptance_alpha, economics.acceptance_beta
+    accepted = economics.acceptance_rate * betaincc(alpha + 1, beta, worth_it_from)
+    contacted = betaincc(alpha, beta, worth_it_from)
     return MaximumProfit(
-        mpc_eur=float(mpc_score(churned, probability, accept_rate=economics.acceptance_rate, **costs)),
-        empc_eur=float(empc_score(churned, probability, **beta, **costs)),
-        empc_contacted_share=float(empc_score.optimal_rate(churned, probability, **beta, **costs)),
+        mpc_eur=float(curve.profit_per_customer_eur[curve.best]),
+        empc_eur=float(np.average(gain * accepted - loss * contacted, weights=customers)),
+        empc_contacted_share=float(np.average(contacted, weights=customers)),
     )
