@@ -33,9 +33,9 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 def test_in_the_locked_environment_there_are_none() -> None:
-    lock = (REPOSITORY / "requirements.lock").read_text()
+    lock, dev = ((REPOSITORY / name).read_text() for name in ("requirements.lock", "requirements-dev.lock"))
     assert packages_beside_locks([lock], "sklearn.ensemble.RandomForestClassifier") == {}
-    assert packages_beside_locks([lock], "empulse.models.CSLogitClassifier") == {}
+    assert packages_beside_locks([lock, dev], "empulse.models.CSLogitClassifier") == {}
 
 
 def test_another_version_than_the_locked_one_is_one_of_them(installed: dict[str, str]) -> None:
