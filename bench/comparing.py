@@ -17,7 +17,7 @@ CUSTOMERS, RESAMPLES, ROUNDS = 10_000, 2_000, 5
 FEW = 50
 """Resamples that are enough to know what scikit-learn's scores cost."""
 MONEY = Economics(
-    customer_value_eur=200.0, offer_cost_eur=10.0, contact_cost_eur=1.0, acceptance_alpha=6.0, acceptance_beta=14.0
+    currency="EUR", customer_value=200.0, offer_cost=10.0, contact_cost=1.0, acceptance_alpha=6.0, acceptance_beta=14.0
 )
 
 

@@ -60,7 +60,7 @@ def judge(data: TrainingData, params: Params, path: str, arguments: dict[str, An
         areas += list(judged.scores["roc_auc"])
         precisions += list(judged.scores["pr_auc"])
         curve = profit.profit_curve(data.y, judged.probability, params.business)
-        profits.append(1000 * float(curve.profit_per_customer_eur[curve.best]))
+        profits.append(1000 * float(curve.profit_per_customer[curve.best]))
     return {
         "ROC-AUC": float(np.mean(areas)),
         "± sd": float(np.std(areas, ddof=1)),

@@ -41,7 +41,7 @@ def test_an_edit_is_judged_against_the_last_commit(edited: Path) -> None:
     assert figures["log_loss"].difference > 0
     assert contest.customers == len((edited / "models/out_of_fold.csv").read_text().splitlines()) - 1
     told = json.loads((edited / "metrics/train.json").read_text())
-    assert figures["profit_per_1000_eur"].new == pytest.approx(told["train_profit_per_1000_eur"], abs=1e-6)
+    assert figures["profit_per_1000"].new == pytest.approx(told["train_profit_per_1000"], abs=1e-6)
     roc_auc = json.loads((edited / "metrics/test.json").read_text())["test_roc_auc"]
     assert contest.test.figures["roc_auc"][1] == pytest.approx(roc_auc, abs=1e-6)
     assert contest.test.customers == len((edited / "data/processed/test_rows.csv").read_text().splitlines()) - 1
@@ -93,13 +93,13 @@ def test_figures_of_test_rows_are_of_the_same_money(finished: Path) -> None:
     edit(finished / "params.yaml", "threshold: profit", "threshold: 0.3")
     run = shell(finished)
     run("dvc repro && git commit --quiet --all --message fixed", **QUIET)
-    edit(finished / "params.yaml", "customer_value_eur: 200.0", "customer_value_eur: 800.0")
+    edit(finished / "params.yaml", "customer_value: 200.0", "customer_value: 800.0")
     run("dvc repro", **QUIET)
     contest = compare(finished)
-    old, new = contest.test.figures["profit_per_1000_eur"]
+    old, new = contest.test.figures["profit_per_1000"]
     assert old == new
     told = json.loads((finished / "metrics/business_metrics.json").read_text())
-    assert new == pytest.approx(told["profit_per_1000_eur"], abs=1e-6)
+    assert new == pytest.approx(told["profit_per_1000"], abs=1e-6)
 
 
 def test_other_test_rows_are_told_and_not_set_against_each_other(
@@ -156,6 +156,6 @@ def test_the_command_prints_text_markdown_and_json(edited: Path) -> None:
     text = run("churn compare", PYTHONPATH="src").stdout
     assert "train.params.C: 1.0 -> 0.0001" in text
     assert "to confirm, not to choose by" in text
-    assert "| profit_per_1000_eur |" in run("churn compare --md", PYTHONPATH="src").stdout
+    assert "| profit_per_1000 |" in run("churn compare --md", PYTHONPATH="src").stdout
     content = json.loads(run("churn compare HEAD workspace --json", PYTHONPATH="src").stdout)
-    assert content["differences"][0]["name"] == "profit_per_1000_eur"
+    assert content["differences"][0]["name"] == "profit_per_1000"

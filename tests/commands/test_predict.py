@@ -73,14 +73,14 @@ def test_every_customer_is_one_row_in_the_order_of_the_table(project: Path, monk
     assert set(found["contact"]) == {0, 1}
     economics = load_params(project).business
     gain = profit.expected_gain(found["probability"].to_numpy(), economics)
-    np.testing.assert_allclose(found["expected_profit_of_contact_eur"], gain)
+    np.testing.assert_allclose(found["expected_profit_of_contact"], gain)
     assert pd.read_csv("scores.rejects.csv").empty
 
 
 def test_the_expected_gain_lies_between_that_of_a_stayer_and_that_of_a_churner(project: Path) -> None:
     economics = load_params(project).business
     ends = profit.expected_gain(np.array([0.0, 1.0]), economics)
-    assert ends.tolist() == [economics.contacted_stayer_eur, economics.contacted_churner_eur]
+    assert ends.tolist() == [economics.gain_from_stayer, economics.gain_from_churner]
 
 
 def test_rows_that_break_the_contract_are_set_aside_with_place_and_reason(
@@ -353,7 +353,7 @@ def test_links_that_are_given_as_outputs_stay_and_their_targets_are_replaced(
     assert Path("dated/scores.csv").stat().st_mode & 0o777 == 0o600
 
 
-AWKWARD_IDS = ["contact", "Contact", "PROBABILITY", "data_row", "expected_profit_of_contact_eur", "Row_Key"]
+AWKWARD_IDS = ["contact", "Contact", "PROBABILITY", "data_row", "expected_profit_of_contact", "Row_Key"]
 
 
 @pytest.mark.parametrize("name", ["customer", *AWKWARD_IDS])

@@ -51,6 +51,16 @@ def test_parameters_cannot_be_changed_once_read(params: Params) -> None:
         ("business:", "busines:", "busines: unknown key; did you mean business?"),
         ("seed: 7", "seed: 7, colour: red", "compute.colour: unknown key; remove it"),
         ("min: 0, max: 100", "mim: 0, max: 100", "data.columns.months.mim: unknown key; did you mean min?"),
+        (
+            "customer_value: 200.0",
+            "customer_value_eur: 200.0",
+            "business.customer_value_eur: called customer_value now; the currency is a key of its own, `currency: EUR`",
+        ),
+        (
+            "currency: EUR",
+            'currency: "<b>"',
+            "business.currency: '<b>' is not accepted: must be 1 to 5 letters or currency signs, such as EUR or US$",
+        ),
         ("seed: 7", 'seed: "7"', "compute.seed: '7' is not accepted: must be a valid integer"),
         ("seed: 7", "seed: 7.0", "compute.seed: 7.0 is not accepted: must be a valid integer"),
         ("threads: 1", "threads: true", "compute.threads: True is not accepted: must be a valid integer"),
@@ -105,9 +115,9 @@ def test_parameters_cannot_be_changed_once_read(params: Params) -> None:
         ),
         ("test_share: 0.3", "test_share: 1", "preprocess.test_share: 1 is not accepted: must be less than 1"),
         (
-            "offer_cost_eur: 10.0",
-            "offer_cost_eur: -1",
-            "business.offer_cost_eur: -1 is not accepted: must be greater than or equal to 0",
+            "offer_cost: 10.0",
+            "offer_cost: -1",
+            "business.offer_cost: -1 is not accepted: must be greater than or equal to 0",
         ),
         ("params: {C: 1.0}", "params:", "train.params: None is not accepted: must be a section of keys"),
         (

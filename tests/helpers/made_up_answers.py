@@ -7,7 +7,7 @@ from churn.metrics.paired import PairedAnswers
 from churn.types import Floats, Labels
 
 MONEY = Economics(
-    customer_value_eur=200.0, offer_cost_eur=10.0, contact_cost_eur=1.0, acceptance_alpha=6.0, acceptance_beta=14.0
+    currency="EUR", customer_value=200.0, offer_cost=10.0, contact_cost=1.0, acceptance_alpha=6.0, acceptance_beta=14.0
 )
 
 

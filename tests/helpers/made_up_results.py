@@ -16,7 +16,7 @@ from churn.report import content
 from churn.types import Floats
 
 ECONOMICS = Economics(
-    customer_value_eur=200.0, offer_cost_eur=10.0, contact_cost_eur=1.0, acceptance_alpha=6.0, acceptance_beta=14.0
+    currency="EUR", customer_value=200.0, offer_cost=10.0, contact_cost=1.0, acceptance_alpha=6.0, acceptance_beta=14.0
 )
 
 
@@ -84,7 +84,7 @@ def make_results(
             intervals.flatten(money)
             | {
                 "contacted_share": float(contacted.mean()),
-                "profit_contact_everybody_per_1000_eur": 1000 * float(curve.profit_per_customer_eur[-1]),
+                "profit_contact_everybody_per_1000": 1000 * float(curve.profit_per_customer[-1]),
             }
         ),
         "curves": made_up_curves(churned, probability),

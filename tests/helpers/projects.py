@@ -37,9 +37,10 @@ data:
   audit: {max_column_auc: 0.9, accept: []}
 preprocess: {test_share: 0.3, split_salt: small, split: {by: key, column: null, format: null}}
 business:
-  customer_value_eur: 200.0
-  offer_cost_eur: 10.0
-  contact_cost_eur: 1.0
+  currency: EUR
+  customer_value: 200.0
+  offer_cost: 10.0
+  contact_cost: 1.0
   acceptance_alpha: 6.0
   acceptance_beta: 14.0
 train:

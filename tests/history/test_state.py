@@ -183,9 +183,9 @@ def test_what_cannot_be_identified_is_told_in_one_line(
 def test_parameters_edited_since_the_results_were_computed_are_named(finished: Path) -> None:
     assert edited_parameters(finished) == []
     path = finished / "params.yaml"
-    edited = path.read_text().replace("customer_value_eur: 200.0", "customer_value_eur: 900.0")
+    edited = path.read_text().replace("customer_value: 200.0", "customer_value: 900.0")
     path.write_text(edited.replace("params: {C: 1.0}", "params: {C: 1.0, max_iter: 200}"))
-    assert edited_parameters(finished) == ["business.customer_value_eur", "train.params.max_iter"]
+    assert edited_parameters(finished) == ["business.customer_value", "train.params.max_iter"]
 
 
 def test_some_results_are_vouched_for_without_a_look_at_the_others(workspace: Path) -> None:

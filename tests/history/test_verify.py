@@ -22,7 +22,7 @@ from churn.tracking.lineage import lineage_of
 from churn.tracking.sync import SyncRequest, status, sync
 from tests.helpers.projects import shell
 
-MADE_WITH = r"made with business\.offer_cost_eur 10, not 15"
+MADE_WITH = r"made with business\.offer_cost 10, not 15"
 
 
 @pytest.fixture
@@ -37,8 +37,8 @@ def mixed(root: Path) -> Path:
     for name in ("params.yaml", LOCK_FILE):
         path = root / name
         content = path.read_text()
-        assert "offer_cost_eur: 10.0" in content
-        path.write_text(content.replace("offer_cost_eur: 10.0", "offer_cost_eur: 15.0"))
+        assert "offer_cost: 10.0" in content
+        path.write_text(content.replace("offer_cost: 10.0", "offer_cost: 15.0"))
     shell(root)("git commit --quiet --all --message merge")
     assert "up to date" in shell(root)("dvc status").stdout
     return root
@@ -71,10 +71,10 @@ def test_their_model_is_of_the_state_that_it_was_made_in(mixed: Path) -> None:
 
 def test_they_are_not_published_and_status_says_why(mixed: Path) -> None:
     told = sync(mixed, SyncRequest(everything=True, again=True))
-    assert any("offer_cost_eur 10, not 15" in one for one in told.faults)
+    assert any("offer_cost 10, not 15" in one for one in told.faults)
     looked = status(mixed)
     assert any("not run to its end" in one for one in looked.lines)
-    assert any("offer_cost_eur 10, not 15" in one for one in looked.faults)
+    assert any("offer_cost 10, not 15" in one for one in looked.faults)
     assert not any("not shown in MLflow" in one for one in looked.faults)
 
 
@@ -188,7 +188,7 @@ def test_values_that_dvc_holds_equal_are_the_same_inputs(root: Path) -> None:
     """`dvc repro` runs nothing for them, so that they must not make results foreign."""
     for name in ("params.yaml", LOCK_FILE):
         path = root / name
-        path.write_text(path.read_text().replace("offer_cost_eur: 10.0", "offer_cost_eur: 10"))
+        path.write_text(path.read_text().replace("offer_cost: 10.0", "offer_cost: 10"))
     require_own_results(root, ["metrics/business_metrics.json", "models/churn_model.pkl"])
     assert snapshot.state_of_workspace(root).complete
 
@@ -233,7 +233,7 @@ def test_a_model_file_is_told_by_its_own_md5_and_no_other(root: Path) -> None:
 def test_git_keeps_one_side_of_a_lock_whole_and_dvc_repro_works_inside_the_conflict(root: Path) -> None:
     run = shell(root)
     quiet = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
-    for branch, old, new in (("ann", "C: 1.0", "C: 0.1"), ("bob", "offer_cost_eur: 10.0", "offer_cost_eur: 15.0")):
+    for branch, old, new in (("ann", "C: 1.0", "C: 0.1"), ("bob", "offer_cost: 10.0", "offer_cost: 15.0")):
         run(f"git checkout --quiet -b {branch} main && dvc checkout --quiet")
         path = root / "params.yaml"
         path.write_text(path.read_text().replace(old, new))
@@ -247,7 +247,7 @@ def test_git_keeps_one_side_of_a_lock_whole_and_dvc_repro_works_inside_the_confl
     run("git commit --quiet --all --no-edit")
     params = (root / "params.yaml").read_text()
     assert "C: 0.1" in params
-    assert "offer_cost_eur: 15.0" in params
+    assert "offer_cost: 15.0" in params
     merged = (root / LOCK_FILE).read_bytes()
     assert snapshot.state_of_workspace(root).complete
     run("dvc repro --force --no-run-cache", **quiet)

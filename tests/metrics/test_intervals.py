@@ -75,10 +75,10 @@ def test_headline_figures_are_of_the_decision_at_the_threshold(economics: Econom
     assert figures["recall"] == 1
     assert figures["precision"] == pytest.approx(2 / 3)
     assert figures["f1_at_half"] == pytest.approx(2 / 3)  # one of two churners found, nobody else contacted
-    assert figures["profit_per_1000_eur"] == pytest.approx(1000 * (2 * 56 - 11) / 4)
-    assert figures["profit_over_everybody_per_1000_eur"] == pytest.approx(1000 * 11 / 4)
+    assert figures["profit_per_1000"] == pytest.approx(1000 * (2 * 56 - 11) / 4)
+    assert figures["profit_over_everybody_per_1000"] == pytest.approx(1000 * 11 / 4)
 
 
 def test_contacting_everybody_is_worth_nothing_over_contacting_everybody(economics: Economics) -> None:
     figures = headline_scores(0.0, economics)(*make_predictions(100))
-    assert figures["profit_over_everybody_per_1000_eur"] == 0
+    assert figures["profit_over_everybody_per_1000"] == 0

@@ -54,8 +54,8 @@ def test_every_figure_is_that_of_scikit_learn() -> None:
 def test_profit_is_first_and_is_that_of_the_contacted() -> None:
     pair = made_up(300, np.random.default_rng(1))
     first = paired_differences(pair, MONEY, resamples=2, seed=0)[0]
-    gains = np.where(pair.churned == 1, MONEY.contacted_churner_eur, MONEY.contacted_stayer_eur)
-    assert first.name == "profit_per_1000_eur"
+    gains = np.where(pair.churned == 1, MONEY.gain_from_churner, MONEY.gain_from_stayer)
+    assert first.name == "profit_per_1000"
     assert first.new == pytest.approx(1000 * np.where(pair.new.contacted, gains, 0).mean())
 
 
@@ -70,7 +70,8 @@ def test_a_model_against_itself_differs_in_nothing() -> None:
     for one in by_name(pair).values():
         assert (one.difference, one.low, one.high) == (0, 0, 0)
     assert (
-        verdict(pair, by_name(pair)["profit_per_1000_eur"]) == "no difference: both say the same of all 300 customers"
+        verdict(pair, by_name(pair)["profit_per_1000"], "CHF")
+        == "no difference: both say the same of all 300 customers"
     )
 
 
@@ -90,18 +91,18 @@ def test_pairing_makes_the_interval_narrower_than_two_of_its_own() -> None:
 
 
 def profit(difference: float, low: float, high: float) -> PairedDifference:
-    return PairedDifference("profit_per_1000_eur", 9000.0, 9000.0 + difference, low, high, (high - low) / 3.92)
+    return PairedDifference("profit_per_1000", 9000.0, 9000.0 + difference, low, high, (high - low) / 3.92)
 
 
 def test_the_verdict_says_better_worse_or_how_many_customers_it_would_take() -> None:
     pair = made_up(5000, np.random.default_rng(6))
-    better = "better: +1,840 EUR per 1,000 customers (95 % interval +310 to +3,420)"
-    assert verdict(pair, profit(1840, 310, 3420)) == better
-    assert verdict(pair, profit(-500, -900, -100)).startswith("worse: -500 EUR")
-    unclear = verdict(pair, profit(100, -96, 296))
-    assert unclear.startswith("no difference can be seen with 5,000 customers: +100 EUR")
+    better = "better: +1,840 CHF per 1,000 customers (95 % interval +310 to +3,420)"
+    assert verdict(pair, profit(1840, 310, 3420), "CHF") == better
+    assert verdict(pair, profit(-500, -900, -100), "CHF").startswith("worse: -500 CHF")
+    unclear = verdict(pair, profit(100, -96, 296), "CHF")
+    assert unclear.startswith("no difference can be seen with 5,000 customers: +100 CHF")
     assert unclear.endswith("to see one of this size, about 39,000 would be needed")
-    assert "would be needed" not in verdict(pair, profit(0, -100, 100))
+    assert "would be needed" not in verdict(pair, profit(0, -100, 100), "CHF")
 
 
 def test_the_customers_that_are_needed_fall_with_the_square_of_the_difference() -> None:
@@ -136,7 +137,7 @@ def test_states_on_other_customers_are_not_compared() -> None:
 def test_profit_alone_has_the_same_interval_as_among_the_other_figures() -> None:
     pair = made_up(2000, np.random.default_rng(10))
     one = profit_difference(pair, MONEY, confidence=0.95, resamples=20_000, seed=0)
-    among = by_name(pair, resamples=2000)["profit_per_1000_eur"]
+    among = by_name(pair, resamples=2000)["profit_per_1000"]
     assert (one.old, one.new) == pytest.approx((among.old, among.new))
     assert one.standard_error == pytest.approx(among.standard_error, rel=0.05)
     assert (one.low, one.high) == pytest.approx((among.low, among.high), abs=0.15 * one.standard_error)
@@ -161,7 +162,7 @@ def test_equal_customers_are_drawn_together() -> None:
 @pytest.mark.slow
 def test_intervals_cover_the_truth_in_95_of_100_tables() -> None:
     """1,000 tables of 1,000 customers; the truth is the same two models on a million."""
-    names = ("profit_per_1000_eur", "roc_auc", "pr_auc", "brier")
+    names = ("profit_per_1000", "roc_auc", "pr_auc", "brier")
     whole = by_name(made_up(1_000_000, np.random.default_rng(7), new_noise=1.2), resamples=2)
     random = np.random.default_rng(8)
     covered = dict.fromkeys(names, 0)
@@ -175,5 +176,5 @@ def test_intervals_cover_the_truth_in_95_of_100_tables() -> None:
 @pytest.mark.slow
 def test_two_equally_good_models_are_seldom_told_apart() -> None:
     random = np.random.default_rng(9)
-    clear = sum(by_name(made_up(1000, random), resamples=400)["profit_per_1000_eur"].is_clear for _ in range(500))
+    clear = sum(by_name(made_up(1000, random), resamples=400)["profit_per_1000"].is_clear for _ in range(500))
     assert clear <= 0.07 * 500, clear

@@ -25,28 +25,28 @@ from churn.types import Floats, Labels
 def economics(**changes: float) -> Economics:
     """The campaign of Verbraken et al. 2013, or another."""
     published = {
-        "customer_value_eur": 200.0,
-        "offer_cost_eur": 10.0,
-        "contact_cost_eur": 1.0,
+        "customer_value": 200.0,
+        "offer_cost": 10.0,
+        "contact_cost": 1.0,
         "acceptance_alpha": 6.0,
         "acceptance_beta": 14.0,
     }
-    return Economics(**(published | changes))
+    return Economics(currency="EUR", **(published | changes))
 
 
-EVEN = economics(customer_value_eur=30.0, contact_cost_eur=0.0, acceptance_alpha=1.0, acceptance_beta=1.0)
+EVEN = economics(customer_value=30.0, contact_cost=0.0, acceptance_alpha=1.0, acceptance_beta=1.0)
 """A contact brings 10 EUR from one who would have left and loses 10 EUR on one who would have stayed."""
 
-HOPELESS = economics(offer_cost_eur=300.0)
+HOPELESS = economics(offer_cost=300.0)
 """The offer costs more than the customer is worth."""
 
 # Few distinct probabilities, so that ties are common; 1.0 and 0.0 among them, as random forests say them.
 customers = st.lists(st.tuples(st.integers(0, 1), st.sampled_from([0.0, 0.1, 0.25, 0.5, 2 / 3, 1.0])), min_size=1)
 campaigns = st.builds(
     economics,
-    customer_value_eur=st.floats(1, 500),
-    offer_cost_eur=st.floats(0, 100),
-    contact_cost_eur=st.floats(0, 20),
+    customer_value=st.floats(1, 500),
+    offer_cost=st.floats(0, 100),
+    contact_cost=st.floats(0, 20),
     acceptance_alpha=st.floats(0.5, 20),
     acceptance_beta=st.floats(0.5, 20),
 )
@@ -58,15 +58,15 @@ def arrays(pairs: list[tuple[int, float]]) -> tuple[Labels, Floats]:
 
 def test_a_contact_brings_what_the_published_campaign_says() -> None:
     campaign = economics()
-    assert campaign.contacted_churner_eur == pytest.approx(0.3 * (200 - 10) - 1)
-    assert campaign.contacted_stayer_eur == -10 - 1
+    assert campaign.gain_from_churner == pytest.approx(0.3 * (200 - 10) - 1)
+    assert campaign.gain_from_stayer == -10 - 1
 
 
 def test_customers_of_equal_probability_are_contacted_together() -> None:
     curve = profit_curve(np.array([1, 0, 1, 0]), np.array([0.2, 0.6, 0.6, 0.9]), EVEN)
     assert curve.thresholds.tolist() == [np.inf, 0.9, 0.6, 0.2]
     assert curve.contacted_share.tolist() == [0, 0.25, 0.75, 1]
-    assert curve.profit_per_customer_eur.tolist() == [0, -2.5, -2.5, 0]
+    assert curve.profit_per_customer.tolist() == [0, -2.5, -2.5, 0]
 
 
 @given(customers, campaigns)
@@ -77,10 +77,10 @@ def test_every_point_of_the_curve_is_the_campaign_counted_customer_by_customer(
     curve = profit_curve(*arrays(pairs), campaign)
     assert curve.thresholds.tolist() == [np.inf, *sorted({probability for _, probability in pairs}, reverse=True)]
     for threshold, share, profit in zip(
-        curve.thresholds, curve.contacted_share, curve.profit_per_customer_eur, strict=True
+        curve.thresholds, curve.contacted_share, curve.profit_per_customer, strict=True
     ):
         contacted = [label for label, probability in pairs if probability >= threshold]
-        earned = [campaign.contacted_churner_eur if label else campaign.contacted_stayer_eur for label in contacted]
+        earned = [campaign.gain_from_churner if label else campaign.gain_from_stayer for label in contacted]
         assert share == len(contacted) / len(pairs)
         assert profit == pytest.approx(sum(earned) / len(pairs), abs=1e-9)
 
@@ -89,17 +89,17 @@ def test_every_point_of_the_curve_is_the_campaign_counted_customer_by_customer(
 @settings(deadline=None)
 def test_mpc_and_empc_are_those_of_the_library_empulse(pairs: list[tuple[int, float]], campaign: Economics) -> None:
     churned, probability = arrays(pairs)
-    assume(0 < churned.mean() < 1 and campaign.customer_value_eur > campaign.offer_cost_eur)
+    assume(0 < churned.mean() < 1 and campaign.customer_value > campaign.offer_cost)
     costs = {
-        "clv": campaign.customer_value_eur,
-        "incentive_cost": campaign.offer_cost_eur,
-        "contact_cost": campaign.contact_cost_eur,
+        "clv": campaign.customer_value,
+        "incentive_cost": campaign.offer_cost,
+        "contact_cost": campaign.contact_cost,
     }
     accepted = {"alpha": campaign.acceptance_alpha, "beta": campaign.acceptance_beta}
     ours = maximum_profit(churned, probability, campaign)
     mpc = mpc_score(churned, probability, accept_rate=campaign.acceptance_rate, **costs)
-    assert ours.mpc_eur == pytest.approx(mpc, abs=1e-9)
-    assert ours.empc_eur == pytest.approx(empc_score(churned, probability, **accepted, **costs), abs=1e-9)
+    assert ours.mpc == pytest.approx(mpc, abs=1e-9)
+    assert ours.empc == pytest.approx(empc_score(churned, probability, **accepted, **costs), abs=1e-9)
     share = empc_score.optimal_rate(churned, probability, **accepted, **costs)
     assert ours.empc_contacted_share == pytest.approx(share, abs=1e-9)
 
@@ -107,7 +107,7 @@ def test_mpc_and_empc_are_those_of_the_library_empulse(pairs: list[tuple[int, fl
 def test_nobody_is_worth_an_offer_that_costs_more_than_he_brings() -> None:
     churned, probability = np.array([1, 0, 1]), np.array([0.9, 0.8, 0.7])
     maximum = maximum_profit(churned, probability, HOPELESS)
-    assert maximum == MaximumProfit(mpc_eur=0.0, empc_eur=0.0, empc_contacted_share=0.0)
+    assert maximum == MaximumProfit(mpc=0.0, empc=0.0, empc_contacted_share=0.0)
 
 
 def test_empc_is_the_best_profit_averaged_over_how_many_accept() -> None:
@@ -117,16 +117,16 @@ def test_empc_is_the_best_profit_averaged_over_how_many_accept() -> None:
     best_profits, best_shares = [], []
     for accepting in beta(6, 14).ppf((np.arange(400) + 0.5) / 400):
         curve = profit_curve(churned, probability, economics(acceptance_alpha=accepting, acceptance_beta=1 - accepting))
-        best_profits.append(curve.profit_per_customer_eur[curve.best])
+        best_profits.append(curve.profit_per_customer[curve.best])
         best_shares.append(curve.contacted_share[curve.best])
     maximum = maximum_profit(churned, probability, economics())
-    assert maximum.empc_eur == pytest.approx(np.mean(best_profits), rel=1e-3)
+    assert maximum.empc == pytest.approx(np.mean(best_profits), rel=1e-3)
     assert maximum.empc_contacted_share == pytest.approx(np.mean(best_shares), rel=1e-2)
 
 
 def test_of_equal_profits_the_best_contacts_fewest() -> None:
     curve = profit_curve(np.array([1, 0, 1]), np.array([0.9, 0.8, 0.7]), EVEN)
-    assert curve.profit_per_customer_eur[1] == curve.profit_per_customer_eur[3]
+    assert curve.profit_per_customer[1] == curve.profit_per_customer[3]
     assert curve.best == 1
 
 
@@ -151,7 +151,7 @@ def test_the_threshold_earns_the_best_profit_of_the_curve() -> None:
     threshold = most_profitable_threshold(churned, probability, EVEN)
     curve = profit_curve(churned, probability, EVEN)
     assert threshold == 0.8
-    assert profit_per_customer(churned, probability >= threshold, EVEN) == curve.profit_per_customer_eur[curve.best]
+    assert profit_per_customer(churned, probability >= threshold, EVEN) == curve.profit_per_customer[curve.best]
 
 
 @given(st.floats(0, 1))

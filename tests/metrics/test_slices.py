@@ -56,7 +56,7 @@ def test_the_intervals_of_a_slice_are_those_of_the_same_customers_alone(economic
     customers = make_predictions(3000)
     (row,) = slices_of(customers, economics, ["basic"] * 3000).to_dict("records")
     plain = with_intervals(headline_scores(0.2, economics), *customers, resamples=400, seed=2)
-    for name in ("precision", "recall", "roc_auc", "profit_per_1000_eur"):
+    for name in ("precision", "recall", "roc_auc", "profit_per_1000"):
         width = plain[name].high - plain[name].low
         assert row[f"{name}_low"] < row[name] < row[f"{name}_high"]
         assert row[f"{name}_low"] == pytest.approx(plain[name].low, abs=0.25 * width), name
@@ -79,12 +79,12 @@ def test_the_profit_of_a_slice_with_few_contacted_of_a_kind_is_not_said_to_be_su
 ) -> None:
     churned = np.array([1] * churners + [0] * (40 - churners))
     (row,) = slices_of((churned, np.full(40, 0.9)), economics, ["basic"] * 40).to_dict("records")
-    assert math.isnan(row["profit_per_1000_eur_low"])
+    assert math.isnan(row["profit_per_1000_low"])
 
 
 def test_a_slice_in_which_nobody_is_contacted_earns_nothing(economics: Economics) -> None:
     (row,) = slices_of((np.array([0, 1] * 20), np.full(40, 0.1)), economics, ["basic"] * 40).to_dict("records")
-    assert [row[f"profit_per_1000_eur{end}"] for end in ("_low", "", "_high")] == [0, 0, 0]
+    assert [row[f"profit_per_1000{end}"] for end in ("_low", "", "_high")] == [0, 0, 0]
 
 
 def test_ties_count_half_in_the_interval_of_a_slice(economics: Economics) -> None:

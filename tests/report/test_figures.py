@@ -15,6 +15,7 @@ from churn import files
 from churn.metrics.intervals import Interval
 from churn.report import figures
 from churn.report.captions import BAND
+from tests.helpers.made_up_answers import MONEY
 
 CHURNED = np.array([1, 1, 1, 1, 0, 0, 0, 0, 0, 0])
 CONTACTED = np.array([1, 1, 1, 0, 1, 1, 0, 0, 0, 0], dtype=bool)
@@ -43,9 +44,9 @@ CALIBRATION = pd.DataFrame(
 PROFIT = pd.DataFrame(
     {
         "contacted_share": [0, 0.5, 1],
-        "profit_per_1000_eur": [0, 900.0, 400.0],
-        "profit_per_1000_eur_low": [0, 700.0, 100.0],
-        "profit_per_1000_eur_high": [0, 1100.0, 700.0],
+        "profit_per_1000": [0, 900.0, 400.0],
+        "profit_per_1000_low": [0, 700.0, 100.0],
+        "profit_per_1000_high": [0, 1100.0, 700.0],
     }
 )
 DROPS = [0.3, 0.1, -0.01]
@@ -56,7 +57,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "roc": lambda: figures.roc_curve(ROC, AREA, CHURNED, CONTACTED),
     "precision-recall": lambda: figures.precision_recall_curve(PRECISION_RECALL, AREA, CHURNED, CONTACTED),
     "calibration": lambda: figures.calibration_curve(CALIBRATION, Interval(0.1, 0.02, 0.08)),
-    "profit": lambda: figures.profit_curve(PROFIT, Interval(900, 700, 1100), Interval(500, -20, 800), 0.5),
+    "profit": lambda: figures.profit_curve(PROFIT, Interval(900, 700, 1100), Interval(500, -20, 800), 0.5, MONEY),
     "importance": lambda: figures.feature_importance(IMPORTANCE),
 }
 every_figure = pytest.mark.parametrize("draw", FIGURES.values(), ids=FIGURES)
@@ -181,6 +182,13 @@ def test_a_curve_names_its_axes_and_all_its_lines(name: str) -> None:
     assert {text.get_text() for text in legend.get_texts()} == named | {BAND}
     assert axes.get_xlabel()
     assert axes.get_ylabel()
+
+
+def test_a_currency_of_dollar_signs_is_no_formula() -> None:
+    economics = MONEY.model_copy(update={"currency": "$$"})
+    figure = figures.profit_curve(PROFIT, Interval(900, 700, 1100), Interval(500, -20, 800), 0.5, economics)
+    FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]
+    assert figure.axes[0].get_ylabel() == "$$ per 1,000 customers"
 
 
 @every_figure

@@ -74,7 +74,7 @@ def test_the_committed_page_and_card_tell_the_committed_figures() -> None:
     told = figures(files.TEST_METRICS, files.BUSINESS_METRICS, files.TRAIN_METRICS)
     for document in (" ".join(Outline(committed("report.html")).text.split()), committed("model_card.md")):
         for form, name in (
-            (",.0f", "profit_per_1000_eur"),
+            (",.0f", "profit_per_1000"),
             (".3f", "test_roc_auc"),
             (".3f", "test_pr_auc"),
             (".1%", "test_precision"),
@@ -85,7 +85,7 @@ def test_the_committed_page_and_card_tell_the_committed_figures() -> None:
             assert format(told[name], form) in document, name
             assert f"{told[f'{name}_low']:{form}} to {told[f'{name}_high']:{form}}" in document, name
         assert f"{told['cv_roc_auc']:.3f} ± {told['cv_roc_auc_sd']:.3f}" in document
-        assert f"{told['profit_over_everybody_per_1000_eur']:+,.0f} EUR" in document
+        assert f"{told['profit_over_everybody_per_1000']:+,.0f} EUR" in document
         assert f"{100 * told['test_ece']:.1f} points" in document
 
 
@@ -94,8 +94,8 @@ def test_the_committed_page_and_card_tell_the_committed_slices() -> None:
     card, page = committed("model_card.md"), Outline(committed("report.html")).text
     for row in slices.to_dict("records"):
         assert f"{row['recall']:.0%} [{row['recall_low']:.0%}, {row['recall_high']:.0%}]" in card
-        profit = f"{row['profit_per_1000_eur']:,.0f}"
-        bounds = [f"{row[f'profit_per_1000_eur_{end}']:,.0f}" for end in ("low", "high")]
+        profit = f"{row['profit_per_1000']:,.0f}"
+        bounds = [f"{row[f'profit_per_1000_{end}']:,.0f}" for end in ("low", "high")]
         assert f"{profit} [{bounds[0]}, {bounds[1]}]" in card
         assert f"{profit} {bounds[0]} to {bounds[1]}" in page
 
@@ -105,7 +105,7 @@ def test_the_committed_page_holds_the_committed_curves_to_the_last_place() -> No
     for name, x, y in (
         ("roc", "false_positive_rate", "true_positive_rate"),
         ("precision_recall", "recall", "precision"),
-        ("profit", "contacted_share", "profit_per_1000_eur"),
+        ("profit", "contacted_share", "profit_per_1000"),
         ("calibration", "predicted", "observed"),
     ):
         curve = files.read_table(REPOSITORY / files.CURVES / f"{name}.csv").sort_values([x], kind="stable")
@@ -131,11 +131,8 @@ def test_the_explorer_has_the_counts_that_the_predictions_give() -> None:
     place = data["thresholds"].index(told["threshold"])
     economics = load_params(REPOSITORY).business
     customers = data["all_churners"] + data["all_stayers"]
-    earned = (
-        data["churners"][place] * economics.contacted_churner_eur
-        + data["stayers"][place] * economics.contacted_stayer_eur
-    )
-    assert round(1000 * earned / customers, 6) == told["profit_per_1000_eur"]
+    earned = data["churners"][place] * economics.gain_from_churner + data["stayers"][place] * economics.gain_from_stayer
+    assert round(1000 * earned / customers, 6) == told["profit_per_1000"]
     assert (data["churners"][place] + data["stayers"][place]) / customers == pytest.approx(
         told["contacted_share"], abs=1e-6
     )
@@ -216,7 +213,7 @@ def test_a_figure_without_an_interval_is_not_told() -> None:
 )
 def test_a_gain_whose_interval_holds_zero_is_said_to_be_no_sure_one(low: float, high: float, doubtful: bool) -> None:
     results = make_results()
-    name = "profit_over_everybody_per_1000_eur"
+    name = "profit_over_everybody_per_1000"
     money = {**results.money, name: (low + high) / 2, f"{name}_low": low, f"{name}_high": high}
     *_, worth = _sentences(replace(results, money=money))
     assert worth.endswith("cannot be told apart by these customers.") == doubtful
@@ -258,13 +255,20 @@ def test_what_the_amounts_assume_stands_with_them(results: content.ReportContent
             assert amount in document
 
 
+def test_every_amount_is_in_the_currency_of_the_parameters(results: content.ReportContent) -> None:
+    in_dollars = replace(results, economics=results.economics.model_copy(update={"currency": "US$"}))
+    for document in (render_page(in_dollars), render_card(in_dollars)):
+        assert "US$ per 1,000 customers" in document
+        assert "EUR" not in document
+
+
 @pytest.mark.parametrize(
     ("form", "high", "texts"),
     [
         ("number", 150_000.0, ["0", "50,000", "100,000", "150,000"]),
         ("share", 0.11, ["0.0%", "2.5%", "5.0%", "7.5%", "10.0%"]),
         ("share", 1.0, ["0%", "20%", "40%", "60%", "80%", "100%"]),
-        ("euros", 1.0, ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]),
+        ("money", 1.0, ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]),
     ],
 )
 def test_ticks_have_the_decimals_that_tell_them_apart(form: str, high: float, texts: list[str]) -> None:
@@ -313,7 +317,7 @@ def test_by_lot_is_what_contacting_as_many_at_random_would_give() -> None:
         contacted = np.zeros(len(churned), dtype=bool)
         contacted[random.choice(len(churned), decision.contacted, replace=False)] = True
         profit = 1000 * profit_per_customer(churned, contacted, ECONOMICS)
-        drawn.append(decision_scores(churned, contacted) | {"profit_per_1000_eur": profit})
+        drawn.append(decision_scores(churned, contacted) | {"profit_per_1000": profit})
     means = {name: float(np.mean([one[name] for one in drawn])) for name in drawn[0]}
     expected = means | probability_scores(churned, rate)
     lot = by_lot(results)
@@ -388,8 +392,8 @@ def test_a_state_that_no_commit_holds_says_so(results: content.ReportContent) ->
 
 def test_the_costs_of_the_explorer_begin_with_those_of_the_parameters(results: content.ReportContent) -> None:
     assert Outline(render_page(results)).data["costs"] == {
-        "value": ECONOMICS.customer_value_eur,
-        "offer": ECONOMICS.offer_cost_eur,
-        "contact": ECONOMICS.contact_cost_eur,
+        "value": ECONOMICS.customer_value,
+        "offer": ECONOMICS.offer_cost,
+        "contact": ECONOMICS.contact_cost,
         "acceptance": ECONOMICS.acceptance_rate,
     }

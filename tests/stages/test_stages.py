@@ -69,7 +69,7 @@ def test_train_writes_the_decision_and_what_it_was_judged_by(params: Params) -> 
     assert {f"cv_{score}{end}" for score in ("roc_auc", "pr_auc", "log_loss", "brier") for end in ("", "_sd")} <= set(
         metrics
     )
-    profit = "train_profit_per_1000_eur"
+    profit = "train_profit_per_1000"
     assert metrics[f"{profit}_low"] < metrics[profit] < metrics[f"{profit}_high"]
     assert model.threshold == metrics["threshold"]
     assert set(measured) == {"training_time"}
@@ -138,7 +138,7 @@ def test_the_report_and_the_card_tell_what_the_other_files_say(params: Params) -
     page, card = files.REPORT.read_text(encoding="utf-8"), files.MODEL_CARD.read_text(encoding="utf-8")
     money, test = files.read_json(files.BUSINESS_METRICS), files.read_json(files.TEST_METRICS)
     for document in (page, card):
-        assert f"{money['profit_per_1000_eur']:,.0f} EUR per 1,000 customers".replace("-", "−") in document
+        assert f"{money['profit_per_1000']:,.0f} EUR per 1,000 customers".replace("-", "−") in document
         assert f"{test['test_roc_auc_low']:.3f} to {test['test_roc_auc_high']:.3f}" in document
         assert files.md5(files.MODEL) in document
     before = fingerprints([files.REPORT, files.MODEL_CARD, files.SLICES])

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from churn import files
+from churn.config.economics import present_name
 from churn.history import snapshot
 from churn.tracking.destination import find_destination
 from churn.tracking.ledger import CHAMPION
@@ -27,13 +28,23 @@ AS_IT_WAS = 'PYTHONPATH=src python -c "from churn.cli import main; main()"'
 """`churn`, by the code of the project itself."""
 
 
+RENAMED = {
+    "customer_value_eur: 60.0": "currency: EUR\n  customer_value: 60.0",
+    "offer_cost_eur: 10.0": "offer_cost: 10.0",
+    "contact_cost_eur: 1.0": "contact_cost: 1.0",
+}
+"""Keys of params.yaml, old and new."""
+
+
 @pytest.fixture(scope="module", params=list(EARLIER.values()), ids=list(EARLIER))
 def upgraded_once(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Path:
     """Two states and a champion made by an earlier version, then a third one by the present code; each is a tag."""
     root = tmp_path_factory.mktemp("upgraded") / "project"
     make_folder(root)
     make_customers(1500).to_csv(root / "data/raw/customers.csv", index=False)
-    edit(root / "params.yaml", "customer_value_eur: 200.0", "customer_value_eur: 60.0")
+    edit(root / "params.yaml", "customer_value: 200.0", "customer_value: 60.0")
+    for old, new in RENAMED.items():
+        edit(root / "params.yaml", new, old)
     edit(root / "params.yaml", "C: 1.0", "C: 0.00001")
     edit(root / "params.yaml", "unused: {}", 'unused: {noted: "date (dd.mm.yyyy): a model needs a duration"}')
     run = shell(root)
@@ -53,6 +64,8 @@ def upgraded_once(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
     shutil.copytree(REPOSITORY / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     shutil.copy(REPOSITORY / "dvc.yaml", root / "dvc.yaml")
     edit(root / "params.yaml", "C: 0.9", "C: 1.0")
+    for old, new in RENAMED.items():
+        edit(root / "params.yaml", old, new)
     edit(
         root / "params.yaml",
         '"date (dd.mm.yyyy): a model needs a duration"',
@@ -82,6 +95,7 @@ def fingerprint(root: Path, tag: str) -> str:
 def test_what_differs_from_an_old_state_is_shown(root: Path) -> None:
     told = shell(root)("churn changes weak new").stdout
     assert "`train.params.C` | `1e-05` | `1.0` |" in told
+    assert "business." not in told, "the same money under other names"
     assert "`data.unused.noted.kind` | not set | `date` |" in told
     assert "profit per 1,000 customers" in told
     figures = [line for line in told.splitlines() if line.startswith(("| profit", "| ROC-AUC", "| PR-AUC"))]
@@ -125,6 +139,6 @@ def test_every_old_state_gets_its_row_and_is_known_by_all_its_names(root: Path, 
     names = {row.data.tags["pipeline.fingerprint"]: set(row.data.metrics) for row in rows(find_destination(root))}
     before, now = names[fingerprint(root, "old")], names[fingerprint(root, "new")]
     assert {"rows_in", "failing", "cv_roc_auc", "test_roc_auc_low", "empc_eur", "churned.recall"} <= before
-    assert now - before == {"train_profit_per_1000_eur_low", "train_profit_per_1000_eur_high"}
-    assert not before - now
+    assert now - {present_name(name) for name in before} == {"train_profit_per_1000_low", "train_profit_per_1000_high"}
+    assert not {present_name(name) for name in before} - now
     assert run("churn status --strict").returncode == 0

@@ -92,7 +92,7 @@ def test_what_an_edit_changes_is_told_on_one_screen_with_what_one_chooses_by_fir
     assert set(files) <= {"metrics/audit.json", "metrics/overview.json"}
     groups = [name.partition(".")[0] for name in names if "." in name]
     assert groups == ["choose"] * groups.count("choose") + ["confirm"] * groups.count("confirm")
-    assert {"choose.train_profit_per_1000_eur", "confirm.profit_per_1000_eur"} <= set(names)
+    assert {"choose.train_profit_per_1000", "confirm.profit_per_1000"} <= set(names)
 
 
 @pytest.mark.slow

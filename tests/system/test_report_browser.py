@@ -124,9 +124,10 @@ def test_the_explorer_computes_what_business_computes(
     for setting, told in zip(make_settings(), found["settings"], strict=True):
         share = setting["acceptance"]
         economics = Economics(
-            customer_value_eur=setting["value"],
-            offer_cost_eur=setting["offer"],
-            contact_cost_eur=setting["contact"],
+            currency="EUR",
+            customer_value=setting["value"],
+            offer_cost=setting["offer"],
+            contact_cost=setting["contact"],
             acceptance_alpha=share,
             acceptance_beta=1 - share,
         )
@@ -174,8 +175,8 @@ def test_it_begins_with_the_decision_and_comes_back_to_it(found: Any) -> None:
     training = files.read_json(REPOSITORY / files.TRAIN_METRICS)
     for told in (found["at_first"], found["reset"]):
         assert told["counted"] == training["threshold"]
-        assert round(told["profit"], 6) == money["profit_per_1000_eur"]
-        assert round(told["over-everybody"], 6) == money["profit_over_everybody_per_1000_eur"]
+        assert round(told["profit"], 6) == money["profit_per_1000"]
+        assert round(told["over-everybody"], 6) == money["profit_over_everybody_per_1000"]
         assert round(told["share"], 6) == money["contacted_share"]
 
 
@@ -200,7 +201,7 @@ def test_charts_begin_with_the_decision_itself(found: Any) -> None:
     }
     share, recall = (f"{figures[name]:.1%}" for name in ("contacted_share", "test_recall"))
     for name, parts in {
-        "profit": [share, f"{figures['profit_per_1000_eur']:,.0f}"],
+        "profit": [share, f"{figures['profit_per_1000']:,.0f}"],
         "gain": [share, recall],
         "roc": [recall],
         "precision_recall": [recall, f"{figures['test_precision']:.1%}"],

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from churn import files
-from churn.config.economics import Economics
+from churn.config.economics import Economics, in_present_terms
 from churn.config.params import PARAMS_FILE
 from churn.errors import ChurnError, excerpt
 from churn.history.predictions import (
@@ -28,9 +28,9 @@ from churn.texts import aligned
 
 RESAMPLES = 2000
 SEED = 2013
-FORMS = {"profit_per_1000_eur": ",.0f"}
+FORMS = {"profit_per_1000": ",.0f"}
 """How figures are written; the others to four places."""
-TEST_FIGURES = ("profit_per_1000_eur", "roc_auc", "pr_auc")
+TEST_FIGURES = ("profit_per_1000", "roc_auc", "pr_auc")
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def compare_states(root: Path, old: str, new: str, *, compute: bool = False, res
         new=_label(new, states[new]),
         customers=len(pair.churned),
         left_out=tuple(_exclusion_notes(pair)),
-        verdict=paired.verdict(pair, differences[0]),
+        verdict=paired.verdict(pair, differences[0], economics.currency),
         differences=tuple(differences),
         test=_on_test_rows(states, old, new, economics),
         parameters=tuple(_changed_parameters(states[old], states[new])),
@@ -191,7 +191,7 @@ def _on_test_rows(states: Mapping[str, Snapshot], old: str, new: str, economics:
 def _changed_parameters(old: Snapshot, new: Snapshot) -> Iterator[Change]:
     values = [
         {
-            key: value
+            key: in_present_terms(value) if key == "business" else value
             for stage in one.stages.values()
             for key, value in stage.inputs.parameters.get(PARAMS_FILE, {}).items()
         }

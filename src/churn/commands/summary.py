@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from churn import files
+from churn.config.economics import in_present_terms, present_names
+from churn.config.params import PARAMS_FILE
 from churn.errors import ChurnError
-from churn.history.state import edited_parameters
+from churn.history.state import edited_parameters, read_lock, stages_from_lock
 from churn.history.verify import require_own_results
 
 SHOWN = (files.DATA_METRICS, files.TEST_METRICS, files.BUSINESS_METRICS)
@@ -19,13 +21,14 @@ def summary_text(root: Path) -> str:
         ChurnError: there are no results yet, or they belong to other inputs than dvc.lock says.
     """
     try:
-        data, test, money = (files.read_json(root / path) for path in SHOWN)
+        data, test, money = (present_names(files.read_json(root / path)) for path in SHOWN)
     except FileNotFoundError as error:
         raise ChurnError(f"{error.filename}: no results yet; run `dvc repro`") from None
     except ValueError:
         raise ChurnError("metrics/: not readable as JSON; `dvc repro --force` writes it anew") from None
     require_own_results(root, map(str, SHOWN))
-    everybody = money["profit_contact_everybody_per_1000_eur"]
+    currency = _currency(root)
+    everybody = money["profit_contact_everybody_per_1000"]
     return "\n".join(
         [
             *_out_of_date(root),
@@ -33,15 +36,21 @@ def summary_text(root: Path) -> str:
             f"Test rows: {data['rows_test']:,} customers that the model has not seen (95 % intervals in brackets)",
             f"  ROC-AUC  {_interval(test, 'test_roc_auc', '.3f')}",
             f"  PR-AUC   {_interval(test, 'test_pr_auc', '.3f')}",
-            f"  profit   {_interval(money, 'profit_per_1000_eur', ',.0f')} EUR per 1,000 customers, "
+            f"  profit   {_interval(money, 'profit_per_1000', ',.0f')} {currency} per 1,000 customers, "
             f"{money['contacted_share']:.0%} of them contacted",
-            f"           0 EUR contacting nobody, {everybody:,.0f} EUR contacting everybody",
+            f"           0 {currency} contacting nobody, {everybody:,.0f} {currency} contacting everybody",
             "",
             "Figures and pictures: metrics/   model: models/churn_model.pkl   experiments: `make ui`",
             "Next: edit params.yaml, `source .venv/bin/activate`, `dvc repro`, `dvc metrics diff`",
             f"Report: {files.REPORT}; `make report` opens it, with commit and fingerprint",
         ]
     )
+
+
+def _currency(root: Path) -> str:
+    """That of the figures, whatever params.yaml says by now."""
+    recorded = stages_from_lock(read_lock(root))["evaluate"].inputs.parameters[PARAMS_FILE]["business"]
+    return str(in_present_terms(recorded)["currency"])
 
 
 def _out_of_date(root: Path) -> Iterator[str]:

@@ -1,20 +1,42 @@
 """What a retention campaign costs and brings, as `params.yaml` says it."""
 
-from typing import Annotated
+import re
+import unicodedata
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from churn.config.contract import Strict
+
+LONGEST_CURRENCY = 5
+FORMER_CURRENCY = "EUR"
+"""Of states from before `business.currency`, whose names of amounts ended in it."""
 
 
 class Economics(Strict):
     """Costs and values of a retention campaign, in one currency."""
 
-    customer_value_eur: Annotated[float, Field(gt=0)]
-    offer_cost_eur: Annotated[float, Field(ge=0)]
-    contact_cost_eur: Annotated[float, Field(ge=0)]
+    currency: str
+    customer_value: Annotated[float, Field(gt=0)]
+    offer_cost: Annotated[float, Field(ge=0)]
+    contact_cost: Annotated[float, Field(ge=0)]
     acceptance_alpha: Annotated[float, Field(gt=0)]
     acceptance_beta: Annotated[float, Field(gt=0)]
+
+    @field_validator("currency")
+    @classmethod
+    def _letters_or_signs(cls, value: str) -> str:
+        """It stands in texts, pages and Markdown, so nothing else is let in."""
+        kinds = {"Sc" if (kind := unicodedata.category(sign)) == "Sc" else kind[0] for sign in value}
+        if not 0 < len(value) <= LONGEST_CURRENCY or kinds - {"L", "Sc"}:
+            raise ValueError(f"must be 1 to {LONGEST_CURRENCY} letters or currency signs, such as EUR or US$")
+        return value
+
+    @property
+    def per_1000(self) -> str:
+        """The unit of every amount that is told of a table."""
+        return f"{self.currency} per 1,000 customers"
 
     @property
     def acceptance_rate(self) -> float:
@@ -22,11 +44,35 @@ class Economics(Strict):
         return self.acceptance_alpha / (self.acceptance_alpha + self.acceptance_beta)
 
     @property
-    def contacted_churner_eur(self) -> float:
+    def gain_from_churner(self) -> float:
         """Expected gain from contacting one customer who would have left."""
-        return self.acceptance_rate * (self.customer_value_eur - self.offer_cost_eur) - self.contact_cost_eur
+        return self.acceptance_rate * (self.customer_value - self.offer_cost) - self.contact_cost
 
     @property
-    def contacted_stayer_eur(self) -> float:
+    def gain_from_stayer(self) -> float:
         """Gain from contacting one customer who would have stayed: a loss."""
-        return -self.offer_cost_eur - self.contact_cost_eur
+        return -self.offer_cost - self.contact_cost
+
+
+_FORMER_NAME = re.compile(
+    r"((?:business\.|choose\.|confirm\.)?"
+    r"(?:customer_value|offer_cost|contact_cost|e?mpc|hindsight_best_profit_per_1000"
+    r"|(?:train_)?profit(?:_over_everybody|_contact_nobody|_contact_everybody)?_per_1000))_eur(_low|_high)?"
+)
+
+
+def present_name(name: str) -> str:
+    """What a key or figure is called today; in states from before `business.currency` its name ended in `_eur`."""
+    former = _FORMER_NAME.fullmatch(name)
+    return f"{former[1]}{former[2] or ''}" if former else name
+
+
+def present_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Keys or figures by what they are called today."""
+    return {present_name(name): value for name, value in values.items()}
+
+
+def in_present_terms(business: Mapping[str, Any]) -> dict[str, Any]:
+    """A section `business` as it would be written today."""
+    present = present_names(business)
+    return present if present == dict(business) else {"currency": FORMER_CURRENCY} | present

@@ -14,7 +14,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, ScalarEvent
 
 from churn.config.contract import Strict, TableContract
-from churn.config.economics import Economics
+from churn.config.economics import FORMER_CURRENCY, Economics, present_name
 from churn.config.search_space import Space
 from churn.errors import ParameterError, excerpt
 
@@ -242,13 +242,18 @@ def _describe_faults(faults: Sequence[Mapping[str, Any]], content: dict[str, Any
             meant = difflib.get_close_matches(name, missing[tuple(section)], n=1)
             for found in meant:
                 missing[tuple(section)].remove(found)
-            advice = f"did you mean {meant[0]}?" if meant else "remove it"
-            yield f"{_place(section, name)}: unknown key; {advice}"
+            yield f"{_place(section, name)}: {_advice_on_unknown(name, meant)}"
         elif fault["type"] != "missing":
             yield f"{_place(_keys_in_file(fault, content))}: {_refusal(fault)}"
     advice = f"every key has to be there (`git diff {PARAMS_FILE}` shows what went)"
     for parent, names in missing.items():
         yield from (f"{_place(parent, name)}: missing; {advice}" for name in names)
+
+
+def _advice_on_unknown(name: str, meant: Sequence[str]) -> str:
+    if (renamed := present_name(name)) in Economics.model_fields:
+        return f"called {renamed} now; the currency is a key of its own, `currency: {FORMER_CURRENCY}`"
+    return f"unknown key; did you mean {meant[0]}?" if meant else "unknown key; remove it"
 
 
 def _place(section: Sequence[str], *name: str) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from churn import files
-from churn.config.economics import Economics
+from churn.config.economics import Economics, in_present_terms
 from churn.config.params import PARAMS_FILE
 from churn.errors import ChurnError, DataError, excerpt, first_few
 from churn.history import dvc, snapshot
@@ -213,7 +213,7 @@ def economics_of(state: Snapshot, name: str) -> Economics:
         DataError: its dvc.lock records none, or other keys than today's.
     """
     try:
-        return Economics.model_validate(section_of(state, name, "business"))
+        return Economics.model_validate(in_present_terms(section_of(state, name, "business")))
     except ValidationError as error:
         keys = ", ".join(".".join(map(str, one["loc"])) for one in error.errors())
         raise DataError(

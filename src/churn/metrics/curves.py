@@ -28,7 +28,7 @@ def curve_points(
         "profit": _thin(
             {
                 "contacted_share": profit.contacted_share,
-                "profit_per_1000_eur": 1000 * profit.profit_per_customer_eur,
+                "profit_per_1000": 1000 * profit.profit_per_customer,
                 "threshold": np.minimum(profit.thresholds, NOBODY),
             },
             points,
@@ -68,7 +68,7 @@ def with_bands(
     }
 
 
-BANDED = {"roc": "true_positive_rate", "precision_recall": "precision", "profit": "profit_per_1000_eur"}
+BANDED = {"roc": "true_positive_rate", "precision_recall": "precision", "profit": "profit_per_1000"}
 """Column of each curve that gets a band."""
 
 

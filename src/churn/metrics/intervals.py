@@ -43,8 +43,8 @@ def money_statistics(threshold: float, economics: Economics) -> Statistics:
         everybody = np.ones(len(churned), dtype=bool)
         profit = 1000 * profit_per_customer(churned, probability >= threshold, economics)
         return {
-            "profit_per_1000_eur": profit,
-            "profit_over_everybody_per_1000_eur": profit - 1000 * profit_per_customer(churned, everybody, economics),
+            "profit_per_1000": profit,
+            "profit_over_everybody_per_1000": profit - 1000 * profit_per_customer(churned, everybody, economics),
         }
 
     return money

@@ -160,7 +160,7 @@ def profit_difference(
     resamples: int,
     seed: int,
 ) -> PairedDifference:
-    """Difference in profit, in euros per 1,000, of all customers of a pair or of those `inside`, at any confidence.
+    """Difference in profit per 1,000, of all customers of a pair or of those `inside`, at any confidence.
 
     The bootstrap above, but there are only a few different sums of gains, and how often each is drawn is multinomial,
     which makes it fast at any size.
@@ -176,7 +176,7 @@ def profit_difference(
     tail = 50 * (1 - confidence)
     low, high = np.percentile(drawn, [tail, 100 - tail])
     error = float(np.std(drawn, ddof=1))
-    return PairedDifference("profit_per_1000_eur", float(old.mean()), float(new.mean()), float(low), float(high), error)
+    return PairedDifference("profit_per_1000", float(old.mean()), float(new.mean()), float(low), float(high), error)
 
 
 class _Resampled:
@@ -199,7 +199,7 @@ class _Resampled:
     def figures(self, times: Floats) -> Iterator[tuple[str, float]]:
         count, left, called, hits, profit, *losses = self._sums @ times
         churners, stayers = self._ranking.weights(times)
-        yield "profit_per_1000_eur", 1000 * profit / count
+        yield "profit_per_1000", 1000 * profit / count
         for name, score in RANKING_SCORES.items():
             yield name, float(score(churners, stayers))
         for name, loss in zip(LOSSES, losses, strict=True):
@@ -220,14 +220,13 @@ def customers_needed(profit: PairedDifference, customers: int) -> float:
     return customers * ((Z_95 + Z_POWER_80) * profit.standard_error / profit.difference) ** 2
 
 
-def verdict(pair: Pair, profit: PairedDifference) -> str:
+def verdict(pair: Pair, profit: PairedDifference, currency: str) -> str:
     """The difference in profit in plain words."""
     customers = len(pair.churned)
     if pair.same:
         return f"no difference: both say the same of all {customers:,} customers"
-    told = (
-        f"{profit.difference:+,.0f} EUR per 1,000 customers (95 % interval {profit.low:+,.0f} to {profit.high:+,.0f})"
-    )
+    interval = f"95 % interval {profit.low:+,.0f} to {profit.high:+,.0f}"
+    told = f"{profit.difference:+,.0f} {currency} per 1,000 customers ({interval})"
     if profit.is_clear:
         return f"{'better' if profit.difference > 0 else 'worse'}: {told}"
     needed = customers_needed(profit, customers)

@@ -1,4 +1,4 @@
-"""Money: what contacting customers costs and brings.
+"""Money: what contacting customers costs and brings, in the currency of params.yaml.
 
 The campaign is that of Verbraken, Verbeke and Baesens (2013), IEEE TKDE 25(5): every contacted customer costs the
 contact; one who would have stayed takes the offer; one who would have left takes it with some probability, and
@@ -30,26 +30,26 @@ class ProfitCurve:
 
     thresholds: Floats
     contacted_share: Floats
-    profit_per_customer_eur: Floats
+    profit_per_customer: Floats
 
     @property
     def best(self) -> int:
         """Position of the highest profit; of equal ones, the one that contacts fewest."""
-        return int(np.argmax(self.profit_per_customer_eur))
+        return int(np.argmax(self.profit_per_customer))
 
 
 def gains(churned: Labels, economics: Economics) -> Floats:
-    """Expected gain of contacting each customer, given what he did, in euros."""
-    return np.where(churned == 1, economics.contacted_churner_eur, economics.contacted_stayer_eur)
+    """Expected gain of contacting each customer, given what he did."""
+    return np.where(churned == 1, economics.gain_from_churner, economics.gain_from_stayer)
 
 
 def expected_gain(probability: Floats, economics: Economics) -> Floats:
-    """Expected gain of contacting each customer, given his probability of churn, in euros."""
-    return probability * economics.contacted_churner_eur + (1 - probability) * economics.contacted_stayer_eur
+    """Expected gain of contacting each customer, given his probability of churn."""
+    return probability * economics.gain_from_churner + (1 - probability) * economics.gain_from_stayer
 
 
 def profit_per_customer(churned: Labels, contacted: NDArray[np.bool_], economics: Economics) -> float:
-    """Expected profit of contacting these customers, spread over all of them, in euros."""
+    """Expected profit of contacting these customers, spread over all of them."""
     return float(np.where(contacted, gains(churned, economics), 0.0).mean())
 
 
@@ -62,7 +62,7 @@ def profit_curve(churned: Labels, probability: Floats, economics: Economics) -> 
     return ProfitCurve(
         thresholds=np.append(np.inf, ranked[last_of_ties]),
         contacted_share=np.append(0.0, (last_of_ties + 1) / len(ranked)),
-        profit_per_customer_eur=np.append(0.0, total / len(ranked)),
+        profit_per_customer=np.append(0.0, total / len(ranked)),
     )
 
 
@@ -100,8 +100,8 @@ def contacted_out_of_fold(
 class MaximumProfit:
     """The most a ranking could have earned, threshold chosen in hindsight: for comparison with published figures."""
 
-    mpc_eur: float
-    empc_eur: float
+    mpc: float
+    empc: float
     empc_contacted_share: float
 
 
@@ -116,15 +116,15 @@ def maximum_profit(churned: Labels, probability: Floats, economics: Economics) -
     churners, stayers = counts_by_probability(churned, probability)
     customers = churners + stayers
     churn_rate = isotonic_regression(churners / customers, weights=customers).x
-    loss = churn_rate * economics.contact_cost_eur - (1 - churn_rate) * economics.contacted_stayer_eur
-    gain = churn_rate * max(economics.customer_value_eur - economics.offer_cost_eur, 0.0)
+    loss = churn_rate * economics.contact_cost - (1 - churn_rate) * economics.gain_from_stayer
+    gain = churn_rate * max(economics.customer_value - economics.offer_cost, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         worth_it_from = np.where(gain > 0, np.minimum(loss / gain, 1.0), 1.0)
     alpha, beta = economics.acceptance_alpha, economics.acceptance_beta
     accepted = economics.acceptance_rate * betaincc(alpha + 1, beta, worth_it_from)
     contacted = betaincc(alpha, beta, worth_it_from)
     return MaximumProfit(
-        mpc_eur=float(curve.profit_per_customer_eur[curve.best]),
-        empc_eur=float(np.average(gain * accepted - loss * contacted, weights=customers)),
+        mpc=float(curve.profit_per_customer[curve.best]),
+        empc=float(np.average(gain * accepted - loss * contacted, weights=customers)),
         empc_contacted_share=float(np.average(contacted, weights=customers)),
     )

@@ -56,7 +56,7 @@ def slice_intervals(threshold: float, economics: Economics, *, resamples: int, s
             "precision": _share_interval(left[contacted]),
             "recall": _share_interval(contacted[left]),
             "roc_auc": _interval_of_roc_auc(churned, probability),
-            "profit_per_1000_eur": _interval_of_profit(left, contacted, economics, resamples, random),
+            "profit_per_1000": _interval_of_profit(left, contacted, economics, resamples, random),
         }
         return {f"{name}_{end}": bound for name, ends in figures.items() for end, bound in zip(ENDS, ends, strict=True)}
 
@@ -84,7 +84,7 @@ def _interval_of_profit(
     if contacted.any() and min(np.sum(left & contacted), np.sum(~left & contacted)) < FEWEST_FOR_INTERVAL:
         return UNDEFINED
     outcomes = np.array([np.mean(left & contacted), np.mean(~left & contacted), np.mean(~contacted)])
-    gain = np.array([economics.contacted_churner_eur, economics.contacted_stayer_eur, 0.0])
+    gain = np.array([economics.gain_from_churner, economics.gain_from_stayer, 0.0])
     drawn = random.multinomial(len(left), outcomes, size=resamples)
     low, high = np.percentile(1000 * drawn @ gain / len(left), [LOW, HIGH])
     return float(low), float(high)

@@ -17,7 +17,7 @@ from churn.table.keys import row_keys
 from churn.table.reader import Batch
 from churn.types import ROW_KEY
 
-SCORES = ("data_row", ROW_KEY, "probability", "contact", "expected_profit_of_contact_eur")
+SCORES = ("data_row", ROW_KEY, "probability", "contact", "expected_profit_of_contact")
 """Columns of the output, beside the id."""
 
 REJECTS = ("data_row", "reason")
@@ -94,7 +94,7 @@ def score_customers(
             "probability": probability,
             # What `predict` of the decision says, without scoring a second time.
             "contact": (probability >= model.threshold).astype("int64"),
-            "expected_profit_of_contact_eur": profit.expected_gain(probability, economics),
+            "expected_profit_of_contact": profit.expected_gain(probability, economics),
         }
     ).astype({"data_row": "int64", "row_key": "str"})
 

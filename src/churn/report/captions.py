@@ -46,11 +46,11 @@ def of_calibration(error: Interval, groups: int, customers_a_group: float) -> Ca
     )
 
 
-def of_profit(contacted_share: float, earned: Interval, over_everybody: Interval) -> Caption:
+def of_profit(contacted_share: float, earned: Interval, over_everybody: Interval, currency: str) -> Caption:
     """What the decision earns."""
     above = over_everybody
     return Caption(
-        f"Contacting {contacted_share:.0%} earns {earned.value:,.0f} EUR per 1,000",
+        f"Contacting {contacted_share:.0%} earns {earned.value:,.0f} {currency} per 1,000",
         f"{above.value:+,.0f} against contacting everybody ({BAND} {above.low:+,.0f} to {above.high:+,.0f})",
     )
 

@@ -72,15 +72,15 @@ def _charts(results: ReportContent) -> Iterator[Chart]:
     bothered = part_of(decision.stayers_contacted, decision.stayers)
     share = decision.contacted / everyone
     rate = decision.churners / everyone
-    earned = results.money["profit_per_1000_eur"]
-    everybody = results.money["profit_contact_everybody_per_1000_eur"]
+    earned = results.money["profit_per_1000"]
+    everybody = results.money["profit_contact_everybody_per_1000"]
     profit = curves["profit"]
     across = _share_axis("customers contacted, likeliest churners first")
-    earnings = [profit[f"profit_per_1000_eur{end}"] for end in ("", "_low", "_high")]
+    earnings = [profit[f"profit_per_1000{end}"] for end in ("", "_low", "_high")]
     low, high = reach([0.0, everybody, *(value for column in earnings for value in column)])
     yield _curve(
-        "profit", "Profit", found, profit, ("contacted_share", "profit_per_1000_eur"),
-        Plane(across, Axis("EUR per 1,000 customers", low, high, "euros")),
+        "profit", "Profit", found, profit, ("contacted_share", "profit_per_1000"),
+        Plane(across, Axis(results.economics.per_1000, low, high, "money")),
         chance=[(0, 0), (1, everybody)], chance_label="chosen by chance", decision=(share, earned),
     )  # fmt: skip
     yield _curve(
@@ -202,10 +202,11 @@ def _script_data(results: ReportContent, charts: Mapping[str, Chart]) -> dict[st
         "all_churners": decision.churners,
         "all_stayers": decision.stayers,
         "decision": decision.threshold,
+        "currency": costs.currency,
         "costs": {
-            "value": costs.customer_value_eur,
-            "offer": costs.offer_cost_eur,
-            "contact": costs.contact_cost_eur,
+            "value": costs.customer_value,
+            "offer": costs.offer_cost,
+            "contact": costs.contact_cost,
             "acceptance": costs.acceptance_rate,
         },
     }

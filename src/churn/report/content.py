@@ -89,8 +89,9 @@ def captions_of(results: ReportContent) -> dict[str, Caption]:
         "calibration": captions.of_calibration(calibration_error(test), len(groups), groups["customers"].median()),
         "profit": captions.of_profit(
             money["contacted_share"],
-            interval(money, "profit_per_1000_eur"),
-            interval(money, "profit_over_everybody_per_1000_eur"),
+            interval(money, "profit_per_1000"),
+            interval(money, "profit_over_everybody_per_1000"),
+            results.economics.currency,
         ),
         "gain": captions.of_gain(part_of(decision.churners_contacted, decision.churners), money["contacted_share"]),
     }

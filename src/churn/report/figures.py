@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
+from churn.config.economics import Economics
 from churn.metrics.intervals import Interval
 from churn.metrics.scores import decision_scores
 from churn.report import captions
@@ -107,15 +108,18 @@ def calibration_curve(groups: pd.DataFrame, error: Interval) -> Figure:
 
 
 @mpl.rc_context(STYLE)
-def profit_curve(curve: pd.DataFrame, earned: Interval, over_everybody: Interval, contacted_share: float) -> Figure:
+def profit_curve(
+    curve: pd.DataFrame, earned: Interval, over_everybody: Interval, contacted_share: float, economics: Economics
+) -> Figure:
     """What a campaign earns against how many customers it contacts, most likely churners first."""
-    figure, axes = _axes(captions.of_profit(contacted_share, earned, over_everybody))
-    everybody = curve["profit_per_1000_eur"].iloc[-1]
+    figure, axes = _axes(captions.of_profit(contacted_share, earned, over_everybody, economics.currency))
+    everybody = curve["profit_per_1000"].iloc[-1]
     axes.axhline(0, color=GREY, linewidth=1)
     axes.plot([0, 1], [0, everybody], color=GREY, linestyle="--", label="chosen by chance")
-    _draw_with_band(axes, curve, "contacted_share", "profit_per_1000_eur", "model")
+    _draw_with_band(axes, curve, "contacted_share", "profit_per_1000", "model")
     _mark_decision(axes, contacted_share, earned.value)
-    axes.set(xlabel="customers contacted", ylabel="EUR per 1,000 customers", xlim=(-0.01, 1.01))
+    axes.set(xlabel="customers contacted", xlim=(-0.01, 1.01))
+    axes.set_ylabel(economics.per_1000, parse_math=False)  # a currency may be US$
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.legend(loc="lower right")

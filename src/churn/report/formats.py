@@ -28,7 +28,7 @@ def exact_figure(value: float) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-UNITS = {"share": (100, "%"), "euros": (1, ""), "number": (1, "")}
+UNITS = {"share": (100, "%"), "money": (1, ""), "number": (1, "")}
 """How a tick of an axis is written: times what, and in which unit."""
 
 

@@ -9,11 +9,11 @@ GROUPS = {
         "cv_roc_auc",
         "cv_pr_auc",
         "cv_log_loss",
-        "train_profit_per_1000_eur",
-        "train_profit_per_1000_eur_low",
+        "train_profit_per_1000",
+        "train_profit_per_1000_low",
         "threshold",
     ),
-    "confirm": ("test_roc_auc", "test_pr_auc", "test_accuracy", "test_f1", "profit_per_1000_eur", "test_ece"),
+    "confirm": ("test_roc_auc", "test_pr_auc", "test_accuracy", "test_f1", "profit_per_1000", "test_ece"),
 }
 """Names of figures, by what they are for."""
 

@@ -54,7 +54,7 @@ def _environment() -> jinja2.Environment:
     environment.filters |= {
         "share": form_of(".0%"),
         "percent": form_of(".1%"),
-        "euros": form_of(",.0f"),
+        "money": form_of(",.0f"),
         "signed": form_of("+,.0f"),
         "score": form_of(".3f"),
         "exact": exact_figure,
@@ -97,7 +97,7 @@ def _shared_values(results: ReportContent) -> dict[str, Any]:
 def _sentences(results: ReportContent) -> Iterator[str]:
     """The decision and its worth, in words."""
     decision, money = results.decision, results.money
-    euros, signed = form_of(",.0f"), form_of("+,.0f")
+    amount, signed, currency = form_of(",.0f"), form_of("+,.0f"), results.economics.currency
     if decision.contacted == 0 and decision.threshold >= NOBODY:
         yield "Contact nobody: at these costs no contact paid on the training customers."
         return
@@ -110,17 +110,17 @@ def _sentences(results: ReportContent) -> Iterator[str]:
         yield f"Contact the {share} of customers whose probability of churn is {threshold}."
     else:
         yield f"Contact no customer here: none has a probability of churn of {threshold}."
-    low, high = money["profit_per_1000_eur_low"], money["profit_per_1000_eur_high"]
+    low, high = money["profit_per_1000_low"], money["profit_per_1000_high"]
     yield (
-        f"That is worth {euros(money['profit_per_1000_eur'])} EUR per 1,000 customers "
-        f"({captions.BAND} {euros(low)} to {euros(high)}) against contacting nobody{_doubt(low, high)}"
+        f"That is worth {amount(money['profit_per_1000'])} {results.economics.per_1000} "
+        f"({captions.BAND} {amount(low)} to {amount(high)}) against contacting nobody{_doubt(low, high)}"
     )
     if everybody:
         return
-    name = "profit_over_everybody_per_1000_eur"
+    name = "profit_over_everybody_per_1000"
     low, high = money[f"{name}_low"], money[f"{name}_high"]
     yield (
-        f"Against contacting everybody it is {signed(money[name])} EUR per 1,000 "
+        f"Against contacting everybody it is {signed(money[name])} {currency} per 1,000 "
         f"({captions.BAND} {signed(low)} to {signed(high)}){_doubt(low, high)}"
     )
 
@@ -134,14 +134,12 @@ def _share_between(some: int, all_of: int) -> str:
 
 def _assumption(economics: Economics) -> str:
     """What every amount rests on, and nobody has measured (see `metrics/profit`)."""
-    contact, offer, value = map(
-        exact_figure, (economics.contact_cost_eur, economics.offer_cost_eur, economics.customer_value_eur)
-    )
+    costs = (economics.contact_cost, economics.offer_cost, economics.customer_value)
+    contact, offer, value = (f"{exact_figure(one)} {economics.currency}" for one in costs)
     return (
-        f"Amounts assume, and do not measure, how the campaign goes: a contact costs {contact} EUR; "
+        f"Amounts assume, and do not measure, how the campaign goes: a contact costs {contact}; "
         f"{form_of('.0%')(economics.acceptance_rate)} of the contacted churners take the offer and stay, each worth "
-        f"{value} EUR; every contacted customer who would have stayed takes the offer, too; an offer taken costs "
-        f"{offer} EUR."
+        f"{value}; every contacted customer who would have stayed takes the offer, too; an offer taken costs {offer}."
     )
 
 
@@ -181,10 +179,10 @@ HEADLINES = (
 
 
 def _headline(results: ReportContent) -> Iterator[Headline]:
-    money, lot = "profit_per_1000_eur", by_lot(results)
+    money, lot = "profit_per_1000", by_lot(results)
     promised = results.training.get(f"train_{money}")
     earned = interval(results.money, money)
-    yield Headline("Profit", "EUR per 1,000 customers", form_of(",.0f"), earned, lot[money], promised, None)
+    yield Headline("Profit", results.economics.per_1000, form_of(",.0f"), earned, lot[money], promised, None)
     for title, meaning, name, out_of_fold, form in HEADLINES:
         test = interval(results.test, f"test_{name}")
         if name == "precision" and not results.decision.contacted:
@@ -199,7 +197,7 @@ def by_lot(results: ReportContent) -> dict[str, float]:
     rate, share = decision.churners / decision.customers, decision.contacted / decision.customers
     sides = [part for part in (rate, 1 - rate) if part]
     return {
-        "profit_per_1000_eur": share * results.money["profit_contact_everybody_per_1000_eur"],
+        "profit_per_1000": share * results.money["profit_contact_everybody_per_1000"],
         "roc_auc": 0.5 if len(sides) == 2 else math.nan,
         "pr_auc": rate or math.nan,
         "precision": rate if share else math.nan,
@@ -234,7 +232,7 @@ SLICE_FIGURES = {
     "precision": ("Precision", form_of(".0%")),
     "recall": ("Recall", form_of(".0%")),
     "roc_auc": ("ROC-AUC", form_of(".3f")),
-    "profit_per_1000_eur": ("EUR per 1,000", form_of(",.0f")),
+    "profit_per_1000": ("Profit per 1,000", form_of(",.0f")),
 }
 """Figures told of each slice: heading and form, by name."""
 

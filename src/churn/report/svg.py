@@ -18,7 +18,7 @@ class Axis:
     low: float
     high: float
     form: str
-    """How a value is written: share, euros or number."""
+    """How a value is written: share, money or number."""
 
     @property
     def ticks(self) -> tuple[float, ...]:

@@ -108,7 +108,7 @@ def run(root: Path, params: Params) -> Measurements:
                 predictions, curves["precision_recall"], headline.scores["pr_auc"]
             ),
             files.CALIBRATION_CURVE: calibration_curve(curves["calibration"], content.calibration_error(scored)),
-            files.PROFIT_CURVE: generate_profit_curve(predictions, curves["profit"], headline.money),
+            files.PROFIT_CURVE: generate_profit_curve(predictions, curves["profit"], headline.money, params),
             files.IMPORTANCE_CHART: feature_importance(told.importance),
         },
         metrics={
@@ -199,10 +199,12 @@ def generate_pr_curve(predictions: Predictions, curve: pd.DataFrame, area: Inter
     return precision_recall_curve(curve, area, predictions.churned, predictions.contacted)
 
 
-def generate_profit_curve(predictions: Predictions, curve: pd.DataFrame, money: dict[str, Interval]) -> Figure:
+def generate_profit_curve(
+    predictions: Predictions, curve: pd.DataFrame, money: dict[str, Interval], params: Params
+) -> Figure:
     """Profit against the share of customers contacted, the decision marked."""
-    earned, over_everybody = money["profit_per_1000_eur"], money["profit_over_everybody_per_1000_eur"]
-    return profit_curve(curve, earned, over_everybody, float(predictions.contacted.mean()))
+    earned, over_everybody = money["profit_per_1000"], money["profit_over_everybody_per_1000"]
+    return profit_curve(curve, earned, over_everybody, float(predictions.contacted.mean()), params.business)
 
 
 def figures_on_test_rows(predictions: Predictions, scores: dict[str, Interval], params: Params) -> dict[str, float]:
@@ -235,15 +237,15 @@ def calculate_business_metrics(
     money = flatten(profits)
     curve = profit.profit_curve(predictions.churned, predictions.probability, params.business)
     maximum = profit.maximum_profit(predictions.churned, predictions.probability, params.business)
-    log.info("profit per 1,000 customers: %s EUR", f"{money['profit_per_1000_eur']:,.0f}")
+    log.info("profit: %s %s", f"{money['profit_per_1000']:,.0f}", params.business.per_1000)
     return money | {
         "contacted_share": float(predictions.contacted.mean()),
-        "profit_contact_nobody_per_1000_eur": 0.0,
-        "profit_contact_everybody_per_1000_eur": 1000 * float(curve.profit_per_customer_eur[-1]),
-        "hindsight_best_profit_per_1000_eur": 1000 * float(curve.profit_per_customer_eur[curve.best]),
+        "profit_contact_nobody_per_1000": 0.0,
+        "profit_contact_everybody_per_1000": 1000 * float(curve.profit_per_customer[-1]),
+        "hindsight_best_profit_per_1000": 1000 * float(curve.profit_per_customer[curve.best]),
         "hindsight_best_contacted_share": float(curve.contacted_share[curve.best]),
-        "mpc_eur": maximum.mpc_eur,
-        "empc_eur": maximum.empc_eur,
+        "mpc": maximum.mpc,
+        "empc": maximum.empc,
         "empc_contacted_share": maximum.empc_contacted_share,
     }
 

@@ -118,11 +118,11 @@ def training_metrics(
     for name, values in out_of_fold.scores.items():
         metrics[f"cv_{name}"] = float(np.mean(values))
         metrics[f"cv_{name}_sd"] = float(np.std(values, ddof=1))
-    return metrics | flatten({"profit_per_1000_eur": profit_interval(data, contacted, params)}, prefix="train_")
+    return metrics | flatten({"profit_per_1000": profit_interval(data, contacted, params)}, prefix="train_")
 
 
 def profit_interval(data: TrainingData, contacted: NDArray[np.bool_], params: Params) -> Interval:
-    """What these decisions earn, in euros per 1,000, by the comparison with contacting nobody, which earns nothing."""
+    """What these decisions earn, per 1,000, by the comparison with contacting nobody, which earns nothing."""
     nobody = paired.PairedAnswers(np.zeros(len(contacted)), np.zeros_like(contacted))
     model = paired.PairedAnswers(contacted.astype(float), contacted)
     pair = paired.Pair(data.rows.index, data.y, nobody, model, only_old=0, only_new=0, contradicted=0)

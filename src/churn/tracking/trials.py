@@ -15,7 +15,7 @@ class Selection:
     """That the challenger was tried in a search by the very customers who judge it now.
 
     Attributes:
-        flattery: how much more the best of the trials seems to earn for that reason, in euros per 1,000 customers (see
+        flattery: how much more the best of the trials seems to earn for that reason, per 1,000 customers (see
             `metrics/selection_bias`): for another one of them it is too much, not too little.
     """
 
@@ -26,7 +26,8 @@ class Selection:
 VIEW = "churn.tracking.store.trials"
 CHOSEN_BY = "tuning.training_rows"
 """Tag of a study: sketch of the rows that it chose by."""
-FLATTERY = "flattery_per_1000_eur"
+FLATTERY = "flattery_per_1000"
+FORMER_FLATTERY = "flattery_per_1000_eur"
 """Metric of a study: how much more its best seems to earn than it does, as it was chosen by the same customers."""
 
 

@@ -109,11 +109,16 @@ def test_only_the_interval_says_how_far_the_old_figure_is(old: float, said: str)
     assert "significant" not in text
 
 
+def test_amounts_in_two_currencies_are_said_to_have_no_difference() -> None:
+    text = comment(replace(NONE, parameters=[parameter("business.currency", "EUR", "CHF")]))
+    assert "**Old amounts are in `EUR`, new ones in `CHF`:** the difference between them means nothing." in text
+
+
 def test_the_interval_out_of_fold_says_nothing_of_test_rows() -> None:
-    profit = "train_profit_per_1000_eur"
+    profit = "train_profit_per_1000"
     ends = [Difference(TRAIN, f"{profit}_{end}", None, value) for end, value in (("low", 9000.0), ("high", 9900.0))]
     text = comment(with_metrics(Difference(TRAIN, profit, 9500.0, 9400.0), *ends))
-    assert row(text, "profit per 1,000 customers, EUR")[1:] == ["9,500", "9,400", "▼ −100", "9,000 to 9,900"]
+    assert row(text, "profit per 1,000 customers")[1:] == ["9,500", "9,400", "▼ −100", "9,000 to 9,900"]
     assert "side the new interval" not in text
 
 

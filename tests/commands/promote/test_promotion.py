@@ -28,7 +28,7 @@ from tests.helpers.states import edit
 pytestmark = pytest.mark.slow
 
 WEAK, STRONG, ALIKE = "C: 0.00001", "C: 1.0", "C: 0.9"
-LOW_VALUE = "customer_value_eur: 60.0"
+LOW_VALUE = "customer_value: 60.0"
 """With it, to contact everybody is no good idea, and a few hundred customers show it."""
 
 
@@ -37,7 +37,7 @@ def _history_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("history") / "project"
     make_project(folder)
     make_customers(1500).to_csv(folder / "data/raw/customers.csv", index=False)
-    edit(folder / "params.yaml", "customer_value_eur: 200.0", LOW_VALUE)
+    edit(folder / "params.yaml", "customer_value: 200.0", LOW_VALUE)
     run = shell(folder)
     before = STRONG
     for name, value in (("weak", WEAK), ("strong", STRONG), ("alike", ALIKE)):

@@ -57,7 +57,7 @@ def test_trials_are_of_the_space_and_the_present_parameters_are_the_ones_to_beat
     assert {one.candidate.estimator for one in result.ended} == {LINE, TREE}
     assert [one.number for one in result.ended] == list(range(12))
     metrics = files.read_json(files.TRAIN_METRICS)
-    assert round(result.present, 6) == metrics["train_profit_per_1000_eur"]
+    assert round(result.present, 6) == metrics["train_profit_per_1000"]
     assert all(one.value is not None for one in result.ended if one.outcome is TrialOutcome.COMPLETE)
     assert result.ranking[0].value == max(one.value for one in result.ended if one.value is not None)
 
@@ -112,7 +112,7 @@ def test_one_estimator_can_be_searched_alone(root: Path) -> None:
     [
         ("objective: profit", "objective: pr_auc"),
         ("high: 10.0", "high: 11.0"),
-        ("customer_value_eur: 200.0", "customer_value_eur: 201.0"),
+        ("customer_value: 200.0", "customer_value: 201.0"),
         ("folds: 3", "folds: 4"),
         ("threshold: profit", "threshold: 0.5"),
         ("params: {C: 1.0}", "params: {C: 1.0, tol: 0.001}"),
@@ -335,7 +335,7 @@ def test_what_is_said_names_both_gains_and_the_diff(root: Path) -> None:
     result = better(root)
     text = result.as_text()
     assert result.best is not None
-    assert f"{result.present:,.2f} EUR per 1,000 customers (train_profit_per_1000_eur, out of fold)" in text
+    assert f"{result.present:,.2f} EUR per 1,000 customers (train_profit_per_1000, out of fold)" in text
     assert f"best       {result.best.value:,.2f}, trial {result.best.number}: " in text
     assert "by customers that had no say in it, 95 % interval " in text
     assert "trials     8: " in text
@@ -418,7 +418,7 @@ def test_after_apply_and_repro_the_metrics_hold_the_value_that_was_told(root: Pa
     assert applied.stderr.splitlines()[-2] == "params.yaml is written; next: dvc repro"
     assert read_yaml(root / PARAMS_FILE)["train"]["params"] == content["best"]["arguments"]
     run("dvc repro", **QUIET)
-    assert files.read_json(root / files.TRAIN_METRICS)["train_profit_per_1000_eur"] == content["best"]["value"]
+    assert files.read_json(root / files.TRAIN_METRICS)["train_profit_per_1000"] == content["best"]["value"]
     assert run("git status --porcelain .churn").stdout == ""
 
 

@@ -100,15 +100,16 @@ class _Table:
 
 _Key = tuple[str, str]
 
+CURRENCY = "business.currency"
 ON_TEST_ROWS = "Test rows: confirmation only"
 HEADLINE: Mapping[str, Mapping[_Key, str]] = {
     "Out of fold, training rows: choose by these": {
-        (str(TRAIN_METRICS), "train_profit_per_1000_eur"): "profit per 1,000 customers, EUR",
+        (str(TRAIN_METRICS), "train_profit_per_1000"): "profit per 1,000 customers",
         (str(TRAIN_METRICS), "cv_roc_auc"): "ROC-AUC",
         (str(TRAIN_METRICS), "cv_pr_auc"): "PR-AUC",
     },
     ON_TEST_ROWS: {
-        (str(BUSINESS_METRICS), "profit_per_1000_eur"): "profit per 1,000 customers, EUR",
+        (str(BUSINESS_METRICS), "profit_per_1000"): "profit per 1,000 customers",
         (str(TEST_METRICS), "test_roc_auc"): "ROC-AUC",
         (str(TEST_METRICS), "test_pr_auc"): "PR-AUC",
     },
@@ -203,6 +204,12 @@ def _remarks(changes: Changes, figures: Mapping[_Key, _Figure]) -> Iterator[str]
             "**Parameters differ, but `dvc.lock` does not: these results were computed with the old parameters.** "
             "Run `dvc repro` and commit `dvc.lock` and `metrics/`."
         )
+    for one in changes.parameters:
+        if one.name == CURRENCY:
+            yield (
+                f"**Old amounts are in {_setting(one.old)}, new ones in {_setting(one.new)}:** "
+                "the difference between them means nothing."
+            )
     for adjective, values in (
         ("old", [one.old for one in changes.metrics]),
         ("new", [one.new for one in changes.metrics]),

@@ -4,13 +4,15 @@ import json
 import re
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from churn.commands.changes.comment import Changes, Difference, Picture, Side, Value
+from churn.commands.changes.comment import CURRENCY, Changes, Difference, Picture, Side, Value
 from churn.commands.compare import compare_states
+from churn.config.economics import FORMER_CURRENCY, present_name
 from churn.errors import ChurnError, excerpt
 from churn.files import DETAILED_METRICS, METRICS, OVERVIEW
 from churn.history.git import commit_of, git_files
@@ -137,7 +139,12 @@ def _place(one: Difference) -> tuple[str, str]:
 
 def _read(answer: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[Difference]:
     for file, values in answer.items():
-        for name, sides in values.items():
+        merged: dict[str, dict[str, Any]] = defaultdict(dict)
+        for name, sides in values.items():  # an old name has only an old value, and the present one only a new one
+            merged[present_name(name)] |= {side: value for side, value in sides.items() if value is not None}
+        if CURRENCY in merged and any(present_name(name) != name for name in values):
+            merged[CURRENCY].setdefault("old", FORMER_CURRENCY)
+        for name, sides in merged.items():
             yield Difference(file, name, _value(sides.get("old")), _value(sides.get("new")))
 
 
@@ -159,7 +166,7 @@ def _detailed_figures(folder: Path, revision: _Revision) -> tuple[dict[tuple[str
         except (ValueError, RecursionError):  # it may come from a stranger's branch
             whole = False
         else:
-            figures |= {(file, name): value for name, value in _leaves("", found)}
+            figures |= {(file, present_name(name)): value for name, value in _leaves("", found)}
     return figures, whole
 
 

@@ -104,7 +104,7 @@ def _searches(challenge: Challenge) -> Iterator[Gate]:
     if chosen is None:
         yield Gate("searches on record", True, "none by these customers tried these arguments", {})
         return
-    off = f"{chosen.flattery:,.0f} EUR per 1,000 are taken off what it earns"
+    off = f"{chosen.flattery:,.0f} {challenge.economics.currency} per 1,000 are taken off what it earns"
     told = f"{chosen.trials:,} trials by these customers: {off}"
     yield Gate("searches on record", True, told, {"flattery": chosen.flattery})
 
@@ -117,7 +117,8 @@ def earns_more(challenge: Challenge) -> Iterator[Gate]:
         of_customers = _difference(rival.training, challenge.economics, confidence)
         found = _subtract_flattery(_widen(of_customers, times), challenge.selection)
         remarks = "".join(_remarks(challenge, times))
-        told = f"{_interval_text(found, confidence)}, out of fold, {len(rival.training.keys):,} customers{remarks}"
+        interval = _interval_text(found, challenge, confidence)
+        told = f"{interval}, out of fold, {len(rival.training.keys):,} customers{remarks}"
         yield Gate(f"earns more than {rival.name}", found.low > 0, told, _figures(found, confidence))
 
 
@@ -141,7 +142,7 @@ def _subtract_flattery(found: PairedDifference, selection: Selection | None) -> 
 def _holds_on_test(challenge: Challenge) -> Iterator[Gate]:
     for rival in challenge.rivals:
         found = _difference(rival.test, challenge.economics, 1 - FALSE_PROMOTIONS)
-        told = f"{_interval_text(found, 1 - FALSE_PROMOTIONS)}, {len(rival.test.keys):,} test customers"
+        told = f"{_interval_text(found, challenge, 1 - FALSE_PROMOTIONS)}, {len(rival.test.keys):,} test customers"
         yield Gate(
             f"test rows against {rival.name}",
             found.high >= 0,
@@ -164,7 +165,7 @@ def _slices_hold(challenge: Challenge) -> Iterator[Gate]:
         yield Gate(
             f"slices against {rival.name}",
             differences[worst].high >= 0,
-            f"weakest of {len(slices)}: {worst}, {_interval_text(differences[worst], confidence)}",
+            f"weakest of {len(slices)}: {worst}, {_interval_text(differences[worst], challenge, confidence)}",
             _figures(differences[worst], confidence),
         )
 
@@ -202,9 +203,9 @@ def _difference(
     return profit_difference(pair, economics, inside, confidence=confidence, resamples=RESAMPLES, seed=SEED)
 
 
-def _interval_text(found: PairedDifference, confidence: float) -> str:
+def _interval_text(found: PairedDifference, challenge: Challenge, confidence: float) -> str:
     return (
-        f"{found.difference:+,.0f} EUR per 1,000 "
+        f"{found.difference:+,.0f} {challenge.economics.currency} per 1,000 "
         f"({100 * confidence:.4g} % interval {found.low:+,.0f} to {found.high:+,.0f})"
     )
 

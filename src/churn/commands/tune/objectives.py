@@ -30,6 +30,7 @@ class Objective:
 
     Attributes:
         metric: its name in metrics/train.json.
+        unit: what it is counted in.
         form: how it is written.
         value: of the out-of-fold probabilities of all customers.
         of_fold: of the customers of one fold and their probabilities, to see early which candidate is not worth more.
@@ -37,7 +38,7 @@ class Objective:
     """
 
     metric: str
-    unit: str
+    unit: Callable[[Economics], str]
     form: str
     value: Callable[[JudgingData, Floats], float]
     of_fold: Callable[[JudgingData, Labels, Floats], float]
@@ -50,7 +51,7 @@ def folds_of(ground: JudgingData) -> list[NDArray[np.bool_]]:
 
 
 def _profit(ground: JudgingData, probability: Floats) -> float:
-    """As `train_profit_per_1000_eur`: each fold decided by the threshold that the others chose."""
+    """As `train_profit_per_1000`: each fold decided by the threshold that the others chose."""
     contacted = contacted_out_of_fold(ground.churned, probability, ground.folds, ground.threshold, ground.economics)
     return 1000 * profit_of(ground.churned, contacted, ground.economics)
 
@@ -98,8 +99,8 @@ def _weighted_pr_auc(ground: JudgingData, candidates: Sequence[Floats]) -> Weigh
 
 OBJECTIVES: dict[str, Objective] = {
     "profit": Objective(
-        metric="train_profit_per_1000_eur",
-        unit="EUR per 1,000 customers",
+        metric="train_profit_per_1000",
+        unit=lambda economics: economics.per_1000,
         form=",.2f",
         value=_profit,
         of_fold=_profit_of_fold,
@@ -107,7 +108,7 @@ OBJECTIVES: dict[str, Objective] = {
     ),
     "pr_auc": Objective(
         metric="cv_pr_auc",
-        unit="PR-AUC",
+        unit=lambda _: "PR-AUC",
         form=".4f",
         value=_pr_auc,
         of_fold=_pr_auc_of_fold,

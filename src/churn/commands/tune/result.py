@@ -60,7 +60,7 @@ class Result:
     Attributes:
         present: value of the present parameters.
         gain: what is left of the best one's gain; None when no trial is complete.
-        flattery: how much more the best trial seems to earn than it does, in euros per 1,000 customers, as it was
+        flattery: how much more the best trial seems to earn than it does, per 1,000 customers, as it was
             chosen by the same ones; None when no trial is complete.
         new: text of params.yaml with the best candidate; None when none is better than the present one.
     """
@@ -113,7 +113,8 @@ class Result:
     def _summary(self) -> Iterator[str]:
         objective, best = self.search.objective, self.best
         form = objective.form
-        yield f"present    {self.present:{form}} {objective.unit} ({objective.metric}, out of fold)"
+        unit = objective.unit(self.search.ground.economics)
+        yield f"present    {self.present:{form}} {unit} ({objective.metric}, out of fold)"
         if best is None:
             yield "best       nothing better than the present parameters was found"
         else:

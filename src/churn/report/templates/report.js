@@ -10,10 +10,10 @@
   };
   const share = written({ style: "percent", maximumFractionDigits: 0 });
   const percent = written({ style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
-  const euros = written({ maximumFractionDigits: 0 });
+  const money = written({ maximumFractionDigits: 0 });
   const signed = written({ maximumFractionDigits: 0, signDisplay: "exceptZero" });
-  const count = euros;
-  const forms = { share: percent, euros };
+  const count = money;
+  const forms = { share: percent, money };
 
   /** The position of the value nearest to one that is looked for. */
   const nearest = (values, wanted) =>
@@ -112,9 +112,9 @@
     part(".zero").setAttribute("d", `M${left} ${up(0)}H${wall}`);
     part(".highest").setAttribute("d", `M${left} ${up(curve[best])}H${wall}`);
     label(part(".at-zero"), up(0), "0");
-    label(part(".at-end"), up(last), euros(last));
+    label(part(".at-end"), up(last), money(last));
     /* A line above zero at least, or the two could not be read. */
-    label(part(".at-highest"), Math.min(up(curve[best]), up(0) - 15), curve[best] > 0 ? euros(curve[best]) : "");
+    label(part(".at-highest"), Math.min(up(curve[best]), up(0) - 15), curve[best] > 0 ? money(curve[best]) : "");
   };
 
   const names = ["threshold", "value", "offer", "contact", "acceptance"];
@@ -145,19 +145,19 @@
     fill("missed", data.all_churners - found, data.all_churners);
     fill("bothered", bothered, data.all_stayers);
     fill("spared", data.all_stayers - bothered, data.all_stayers);
-    say("profit", euros(curve[place]), curve[place]);
+    say("profit", money(curve[place]), curve[place]);
     const over = curve[place] - curve[curve.length - 1];
     say("over-everybody", signed(over), over);
     say("share", share(contacted[place]), contacted[place]);
     say("counted", data.thresholds[place].toFixed(6), data.thresholds[place]);
-    const most = curve[best] > 0 ? `contacting ${share(contacted[best])} (threshold ${data.thresholds[best].toFixed(3)}) would have brought most, ${euros(curve[best])} EUR` : "contacting nobody would have been best";
+    const most = curve[best] > 0 ? `contacting ${share(contacted[best])} (threshold ${data.thresholds[best].toFixed(3)}) would have brought most, ${money(curve[best])} ${data.currency}` : "contacting nobody would have been best";
     say("hindsight", `In hindsight, at these costs, ${most}: it is known only because these customers’ outcomes are, and no threshold is chosen by them.`, data.thresholds[best]);
     draw(curve, place, best);
     const changed = given.threshold !== data.decision || Object.entries(data.costs).some(([name, value]) => given[name] !== value);
     document.querySelectorAll(".changed").forEach((one) => (one.hidden = !changed));
-    const result = `${euros(curve[place])} EUR per 1,000 customers, ${signed(over)} against everybody, ${share(contacted[place])} contacted`;
+    const result = `${money(curve[place])} ${data.currency} per 1,000 customers, ${signed(over)} against everybody, ${share(contacted[place])} contacted`;
     element("heard").textContent = result;
-    element("settings").textContent = `Your settings: threshold ${given.threshold}; a customer is worth ${given.value} EUR, an offer costs ${given.offer}, a contact ${given.contact}; ${share(given.acceptance)} of churners accept. That is ${result}.`;
+    element("settings").textContent = `Your settings: threshold ${given.threshold}; a customer is worth ${given.value} ${data.currency}, an offer costs ${given.offer}, a contact ${given.contact}; ${share(given.acceptance)} of churners accept. That is ${result}.`;
   };
 
   const sliders = form.querySelectorAll("[data-for]");

@@ -33,7 +33,7 @@ from churn.tracking.store.calls import (
 from churn.tracking.store.model_file import MODEL_FILE, foreign_loader, logged_by_cloudpickle
 from churn.tracking.store.rows import LOGGED, Store
 from churn.tracking.store.trials import CANDIDATE, PARENT
-from churn.tracking.trials import CHOSEN_BY, FLATTERY, Selection
+from churn.tracking.trials import CHOSEN_BY, FLATTERY, FORMER_FLATTERY, Selection
 
 MOST_ROWS = 50_000  # that MLflow gives at once
 FOLLOWED_BY = "promotion.followed_by"
@@ -166,17 +166,17 @@ class Registry:
             trials = client.search_runs([tuning.experiment_id], tried, run_view_type=ViewType.ALL)
             studies = [client.get_run(study) for study in {trial.data.tags[PARENT] for trial in trials}]
             found = [
-                Selection(int(study.data.metrics["complete_trials"]), euros)
+                Selection(int(study.data.metrics["complete_trials"]), flattery)
                 for study in studies
                 if mostly_the_same(study.data.tags.get(CHOSEN_BY, "").split(), training_rows)
                 # Once the best is the present one, what it had to beat is not among the candidates any more.
-                if (euros := self._most_ever(study, FLATTERY)) is not None
+                if (flattery := self._most_ever(study, FLATTERY, FORMER_FLATTERY)) is not None
             ]
         return max(found, key=lambda one: one.flattery, default=None)
 
-    def _most_ever(self, row: Run, metric: str) -> float | None:
-        history = self.store.client.get_metric_history(row.info.run_id, metric)
-        return max((one.value for one in history), default=None)
+    def _most_ever(self, row: Run, *metrics: str) -> float | None:
+        histories = [self.store.client.get_metric_history(row.info.run_id, metric) for metric in metrics]
+        return max((one.value for history in histories for one in history), default=None)
 
     def entries(self) -> list[Entry]:
         """The whole ledger, oldest first."""
