@@ -1,12 +1,13 @@
 # One name per habit, the same for people and CI. Each target makes what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help run report test test-all stack-test lint format reproduce tune bench ui notebook up down lock clean
+.PHONY: help run report test test-all stack-test lint format reproduce tune bench ui notebook docs up down lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(BIN)/setup-done
 DEV := $(BIN)/dev-done
 TUNE := $(BIN)/tune-done
+DOCS := $(BIN)/docs-done
 UV := $(BIN)/uv
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -60,6 +61,10 @@ ui: $(SETUP)  ## MLflow's pages on this folder's experiments, http://localhost:5
 notebook: $(DEV)  ## JupyterLab on notebooks/, without containers
 	jupyter lab notebooks/explore.ipynb
 
+docs: $(DOCS)  ## build the manual into site/
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+	@echo site/index.html
+
 up: .env  ## start MLflow and JupyterLab in containers, and show the server what this folder knows
 	docker compose --profile run build
 	docker compose up --detach --wait
@@ -70,11 +75,11 @@ down:  ## stop the containers (everything they made stays)
 	docker compose --profile run down
 
 lock: $(SETUP)  ## write the lock files anew from pyproject.toml
-	for group in "" notebook tune dev setup; do \
+	for group in "" notebook docs tune dev setup; do \
 	  UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --upgrade --universal --generate-hashes \
 	    --fork-strategy fewest --python-version 3.11 --no-emit-index-url --no-annotate \
 	    $${group:+--group $$group --constraints requirements.lock} $$(test -n "$$group" || echo pyproject.toml) \
-	    $$(test "$$group" != dev || echo --constraints requirements-notebook.lock --constraints requirements-tune.lock) \
+	    $$(test "$$group" != docs || echo --constraints requirements-notebook.lock) $$(test "$$group" != dev || echo --constraints requirements-docs.lock --constraints requirements-notebook.lock --constraints requirements-tune.lock) \
 	    --output-file requirements$${group:+-$$group}.lock || exit 1; \
 	done
 
@@ -99,6 +104,10 @@ $(SETUP): requirements-setup.lock requirements.lock pyproject.toml deploy/site-p
 
 $(TUNE): $(SETUP) requirements-tune.lock
 	@$(SYNC) -r requirements-tune.lock
+	@touch $@
+
+$(DOCS): $(SETUP) requirements-docs.lock
+	@$(SYNC) -r requirements-docs.lock
 	@touch $@
 
 $(DEV): $(SETUP) requirements-dev.lock
