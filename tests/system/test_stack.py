@@ -18,6 +18,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from churn.files import read_json
+from tests.helpers.manual import commands_of
 from tests.helpers.projects import REPOSITORY, shell
 from tests.helpers.servers import free_port
 
@@ -26,11 +27,7 @@ pytestmark = pytest.mark.stack
 NAMELESS = 12345
 """A user id that no image knows a name for."""
 
-COMMANDS = [
-    line
-    for block in re.findall(r"^```sh\n(.*?)^```$", (REPOSITORY / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-    for line in block.splitlines()
-]
+COMMANDS = [command.text for command in commands_of(REPOSITORY / "docs/containers.md", "sh")]
 
 PICTURES = REPOSITORY / ".stack"
 
