@@ -20,4 +20,4 @@ def correlation(one: Floats, other: Floats) -> float:
 
 def ranks(values: Floats) -> Floats:
     """Rank of each value, the mean one for ties; a gap stays one."""
-    return pd.Series(values).rank().to_numpy(dtype=np.float64)
+    return np.asarray(pd.Series(values).rank(), dtype=np.float64)
