@@ -1,6 +1,7 @@
 """The same customers on both sides of the split, by their features or by a name."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -17,9 +18,20 @@ NAMING = 0.3
 """Different values a row, from which a column that is no feature may name customers, each on a few rows."""
 
 TWIN_SHARE = 0.01
-LARGE_NEAR_TWIN_SHARE = 0.05
-TIMES_CHANCE = 3
 FEWEST_TWINS = 3
+
+
+@dataclass(frozen=True)
+class Limits:
+    """More twins than so many times those by chance are told; more than this share of the test rows stop the run."""
+
+    times_chance: int
+    failing_share: float
+
+
+EXACT = Limits(times_chance=3, failing_share=0.0)
+# Numbers near in one column are often near in others too, which raises what chance gives above what is expected.
+NEAR = Limits(times_chance=5, failing_share=0.05)
 
 CELL = 0.005
 """Numbers nearer than a third of this part of themselves are nearly equal; farther than all of it, they are not."""
@@ -32,7 +44,7 @@ def exact_twins(view: AuditView) -> Iterator[AuditFinding]:
     """Test rows with all the features of a training row."""
     if view.tells_customers_apart:
         words = "the features of a training row"
-        yield from _judged_twins(view, view.equal_to_train, exact_hash, "twins_across_split", words, 0.0)
+        yield from _judged_twins(view, view.equal_to_train, exact_hash, "twins_across_split", words, EXACT)
 
 
 def near_twins(view: AuditView) -> Iterator[AuditFinding]:
@@ -46,11 +58,11 @@ def near_twins(view: AuditView) -> Iterator[AuditFinding]:
         near |= in_train(view.widest_first, len(view.audited.train), view.compared_rows, grid)
     words = "features within half a percent of a training row's without being equal"
     new = near & ~view.equal_to_train
-    yield from _judged_twins(view, new, grids[0], "near_twins_across_split", words, LARGE_NEAR_TWIN_SHARE)
+    yield from _judged_twins(view, new, grids[0], "near_twins_across_split", words, NEAR)
 
 
 def _judged_twins(
-    view: AuditView, twin: NDArray[np.bool_], hash_of: HashOf, check: str, words: str, large: float
+    view: AuditView, twin: NDArray[np.bool_], hash_of: HashOf, check: str, words: str, limits: Limits
 ) -> Iterator[AuditFinding]:
     count, rows = int(twin.sum()), len(twin)
     share = count / rows
@@ -60,12 +72,12 @@ def _judged_twins(
     if len(columns) < 2:
         return  # one column alone cannot say how many customers it makes alike
     expected = _twins_by_chance(view, columns, hash_of)
-    if count > TIMES_CHANCE * expected:
+    if count > limits.times_chance * expected:
         chance = f"{expected:,.0f}" if expected >= 1 else "less than one"
         evidence = (
             f"{count:,} of {rows:,} test rows compared ({share:.1%}) have {words}; by chance it would be {chance}"
         )
-        yield AuditFinding(check, "fail" if share > large else "warn", (), evidence)
+        yield AuditFinding(check, "fail" if share > limits.failing_share else "warn", (), evidence)
 
 
 def _distinct_columns(view: AuditView) -> list[AuditedColumn]:
