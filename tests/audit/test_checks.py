@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from churn.audit import outcome_leaks
 from churn.audit.checks import find_leaks, needless_accepts, open_findings
-from churn.audit.view import AuditFinding
-from tests.helpers.audited_tables import Customers, clean_customers, contract_of, kind_of
+from churn.audit.twins import exact_twins, near_twins
+from churn.audit.view import AuditFinding, AuditInput, AuditView
+from tests.helpers.audited_tables import Customers, clean_customers, contract_of, kind_of, sample_customers
 
 ROWS = (300, 2_000, 20_000)
 
@@ -152,6 +153,61 @@ def test_customers_who_are_alike_by_nature_are_no_twins() -> None:
         "senior": random.integers(0, 2, 3_000).astype(float),
     }
     assert not failing(of(6, **columns))
+
+
+def twins_of(audited: AuditInput, customers: Customers) -> set[str]:
+    """Names of what the two checks for copies across the split find."""
+    view = AuditView(audited, customers.contract(), False)
+    return {finding.name for check in (exact_twins, near_twins) for finding in check(view)}
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.8])
+@pytest.mark.parametrize("seed", range(3))
+def test_copies_are_found_in_the_sample_and_the_more_there_are_the_less_they_hide(share: float, seed: int) -> None:
+    customers = sample_customers()
+    audited = customers.with_copies_in_train(share, pd.DataFrame.copy, seed)
+    assert "twins_across_split" in twins_of(audited, customers)
+
+
+def test_customers_of_the_sample_who_are_alike_are_no_copies() -> None:
+    customers = sample_customers()
+    assert [twins_of(customers.audited(seed), customers) for seed in range(20)] == [set()] * 20
+
+
+def changed_by(random: np.random.Generator, spread: float) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    return lambda table: table.assign(total_charges=table["total_charges"] * random.normal(1, spread, len(table)))
+
+
+NEARLY_COPIED: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+    "a cent more": lambda table: table.assign(total_charges=table["total_charges"] + 0.01),
+    "one more": lambda table: table.assign(total_charges=table["total_charges"] + 1),
+    "without cents": lambda table: table.assign(total_charges=table["total_charges"].round()),
+    "0.1 % of noise": changed_by(np.random.default_rng(0), 0.001),
+}
+
+
+@pytest.mark.parametrize("error", NEARLY_COPIED)
+def test_a_fifth_of_the_sample_copied_with_slightly_other_totals_is_found(error: str) -> None:
+    customers = sample_customers()
+    audited = customers.with_copies_in_train(0.2, NEARLY_COPIED[error], seed=0)
+    assert "near_twins_across_split" in twins_of(audited, customers)
+
+
+@pytest.mark.slow
+def test_few_columns_with_few_values_make_customers_alike_and_no_copies() -> None:
+    wrong = {}
+    for seed in range(300):
+        customers = clean_customers(9_000 + seed, columns=2 + seed % 4)
+        wrong[seed] = twins_of(customers.audited(seed), customers)
+    wrong = {seed: findings for seed, findings in wrong.items() if findings}
+    sys.stdout.write(f"{len(wrong)} of 300 tables with few columns have copies by mistake: {wrong}\n")
+    assert len(wrong) <= 1
+
+
+def test_one_column_or_two_that_say_the_same_tell_of_no_copies() -> None:
+    plan = np.random.default_rng(6).integers(0, 30, 3_000)
+    assert not failing(of(6, price=10.0 + plan * 1.5))
+    assert not failing(of(6, price=10.0 + plan * 1.5, plan=text([f"plan {number}" for number in plan])))
 
 
 def test_without_test_rows_there_are_no_twins() -> None:

@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 
 from churn.audit.view import AuditInput
 from churn.config.contract import TableContract
+from churn.config.params import load_params
+from churn.table.parsing import parse_table
+from churn.table.reader import read_source
+from tests.helpers.projects import REPOSITORY
 
 Random = np.random.Generator
 Floats = NDArray[np.float64]
@@ -37,6 +41,21 @@ class Customers:
         churned = np.concatenate([self.churned, self.churned[again]])
         return replace(self, table=table, churned=churned, place=np.arange(1, len(table) + 1))
 
+    def with_copies_in_train(
+        self, share: float, change: Callable[[pd.DataFrame], pd.DataFrame], seed: int
+    ) -> AuditInput:
+        """Divided by row, then a share of the test rows once more among the training rows, changed a little."""
+        audited = self.audited(seed)
+        again = np.random.default_rng(seed).choice(len(audited.test), int(share * len(audited.test)), replace=False)
+        train = pd.concat([audited.train, change(audited.test.iloc[again])], ignore_index=True)
+        return replace(
+            audited,
+            train=train,
+            churned=np.resize(audited.churned, len(train)),
+            folds=np.resize(audited.folds, len(train)),
+            places=np.arange(1, len(train) + 1),
+        )
+
     def contract(self, accept: tuple[str, ...] = ()) -> TableContract:
         return contract_of({str(name): kind_of(self.table[name]) for name in self.table}, accept)
 
@@ -54,6 +73,15 @@ class Customers:
             times={},
             names={},
         )
+
+
+def sample_customers() -> Customers:
+    """Those of the sample that the repository holds."""
+    params = load_params(REPOSITORY).data
+    table, faults = parse_table(read_source(REPOSITORY / params.source, params.format), params)
+    assert not faults
+    churned = table[params.target.column].to_numpy().astype(np.int64)
+    return Customers(table[list(params.columns)], churned, np.arange(1, len(table) + 1))
 
 
 def kind_of(column: pd.Series) -> str:

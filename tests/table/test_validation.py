@@ -11,7 +11,7 @@ from hypothesis.strategies import DataObject
 
 from churn.config.contract import Column, TableContract
 from churn.table.parsing import parse_customers, parse_numbers, parse_table, parse_times
-from churn.table.validation import Fault, all_faults, drop_incomplete, header_problem, settle
+from churn.table.validation import REMEDIES, Fault, Problem, all_faults, drop_incomplete, header_problem, settle
 from tests.helpers.strategies import contracts, just_outside, repeatable, tables
 
 
@@ -253,6 +253,10 @@ def test_a_large_count_is_grouped_in_thousands(contract: TableContract, table: p
     assert str(fault).startswith("column 'plan': 367 values are not in values, first 'gold' in data row 1,234; ")
 
 
+def test_every_problem_has_a_remedy() -> None:
+    assert set(REMEDIES) == set(Problem)
+
+
 def test_an_id_has_no_gap(contract: TableContract, table: pd.DataFrame) -> None:
     named = changed(contract, id="name")
     (gap,) = faults_of(table.assign(name=["Ann", "", "Cy", "Di"]), named)
@@ -266,7 +270,7 @@ def test_a_target_with_gaps_still_needs_both_values(contract: TableContract, tab
     lenient = changed(contract, target=target)
     assert faults_of(table.assign(gone=["", "no", "yes", ""]), lenient) == []
     (one_sided,) = faults_of(table.assign(gone=["", "no", "no", ""]), lenient)
-    assert one_sided == Fault("gone", "only one of the two target values", 2, "no", 2)
+    assert one_sided == Fault("gone", Problem.ONE_TARGET_VALUE, 2, "no", 2)
     (nothing,) = faults_of(table.assign(gone=""), lenient)
     assert nothing.problem == "entirely missing in the target"
 

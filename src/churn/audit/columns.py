@@ -65,6 +65,11 @@ class AuditedColumn:
         return np.unique(binned, return_inverse=True)[1].astype(np.int64, copy=False)
 
 
+def nearly_a_key(codes: Codes) -> bool:
+    """Whether values are so seldom repeated that any column would go with them."""
+    return len(codes) < 2 * (int(codes.max(initial=0)) + 1)
+
+
 def _step(count: int, at_most: int) -> int:
     return max(1, -(-count // at_most))
 

@@ -1,6 +1,7 @@
 """Ranks and correlations, gaps apart."""
 
 import numpy as np
+import pandas as pd
 
 from churn.types import Floats
 
@@ -19,8 +20,4 @@ def correlation(one: Floats, other: Floats) -> float:
 
 def ranks(values: Floats) -> Floats:
     """Rank of each value, the mean one for ties; a gap stays one."""
-    known = ~np.isnan(values)
-    place, size = np.unique(values[known], return_inverse=True, return_counts=True)[1:]
-    ranked = np.full(len(values), np.nan)
-    ranked[known] = (np.cumsum(size) - (size - 1) / 2)[place]
-    return ranked
+    return np.asarray(pd.Series(values).rank(), dtype=np.float64)

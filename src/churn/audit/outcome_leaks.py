@@ -102,8 +102,9 @@ def _held_out_order_auc(values: Floats, churned: Codes, folds: Codes) -> float:
         return 0.5
     filled = np.where(np.isnan(values), np.nanmedian(values), values)
     upwards, pairs = np.zeros(int(folds.max()) + 1), np.zeros(int(folds.max()) + 1)
-    for fold in np.unique(folds):
-        churners, stayers = counts_by_probability(churned[folds == fold], filled[folds == fold])
+    for fold in np.flatnonzero(np.bincount(folds)):
+        inside = np.flatnonzero(folds == fold)
+        churners, stayers = counts_by_probability(churned[inside], filled[inside])
         pairs[fold] = churners.sum() * stayers.sum()
         upwards[fold] = pairs_in_order(churners, stayers)
     lean = np.sign(upwards.sum() - upwards - (pairs.sum() - pairs) / 2)

@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
-from churn.audit.columns import AuditedColumn, Codes
+from churn.audit.columns import AuditedColumn, Codes, nearly_a_key
 from churn.audit.correlation import correlation, ranks, standardise
 from churn.audit.identifiers import EQUAL_CORRELATION
 from churn.audit.view import ROWS_TO_COMPARE, AuditFinding, AuditView
@@ -41,18 +41,13 @@ def repeats(view: AuditView) -> Iterator[AuditFinding]:
 
 def _one_to_one(columns: Sequence[AuditedColumn]) -> Iterator[tuple[str, ...]]:
     """Columns alike on some rows, divided by their codes on all."""
-    if len(columns) < 2 or _nearly_a_key(columns[0].train_codes):
+    if len(columns) < 2 or nearly_a_key(columns[0].train_codes):
         return
     groups: dict[bytes, list[str]] = {}
     for column in columns:
         digest = hashlib.blake2b(column.train_codes.tobytes()).digest()
         groups.setdefault(digest, []).append(column.name)
     yield from (tuple(names) for names in groups.values() if len(names) > 1)
-
-
-def _nearly_a_key(codes: Codes) -> bool:
-    """Whether values are so seldom repeated that any column would go with them."""
-    return len(codes) < 2 * (int(codes.max(initial=0)) + 1)
 
 
 def _determining_pairs(view: AuditView, sampled: list[Codes], places: list[int]) -> Iterator[tuple[int, int]]:
@@ -63,7 +58,7 @@ def _determining_pairs(view: AuditView, sampled: list[Codes], places: list[int])
     for number, one in enumerate(places):
         order = np.argsort(table[:, number], kind="stable")
         again = np.flatnonzero(np.diff(table[order, number]) == 0)
-        if _nearly_a_key(sampled[one]):
+        if nearly_a_key(sampled[one]):
             continue
         few = again[:: max(1, len(again) // PAIRS_TO_COMPARE)]
         constant = np.all(table[order[few]] == table[order[few + 1]], axis=0)
@@ -76,7 +71,7 @@ def _determining_pairs(view: AuditView, sampled: list[Codes], places: list[int])
 def _determines(one: Codes, other: Codes) -> bool:
     value = np.empty(int(one.max()) + 1, dtype=np.int64)
     value[one] = other
-    return bool(np.array_equal(value[one], other)) and not _nearly_a_key(one)
+    return bool(np.array_equal(value[one], other)) and not nearly_a_key(one)
 
 
 def _correlated_pairs(view: AuditView, rows: slice, known: set[frozenset[str]]) -> Iterator[AuditFinding]:

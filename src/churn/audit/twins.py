@@ -1,34 +1,41 @@
 """The same customers on both sides of the split, by their features or by a name."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from churn.audit.columns import AuditedColumn, Codes, Places, evenly_spread
+from churn.audit.columns import AuditedColumn, evenly_spread, nearly_a_key
 from churn.audit.row_hashes import GAP, Hashes, HashOf, add_salt, exact_hash, in_train
-from churn.audit.view import AuditFinding, AuditView
+from churn.audit.view import ROWS_TO_COMPARE, AuditFinding, AuditView
 
-ROWS_TO_CLUSTER = 5_000
 ROWS_FOR_CHANCE = 100_000
 
 NAMING = 0.3
 """Different values a row, from which a column that is no feature may name customers, each on a few rows."""
 
 TWIN_SHARE = 0.01
-LARGE_NEAR_TWIN_SHARE = 0.05
-TIMES_CHANCE = 5
 FEWEST_TWINS = 3
+
+
+@dataclass(frozen=True)
+class Limits:
+    """More twins than so many times those by chance are told; more than this share of the test rows stop the run."""
+
+    times_chance: int
+    failing_share: float
+
+
+EXACT = Limits(times_chance=3, failing_share=0.0)
+# Numbers near in one column are often near in others too, which raises what chance gives above what is expected.
+NEAR = Limits(times_chance=5, failing_share=0.05)
 
 CELL = 0.005
 """Numbers nearer than a third of this part of themselves are nearly equal; farther than all of it, they are not."""
 SHIFTS = 3
-ASSOCIATED = 0.3
-"""Cramér's V (1946) from which two columns are taken to move together."""
-
-COARSE = 8
 
 ZERO = np.int64(1) << 40
 
@@ -37,7 +44,7 @@ def exact_twins(view: AuditView) -> Iterator[AuditFinding]:
     """Test rows with all the features of a training row."""
     if view.tells_customers_apart:
         words = "the features of a training row"
-        yield from _judged_twins(view, view.equal_to_train, exact_hash, "twins_across_split", words, 0.0)
+        yield from _judged_twins(view, view.equal_to_train, exact_hash, "twins_across_split", words, EXACT)
 
 
 def near_twins(view: AuditView) -> Iterator[AuditFinding]:
@@ -51,102 +58,64 @@ def near_twins(view: AuditView) -> Iterator[AuditFinding]:
         near |= in_train(view.widest_first, len(view.audited.train), view.compared_rows, grid)
     words = "features within half a percent of a training row's without being equal"
     new = near & ~view.equal_to_train
-    yield from _judged_twins(view, new, grids[0], "near_twins_across_split", words, LARGE_NEAR_TWIN_SHARE)
+    yield from _judged_twins(view, new, grids[0], "near_twins_across_split", words, NEAR)
 
 
 def _judged_twins(
-    view: AuditView, twin: NDArray[np.bool_], hash_of: HashOf, check: str, words: str, large: float
+    view: AuditView, twin: NDArray[np.bool_], hash_of: HashOf, check: str, words: str, limits: Limits
 ) -> Iterator[AuditFinding]:
     count, rows = int(twin.sum()), len(twin)
     share = count / rows
     if count < FEWEST_TWINS or share <= TWIN_SHARE:
         return
-    expected = _twins_by_chance(view, hash_of)
-    if count > TIMES_CHANCE * expected:
+    columns = _distinct_columns(view)
+    if len(columns) < 2:
+        return  # one column alone cannot say how many customers it makes alike
+    expected = _twins_by_chance(view, columns, hash_of)
+    if count > limits.times_chance * expected:
         chance = f"{expected:,.0f}" if expected >= 1 else "less than one"
         evidence = (
             f"{count:,} of {rows:,} test rows compared ({share:.1%}) have {words}; by chance it would be {chance}"
         )
-        yield AuditFinding(check, "fail" if share > large else "warn", (), evidence)
+        yield AuditFinding(check, "fail" if share > limits.failing_share else "warn", (), evidence)
 
 
-def _twins_by_chance(view: AuditView, hash_of: HashOf) -> float:
-    """Pairs of a test and a training row that agree, had the two halves of the columns nothing to do with each other.
+def _distinct_columns(view: AuditView) -> list[AuditedColumn]:
+    """Of columns that go one to one with each other the last; where values hardly repeat, all columns seem to."""
+    rows = view.every(ROWS_TO_COMPARE)
+    distinct: dict[bytes | str, AuditedColumn] = {}
+    for column in view.columns:
+        codes = column.labels(rows)
+        distinct[column.name if nearly_a_key(codes) else codes.tobytes()] = column
+    return list(distinct.values())
 
-    Columns that move together are put in one half, where pairs are counted and no independence is supposed.
+
+def _twins_by_chance(view: AuditView, columns: Sequence[AuditedColumn], hash_of: HashOf) -> float:
+    """Pairs of a test and a training row that agree throughout, had one column nothing to do with the others.
+
+    For a column, pairs agree in all others or not, and in it or not. If the two are independent, those that agree
+    throughout are to those that differ in this column alone as those that agree in it are to those that do not: the
+    fourth cell of a table of two by two from its other three. A copy is in none of these three, so copies do not raise
+    what is expected. Columns that go with others expect too few pairs; the largest answer is the one to believe.
     """
-    clusters = _clusters(view)
     train = evenly_spread(len(view.audited.train), ROWS_FOR_CHANCE)
     pairs = float(len(train)) * len(view.compared_rows)
-    agreeing = [_agreeing_pairs(view, cluster, hash_of, train) for cluster in clusters]
-    halves: tuple[list[AuditedColumn], list[AuditedColumn]] = ([], [])
-    bits = [0.0, 0.0]
-    for place in np.argsort(agreeing, kind="stable"):
-        lighter = int(bits[1] < bits[0])
-        halves[lighter].extend(clusters[place])
-        bits[lighter] -= np.log(max(1.0, agreeing[place]) / pairs)
-    # With one cluster a half is empty: what agrees in the other is then all expected, and nothing is called.
-    shares = [_agreeing_pairs(view, half, hash_of, train) / pairs if half else 1.0 for half in halves]
-    return shares[0] * shares[1] * float(len(view.audited.train)) * len(view.compared_rows)
+    hashes = [add_salt(one, hash_of(one, one.some(train, view.compared_rows))) for one in columns]
+    row: Hashes = np.sum(hashes, axis=0, dtype=np.uint64)
+    throughout = _agreeing_pairs(row, len(train))
+    expected = 0.0
+    for hashed in hashes:
+        otherwise_alike = _agreeing_pairs(row - hashed, len(train)) - throughout
+        alike_in_this = _agreeing_pairs(hashed, len(train)) - throughout
+        unlike = pairs - throughout - otherwise_alike - alike_in_this
+        expected = max(expected, otherwise_alike * alike_in_this / max(1.0, unlike))
+    return expected * len(view.audited.train) / len(train)
 
 
-def _clusters(view: AuditView) -> list[list[AuditedColumn]]:
-    """Columns divided so that those associated with one another, directly or through others, are together."""
-    rows = view.every(ROWS_TO_CLUSTER)
-    count = len(view.audited.train.iloc[rows])
-    coarse = [_few_classes(column.bins(rows, COARSE)) for column in view.columns]
-    classes = [int(codes.max()) + 1 for codes in coarse]
-    starts = np.cumsum([0, *classes])
-    present = np.zeros((count, starts[-1]), dtype=np.float32)
-    for codes, start in zip(coarse, starts, strict=False):
-        present[np.arange(count), start + codes] = 1
-    together = (present.T @ present).astype(np.float64)
-    size = np.diag(together)
-    # Chi-squared of two columns is n (sum of together^2 / (size * size) - 1).
-    parts = together**2 / np.outer(size, size)
-    summed = np.add.reduceat(np.add.reduceat(parts, starts[:-1], axis=0), starts[:-1], axis=1)
-    freedom = np.maximum(1, np.minimum.outer(classes, classes) - 1)
-    # Chance alone gives chi-squared its degrees of freedom (Bergsma 2013).
-    by_chance = np.multiply.outer(np.array(classes) - 1, np.array(classes) - 1) / count
-    associated = np.sqrt(np.maximum(0, summed - 1 - by_chance) / freedom) > ASSOCIATED
-    labels = _components(associated)
-    return [
-        [column for column, label in zip(view.columns, labels, strict=True) if label == cluster]
-        for cluster in range(max(labels) + 1)
-    ]
-
-
-def _components(linked: NDArray[np.bool_]) -> list[int]:
-    """Number of the component of each node of an undirected graph."""
-    label = [-1] * len(linked)
-    for start in range(len(linked)):
-        if label[start] >= 0:
-            continue
-        found, open_ends = max(label) + 1, [start]
-        label[start] = found
-        while open_ends:
-            for node in np.flatnonzero(linked[open_ends.pop()]):
-                if label[node] < 0:
-                    label[node] = found
-                    open_ends.append(int(node))
-    return label
-
-
-def _few_classes(codes: Codes) -> Codes:
-    """The commonest classes, and one for all others."""
-    size = np.bincount(codes)
-    rank = np.empty(len(size), dtype=np.int64)
-    rank[np.argsort(-size, kind="stable")] = np.arange(len(size))
-    return np.minimum(rank, COARSE - 1)[codes]
-
-
-def _agreeing_pairs(view: AuditView, columns: Sequence[AuditedColumn], hash_of: HashOf, train: Places) -> float:
-    """Pairs of one of some training rows and a compared test row that agree in some columns."""
-    rows = np.zeros(len(train) + len(view.compared_rows), dtype=np.uint64)
-    for column in columns:
-        rows += add_salt(column, hash_of(column, column.some(train, view.compared_rows)))
-    distinct, times = np.unique(rows[: len(train)], return_counts=True)
-    wanted = rows[len(train) :]
+def _agreeing_pairs(rows: Hashes, training_rows: int) -> float:
+    """Pairs of one of the first so many rows and one of the others that have the same hash."""
+    distinct, times = np.unique(rows[:training_rows], return_counts=True)
+    wanted = rows[training_rows:]
     place = np.minimum(np.searchsorted(distinct, wanted), len(distinct) - 1)
     return float(times[place][distinct[place] == wanted].sum())
 

@@ -43,6 +43,8 @@ class Ranking:
         stayed = times.take(self.order, axis=-1)
         left = stayed * self.churned
         stayed -= left
+        if len(self.starts) == len(self.order):  # without ties each row is a sum of its own
+            return left, stayed
         return np.add.reduceat(left, self.starts, axis=-1), np.add.reduceat(stayed, self.starts, axis=-1)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from churn.config.contract import TableContract, Target, columns_of_type
 from churn.errors import excerpt
 from churn.table.numbers import read_amounts
-from churn.table.validation import Fault, breaches
+from churn.table.validation import Fault, Problem, breaches
 
 BOOLEAN_TEXTS = {"0": 0.0, "0.0": 0.0, "false": 0.0, "f": 0.0, "no": 0.0, "n": 0.0}
 BOOLEAN_TEXTS |= {"1": 1.0, "1.0": 1.0, "true": 1.0, "t": 1.0, "yes": 1.0, "y": 1.0}
@@ -102,7 +102,7 @@ def _read_cells(name: str, texts: pd.Series, contract: TableContract) -> tuple[p
         values = values.mask(np.logical_or.reduce(list(broken.values())))
         broken = {}
     if column is None or column.missing != "allow":
-        broken = {"missing": known.isna() if broken else values.isna()} | broken
+        broken = {Problem.MISSING: known.isna() if broken else values.isna()} | broken
     told = pd.Series("", index=texts.index, dtype="object")
     for said, cells in broken.items():
         if cells.any():
@@ -136,25 +136,25 @@ def parse_numbers(texts: pd.Series, decimal: str) -> pd.Series:
     return numbers
 
 
-def _parse_number(texts: pd.Series, decimal: str) -> tuple[pd.Series, str]:
-    return parse_numbers(texts, decimal), "not a number"
+def _parse_number(texts: pd.Series, decimal: str) -> tuple[pd.Series, Problem]:
+    return parse_numbers(texts, decimal), Problem.NOT_A_NUMBER
 
 
-def _parse_boolean(texts: pd.Series, _: str) -> tuple[pd.Series, str]:
-    return texts.str.lower().map(BOOLEAN_TEXTS).astype("float64"), "not 0 or 1"
+def _parse_boolean(texts: pd.Series, _: str) -> tuple[pd.Series, Problem]:
+    return texts.str.lower().map(BOOLEAN_TEXTS).astype("float64"), Problem.NOT_0_OR_1
 
 
-def _parse_label(texts: pd.Series, _: str) -> tuple[pd.Series, str]:
-    return texts, "not in values"
+def _parse_label(texts: pd.Series, _: str) -> tuple[pd.Series, Problem]:
+    return texts, Problem.NOT_IN_VALUES
 
 
-PARSERS: dict[str, Callable[[pd.Series, str], tuple[pd.Series, str]]] = {
+PARSERS: dict[str, Callable[[pd.Series, str], tuple[pd.Series, Problem]]] = {
     "numeric": _parse_number,
     "boolean": _parse_boolean,
     "categorical": _parse_label,
 }
 
 
-def _parse_target(texts: pd.Series, target: Target) -> tuple[pd.Series, str]:
+def _parse_target(texts: pd.Series, target: Target) -> tuple[pd.Series, Problem]:
     labels = texts.map({target.positive: 1.0, target.negative: 0.0}).astype("float64")
-    return labels, "neither positive nor negative"
+    return labels, Problem.NO_TARGET_VALUE

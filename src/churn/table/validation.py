@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -19,26 +20,53 @@ from churn.config.contract import (
 )
 from churn.errors import excerpt
 
+
+class Problem(StrEnum):
+    """What can be wrong with values of a column, in the words in which it is told."""
+
+    NOT_A_NUMBER = "not a number"
+    NOT_0_OR_1 = "not 0 or 1"
+    INFINITE = "infinite"
+    BELOW_MIN = "below min"
+    ABOVE_MAX = "above max"
+    NOT_IN_VALUES = "not in values"
+    MISSING = "missing"
+    MISSING_TARGET = "missing in the target"
+    MISSING_ID = "missing in the id"
+    ALL_MISSING = "entirely missing"
+    ALL_MISSING_TARGET = "entirely missing in the target"
+    ALL_MISSING_ID = "entirely missing in the id"
+    NO_TARGET_VALUE = "neither positive nor negative"
+    ONE_TARGET_VALUE = "only one of the two target values"
+    NAME_TAKEN = "encoded under the name of another column or label"
+
+
 REMEDIES_OF_VALUES = {
-    "not a number": "correct them, or list the text under data.missing_values",
-    "not 0 or 1": "correct them, or make the column categorical",
-    "infinite": "correct them, or list the text under data.missing_values",
-    "below min": "correct them, or lower min",
-    "above max": "correct them, or raise max",
-    "not in values": "correct them, or add them to values",
+    Problem.NOT_A_NUMBER: "correct them, or list the text under data.missing_values",
+    Problem.NOT_0_OR_1: "correct them, or make the column categorical",
+    Problem.INFINITE: "correct them, or list the text under data.missing_values",
+    Problem.BELOW_MIN: "correct them, or lower min",
+    Problem.ABOVE_MAX: "correct them, or raise max",
+    Problem.NOT_IN_VALUES: "correct them, or add them to values",
 }
 """By what is wrong with single values, which `on_error` decides about."""
 
-REMEDIES = REMEDIES_OF_VALUES | {
-    "missing": "fill them in, or set the column's missing policy to drop or allow",
-    "missing in the target": "fill them in, or set data.target.missing to drop",
-    "missing in the id": "fill them in, or set data.id to null",
-    "entirely missing": "take the column out of data.columns",
-    "entirely missing in the target": "check data.target.column and data.missing_values",
-    "entirely missing in the id": "check data.missing_values, or set data.id to null",
-    "neither positive nor negative": "correct them, or change data.target.positive and data.target.negative",
-    "only one of the two target values": "a model needs both: check data.target.positive and data.target.negative",
-    "encoded under the name of another column or label": "rename the column or the label",
+REMEDIES_OF_GAPS = {
+    Problem.MISSING: "fill them in, or set the column's missing policy to drop or allow",
+    Problem.MISSING_TARGET: "fill them in, or set data.target.missing to drop",
+    Problem.MISSING_ID: "fill them in, or set data.id to null",
+    Problem.ALL_MISSING: "take the column out of data.columns",
+    Problem.ALL_MISSING_TARGET: "check data.target.column and data.missing_values",
+    Problem.ALL_MISSING_ID: "check data.missing_values, or set data.id to null",
+}
+"""By what is wrong where there is no value."""
+
+REMEDIES = {
+    **REMEDIES_OF_VALUES,
+    **REMEDIES_OF_GAPS,
+    Problem.NO_TARGET_VALUE: "correct them, or change data.target.positive and data.target.negative",
+    Problem.ONE_TARGET_VALUE: "a model needs both: check data.target.positive and data.target.negative",
+    Problem.NAME_TAKEN: "rename the column or the label",
 }
 
 
@@ -47,7 +75,7 @@ class Fault:
     """One way in which one column breaks the contract. Rows count from 1, the header apart."""
 
     column: str
-    problem: str
+    problem: Problem
     count: int
     first_value: str
     first_row: int
@@ -71,7 +99,7 @@ class Fault:
     @property
     def is_gap(self) -> bool:
         """Whether what is wrong is that there is no value."""
-        return "missing" in self.problem
+        return self.problem in REMEDIES_OF_GAPS
 
 
 def header_problem(header: list[str], contract: TableContract, *, target: bool = True) -> str | None:
@@ -171,15 +199,15 @@ def _not_in_values(values: pd.Series, column: CategoricalColumn) -> pd.Series:
     return values.notna() & ~values.isin(column.values)
 
 
-CHECKS: dict[str, dict[str, Callable[[pd.Series, Any], pd.Series]]] = {
-    "numeric": {"infinite": _infinite, "below min": _below_min, "above max": _above_max},
+CHECKS: dict[str, dict[Problem, Callable[[pd.Series, Any], pd.Series]]] = {
+    "numeric": {Problem.INFINITE: _infinite, Problem.BELOW_MIN: _below_min, Problem.ABOVE_MAX: _above_max},
     "boolean": {},
-    "categorical": {"not in values": _not_in_values},
+    "categorical": {Problem.NOT_IN_VALUES: _not_in_values},
 }
 """By type of column, what may be wrong with its typed values, and which of them it is. A gap is none of these."""
 
 
-def breaches(values: pd.Series, column: Column) -> dict[str, pd.Series]:
+def breaches(values: pd.Series, column: Column) -> dict[Problem, pd.Series]:
     """Which typed values break what the contract says of their column, by problem; of training and scoring alike."""
     return {problem: check(values, column) for problem, check in CHECKS[column.type].items()}
 
@@ -189,20 +217,27 @@ def contract_faults(table: pd.DataFrame, contract: TableContract) -> Iterator[Fa
     for name, column in contract.columns.items():
         yield from _faults_of(table, name, _gaps(table[name], column.missing) | breaches(table[name], column))
     target = contract.target
-    yield from _faults_of(table, target.column, _gaps(table[target.column], target.missing, " in the target"))
+    gaps = _gaps(table[target.column], target.missing, Problem.MISSING_TARGET, Problem.ALL_MISSING_TARGET)
+    yield from _faults_of(table, target.column, gaps)
     if contract.id is not None:
-        yield from _faults_of(table, contract.id, _gaps(table[contract.id], "fail", " in the id"))
+        gaps = _gaps(table[contract.id], "fail", Problem.MISSING_ID, Problem.ALL_MISSING_ID)
+        yield from _faults_of(table, contract.id, gaps)
 
 
-def _gaps(values: pd.Series, policy: MissingPolicy, role: str = "") -> dict[str, pd.Series]:
-    """The gaps that break the contract, by problem, in words that fit the column's role."""
+def _gaps(
+    values: pd.Series,
+    policy: MissingPolicy,
+    some: Problem = Problem.MISSING,
+    throughout: Problem = Problem.ALL_MISSING,
+) -> dict[Problem, pd.Series]:
+    """The gaps that break the contract, by problem: that of a column with some of them, or with nothing else."""
     gaps = values.isna()
     if gaps.all():
-        return {f"entirely missing{role}": gaps}
-    return {f"missing{role}": gaps} if policy == "fail" else {}
+        return {throughout: gaps}
+    return {some: gaps} if policy == "fail" else {}
 
 
-def _faults_of(table: pd.DataFrame, name: str, broken: dict[str, pd.Series]) -> Iterator[Fault]:
+def _faults_of(table: pd.DataFrame, name: str, broken: dict[Problem, pd.Series]) -> Iterator[Fault]:
     for problem, cells in broken.items():
         if cells.any():
             rows = table.index[cells.to_numpy()].to_numpy()
@@ -218,7 +253,7 @@ def target_faults(table: pd.DataFrame, contract: TableContract) -> list[Fault]:
         return []
     only = contract.target.positive if labels.iloc[0] == 1 else contract.target.negative
     rows = labels.index.to_numpy()
-    return [Fault(name, "only one of the two target values", len(labels), only, int(rows[0]) + 1, rows)]
+    return [Fault(name, Problem.ONE_TARGET_VALUE, len(labels), only, int(rows[0]) + 1, rows)]
 
 
 def name_faults(table: pd.DataFrame, contract: TableContract) -> Iterator[Fault]:
@@ -233,8 +268,7 @@ def name_faults(table: pd.DataFrame, contract: TableContract) -> Iterator[Fault]
             encoded = f"{name}_{label}"  # so does the encoder; an allowed gap is a label called nan
             if encoded in taken:
                 rows = table.index[table[name].astype("object").map(str) == str(label)].to_numpy()
-                problem = "encoded under the name of another column or label"
-                yield Fault(name, problem, len(rows), str(label), int(rows[0]) + 1, rows)
+                yield Fault(name, Problem.NAME_TAKEN, len(rows), str(label), int(rows[0]) + 1, rows)
             taken.add(encoded)
 
 
