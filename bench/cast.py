@@ -1,4 +1,4 @@
-"""Record the first run as an animated SVG, from the real commands in a fresh clone: python docs/record_cast.py.
+"""Record the first run as an animated SVG, from the real commands in a fresh clone: python -m bench.cast.
 
 It plays once and stays at its last lines, so it can be read where nothing moves.
 """
@@ -38,10 +38,9 @@ class Line:
 
 
 def record(folder: Path) -> list[Line]:
-    """Run every command in a fresh clone whose environment is set up; its lines as they come."""
+    """Run every command in a fresh clone; its lines as they come."""
     clone = folder / "churn"
     subprocess.run(["git", "clone", "--quiet", REPOSITORY, clone], check=True)
-    (clone / ".venv").symlink_to(REPOSITORY / ".venv")
     settings = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW", "DVC", "PYTHON"))}
     settings |= {
         "PATH": f"{clone / '.venv/bin'}:{os.environ['PATH']}",
@@ -64,15 +63,19 @@ def _lines_of(command: str, folder: Path, settings: dict[str, str]) -> Iterator[
     """Seconds waited for each line, and the line."""
     last = time.monotonic()
     with subprocess.Popen(
-        command, shell=True, cwd=folder, env=settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ["bash", "-c", command], cwd=folder, env=settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
-        assert process.stdout is not None
-        for text in process.stdout:
+        for text in process.stdout or ():
             moment = time.monotonic()
             yield moment - last, text.rstrip().replace(str(folder), "~/churn")
             last = moment
     if process.returncode:
         raise SystemExit(f"{command}: exit code {process.returncode}")
+
+
+def kind_of(line: Line) -> str:
+    """Class of a line in the style sheet."""
+    return "command" if line.is_command else "output"
 
 
 def as_svg(lines: list[Line]) -> str:
@@ -84,9 +87,9 @@ def as_svg(lines: list[Line]) -> str:
         for number, line in enumerate(lines)
         if number >= ROWS
     ]
-    last = -LINE * max(len(lines) - ROWS, 0)
+    at_last = f"{{ transform: translateY({-LINE * max(len(lines) - ROWS, 0)}px) }}"
     texts = [
-        f'<text y="{LINE * (number + 1)}"{' class="command"' if line.is_command else ""} '
+        f'<text y="{LINE * (number + 1)}" class="{kind_of(line)}" '
         f'style="animation-delay:{line.at:.2f}s">{escape(line.text[:COLUMNS])}</text>'
         for number, line in enumerate(lines)
         if line.text
@@ -100,10 +103,9 @@ def as_svg(lines: list[Line]) -> str:
             "white-space: pre; animation: show 0.01s step-end both }",
             ".command { fill: #8fd18f; font-weight: 600 }",
             "@keyframes show { from { visibility: hidden } to { visibility: visible } }",
-            f"@keyframes move {{ 0% {{ transform: none }} {' '.join(moves)} to {{ transform: translateY({last}px) }} }}",
+            f"@keyframes move {{ 0% {{ transform: none }} {' '.join(moves)} to {at_last} }}",
             f".lines {{ animation: move {end:.2f}s step-end both }}",
-            f"@media (prefers-reduced-motion: reduce) {{ text {{ animation: none }} .lines {{ animation: none; "
-            f"transform: translateY({last}px) }} }}",
+            f"@media (prefers-reduced-motion: reduce) {{ text, .lines {{ animation: none }} .lines {at_last} }}",
             "</style>",
             f'<rect width="{width:.0f}" height="{height}" rx="10" fill="#1b2229"/>',
             '<circle cx="20" cy="16" r="5" fill="#e0655a"/><circle cx="38" cy="16" r="5" fill="#e0b45a"/>'
