@@ -54,6 +54,8 @@ def record(folder: Path) -> list[Line]:
         now += SECONDS_TO_TYPE
         for waited, text in _lines_of(command, clone, settings):
             now += min(waited, LONGEST_WAIT)
+            if text.startswith("WARNING: "):
+                continue  # of pip, about where packages come from on this machine
             lines.append(Line(now, text, is_command=False))
         now += SECONDS_TO_READ
     return lines
@@ -96,7 +98,7 @@ def as_svg(lines: list[Line]) -> str:
     ]
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height}" role="img" '
+            f'<svg xmlns="http://www.w3.org/2000/svg" xml:space="preserve" viewBox="0 0 {width:.0f} {height}" role="img" '
             'aria-label="The first run in a terminal">',
             "<style>",
             "text { font: 13px ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace; fill: #d5dbe1; "
