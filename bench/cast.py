@@ -98,7 +98,8 @@ def as_svg(lines: list[Line]) -> str:
     ]
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" xml:space="preserve" viewBox="0 0 {width:.0f} {height}" role="img" '
+            '<svg xmlns="http://www.w3.org/2000/svg" xml:space="preserve" role="img" '
+            f'viewBox="0 0 {width:.0f} {height}" '
             'aria-label="The first run in a terminal">',
             "<style>",
             "text { font: 13px ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace; fill: #d5dbe1; "
