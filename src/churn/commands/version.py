@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from churn.history.git import git
+
 log = logging.getLogger(__name__)
 
 DISTRIBUTION = "churn-pipeline"
@@ -27,19 +29,22 @@ def _installed() -> str:
 
 
 def _of_project(root: Path) -> Iterator[str]:
-    from churn.history import committed, state
-    from churn.history.git import git
-
     commit = git(root, "rev-parse", "--verify", "HEAD")
-    stages, fingerprint = None, ""
-    try:
-        stages = state.stages_from_files(root)
-        fingerprint = state.fingerprint(stages)
-    except Exception:  # the files of a folder may hold anything, and who asks for a version wants no fault
-        log.debug("no state", exc_info=True)
+    fingerprint, edited = _state(root)
     if commit:
         yield f"commit {commit[:DIGITS_OF_COMMIT]}"
-        edits = committed.find_edits(root, stages) if stages else git(root, "status", "--porcelain")
-        yield from ["edited"] if edits else []
+        yield from ["edited"] if edited else []
     if fingerprint:
         yield f"state {fingerprint[:DIGITS_OF_STATE]}"
+
+
+def _state(root: Path) -> tuple[str, bool]:
+    """Fingerprint of the files, empty where they say none; and whether the commit holds something else."""
+    from churn.history import committed, state
+
+    try:
+        stages = state.stages_from_files(root)
+        return state.fingerprint(stages), bool(committed.find_edits(root, stages))
+    except Exception:  # the files of a folder may hold anything, and who asks for a version wants no fault
+        log.debug("no state", exc_info=True)
+        return "", bool(git(root, "status", "--porcelain", "--untracked-files=no"))

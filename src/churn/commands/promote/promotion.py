@@ -3,10 +3,11 @@
 A model becomes champion when every gate in `gates` lets it in; the ledger keeps every judgement, also refusals.
 """
 
+import functools
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,13 @@ from churn import files
 from churn.commands.promote import gates
 from churn.commands.promote.challenger import (
     JudgedState,
+    NamedVersion,
     is_committed,
     is_reproducible,
     judge_state,
     loads_from_registry,
     name_of_version,
+    named_version,
 )
 from churn.commands.promote.gates import Challenge, Gate
 from churn.commands.promote.rivals import rivals_of
@@ -47,13 +50,70 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+ALREADY_CHAMPION = "already champion"
+"""Outcome beside those of the ledger, which keeps no entry of it."""
+
 
 @dataclass(frozen=True)
 class PromotionOutcome:
-    """What became of a promotion, in lines for people."""
+    """What became of a promotion. The JSON has the attributes as keys, but for `lines`.
+
+    Attributes:
+        promoted: whether the challenger is champion now.
+        lines: for people.
+        outcome: promoted, forced, refused, or already champion.
+        version: number of the challenger in the registry.
+        fingerprint: of its state.
+        challenger: model, version and commit.
+        champion: the same of the champion that it was judged against; None where there was none.
+        gates: name, passed, explanation and figures of each, as they were judged.
+        reason: given by --reason.
+    """
 
     promoted: bool
     lines: tuple[str, ...]
+    outcome: str
+    version: str
+    fingerprint: str
+    challenger: NamedVersion
+    champion: NamedVersion | None
+    gates: tuple[Gate, ...]
+    reason: str
+
+    def as_json(self) -> str:
+        """For programs."""
+        content = asdict(self)
+        del content["lines"]
+        return files.json_text(content)
+
+
+@dataclass(frozen=True)
+class RollbackOutcome:
+    """What a rollback did. The JSON has the attributes as keys, but for `lines`.
+
+    Attributes:
+        lines: for people.
+        outcome: rolled back.
+        version: number of the champion in the registry.
+        fingerprint: of its state.
+        champion: model, version and commit of who is champion again.
+        replaced: the same of who was.
+        reason: given by --reason.
+    """
+
+    lines: tuple[str, ...]
+    outcome: str
+    version: str
+    fingerprint: str
+    champion: NamedVersion
+    replaced: NamedVersion
+    reason: str
+
+    def as_json(self) -> str:
+        """For programs."""
+        content = asdict(self)
+        del content["lines"]
+        return files.json_text(content)
 
 
 @dataclass(frozen=True)
@@ -123,19 +183,29 @@ def _carry_out(
     """Write the judgement down, and let the version take over unless it is refused."""
     lines = tuple(_report_lines(registry, judgement, present, found))
     figures = {f"{gate.name}.{name}": value for gate in found for name, value in gate.figures.items()}
-    called = name_of_version(registry, judgement.version)
+    called = named_version(registry, judgement.version)
+    outcome = functools.partial(
+        PromotionOutcome,
+        outcome=judgement.outcome,
+        version=judgement.version,
+        fingerprint=judgement.fingerprint,
+        challenger=called,
+        champion=named_version(registry, present.judgement.version) if present else None,
+        gates=tuple(found),
+        reason=reason,
+    )
     if judgement.outcome == ledger.REFUSED:
         if judgement not in [entry.judgement for entry in entries]:
             registry.add(judgement, figures, "\n".join(lines))
-        return PromotionOutcome(
+        return outcome(
             False, (*lines, f"refused: {called} stays @challenger; --force --reason promotes it all the same")
         )
     _take_over(registry, registry.add(replace(judgement, reason=reason), figures, "\n".join(lines)))
     by_force = f", by force: {reason}" if judgement.outcome == ledger.FORCED else ""
-    return PromotionOutcome(True, (*lines, f"promoted: {called} is @champion{by_force}"))
+    return outcome(True, (*lines, f"promoted: {called} is @champion{by_force}"))
 
 
-def roll_back(root: Path, reason: str) -> PromotionOutcome:
+def roll_back(root: Path, reason: str) -> RollbackOutcome:
     """Let the champion before the present one be it again.
 
     Raises:
@@ -164,9 +234,15 @@ def roll_back(root: Path, reason: str) -> PromotionOutcome:
             reason=reason,
         )
         _take_over(registry, registry.add(back, {}, reason))
-        gone = name_of_version(registry, present.judgement.version)
-        return PromotionOutcome(
-            True, (f"rolled back: {name_of_version(registry, version)} is @champion again, {gone} is not",)
+        gone = named_version(registry, present.judgement.version)
+        return RollbackOutcome(
+            (f"rolled back: {name_of_version(registry, version)} is @champion again, {gone} is not",),
+            outcome=back.outcome,
+            version=version,
+            fingerprint=back.fingerprint,
+            champion=named_version(registry, version),
+            replaced=gone,
+            reason=reason,
         )
 
 
@@ -212,8 +288,17 @@ def _confirm_champion(
     loads = loads_from_registry(registry, present.judgement.version, challenger)
     if registry.at(CHAMPION) is None:
         registry.settle(present)  # somebody removed the alias
+    called = named_version(registry, present.judgement.version)
     return PromotionOutcome(
-        True, (loads.explanation, f"{name_of_version(registry, present.judgement.version)} is @champion already")
+        True,
+        (loads.explanation, f"{called} is @champion already"),
+        outcome=ALREADY_CHAMPION,
+        version=called.version,
+        fingerprint=challenger.state.fingerprint,
+        challenger=called,
+        champion=called,
+        gates=(loads,),
+        reason="",
     )
 
 
