@@ -12,6 +12,8 @@ log = logging.getLogger(__name__)
 DISTRIBUTION = "churn-pipeline"
 PIPELINE_FILE = "dvc.yaml"
 """Makes a folder a project; not imported, so that the answer outside of one takes no longer than Python's start."""
+CODE = ("src", "params.yaml", PIPELINE_FILE, "requirements.lock")
+"""Code and parameters, for git; whether another input of a stage is edited, its md5 says."""
 DIGITS_OF_COMMIT, DIGITS_OF_STATE = 7, 12
 
 
@@ -44,7 +46,8 @@ def _state(root: Path) -> tuple[str, bool]:
 
     try:
         stages = state.stages_from_files(root)
-        return state.fingerprint(stages), bool(committed.find_edits(root, stages))
+        edited = git(root, "status", "--porcelain", "--", *CODE) or committed.find_edits(root, stages)
+        return state.fingerprint(stages), bool(edited)
     except Exception:  # the files of a folder may hold anything, and who asks for a version wants no fault
         log.debug("no state", exc_info=True)
-        return "", bool(git(root, "status", "--porcelain", "--untracked-files=no"))
+        return "", bool(git(root, "status", "--porcelain", "--", *CODE))

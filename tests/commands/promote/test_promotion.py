@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from churn.commands.promote import challenger, promotion
-from churn.commands.promote.promotion import PromotionOutcome
+from churn.commands.promote.outcomes import PromotionOutcome
 from churn.errors import ChurnError, ParameterError
 from churn.history.predictions import answers_on_test_rows, answers_out_of_fold, state_named
 from churn.history.state import inputs_from_files

@@ -7,7 +7,7 @@ import functools
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,6 @@ from churn import files
 from churn.commands.promote import gates
 from churn.commands.promote.challenger import (
     JudgedState,
-    NamedVersion,
     is_committed,
     is_reproducible,
     judge_state,
@@ -24,6 +23,7 @@ from churn.commands.promote.challenger import (
     named_version,
 )
 from churn.commands.promote.gates import Challenge, Gate
+from churn.commands.promote.outcomes import ALREADY_CHAMPION, PromotionOutcome, RollbackOutcome
 from churn.commands.promote.rivals import rivals_of
 from churn.config import search_space
 from churn.config.params import load_params
@@ -49,71 +49,6 @@ if TYPE_CHECKING:
     from churn.tracking.store.registry import Registry
 
 log = logging.getLogger(__name__)
-
-ALREADY_CHAMPION = "already champion"
-"""Outcome beside those of the ledger, which keeps no entry of it."""
-
-
-@dataclass(frozen=True)
-class PromotionOutcome:
-    """What became of a promotion. The JSON has the attributes as keys, but for `lines`.
-
-    Attributes:
-        promoted: whether the challenger is champion now.
-        lines: for people.
-        outcome: promoted, forced, refused, or already champion.
-        version: number of the challenger in the registry.
-        fingerprint: of its state.
-        challenger: model, version and commit.
-        champion: the same of the champion that it was judged against; None where there was none.
-        gates: name, passed, explanation and figures of each, as they were judged.
-        reason: given by --reason.
-    """
-
-    promoted: bool
-    lines: tuple[str, ...]
-    outcome: str
-    version: str
-    fingerprint: str
-    challenger: NamedVersion
-    champion: NamedVersion | None
-    gates: tuple[Gate, ...]
-    reason: str
-
-    def as_json(self) -> str:
-        """For programs."""
-        content = asdict(self)
-        del content["lines"]
-        return files.json_text(content)
-
-
-@dataclass(frozen=True)
-class RollbackOutcome:
-    """What a rollback did. The JSON has the attributes as keys, but for `lines`.
-
-    Attributes:
-        lines: for people.
-        outcome: rolled back.
-        version: number of the champion in the registry.
-        fingerprint: of its state.
-        champion: model, version and commit of who is champion again.
-        replaced: the same of who was.
-        reason: given by --reason.
-    """
-
-    lines: tuple[str, ...]
-    outcome: str
-    version: str
-    fingerprint: str
-    champion: NamedVersion
-    replaced: NamedVersion
-    reason: str
-
-    def as_json(self) -> str:
-        """For programs."""
-        content = asdict(self)
-        del content["lines"]
-        return files.json_text(content)
 
 
 @dataclass(frozen=True)
