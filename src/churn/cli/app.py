@@ -43,8 +43,8 @@ def command(panel: str, *examples: str) -> Callable[[Function], Function]:
 
 
 def print_json(text: str) -> None:
-    """What moves a terminal's cursor, or cannot be encoded, is written as JSON writes it in ASCII."""
-    print("".join(sign if sign.isprintable() or sign == "\n" else json.dumps(sign)[1:-1] for sign in text))
+    """Print JSON; what moves a terminal's cursor, or cannot be encoded, is written as JSON writes it in ASCII."""
+    print("".join(sign if sign.isprintable() or sign == "\n" else json.dumps(sign)[1:-1] for sign in text), flush=True)
 
 
 def _show_version(asked: bool) -> None:

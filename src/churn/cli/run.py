@@ -1,6 +1,7 @@
 """Commands that run the pipeline's code, and read what came out."""
 
 import sys
+from contextlib import redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -80,7 +81,10 @@ def tune(
     print(plan.as_text(), file=sys.stderr)
     quiet = not sys.stderr.isatty()
     try:
-        with typer.progressbar(length=plan.trials, file=sys.stderr, hidden=quiet, label="trials") as bar:
+        with (
+            redirect_stdout(sys.stderr),  # what libraries print; stdout is for the answer
+            typer.progressbar(length=plan.trials, file=sys.stderr, hidden=quiet, label="trials") as bar,
+        ):
 
             def on_trial(_: "EndedTrial", best: float, left: int) -> None:
                 bar.length = bar.pos + 1 + left  # an earlier search may have made some of the trials
@@ -88,7 +92,10 @@ def tune(
                 bar.update(1)
 
             result = search.run(plan, jobs, on_trial)
-        print_json(result.as_json()) if as_json else print(result.as_text(), flush=True)
+        if as_json:
+            print_json(result.as_json())
+        else:
+            print(result.as_text(), flush=True)
         if apply and search.apply(result):
             print("params.yaml is written; next: dvc repro", file=sys.stderr)
         search.show(result)
