@@ -61,7 +61,6 @@ class TestPredict:
         table = make_customers(50, seed=5)
         table.loc[3, "months"] = "-1"
         table.to_csv("new.csv", index=False)
-        edit(here / "params.yaml", "missing: fail, on_error: fail", "missing: fail, on_error: null")
 
     def test_it_holds_counts_and_paths(self) -> None:
         answer = churn("predict", "new.csv", "-o", "scores.csv", "--json")
@@ -77,6 +76,7 @@ class TestPredict:
     def test_a_fault_leaves_stdout_empty(self) -> None:
         answer = churn("predict", "new.csv", "-o", "scores.csv", "--on-error", "fail", "--json")
         assert (answer.code, answer.out) == (1, "")
+        assert answer.err.startswith("churn: new.csv: ")
         assert "months" in answer.err
 
 
