@@ -145,7 +145,7 @@ class TestCompare:
 
     def test_two_formats_at_once_are_a_usage_error_in_a_line(self, here: Path) -> None:
         answer = churn("compare", "--json", "--md")
-        assert answer == Answer(2, "", "churn: --json and --md exclude each other; give one of them\n")
+        assert answer == Answer(2, "", "churn: --json and --md cannot be combined; give one of them\n")
 
 
 def test_what_moves_a_cursor_is_escaped_and_stays_the_same_value(capsys: pytest.CaptureFixture[str]) -> None:

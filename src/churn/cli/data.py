@@ -116,9 +116,9 @@ def init(
     examined = proposal.examine(root, table, target, identifier)
     print(proposal.as_text(examined))
     if positive is None and examined.profile.target.positive is None and sys.stdin.isatty():
-        positive = typer.prompt("which value means: has churned?")
+        positive = typer.prompt("which value means churned?")
     outcome = proposal.target_with(examined.profile.target, positive)
-    print(f"         {outcome.positive!r} means: has churned; {outcome.negative!r}: has stayed\n")
+    print(f"         {outcome.positive!r} means churned; {outcome.negative!r} means stayed\n")
     proposed = proposal.propose(root, examined, outcome)
     if dry_run:
         print(as_diff(proposed.old, proposed.new), end="")
@@ -135,7 +135,7 @@ def _confirm_replacing(proposed: "Proposal", *, yes: bool) -> None:
     if not sys.stdin.isatty():
         raise ChurnError(f"params.yaml: data describes {proposed.described}; give --yes to replace it")
     if not typer.confirm(f"params.yaml: data describes {proposed.described}; replace it?"):
-        raise ChurnError("params.yaml is left as it is")
+        raise ChurnError("params.yaml is unchanged")
 
 
 def _keep_in_dvc(root: Path, examined: "ExaminedTable", *, yes: bool) -> None:
@@ -146,6 +146,6 @@ def _keep_in_dvc(root: Path, examined: "ExaminedTable", *, yes: bool) -> None:
         return
     end_of_options = "-- " if examined.source.startswith("-") else ""
     command = f"dvc add {end_of_options}{shlex.quote(examined.source)}"
-    print(f"{examined.source} is large, and neither DVC nor git has it: {command}")
+    print(f"{examined.source} is large, and tracked by neither DVC nor git: {command}")
     if yes or (sys.stdin.isatty() and typer.confirm(f"run `{command}`?")):
         proposal.add_to_dvc(root, examined.source)

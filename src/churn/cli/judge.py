@@ -18,7 +18,10 @@ from churn.errors import ChurnError, escape_controls
 def compare(
     old: Annotated[str, typer.Argument(metavar="OLD", autocompletion=revisions, help=STATE)] = "HEAD",
     new: Annotated[
-        str, typer.Argument(metavar="NEW", autocompletion=revisions, help="The state that should be better; as OLD.")
+        str,
+        typer.Argument(
+            metavar="NEW", autocompletion=revisions, help="The state that should be better, in the same forms."
+        ),
     ] = "workspace",
     compute: Compute = False,
     as_json: Json = False,
@@ -26,12 +29,12 @@ def compare(
 ) -> None:
     """Compare two states by profit, with confidence intervals.
 
-    Judges out-of-fold predictions on the training rows that both states share. Test rows only confirm.
+    Uses out-of-fold predictions for the training rows that both states share. Test rows only confirm the result.
     """
     from churn.commands.compare import compare_states
 
     if as_json and as_markdown:
-        raise UsageError("--json and --md exclude each other; give one of them")
+        raise UsageError("--json and --md cannot be combined; give one of them")
     with redirect_stdout(sys.stderr):
         contest = compare_states(Path.cwd(), old, new, compute=compute)
     if as_json:
@@ -57,13 +60,13 @@ def promote(
 ) -> None:
     """Promote a commit's model to champion if all gates pass.
 
-    Registers the model in MLflow, judges it against the present champion, and reruns the commit. Every decision is kept
-    in the registry, refusals included.
+    Registers the model in MLflow, judges it against the current champion, and reruns the commit. Every decision is
+    recorded in MLflow, refusals included.
     """
     from churn.commands.promote import promotion
 
     if force and not reason.strip():
-        raise ChurnError("--force needs --reason: it is written down with the promotion")
+        raise ChurnError("--force needs --reason: it is recorded with the promotion")
     with redirect_stdout(sys.stderr):
         outcome = promotion.promote(Path.cwd(), state, forced=force, reason=reason.strip(), trusted=trust or ())
     if as_json:

@@ -9,7 +9,7 @@ from churn.cli.completion import revisions
 STATE = "Commit, branch, tag, DVC experiment, fingerprint, or `workspace`."
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Compute = Annotated[bool, typer.Option("--compute", help="Rerun a commit whose predictions or model are missing here.")]
-Reason = Annotated[str, typer.Option(metavar="TEXT", show_default=False, help="Why; kept with the decision.")]
+Reason = Annotated[str, typer.Option(metavar="TEXT", show_default=False, help="Why; recorded with the decision.")]
 Trust = Annotated[
     list[str] | None,
     typer.Option(

@@ -100,5 +100,5 @@ def tune(
             print("params.yaml is written; next: dvc repro", file=sys.stderr)
         search.show(result)
     except KeyboardInterrupt:
-        print("interrupted; trials that have ended are kept, and the same command goes on", file=sys.stderr)
+        print("interrupted; finished trials are kept, and the same command resumes the study", file=sys.stderr)
         raise typer.Exit(130) from None

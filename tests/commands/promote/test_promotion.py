@@ -494,7 +494,7 @@ def test_the_commands_promote_refuse_and_roll_back_on_a_server(
         assert refused.returncode == 1
         assert "refused: churn version 2" in refused.stdout
         without_reason = run("churn promote --force", check=False, PYTHONPATH="src")
-        assert without_reason.stderr == "churn: --force needs --reason: it is written down with the promotion\n"
+        assert without_reason.stderr == "churn: --force needs --reason: it is recorded with the promotion\n"
         run("churn promote --force --reason trial", PYTHONPATH="src")
         assert run("churn rollback", PYTHONPATH="src").stdout.startswith("rolled back: churn version 1")
         assert "churn/1" in run("churn lineage churn@champion", PYTHONPATH="src").stdout
