@@ -431,11 +431,11 @@ def test_a_server_that_is_away_costs_one_line_and_nothing_else(root: Path) -> No
 
 
 def test_without_optuna_one_line_says_how_to_get_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from churn.cli import run
+    from churn import cli
 
-    monkeypatch.setattr(run, "find_spec", lambda name: None)
+    monkeypatch.setattr(cli, "find_spec", lambda name: None)
     with pytest.raises(ChurnError, match=r"^optuna is not installed; `make tune` installs it and runs the search$"):
-        run.tune()
+        cli.tune()
 
 
 def test_kept_predictions_are_numbers_and_never_unpickled(tmp_path: Path) -> None:

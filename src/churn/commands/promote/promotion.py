@@ -169,13 +169,13 @@ def roll_back(root: Path, reason: str) -> RollbackOutcome:
             reason=reason,
         )
         _take_over(registry, registry.add(back, {}, reason))
-        gone = named_version(registry, present.judgement.version)
+        again, gone = (named_version(registry, one.judgement.version) for one in (earlier, present))
         return RollbackOutcome(
-            (f"rolled back: {name_of_version(registry, version)} is @champion again, {gone} is not",),
+            (f"rolled back: {again} is @champion again, {gone} is not",),
             outcome=back.outcome,
             version=version,
             fingerprint=back.fingerprint,
-            champion=named_version(registry, version),
+            champion=again,
             replaced=gone,
             reason=reason,
         )

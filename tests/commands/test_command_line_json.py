@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from churn.cli.app import print_json
 from churn.history import state
 from churn.tracking import outbox
 from tests.helpers.command_line import Answer, churn
@@ -146,15 +145,6 @@ class TestCompare:
     def test_two_formats_at_once_are_a_usage_error_in_a_line(self, here: Path) -> None:
         answer = churn("compare", "--json", "--md")
         assert answer == Answer(2, "", "churn: --json and --md cannot be combined; give one of them\n")
-
-
-def test_what_moves_a_cursor_is_escaped_and_stays_the_same_value(capsys: pytest.CaptureFixture[str]) -> None:
-    value = {"name": "größe \x9b2J \u202e 😀 \udcff"}
-    print_json(json.dumps(value, ensure_ascii=False))
-    printed = capsys.readouterr().out
-    assert all(sign.isprintable() or sign == "\n" for sign in printed)
-    assert "größe" in printed
-    assert json.loads(printed) == value
 
 
 def test_the_command_prints_json_alone_in_its_own_process() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from churn.cli.app import Shell
+from churn.commands.options import Shell
 from tests.helpers.command_line import churn
 from tests.helpers.projects import make_folder, shell
 

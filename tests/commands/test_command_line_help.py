@@ -9,8 +9,8 @@ import pytest
 from typer.main import get_command
 
 from churn.cli import app
-from churn.cli.help import EXIT_CODES, PANELS, GroupedCommands
 from churn.commands.compare import Comparison
+from churn.commands.help import EXIT_CODES, PANELS, GroupedCommands
 from churn.commands.predict import ScoredTable
 from churn.commands.promote.outcomes import PromotionOutcome, RollbackOutcome
 from churn.history.lineage import Lineage
