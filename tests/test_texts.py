@@ -1,6 +1,8 @@
 """Aligned columns in a terminal."""
 
-from churn.texts import aligned
+import json
+
+from churn.texts import aligned, escaped_json
 
 
 def test_columns_are_as_wide_as_their_widest_cell_and_numbers_stand_to_the_right() -> None:
@@ -19,3 +21,11 @@ def test_a_sign_that_a_terminal_draws_over_two_columns_counts_as_two_and_an_acce
 
 def test_a_table_without_rows_has_no_lines() -> None:
     assert aligned([]) == []
+
+
+def test_json_without_what_moves_a_cursor_is_the_same_value() -> None:
+    value = {"name": "größe \x9b2J \u202e 😀 \udcff"}
+    printed = escaped_json(json.dumps(value, ensure_ascii=False, indent=2))
+    assert all(sign.isprintable() or sign == "\n" for sign in printed)
+    assert "größe" in printed
+    assert json.loads(printed) == value

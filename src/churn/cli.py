@@ -4,53 +4,73 @@ import json
 import logging
 import shlex
 import sys
-from enum import StrEnum
+from collections.abc import Callable
+from contextlib import redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
+from typer._completion_classes import completion_init
+from typer.models import CommandFunctionType
 
+from churn.commands import options
+from churn.commands.help import DATA, JUDGE, RUN, TRACKING, ExplainedCommand, GroupedCommands
 from churn.errors import ChurnError, escape_controls
+from churn.texts import escaped_json
 from churn.tracking.destination import without_password
 
 if TYPE_CHECKING:
     from churn.commands.init.proposal import ExaminedTable, Proposal
     from churn.commands.tune.study import EndedTrial
-    from churn.tracking.sync import SyncReport
+    from churn.tracking.reports import StatusReport, SyncReport
 
 
-class OnError(StrEnum):
-    """What happens to rows that break the contract."""
-
-    REJECT = "reject"
-    FAIL = "fail"
+class UsageError(ChurnError):
+    """Options that exclude each other."""
 
 
-TRUST = "branch, tag or commit whose models and code may run beside those of this branch's history; may be repeated"
-COMPUTE = "run a commit again whose predictions or model are not here"
-
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-
-
-@app.callback()
-def churn() -> None:
-    """Work with the churn pipeline; `dvc repro` runs it."""
+app = typer.Typer(
+    cls=GroupedCommands,
+    add_completion=False,  # `options` has it
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
 
 
-@app.command()
-def summary() -> None:
-    """Say what the results in this folder are worth, and where they are."""
-    from churn.commands.summary import summary_text
-
-    print(summary_text(Path()))
+def command(panel: str, *examples: str) -> Callable[[CommandFunctionType], CommandFunctionType]:
+    """Register a command under a panel of the help, with examples."""
+    return app.command(cls=ExplainedCommand, rich_help_panel=panel, epilog="\n".join(examples))
 
 
-@app.command()
-def report(
-    show: Annotated[bool, typer.Option("--open/--no-open", help="in the browser, where there is one")] = True,
+@app.callback(epilog="churn summary\nchurn predict new.csv -o scores.csv\nchurn compare main HEAD")
+def churn(
+    version: options.Version = False,
+    install_completion: options.InstallCompletion = None,
+    show_completion: options.ShowCompletion = None,
 ) -> None:
-    """Write the report with commit, fingerprint and the way back, and open it."""
+    """Judge, promote and use churn models of this project.
+
+    `dvc repro` runs the pipeline; these commands work on its results, in the current folder. `churn COMMAND --help`
+    shows options and examples.
+    """
+
+
+@command(RUN, "churn summary", "churn summary --json | jq .profit_per_1000")
+def summary(as_json: options.Json = False) -> None:
+    """Show the headline metrics of the current results."""
+    from churn.commands.summary import summarize, summary_text
+
+    print(escaped_json(summarize(Path()).as_json()) if as_json else summary_text(Path()))
+
+
+@command(RUN, "churn report", "churn report --no-open")
+def report(show: options.Show = True) -> None:
+    """Open the HTML report, labelled with commit and fingerprint.
+
+    The copy in .churn/report.html also says how to restore its state.
+    """
     from churn.commands.report import open_in_browser, write_copy
 
     page = write_copy(Path())
@@ -58,204 +78,136 @@ def report(
     print(f"{page}{': opened in the browser' if shown else ''}")
 
 
-@app.command()
+@command(RUN, "churn reproduce", "churn reproduce && git push")
 def reproduce() -> None:
-    """Run the committed state again in fresh clones; fail, naming each file, when other bytes come out."""
+    """Rerun the committed state and compare every byte.
+
+    Runs all stages in two fresh clones with different thread counts. Names each file that differs.
+    """
     from churn.history.reproduce import reproduce as check
 
     check(Path.cwd())
 
 
-@app.command()
-def predict(
-    table: Annotated[Path, typer.Argument(help="customers to score: CSV or Parquet, with the columns of data.columns")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="where the scores go: .csv or .parquet")],
-    model: Annotated[Path | None, typer.Option(help="another model than the one dvc.lock vouches for")] = None,
-    on_error: Annotated[OnError, typer.Option(help="rows that break the contract: set aside or stop")] = OnError.REJECT,
-    rejects: Annotated[Path | None, typer.Option(help="where rows set aside go  [default: beside the output]")] = None,
+@command(RUN, "churn tune --trials 50", "churn tune --jobs 4 --apply", "churn tune --json | jq .best")
+def tune(
+    trials: options.Trials = None,
+    jobs: options.Jobs = 1,
+    estimator: options.Estimator = None,
+    apply: options.Apply = False,
+    as_json: options.Json = False,
 ) -> None:
-    """Score a table: probability of churn, whether to contact, and what the contact is expected to earn."""
-    from churn.commands.predict import load_decision, rejects_beside, require_not_of_pipeline, score_table
-    from churn.config.params import load_params
+    """Search hyperparameters by cross-validation.
 
-    params = load_params(Path())
-    refused = rejects or rejects_beside(output)
-    require_not_of_pipeline(Path(), (output, refused))
-    with typer.progressbar(length=1000, file=sys.stderr, hidden=not sys.stderr.isatty(), label="scoring") as bar:
-        counts = score_table(
-            load_decision(Path(), model),
-            table,
-            output,
-            refused,
-            params.data,
-            params.business,
-            stop_at_fault=on_error is OnError.FAIL,
-            on_progress=lambda done: bar.update(int(1000 * done) - bar.pos),
-        )
-    print(f"{output}: {counts.scored:,} customers scored, {counts.to_contact:,} to be contacted", file=sys.stderr)
-    print(f"{refused}: {counts.rejected:,} rows set aside", file=sys.stderr)
+    Uses training rows only, and corrects the gain of the best trial for selection bias. You can interrupt it: the same
+    command resumes the study.
+    """
+    if find_spec("optuna") is None:
+        raise ChurnError("optuna is not installed; `make tune` installs it and runs the search")
+    from churn.commands.tune import search
 
+    plan = search.prepare(Path.cwd(), trials=trials, estimator=estimator)
+    print(plan.as_text(), file=sys.stderr)
+    quiet = not sys.stderr.isatty()
+    try:
+        with (
+            redirect_stdout(sys.stderr),  # what libraries print; stdout is for the answer
+            typer.progressbar(length=plan.trials, file=sys.stderr, hidden=quiet, label="trials") as bar,
+        ):
 
-@app.command()
-def init(
-    table: Annotated[Path, typer.Argument(help="CSV (any delimiter and encoding; also .gz, .zip) or Parquet")],
-    target: Annotated[str, typer.Option(help="column to predict; it holds two values")],
-    positive: Annotated[str | None, typer.Option(help="the value of it that means: has churned")] = None,
-    identifier: Annotated[str | None, typer.Option("--id", help="column that names a customer")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would change, and change nothing")] = False,
-    yes: Annotated[
-        bool, typer.Option("--yes", help="ask nothing: replace the data part, `dvc add` a large table")
-    ] = False,
-) -> None:
-    """Look at another table and write the data part of params.yaml for it."""
-    from churn.commands.init import proposal
-    from churn.config.yaml_edit import as_diff
+            def on_trial(_: "EndedTrial", best: float, left: int) -> None:
+                bar.length = bar.pos + 1 + left  # an earlier search may have made some of the trials
+                bar.label = f"trials, best {best:{plan.objective.form}}"
+                bar.update(1)
 
-    root = Path()
-    examined = proposal.examine(root, table, target, identifier)
-    print(proposal.as_text(examined))
-    if positive is None and examined.profile.target.positive is None and sys.stdin.isatty():
-        positive = typer.prompt("which value means: has churned?")
-    outcome = proposal.target_with(examined.profile.target, positive)
-    print(f"         {outcome.positive!r} means: has churned; {outcome.negative!r}: has stayed\n")
-    proposed = proposal.propose(root, examined, outcome)
-    if dry_run:
-        print(as_diff(proposed.old, proposed.new), end="")
-        return
-    _confirm_replacing(proposed, yes=yes)
-    _keep_in_dvc(root, examined, yes=yes)
-    proposal.write(root, proposed)
-    print("params.yaml is written; next: dvc repro")
+            result = search.run(plan, jobs, on_trial)
+        print(escaped_json(result.as_json()) if as_json else result.as_text(), flush=True)
+        if apply and search.apply(result):
+            print("params.yaml is written; next: dvc repro", file=sys.stderr)
+        search.show(result)
+    except KeyboardInterrupt:
+        print("interrupted; finished trials are kept, and the same command resumes the study", file=sys.stderr)
+        raise typer.Exit(130) from None
 
 
-def _confirm_replacing(proposed: "Proposal", *, yes: bool) -> None:
-    if proposed.described is None or yes:
-        return
-    if not sys.stdin.isatty():
-        raise ChurnError(f"params.yaml: data describes {proposed.described}; give --yes to replace it")
-    if not typer.confirm(f"params.yaml: data describes {proposed.described}; replace it?"):
-        raise ChurnError("params.yaml is left as it is")
-
-
-def _keep_in_dvc(root: Path, examined: "ExaminedTable", *, yes: bool) -> None:
-    """A large table belongs into DVC; without an answer the command is only named."""
-    from churn.commands.init import proposal
-
-    if not proposal.is_large_and_untracked(root, examined.source):
-        return
-    end_of_options = "-- " if examined.source.startswith("-") else ""
-    command = f"dvc add {end_of_options}{shlex.quote(examined.source)}"
-    print(f"{examined.source} is large, and neither DVC nor git has it: {command}")
-    if yes or (sys.stdin.isatty() and typer.confirm(f"run `{command}`?")):
-        proposal.add_to_dvc(root, examined.source)
-
-
-@app.command()
-def sync(
-    everything: Annotated[
-        bool, typer.Option("--all", help="every state that git records, DVC experiments too")
-    ] = False,
-    again: Annotated[bool, typer.Option("--again", help="also states whose row was deleted in MLflow")] = False,
-    trust: Annotated[list[str] | None, typer.Option(help=TRUST)] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="fail when anything is left unpublished")] = False,
-) -> None:
-    """Bring MLflow up to date: what waits in the outbox, and this state if it is not shown yet."""
-    from churn.tracking.sync import SyncRequest
-    from churn.tracking.sync import sync as bring_up_to_date
-
-    _tell(bring_up_to_date(Path.cwd(), SyncRequest(everything, again, tuple(trust or ()))), strict=strict)
-
-
-@app.command()
-def status(
-    strict: Annotated[bool, typer.Option("--strict", help="fail when something is not as it should be")] = False,
-) -> None:
-    """Say where tracking goes, what waits, and whether this state is shown in MLflow."""
-    from churn.tracking.sync import status as look
-
-    _tell(look(Path.cwd()), strict=strict)
-
-
-@app.command()
-def lineage(
-    of: Annotated[
-        str, typer.Argument(help="model file, MLflow run id, registered model as name/version, fingerprint or commit")
-    ],
-    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
-) -> None:
-    """Say what belongs together: commit, experiment, data, model, rows in MLflow, and how to bring that state back."""
-    from churn.tracking.lineage import lineage_of
-
-    found = lineage_of(Path.cwd(), of)
-    print(json.dumps(found.as_json(), indent=2) if as_json else escape_controls(found.as_text()))
-
-
-def _tell(report: "SyncReport", *, strict: bool) -> None:
-    for line in report.lines:
-        print(escape_controls(" ".join(line.splitlines())))
-    for fault in report.faults:
-        print(escape_controls(without_password(fault)), file=sys.stderr)
-    if strict and report.faults:
-        sys.exit(1)
-
-
-@app.command()
+@command(JUDGE, "churn compare", "churn compare main HEAD", "churn compare v1 workspace --json | jq .verdict")
 def compare(
-    old: Annotated[str, typer.Argument(help="commit, DVC experiment, fingerprint, or workspace")] = "HEAD",
-    new: Annotated[str, typer.Argument(help="the state that is to be better")] = "workspace",
-    compute: Annotated[bool, typer.Option("--compute", help=COMPUTE)] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
-    as_markdown: Annotated[bool, typer.Option("--md", help="for a pull request")] = False,
+    old: options.Old = "HEAD",
+    new: options.New = "workspace",
+    compute: options.Compute = False,
+    as_json: options.Json = False,
+    as_markdown: options.Markdown = False,
 ) -> None:
-    """Say whether a state is better than another, and how sure that is, by rows that neither model had seen."""
+    """Compare two states by profit, with confidence intervals.
+
+    Uses out-of-fold predictions for the training rows that both states share. Test rows only confirm the result.
+    """
     from churn.commands.compare import compare_states
 
-    contest = compare_states(Path.cwd(), old, new, compute=compute)
-    print(
-        contest.as_json() if as_json else contest.as_markdown() if as_markdown else escape_controls(contest.as_text())
-    )
+    if as_json and as_markdown:
+        raise UsageError("--json and --md cannot be combined; give one of them")
+    with redirect_stdout(sys.stderr):
+        contest = compare_states(Path.cwd(), old, new, compute=compute)
+    if as_json:
+        print(escaped_json(contest.as_json()))
+    else:
+        print(contest.as_markdown() if as_markdown else escape_controls(contest.as_text()))
 
 
-@app.command()
+@command(
+    JUDGE,
+    "churn promote",
+    "churn promote v2 --json | jq '.gates[] | select(.passed | not)'",
+    'churn promote HEAD --force --reason "approved in review"',
+)
 def promote(
-    state: Annotated[str, typer.Argument(help="commit whose model is to become the champion")] = "HEAD",
-    force: Annotated[bool, typer.Option("--force", help="promote although a gate is closed; needs --reason")] = False,
-    reason: Annotated[str, typer.Option(help="why; it is written down")] = "",
-    trust: Annotated[list[str] | None, typer.Option(help=TRUST)] = None,
+    state: options.Promoted = "HEAD",
+    force: options.Force = False,
+    reason: options.Reason = "",
+    trust: options.Trust = None,
+    as_json: options.Json = False,
 ) -> None:
-    """Let a model become the champion in MLflow's registry if it passes every gate."""
+    """Promote a commit's model to champion if all gates pass.
+
+    Registers the model in MLflow, judges it against the current champion, and reruns the commit. Every decision is
+    recorded in MLflow, refusals included.
+    """
     from churn.commands.promote import promotion
 
     if force and not reason.strip():
-        raise ChurnError("--force needs --reason: it is written down with the promotion")
-    outcome = promotion.promote(Path.cwd(), state, forced=force, reason=reason.strip(), trusted=trust or ())
-    print(escape_controls("\n".join(outcome.lines)))
+        raise ChurnError("--force needs --reason: it is recorded with the promotion")
+    with redirect_stdout(sys.stderr):
+        outcome = promotion.promote(Path.cwd(), state, forced=force, reason=reason.strip(), trusted=trust or ())
+    print(escaped_json(outcome.as_json()) if as_json else escape_controls("\n".join(outcome.lines)))
     if not outcome.promoted:
         sys.exit(1)
 
 
-@app.command()
-def rollback(reason: Annotated[str, typer.Option(help="why; it is written down")] = "") -> None:
-    """Let the champion before the present one be the champion again."""
+@command(JUDGE, 'churn rollback --reason "complaints since Monday"', "churn rollback --json | jq .version")
+def rollback(reason: options.Reason = "", as_json: options.Json = False) -> None:
+    """Make the previous champion the champion again."""
     from churn.commands.promote import promotion
 
-    print("\n".join(promotion.roll_back(Path.cwd(), reason.strip()).lines))
+    with redirect_stdout(sys.stderr):
+        outcome = promotion.roll_back(Path.cwd(), reason.strip())
+    print(escaped_json(outcome.as_json()) if as_json else escape_controls("\n".join(outcome.lines)))
 
 
-@app.command()
+@command(JUDGE, "churn changes", "churn changes main HEAD --merge-base", "churn changes origin/main -o comment.md")
 def changes(
-    base: Annotated[str, typer.Argument(help="git revision of the old state")] = "HEAD",
-    head: Annotated[str | None, typer.Argument(help="git revision of the new state  [default: the workspace]")] = None,
-    merge_base: Annotated[bool, typer.Option("--merge-base", help="the old state is where HEAD left BASE")] = False,
-    compute: Annotated[bool, typer.Option("--compute", help=COMPUTE)] = False,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="a file instead of standard output")] = None,
-    repository: Annotated[
-        str | None, typer.Option(envvar="GITHUB_REPOSITORY", help="owner/name: pictures are shown from there")
-    ] = None,
-    head_repository: Annotated[str | None, typer.Option(help="owner/name of the fork that has HEAD")] = None,
-    server: Annotated[str, typer.Option(envvar="GITHUB_SERVER_URL", help="where both are")] = "https://github.com",
+    base: options.Base = "HEAD",
+    head: options.Head = None,
+    merge_base: options.MergeBase = False,
+    compute: options.Compute = False,
+    output: options.Comment = None,
+    repository: options.Repository = None,
+    head_repository: options.Fork = None,
+    server: options.Server = "https://github.com",
 ) -> None:
-    """Print what differs in parameters, metrics and pictures, as the Markdown of a pull-request comment."""
+    """Print what changed between two revisions, as Markdown.
+
+    Covers parameters, metrics and pictures; meant as a comment on a pull request.
+    """
     from churn.commands.changes.comment import comment
     from churn.commands.changes.differences import Forge, compare
     from churn.files import replacing_outputs
@@ -272,49 +224,175 @@ def changes(
         raise ChurnError(f"{output}: cannot be written: {error.strerror}") from None
 
 
-@app.command()
-def tune(
-    trials: Annotated[
-        int | None, typer.Option(min=1, help="how many there are to be in all  [default: tune.trials]")
-    ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="trials at once; with one, a search can be repeated exactly")] = 1,
-    estimator: Annotated[str | None, typer.Option(help="only this one of tune.space, by its import path")] = None,
-    apply: Annotated[bool, typer.Option("--apply", help="write the best into params.yaml")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+@command(
+    DATA,
+    "churn predict new.csv -o scores.csv",
+    "churn predict new.parquet -o scores.parquet --on-error fail",
+    "churn predict new.csv -o scores.csv --json | jq .to_contact",
+)
+def predict(
+    table: options.Customers,
+    output: options.Scores,
+    model: options.Model = None,
+    on_error: options.Invalid = options.OnError.REJECT,
+    rejects: options.Rejects = None,
+    as_json: options.Json = False,
 ) -> None:
-    """Search for better arguments on training rows; say what is left of the gain when corrected for the choosing."""
-    if find_spec("optuna") is None:
-        raise ChurnError("optuna is not installed; `make tune` installs it and runs the search")
-    from churn.commands.tune import search
+    """Score a table of customers with the current model.
 
-    plan = search.prepare(Path.cwd(), trials=trials, estimator=estimator)
-    print(plan.as_text(), file=sys.stderr)
-    quiet = not sys.stderr.isatty()
-    try:
-        with typer.progressbar(length=plan.trials, file=sys.stderr, hidden=quiet, label="trials") as bar:
+    Writes the probability of churn, the decision to contact, and the expected profit of the contact. Memory use does
+    not grow with the table.
+    """
+    from churn.commands.predict import load_decision, rejects_beside, require_not_of_pipeline, score_table
+    from churn.config.params import load_params
 
-            def on_trial(_: "EndedTrial", best: float, left: int) -> None:
-                bar.length = bar.pos + 1 + left  # an earlier search may have made some of the trials
-                bar.label = f"trials, best {best:{plan.objective.form}}"
-                bar.update(1)
+    params = load_params(Path())
+    refused = rejects or rejects_beside(output)
+    require_not_of_pipeline(Path(), (output, refused))
+    hidden = not sys.stderr.isatty()
+    with (
+        redirect_stdout(sys.stderr),  # what libraries print; stdout is for the answer
+        typer.progressbar(length=1000, file=sys.stderr, hidden=hidden, label="scoring") as bar,
+    ):
+        scored = score_table(
+            load_decision(Path(), model),
+            table,
+            output,
+            refused,
+            params.data,
+            params.business,
+            stop_at_fault=on_error is options.OnError.FAIL,
+            on_progress=lambda done: bar.update(int(1000 * done) - bar.pos),
+        )
+    print(f"{output}: {scored.scored:,} customers scored, {scored.to_contact:,} to be contacted", file=sys.stderr)
+    print(f"{refused}: {scored.rejected:,} rows set aside", file=sys.stderr)
+    if as_json:
+        print(escaped_json(scored.as_json()))
 
-            result = search.run(plan, jobs, on_trial)
-        print(result.as_json() if as_json else result.as_text(), flush=True)
-        if apply and search.apply(result):
-            print("params.yaml is written; next: dvc repro", file=sys.stderr)
-        search.show(result)
-    except KeyboardInterrupt:
-        print("interrupted; trials that have ended are kept, and the same command goes on", file=sys.stderr)
-        raise typer.Exit(130) from None
+
+@command(
+    DATA,
+    "churn init customers.csv --target churned --dry-run",
+    "churn init customers.csv --target churned --positive yes --id customer_id",
+)
+def init(
+    table: options.NewTable,
+    target: options.Target,
+    positive: options.Positive = None,
+    identifier: options.Identifier = None,
+    dry_run: options.DryRun = False,
+    yes: options.Yes = False,
+) -> None:
+    """Write the data section of params.yaml for your table."""
+    from churn.commands.init import proposal
+    from churn.config.yaml_edit import as_diff
+
+    root = Path()
+    examined = proposal.examine(root, table, target, identifier)
+    print(proposal.as_text(examined))
+    if positive is None and examined.profile.target.positive is None and sys.stdin.isatty():
+        positive = typer.prompt("which value means churned?")
+    outcome = proposal.target_with(examined.profile.target, positive)
+    print(f"         {outcome.positive!r} means churned; {outcome.negative!r} means stayed\n")
+    proposed = proposal.propose(root, examined, outcome)
+    if dry_run:
+        print(as_diff(proposed.old, proposed.new), end="")
+        return
+    _confirm_replacing(proposed, yes=yes)
+    _keep_in_dvc(root, examined, yes=yes)
+    proposal.write(root, proposed)
+    print("params.yaml is written; next: dvc repro")
+
+
+def _confirm_replacing(proposed: "Proposal", *, yes: bool) -> None:
+    if proposed.described is None or yes:
+        return
+    if not sys.stdin.isatty():
+        raise ChurnError(f"params.yaml: data describes {proposed.described}; give --yes to replace it")
+    if not typer.confirm(f"params.yaml: data describes {proposed.described}; replace it?"):
+        raise ChurnError("params.yaml is unchanged")
+
+
+def _keep_in_dvc(root: Path, examined: "ExaminedTable", *, yes: bool) -> None:
+    """A large table belongs into DVC; without an answer the command is only named."""
+    from churn.commands.init import proposal
+
+    if not proposal.is_large_and_untracked(root, examined.source):
+        return
+    end_of_options = "-- " if examined.source.startswith("-") else ""
+    command = f"dvc add {end_of_options}{shlex.quote(examined.source)}"
+    print(f"{examined.source} is large, and tracked by neither DVC nor git: {command}")
+    if yes or (sys.stdin.isatty() and typer.confirm(f"run `{command}`?")):
+        proposal.add_to_dvc(root, examined.source)
+
+
+@command(TRACKING, "churn sync", "churn sync --all", "churn sync --strict --json | jq .published")
+def sync(
+    everything: options.Everything = False,
+    again: options.Again = False,
+    trust: options.Trust = None,
+    strict: options.StrictSync = False,
+    as_json: options.Json = False,
+) -> None:
+    """Publish pending runs to MLflow.
+
+    Publishes what waits in the outbox, and the state of this folder if MLflow does not show it yet. Repeating it is
+    safe: nothing is published twice.
+    """
+    from churn.tracking.sync import SyncRequest
+    from churn.tracking.sync import sync as bring_up_to_date
+
+    with redirect_stdout(sys.stderr):
+        done = bring_up_to_date(Path.cwd(), SyncRequest(everything, again, tuple(trust or ())))
+    _tell(done, strict=strict, as_json=as_json)
+
+
+@command(TRACKING, "churn status", "churn status --strict", "churn status --json | jq .shown_as")
+def status(strict: options.StrictStatus = False, as_json: options.Json = False) -> None:
+    """Show where runs are tracked and what is unpublished."""
+    from churn.tracking.sync import status as look
+
+    with redirect_stdout(sys.stderr):
+        found = look(Path.cwd())
+    _tell(found, strict=strict, as_json=as_json)
+
+
+@command(
+    TRACKING,
+    "churn lineage HEAD",
+    "churn lineage models/churn_model.pkl",
+    "churn lineage churn@champion --json | jq .commits",
+)
+def lineage(of: options.Traced, as_json: options.Json = False) -> None:
+    """Trace a model, run or commit to its state.
+
+    Prints the commits, DVC experiments, data, model and MLflow runs of that state, and the commands that restore it.
+    """
+    from churn.tracking.lineage import lineage_of
+
+    with redirect_stdout(sys.stderr):
+        found = lineage_of(Path.cwd(), of)
+    print(json.dumps(found.as_json(), indent=2) if as_json else escape_controls(found.as_text()))
+
+
+def _tell(report: "SyncReport | StatusReport", *, strict: bool, as_json: bool) -> None:
+    lines = (escape_controls(" ".join(line.splitlines())) for line in report.lines)
+    print(escaped_json(report.as_json()) if as_json else "\n".join(lines))
+    for fault in report.faults:
+        print(escape_controls(without_password(fault)), file=sys.stderr)
+    if strict and report.faults:
+        sys.exit(1)
 
 
 def main() -> None:
     """Run a command; a fault that the user can mend is told in a line, without a traceback."""
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("churn").setLevel(logging.INFO)
+    completion_init()  # as Typer does it where completion has its own options
     try:
-        app()
+        app(prog_name="churn")
+    except UsageError as error:
+        print(escape_controls(f"churn: {error}"), file=sys.stderr)
+        sys.exit(2)
     except ChurnError as error:
         sys.exit(escape_controls(f"churn: {error}"))
-    except KeyboardInterrupt:
-        sys.exit("interrupted")

@@ -17,14 +17,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import joblib
 import numpy as np
-import pandas as pd
 
 from churn.errors import ChurnError
 from churn.types import DECIMALS, ROW_KEY
 
 if TYPE_CHECKING:
+    import pandas as pd  # only what reads a table imports it: most commands need md5 and JSON alone
     from matplotlib.figure import Figure
 
 FAULTS = Path("data/faults.csv")
@@ -78,39 +77,41 @@ LONGEST_START = 50
 """Characters of a file's name in the name of its draft, so that this is never too long for the file system."""
 
 
-def write_rows(path: Path, rows: pd.DataFrame) -> None:
+def write_rows(path: Path, rows: "pd.DataFrame") -> None:
     """Write customer rows with their keys."""
     _write_csv(path, rows, index=True)
 
 
-def read_rows(path: Path, types: Mapping[str, str]) -> pd.DataFrame:
+def read_rows(path: Path, types: Mapping[str, str]) -> "pd.DataFrame":
     """Read customer rows, indexed by key, each column in its type: labels as text, the others float64."""
     dtypes = {ROW_KEY: "str"} | {name: "str" if kind == "categorical" else "float64" for name, kind in types.items()}
     return _read_csv(path, dtypes).set_index(ROW_KEY)[list(types)]
 
 
-def write_table(path: Path, table: pd.DataFrame) -> None:
+def write_table(path: Path, table: "pd.DataFrame") -> None:
     """Write a table without its index."""
     _write_csv(path, table, index=False)
 
 
-def read_features(path: Path) -> pd.DataFrame:
+def read_features(path: Path) -> "pd.DataFrame":
     """Read encoded rows, float64, the very numbers that were written."""
     return _read_csv(path, "float64")
 
 
-def read_labels(path: Path) -> pd.Series:
+def read_labels(path: Path) -> "pd.Series":
     """Read the target: 1 has churned, 0 has stayed."""
     return _read_csv(path, "int64").iloc[:, 0]
 
 
-def write_rounded_table(path: Path, table: pd.DataFrame) -> None:
+def write_rounded_table(path: Path, table: "pd.DataFrame") -> None:
     """Write a table for people: figures to six places."""
     _write_csv(path, table.round(DECIMALS), index=False)
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path) -> "pd.DataFrame":
     """Read a table for people."""
+    import pandas as pd
+
     return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
 
@@ -182,6 +183,8 @@ def read_pickle(path: Path, vouched: Container[str]) -> Any:
             f"{path}: md5 {found}, which neither dvc.lock nor the stage that writes it knows, so it is not "
             "unpickled (a pickle runs code); `dvc checkout` or `dvc repro` brings the right one"
         )
+    import joblib
+
     return joblib.load(io.BytesIO(content))
 
 
@@ -208,12 +211,14 @@ def has_header(path: Path, names: Sequence[str]) -> bool:
         return file.readline(3 * len(wanted)).rstrip().replace(b'"', b"") == wanted
 
 
-def _read_csv(path: Path, dtypes: Any) -> pd.DataFrame:
+def _read_csv(path: Path, dtypes: Any) -> "pd.DataFrame":
+    import pandas as pd
+
     # Lines end as they were written: a carriage return inside a label is part of it.
     return pd.read_csv(path, dtype=dtypes, keep_default_na=False, na_values=[""], lineterminator="\n")
 
 
-def _write_csv(path: Path, table: pd.DataFrame, *, index: bool) -> None:
+def _write_csv(path: Path, table: "pd.DataFrame", *, index: bool) -> None:
     with replacing(path) as draft:
         table.to_csv(draft, index=index, lineterminator="\n")
 

@@ -1,5 +1,6 @@
 """Text for a terminal."""
 
+import json
 from collections.abc import Collection, Iterator, Sequence
 
 from rich.cells import cell_len
@@ -18,3 +19,8 @@ def _filled(row: Sequence[str], widths: Sequence[int], right: Collection[int]) -
     for place, (cell, width) in enumerate(zip(row, widths, strict=True)):
         gap = " " * (width - cell_len(cell))
         yield gap + cell if place in right else cell + gap
+
+
+def escaped_json(text: str) -> str:
+    """The same JSON; what would move a terminal's cursor, or cannot be encoded, is written by its number."""
+    return "".join(sign if sign.isprintable() or sign == "\n" else json.dumps(sign)[1:-1] for sign in text)

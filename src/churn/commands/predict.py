@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +37,23 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class PredictionCounts:
-    """Customers by what became of them."""
+class ScoredTable:
+    """Customers by what became of them, and where they are. The JSON has the attributes as keys.
 
+    Attributes:
+        output, rejects: paths of the scores and of the rows set aside.
+        to_contact: of those scored.
+    """
+
+    output: Path
+    rejects: Path
     scored: int
     to_contact: int
     rejected: int
+
+    def as_json(self) -> str:
+        """For programs."""
+        return files.json_text(asdict(self) | {"output": str(self.output), "rejects": str(self.rejects)})
 
 
 def load_decision(root: Path, other: Path | None) -> FixedThresholdClassifier:
@@ -90,7 +101,7 @@ def score_table(
     *,
     stop_at_fault: bool,
     on_progress: Callable[[float], None],
-) -> PredictionCounts:
+) -> ScoredTable:
     """Write one row a customer to `output` (CSV or Parquet), in the order of the table; what is refused to `rejects`.
 
     Both files take their places only when the whole table is done.
@@ -118,7 +129,7 @@ def score_table(
             contacted += int(result["contact"].sum())
             rejected += len(customers.refused)
             on_progress(customers.done)
-    return PredictionCounts(scored, contacted, rejected)
+    return ScoredTable(output, rejects, scored, contacted, rejected)
 
 
 def _read_one_ahead(read: Iterator[Customers]) -> Generator[Customers]:

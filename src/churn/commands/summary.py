@@ -1,6 +1,7 @@
 """What a run came to, in a few lines, from the files it wrote."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,48 @@ from churn.history.verify import require_own_results
 SHOWN = (files.DATA_METRICS, files.TEST_METRICS, files.BUSINESS_METRICS)
 
 
-def summary_text(root: Path) -> str:
-    """The headline figures of the test rows, and where everything is.
+@dataclass(frozen=True)
+class Summary:
+    """What a run came to.
+
+    The JSON has the attributes as keys, but for `data`, `test` and `money`; instead of these it has:
+        rows_test: customers that the model has not seen.
+        roc_auc, pr_auc, profit_per_1000: value, low and high (95 % interval) of each.
+        contacted_share, profit_contact_nobody_per_1000, profit_contact_everybody_per_1000: of the same customers.
+
+    Attributes:
+        data, test, money: figures of the files of metrics.
+        currency: of the money.
+        edited: keys of params.yaml that have changed since.
+        model_is_here: whether the model's file is in this folder.
+        report: path of the page.
+    """
+
+    data: Mapping[str, Any]
+    test: Mapping[str, Any]
+    money: Mapping[str, Any]
+    currency: str
+    edited: tuple[str, ...]
+    model_is_here: bool
+    report: str = str(files.REPORT)
+
+    def as_json(self) -> str:
+        """For programs."""
+        scores = {
+            "rows_test": self.data["rows_test"],
+            "roc_auc": _bounds(self.test, "test_roc_auc"),
+            "pr_auc": _bounds(self.test, "test_pr_auc"),
+            "profit_per_1000": _bounds(self.money, "profit_per_1000"),
+            "contacted_share": self.money["contacted_share"],
+            "profit_contact_nobody_per_1000": 0.0,
+            "profit_contact_everybody_per_1000": self.money["profit_contact_everybody_per_1000"],
+        }
+        about = {name: value for name, value in asdict(self).items() if name not in ("data", "test", "money")}
+        return files.json_text(scores | about)
+
+
+def summarize(root: Path) -> Summary:
+    """Read the headline figures of the test rows.
 
     Raises:
         ChurnError: there are no results yet, or they belong to other inputs than dvc.lock says.
@@ -27,11 +68,18 @@ def summary_text(root: Path) -> str:
     except ValueError:
         raise ChurnError("metrics/: not readable as JSON; `dvc repro --force` writes it anew") from None
     require_own_results(root, map(str, SHOWN))
-    currency = _currency(root)
+    edited = tuple(edited_parameters(root))
+    return Summary(data, test, money, _currency(root), edited, (root / files.MODEL).exists())
+
+
+def summary_text(root: Path) -> str:
+    """The headline figures of the test rows, and where everything is."""
+    found = summarize(root)
+    data, test, money, currency = found.data, found.test, found.money, found.currency
     everybody = money["profit_contact_everybody_per_1000"]
     return "\n".join(
         [
-            *_out_of_date(root),
+            *_out_of_date(found),
             "",
             f"Test rows: {data['rows_test']:,} customers that the model has not seen (95 % intervals in brackets)",
             f"  ROC-AUC  {_interval(test, 'test_roc_auc', '.3f')}",
@@ -53,11 +101,15 @@ def _currency(root: Path) -> str:
     return str(in_present_terms(recorded)["currency"])
 
 
-def _out_of_date(root: Path) -> Iterator[str]:
-    if edited := edited_parameters(root):
+def _out_of_date(found: Summary) -> Iterator[str]:
+    if edited := found.edited:
         yield f"These figures are of an earlier state: {', '.join(edited)} changed since; run `dvc repro`"
-    if not (root / files.MODEL).exists():
+    if not found.model_is_here:
         yield f"{files.MODEL} is not here: `dvc checkout` or `dvc repro` brings it"
+
+
+def _bounds(figures: Mapping[str, Any], name: str) -> dict[str, float]:
+    return {"value": figures[name], "low": figures[f"{name}_low"], "high": figures[f"{name}_high"]}
 
 
 def _interval(figures: Mapping[str, Any], name: str, form: str) -> str:

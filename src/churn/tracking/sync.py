@@ -1,5 +1,6 @@
 """MLflow brought up to date with what happened: first what waits in the outbox, then states that nobody ran here."""
 
+import functools
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -7,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from churn import files
 from churn.config.params import read_yaml
 from churn.errors import ChurnError, first_few
-from churn.files import MODEL
 from churn.history import snapshot
 from churn.history.snapshot import Snapshot
 from churn.history.state import PIPELINE_FILE, UnidentifiedError
@@ -19,6 +20,7 @@ from churn.tracking.description import describe
 from churn.tracking.destination import PATIENCE, PATIENT_SETTINGS, Destination, find_destination, refusal
 from churn.tracking.outbox import Outbox, outbox_of
 from churn.tracking.record import DIGEST, MODEL_MD5, MODEL_NOTE, Experiment, ModelNote
+from churn.tracking.reports import ShownAs, StatusReport, SyncedState, SyncOutcome, SyncReport, Unpublished
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -27,14 +29,6 @@ if TYPE_CHECKING:
 
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class SyncReport:
-    """What was done or found, and what is not as it should be, in lines for people."""
-
-    lines: tuple[str, ...]
-    faults: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -60,20 +54,29 @@ def sync(root: Path, wanted: SyncRequest) -> SyncReport:
     destination, outbox = find_destination(root), outbox_of(root)
     lines: list[str] = [f"MLflow at {destination.address}"]
     faults: list[str] = []
+    published: int | None = None
+    states: list[SyncedState] = []
     try:
         with connection(destination) as store:
             published = _flush(outbox, store, outbox.names(), faults)
             lines.append(f"{published:,} records from the outbox published")
             commits = vouched_commits(root, wanted.trusted)
             for one in _states(root, wanted, faults):
-                lines += _reconcile(one, commits, outbox, store, wanted, faults)
+                states += _reconcile(one, commits, outbox, store, wanted, faults)
             outbox.prune()
     except (ChurnError, OSError) as error:
         faults.append(str(error))
-    return SyncReport((*lines, *_waiting_lines(outbox)), tuple(faults))
+    return SyncReport(
+        address=destination.address,
+        published=published,
+        states=tuple(states),
+        unpublished=_unpublished(outbox),
+        lines=(*lines, *(one.note for one in states), *_waiting_lines(outbox)),
+        faults=tuple(faults),
+    )
 
 
-def status(root: Path) -> SyncReport:
+def status(root: Path) -> StatusReport:
     """Where tracking goes, what waits, and whether the state of the workspace is shown.
 
     Raises:
@@ -83,21 +86,38 @@ def status(root: Path) -> SyncReport:
     destination, outbox = find_destination(root), outbox_of(root)
     lines = [f"MLflow at {destination.address}, experiment {destination.experiment}"]
     faults: list[str] = []
+    fingerprint: str | None = None
+    complete: bool | None = None
+    unshown: int | None = None
+    shown_as: ShownAs | None = None
     try:
         state = snapshot.state_of_workspace(root)
+        fingerprint, complete = state.fingerprint, state.complete
         lines.append(f"state {state.fingerprint}: {'complete' if state.complete else 'not run to its end'}")
         if state.objection:
             faults.append(str(state.objection))
         with connection(destination) as store:
-            if waiting := outbox.without_receipt(store.identity):
+            waiting = outbox.without_receipt(store.identity)
+            unshown = len(waiting)
+            if waiting:
                 faults.append(f"{len(waiting):,} records wait in the outbox: {_last_reason(outbox, waiting)}")
-            _look_for_row(state, store, lines, faults)
+            shown_as = _look_for_row(state, store, lines, faults)
     except (ChurnError, OSError) as error:
         faults.append(str(error))
-    return SyncReport((*lines, *_waiting_lines(outbox)), tuple(faults))
+    return StatusReport(
+        address=destination.address,
+        experiment=destination.experiment,
+        fingerprint=fingerprint,
+        complete=complete,
+        waiting=unshown,
+        shown_as=shown_as,
+        unpublished=_unpublished(outbox),
+        lines=(*lines, *_waiting_lines(outbox)),
+        faults=tuple(faults),
+    )
 
 
-def _look_for_row(state: Snapshot, store: "Store", lines: list[str], faults: list[str]) -> None:
+def _look_for_row(state: Snapshot, store: "Store", lines: list[str], faults: list[str]) -> ShownAs:
     """Say whether a state is shown, and what of it is missing."""
     row = store.complete_row(state.fingerprint)
     if row is not None and state.complete:
@@ -106,15 +126,19 @@ def _look_for_row(state: Snapshot, store: "Store", lines: list[str], faults: lis
             faults.append(
                 f"of this state's row in MLflow files are missing ({first_few(gone)}); `churn sync` brings them back"
             )
-        else:
-            same = row.data.tags.get(DIGEST) == experiment.digest
-            lines.append(f"this state is shown in MLflow{'' if same else ', with figures of another run of it'}")
-    elif row is not None:
+            return ShownAs.LACKS_FILES
+        same = row.data.tags.get(DIGEST) == experiment.digest
+        lines.append(f"this state is shown in MLflow{'' if same else ', with figures of another run of it'}")
+        return ShownAs.SHOWN if same else ShownAs.OTHER_RUN
+    if row is not None:
         lines.append("this state is shown in MLflow; not all of its results are in this folder")
-    elif store.was_deleted(state.fingerprint):
+        return ShownAs.SHOWN
+    if store.was_deleted(state.fingerprint):
         lines.append("the row of this state was deleted in MLflow; `churn sync --again` brings it back")
-    elif state.complete:
+        return ShownAs.DELETED
+    if state.complete:
         faults.append("this state is not shown in MLflow; `churn sync` publishes it")
+    return ShownAs.ABSENT
 
 
 def row_of(root: Path, one: Snapshot, store: "Store", trusted: Sequence[str]) -> "Run":
@@ -128,7 +152,8 @@ def row_of(root: Path, one: Snapshot, store: "Store", trusted: Sequence[str]) ->
     _flush(outbox, store, outbox.names(), faults)
     faults.clear()  # what waits of other states is theirs
     commits = vouched_commits(root, trusted)
-    told = list(_reconcile(one, commits, outbox, store, SyncRequest(everything=False, again=True), faults))
+    wanted = SyncRequest(everything=False, again=True)
+    told = [done.note for done in _reconcile(one, commits, outbox, store, wanted, faults)]
     row = store.complete_row(one.fingerprint)
     if row is None or faults:
         raise ChurnError("\n".join(faults or told) or f"{one.fingerprint}: cannot be shown in MLflow; `churn status`")
@@ -158,18 +183,21 @@ def connection(destination: Destination) -> Iterator["Store"]:
 
 def _reconcile(
     one: Snapshot, commits: frozenset[str], outbox: Outbox, store: "Store", wanted: SyncRequest, faults: list[str]
-) -> Iterator[str]:
+) -> Iterator[SyncedState]:
     """Publish a state that is not shown, or not all of it, and say so."""
     name = one.experiment or (one.commit or "")[:7]
+    done = functools.partial(SyncedState, name, one.fingerprint)
     if one.objection:
-        yield f"{name}: not shown: {one.objection.reason}"
+        yield done(SyncOutcome.FOREIGN, f"{name}: not shown: {one.objection.reason}")
         return
     if not one.complete:
-        yield f"{name}: not all of its results are here, so there is nothing to show; `dvc pull` or `dvc repro`"
+        told = f"{name}: not all of its results are here, so there is nothing to show; `dvc pull` or `dvc repro`"
+        yield done(SyncOutcome.INCOMPLETE, told)
         return
     row = store.complete_row(one.fingerprint)
     if row is None and store.was_deleted(one.fingerprint) and not wanted.again:
-        yield f"{name}: its row was deleted in MLflow and stays so; --again brings it back"
+        told = f"{name}: its row was deleted in MLflow and stays so; --again brings it back"
+        yield done(SyncOutcome.DELETED, told)
         return
     try:
         record, content_of = describe(one, vouched=is_vouched(one, commits) or _offers_its_model(row, one))
@@ -185,21 +213,22 @@ def _reconcile(
     outbox.add(record, content_of)
     if _flush(outbox, store, [record.name], faults):
         note = record.experiment.tags.get(MODEL_NOTE, ModelNote.SHOWN)
-        yield f"{record.experiment.name}: published{'' if note == ModelNote.SHOWN else f'; its model: {note}'}"
+        told = f"{record.experiment.name}: published{'' if note == ModelNote.SHOWN else f'; its model: {note}'}"
+        yield done(SyncOutcome.PUBLISHED, told)
 
 
 def _offers_its_model(row: "Run | None", one: Snapshot) -> bool:
     """Whether a row offers the state's very model for loading already, so that putting it back trusts nothing new."""
     tags = row.data.tags if row else {}
-    return tags.get(MODEL_NOTE) == ModelNote.SHOWN and tags.get(MODEL_MD5) == one.results.get(str(MODEL))
+    return tags.get(MODEL_NOTE) == ModelNote.SHOWN and tags.get(MODEL_MD5) == one.results.get(str(files.MODEL))
 
 
 def _nothing_to_add(row: "Run", experiment: Experiment, store: "Store") -> bool:
     """Whether a whole row shows as much as this checkout could show, and all of it is there."""
     shown, here = row.data.tags.get(MODEL_NOTE), experiment.tags.get(MODEL_NOTE)
     if here != ModelNote.SHOWN:  # the model may be there all the same
-        files = {path: md5 for path, md5 in experiment.files.items() if path != str(MODEL)}
-        return shown in (here, ModelNote.SHOWN) and not store.lacking(row, replace(experiment, files=files))
+        others = {path: md5 for path, md5 in experiment.files.items() if path != str(files.MODEL)}
+        return shown in (here, ModelNote.SHOWN) and not store.lacking(row, replace(experiment, files=others))
     return shown == here and not store.lacking(row, experiment)
 
 
@@ -228,6 +257,10 @@ def _flush(outbox: Outbox, store: "Store", names: list[str], faults: list[str]) 
     flushed = flush(outbox, store, names)
     faults += [f"{name}: {'refused' if kept.refused else 'kept'}: {kept.reason}" for name, kept in flushed.kept.items()]
     return len(flushed.published)
+
+
+def _unpublished(outbox: Outbox) -> Unpublished:
+    return Unpublished(len(outbox.names_never_shown()), tuple(map(str, outbox.records_set_aside())))
 
 
 def _waiting_lines(outbox: Outbox) -> Iterator[str]:

@@ -183,7 +183,7 @@ def test_what_was_found_is_shown_in_columns(home: Path, init: Churn) -> None:
         "Has Left  target         -         2  'Yes' or 'No'",
     ]
     assert "target:  'Has Left': 'Yes' in " in said
-    assert "'Yes' means: has churned; 'No': has stayed" in said
+    assert "'Yes' means churned; 'No' means stayed" in said
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
@@ -420,7 +420,7 @@ def test_at_a_terminal_it_asks_what_it_cannot_know(home: Path) -> None:
     (home / "data/raw/t.csv").write_bytes(TABLE)
     code, said = at_a_terminal(home, "B\ny\n", "data/raw/t.csv", "--target", "left")
     assert code == 0
-    assert "which value means: has churned?" in said
+    assert "which value means churned?" in said
     assert f"params.yaml: data describes {DESCRIBED}; replace it?" in said
     assert load_params(home).data.target.positive == "B"
 
@@ -430,7 +430,7 @@ def test_a_no_leaves_everything_as_it_is(home: Path) -> None:
     (home / "data/raw/t.csv").write_bytes(TABLE)
     code, said = at_a_terminal(home, "n\n", "data/raw/t.csv", "--target", "left", "--positive", "A")
     assert code == 1
-    assert said.endswith("churn: params.yaml is left as it is\n")
+    assert said.endswith("churn: params.yaml is unchanged\n")
     assert (home / "params.yaml").read_bytes() == before
 
 

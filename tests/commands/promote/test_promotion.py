@@ -1,5 +1,6 @@
 """`churn promote` and `churn rollback` in a project with a registry: who becomes champion, and what is kept of it."""
 
+import json
 import os
 import re
 import shutil
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from churn.commands.promote import challenger, promotion
-from churn.commands.promote.promotion import PromotionOutcome
+from churn.commands.promote.outcomes import PromotionOutcome
 from churn.errors import ChurnError, ParameterError
 from churn.history.predictions import answers_on_test_rows, answers_out_of_fold, state_named
 from churn.history.state import inputs_from_files
@@ -21,6 +22,7 @@ from churn.tracking.destination import StoreError, find_destination
 from churn.tracking.ledger import CHALLENGER, CHAMPION, Entry, Judgement, Judges
 from churn.tracking.store.registry import OUTCOME, SETTLED, Registry, open_registry
 from churn.tracking.store.rows import open_store
+from tests.helpers.command_line import churn
 from tests.helpers.projects import NO_SERVER, make_customers, make_project, shell
 from tests.helpers.servers import mlflow_server
 from tests.helpers.states import edit
@@ -320,6 +322,50 @@ class TestOneMachine:
 
 
 @pytest.mark.usefixtures("_taken_as_reproduced")
+class TestAnswersForPrograms:
+    def test_a_promotion_tells_who_was_judged_by_what(self, root: Path) -> None:
+        sha = shell(root)("git rev-parse strong").stdout.strip()
+        first = churn("promote", "strong", "--json")
+        found = json.loads(first.out)
+        assert (first.code, found["outcome"], found["promoted"]) == (0, "promoted", True)
+        assert found["challenger"] == {"model": "churn", "version": "1", "commit": sha}
+        assert (found["version"], found["champion"]) == ("1", None)
+        assert found["fingerprint"] == state_named(root, "strong").fingerprint
+        again = json.loads(churn("promote", "strong", "--json").out)
+        assert (again["outcome"], again["promoted"], again["version"]) == ("already champion", True, "1")
+
+    def test_a_refusal_is_json_with_the_gates_of_the_text_and_exit_code_1(self, root: Path) -> None:
+        promote(root, "strong")
+        refused, text = churn("promote", "weak", "--json"), churn("promote", "weak")
+        found = json.loads(refused.out)
+        assert (refused.code, text.code, found["outcome"], found["promoted"]) == (1, 1, "refused", False)
+        assert (found["challenger"]["version"], found["champion"]["version"]) == ("2", "1")
+        assert not all(gate["passed"] for gate in found["gates"])
+        for gate in found["gates"]:
+            told = next(line for line in text.out.splitlines() if f"  {gate['name']}  " in line)
+            assert told.lstrip().startswith("passed" if gate["passed"] else "CLOSED")
+            assert told.endswith(gate["explanation"].splitlines()[0])
+        earns = next(gate for gate in found["gates"] if gate["name"] == "earns more than the champion")
+        assert f"interval {earns['figures']['low']:+,.0f} to {earns['figures']['high']:+,.0f}" in earns["explanation"]
+
+    def test_force_and_rollback_keep_their_reasons(self, root: Path) -> None:
+        promote(root, "strong")
+        forced = json.loads(churn("promote", "weak", "--force", "--reason", "to have one", "--json").out)
+        assert (forced["outcome"], forced["promoted"], forced["reason"]) == ("forced", True, "to have one")
+        back = churn("rollback", "--reason", "complaints", "--json")
+        found = json.loads(back.out)
+        assert (back.code, found["outcome"], found["version"], found["reason"]) == (0, "rolled back", "1", "complaints")
+        assert (found["champion"]["version"], found["replaced"]) == ("1", forced["challenger"])
+        assert champion(root) == "1"
+
+    def test_a_fault_leaves_stdout_empty(self, root: Path) -> None:
+        for arguments in (("rollback",), ("promote", "nothing"), ("promote", "--force")):
+            answer = churn(*arguments, "--json")
+            assert (answer.code, answer.out) == (1, "")
+            assert answer.err.startswith("churn: ")
+
+
+@pytest.mark.usefixtures("_taken_as_reproduced")
 def test_of_two_promotions_on_two_machines_the_first_counts_whatever_their_clocks_say(root: Path) -> None:
     promote(root, "alike")
     here, there = registry_of(root), registry_of(root)
@@ -448,7 +494,7 @@ def test_the_commands_promote_refuse_and_roll_back_on_a_server(
         assert refused.returncode == 1
         assert "refused: churn version 2" in refused.stdout
         without_reason = run("churn promote --force", check=False, PYTHONPATH="src")
-        assert without_reason.stderr == "churn: --force needs --reason: it is written down with the promotion\n"
+        assert without_reason.stderr == "churn: --force needs --reason: it is recorded with the promotion\n"
         run("churn promote --force --reason trial", PYTHONPATH="src")
         assert run("churn rollback", PYTHONPATH="src").stdout.startswith("rolled back: churn version 1")
         assert "churn/1" in run("churn lineage churn@champion", PYTHONPATH="src").stdout

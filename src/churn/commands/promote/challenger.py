@@ -45,6 +45,19 @@ SAME_PROBABILITY = 1e-6
 
 
 @dataclass(frozen=True)
+class NamedVersion:
+    """A version of the registered model. The JSON has the attributes as keys; without a commit that is empty."""
+
+    model: str
+    version: str
+    commit: str
+
+    def __str__(self) -> str:
+        """By its names."""
+        return f"{self.model} version {self.version}{f' (commit {self.commit[:7]})' if self.commit else ''}"
+
+
+@dataclass(frozen=True)
 class JudgedState:
     """A state and what its model said."""
 
@@ -154,8 +167,12 @@ def files_of_state(challenger: JudgedState, *paths: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
+def named_version(registry: "Registry", number: str) -> NamedVersion:
+    """A version with its names; also one that was deleted."""
+    version = registry.version(number)
+    return NamedVersion(registry.name, number, version.tags.get(COMMIT, "") if version else "")
+
+
 def name_of_version(registry: "Registry", number: str) -> str:
     """A version by its names."""
-    version = registry.version(number)
-    commit = version.tags.get(COMMIT, "")[:7] if version else ""
-    return f"{registry.name} version {number}{f' (commit {commit})' if commit else ''}"
+    return str(named_version(registry, number))

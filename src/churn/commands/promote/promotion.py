@@ -3,6 +3,7 @@
 A model becomes champion when every gate in `gates` lets it in; the ledger keeps every judgement, also refusals.
 """
 
+import functools
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,8 +20,10 @@ from churn.commands.promote.challenger import (
     judge_state,
     loads_from_registry,
     name_of_version,
+    named_version,
 )
 from churn.commands.promote.gates import Challenge, Gate
+from churn.commands.promote.outcomes import ALREADY_CHAMPION, PromotionOutcome, RollbackOutcome
 from churn.commands.promote.rivals import rivals_of
 from churn.config import search_space
 from churn.config.params import load_params
@@ -46,14 +49,6 @@ if TYPE_CHECKING:
     from churn.tracking.store.registry import Registry
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class PromotionOutcome:
-    """What became of a promotion, in lines for people."""
-
-    promoted: bool
-    lines: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -123,19 +118,29 @@ def _carry_out(
     """Write the judgement down, and let the version take over unless it is refused."""
     lines = tuple(_report_lines(registry, judgement, present, found))
     figures = {f"{gate.name}.{name}": value for gate in found for name, value in gate.figures.items()}
-    called = name_of_version(registry, judgement.version)
+    called = named_version(registry, judgement.version)
+    outcome = functools.partial(
+        PromotionOutcome,
+        outcome=judgement.outcome,
+        version=judgement.version,
+        fingerprint=judgement.fingerprint,
+        challenger=called,
+        champion=named_version(registry, present.judgement.version) if present else None,
+        gates=tuple(found),
+        reason=reason,
+    )
     if judgement.outcome == ledger.REFUSED:
         if judgement not in [entry.judgement for entry in entries]:
             registry.add(judgement, figures, "\n".join(lines))
-        return PromotionOutcome(
+        return outcome(
             False, (*lines, f"refused: {called} stays @challenger; --force --reason promotes it all the same")
         )
     _take_over(registry, registry.add(replace(judgement, reason=reason), figures, "\n".join(lines)))
     by_force = f", by force: {reason}" if judgement.outcome == ledger.FORCED else ""
-    return PromotionOutcome(True, (*lines, f"promoted: {called} is @champion{by_force}"))
+    return outcome(True, (*lines, f"promoted: {called} is @champion{by_force}"))
 
 
-def roll_back(root: Path, reason: str) -> PromotionOutcome:
+def roll_back(root: Path, reason: str) -> RollbackOutcome:
     """Let the champion before the present one be it again.
 
     Raises:
@@ -164,9 +169,15 @@ def roll_back(root: Path, reason: str) -> PromotionOutcome:
             reason=reason,
         )
         _take_over(registry, registry.add(back, {}, reason))
-        gone = name_of_version(registry, present.judgement.version)
-        return PromotionOutcome(
-            True, (f"rolled back: {name_of_version(registry, version)} is @champion again, {gone} is not",)
+        again, gone = (named_version(registry, one.judgement.version) for one in (earlier, present))
+        return RollbackOutcome(
+            (f"rolled back: {again} is @champion again, {gone} is not",),
+            outcome=back.outcome,
+            version=version,
+            fingerprint=back.fingerprint,
+            champion=again,
+            replaced=gone,
+            reason=reason,
         )
 
 
@@ -212,8 +223,17 @@ def _confirm_champion(
     loads = loads_from_registry(registry, present.judgement.version, challenger)
     if registry.at(CHAMPION) is None:
         registry.settle(present)  # somebody removed the alias
+    called = named_version(registry, present.judgement.version)
     return PromotionOutcome(
-        True, (loads.explanation, f"{name_of_version(registry, present.judgement.version)} is @champion already")
+        True,
+        (loads.explanation, f"{called} is @champion already"),
+        outcome=ALREADY_CHAMPION,
+        version=called.version,
+        fingerprint=challenger.state.fingerprint,
+        challenger=called,
+        champion=called,
+        gates=(loads,),
+        reason="",
     )
 
 

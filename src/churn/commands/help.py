@@ -1,0 +1,66 @@
+"""`churn --help` and `churn COMMAND --help`: plain text, the same in a terminal and in a pipe."""
+
+from typing import Any
+
+from typer.core import TyperCommand, TyperGroup
+
+RUN, JUDGE, DATA, TRACKING = "Run and read", "Compare and promote", "Data and scoring", "Tracking"
+PANELS = (RUN, JUDGE, DATA, TRACKING)
+"""Groups of commands, in the order of the help."""
+EXIT_CODES = "0 success, 1 fault or refused, 2 wrong usage, 130 interrupted."
+
+
+class ExplainedCommand(TyperCommand):
+    """A command whose epilog holds examples, one a line."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Required arguments without Typer's braces."""
+        return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Arguments without the type that Typer adds to their names."""
+        sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+        for one in self.get_params(ctx):
+            name, told = one.get_help_record(ctx) or ("", "")
+            if one.param_type_name == "argument":
+                sections["Arguments"].append((name.split(" <")[0], told))
+            elif name:
+                sections["Options"].append((name, told))
+        for title, rows in sections.items():
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Examples, then what every command exits with."""
+        _write_examples(self.epilog, formatter)
+
+
+class GroupedCommands(TyperGroup):
+    """All commands, listed by the panel that each is in; Typer does that in its coloured help alone."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """One section a panel, each command in a line."""
+        listed = [(name, self.commands[name]) for name in self.list_commands(ctx)]
+        width = max(len(name) for name, _ in listed)
+        for panel in PANELS:
+            with formatter.section(panel):
+                formatter.write_dl(
+                    [
+                        (name.ljust(width), command.get_short_help_str(formatter.width))
+                        for name, command in listed
+                        if getattr(command, "rich_help_panel", None) == panel
+                    ]
+                )
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Examples, then what every command exits with."""
+        _write_examples(self.epilog, formatter)
+
+
+def _write_examples(examples: str | None, formatter: Any) -> None:
+    with formatter.section("Examples"):
+        for line in (examples or "").splitlines():
+            formatter.write(f"  {line}\n")
+    with formatter.section("Exit codes"):
+        formatter.write_text(EXIT_CODES)

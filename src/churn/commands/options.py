@@ -1,0 +1,156 @@
+"""Options and arguments of `churn`, with what its help says of each, and what a shell offers for them."""
+
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer.completion import install_callback, show_callback
+
+PLAIN = re.compile(r"[\w./@+-]+")
+"""Of a name that every shell takes as it stands; a branch that was fetched may be called anything."""
+
+
+class OnError(StrEnum):
+    """What happens to rows that break the contract."""
+
+    REJECT = "reject"
+    FAIL = "fail"
+
+
+class Shell(StrEnum):
+    """Those that can complete commands and options."""
+
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
+    PWSH = "pwsh"
+
+
+def revisions(incomplete: str) -> list[str]:
+    """Branches and tags of the repository here that begin with what was typed."""
+    from churn.history.git import git  # here: every start of `churn` imports this module
+
+    listed = git(Path(), "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags") or ""
+    return [name for name in listed.splitlines() if name.startswith(incomplete) and PLAIN.fullmatch(name)]
+
+
+# Of several commands.
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Compute = Annotated[bool, typer.Option("--compute", help="Rerun a commit whose predictions or model are missing here.")]
+Reason = Annotated[str, typer.Option(metavar="TEXT", show_default=False, help="Why; recorded with the decision.")]
+Trust = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="REVISION",
+        autocompletion=revisions,
+        help="Also load models and run code of this branch, tag or commit. Repeatable.",
+    ),
+]
+
+
+def _show_version(asked: bool) -> None:
+    from churn.commands.version import version_text
+
+    if asked:
+        typer.echo(version_text(Path()))
+        raise typer.Exit
+
+
+# `churn` itself. Typer's own options for completion guess the shell, and fail where they cannot; here one names it.
+Version = Annotated[
+    bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print version, commit and state.")
+]
+InstallCompletion = Annotated[
+    Shell | None,
+    typer.Option(callback=install_callback, metavar="SHELL", help="Set up completion: bash, zsh, fish or pwsh."),
+]
+ShowCompletion = Annotated[
+    Shell | None, typer.Option(callback=show_callback, metavar="SHELL", help="Print the completion script.")
+]
+
+# report, tune
+Show = Annotated[bool, typer.Option("--open/--no-open", help="Open it in a browser, if there is one.")]
+Trials = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="Trials of the study, earlier ones included.  [default: tune.trials]"),
+]
+Jobs = Annotated[int, typer.Option(min=1, metavar="N", help="Parallel trials; only 1 is repeatable.")]
+Estimator = Annotated[
+    str | None, typer.Option(metavar="PATH", help="Import path of the only estimator of tune.space to try.")
+]
+Apply = Annotated[bool, typer.Option("--apply", help="Write the best parameters into params.yaml.")]
+
+# compare, promote, changes
+Old = Annotated[
+    str,
+    typer.Argument(
+        metavar="OLD",
+        autocompletion=revisions,
+        help="Commit, branch, tag, DVC experiment, fingerprint, or `workspace`.",
+    ),
+]
+New = Annotated[
+    str,
+    typer.Argument(metavar="NEW", autocompletion=revisions, help="The state that should be better, in the same forms."),
+]
+Markdown = Annotated[bool, typer.Option("--md", help="Print Markdown, for a pull request.")]
+Promoted = Annotated[
+    str, typer.Argument(metavar="REVISION", autocompletion=revisions, help="Commit of a branch or tag.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Promote although a gate is closed; needs --reason.")]
+Base = Annotated[str, typer.Argument(metavar="BASE", autocompletion=revisions, help="Old git revision.")]
+Head = Annotated[
+    str | None,
+    typer.Argument(metavar="HEAD", autocompletion=revisions, help="New git revision.  [default: the workspace]"),
+]
+MergeBase = Annotated[bool, typer.Option("--merge-base", help="Compare with where HEAD branched from BASE.")]
+Comment = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Write the Markdown there.  [default: standard output]"),
+]
+Repository = Annotated[
+    str | None,
+    typer.Option(metavar="OWNER/NAME", envvar="GITHUB_REPOSITORY", help="Repository that shows pictures."),
+]
+Fork = Annotated[str | None, typer.Option(metavar="OWNER/NAME", help="Fork that has HEAD.")]
+Server = Annotated[str, typer.Option(metavar="URL", envvar="GITHUB_SERVER_URL", help="Server of both repositories.")]
+
+# predict, init
+Customers = Annotated[
+    Path, typer.Argument(metavar="TABLE", help="CSV or Parquet file with the columns of data.columns.")
+]
+Scores = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Scores: .csv or .parquet.")]
+Model = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Model file; a pickle can run code.  [default: that of dvc.lock]"),
+]
+Invalid = Annotated[OnError, typer.Option(metavar="reject|fail", help="Set invalid rows aside, or stop at the first.")]
+Rejects = Annotated[Path | None, typer.Option(metavar="FILE", help="Rows set aside.  [default: beside the scores]")]
+NewTable = Annotated[Path, typer.Argument(metavar="TABLE", help="CSV (any delimiter, encoding; .gz, .zip) or Parquet.")]
+Target = Annotated[str, typer.Option(metavar="COLUMN", help="Column to predict; it holds two values.")]
+Positive = Annotated[
+    str | None,
+    typer.Option(metavar="VALUE", help="Value that means churned.  [default: recognised, or asked]"),
+]
+Identifier = Annotated[
+    str | None,
+    typer.Option("--id", metavar="COLUMN", help="Column that identifies a customer.  [default: recognised]"),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the change of params.yaml without writing.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask: replace the data section, `dvc add` a large table.")]
+
+# sync, status, lineage
+Everything = Annotated[bool, typer.Option("--all", help="All states in git, DVC experiments included.")]
+Again = Annotated[bool, typer.Option("--again", help="Also states whose run was deleted in MLflow.")]
+StrictSync = Annotated[bool, typer.Option("--strict", help="Exit with 1 if anything is left unpublished.")]
+StrictStatus = Annotated[bool, typer.Option("--strict", help="Exit with 1 if anything needs attention.")]
+Traced = Annotated[
+    str,
+    typer.Argument(
+        metavar="OBJECT",
+        autocompletion=revisions,
+        help="Model file, MLflow run id, registered model as NAME/VERSION or NAME@ALIAS, fingerprint or commit.",
+    ),
+]

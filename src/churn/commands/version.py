@@ -1,0 +1,53 @@
+"""`churn --version`: which release this is, and which commit and state of the project."""
+
+import logging
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from churn.history.git import git
+
+log = logging.getLogger(__name__)
+
+DISTRIBUTION = "churn-pipeline"
+PIPELINE_FILE = "dvc.yaml"
+"""Makes a folder a project; not imported, so that the answer outside of one takes no longer than Python's start."""
+CODE = ("src", "params.yaml", PIPELINE_FILE, "requirements.lock")
+"""Code and parameters, for git; whether another input of a stage is edited, its md5 says."""
+DIGITS_OF_COMMIT, DIGITS_OF_STATE = 7, 12
+
+
+def version_text(root: Path) -> str:
+    """The version in a line; in the folder of a project also its commit, whether it is edited, and its fingerprint."""
+    told = ", ".join(_of_project(root)) if (root / PIPELINE_FILE).is_file() else ""
+    return f"churn {_installed()}{f' ({told})' if told else ''}"
+
+
+def _installed() -> str:
+    try:
+        return version(DISTRIBUTION)
+    except PackageNotFoundError:  # the code runs from a folder
+        return "(not installed)"
+
+
+def _of_project(root: Path) -> Iterator[str]:
+    commit = git(root, "rev-parse", "--verify", "HEAD")
+    fingerprint, edited = _state(root)
+    if commit:
+        yield f"commit {commit[:DIGITS_OF_COMMIT]}"
+        yield from ["edited"] if edited else []
+    if fingerprint:
+        yield f"state {fingerprint[:DIGITS_OF_STATE]}"
+
+
+def _state(root: Path) -> tuple[str, bool]:
+    """Fingerprint of the files, empty where they say none; and whether the commit holds something else."""
+    from churn.history import committed, state
+
+    try:
+        stages = state.stages_from_files(root)
+        edited = git(root, "status", "--porcelain", "--", *CODE) or committed.find_edits(root, stages)
+        return state.fingerprint(stages), bool(edited)
+    except Exception:  # the files of a folder may hold anything, and who asks for a version wants no fault
+        log.debug("no state", exc_info=True)
+        return "", bool(git(root, "status", "--porcelain", "--", *CODE))
