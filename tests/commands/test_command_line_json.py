@@ -139,7 +139,7 @@ class TestCompare:
     def test_it_holds_the_figures_of_the_text(self, here: Path) -> None:
         found, text = parsed(churn("compare", "HEAD", "HEAD", "--json")), churn("compare", "HEAD", "HEAD").out
         assert found["verdict"] in text
-        assert f"on {found['customers']:,} training rows" in text
+        assert f"on {found['customers']:,} shared training rows" in text
         assert {one["name"] for one in found["differences"]} >= {"profit_per_1000", "roc_auc"}
 
     def test_two_formats_at_once_are_a_usage_error_in_a_line(self, here: Path) -> None:

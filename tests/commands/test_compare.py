@@ -81,7 +81,7 @@ def test_only_common_training_rows_count(finished: Path) -> None:
     assert "; left out: " in contest.as_text()
     larger = len((finished / "data/processed/test_rows.csv").read_text().splitlines()) - 1
     assert 0 < contest.test.customers < larger
-    assert f"on {contest.test.customers:,} test rows that both have; left out: " in contest.as_text()
+    assert f"on {contest.test.customers:,} shared test rows; left out: " in contest.as_text()
     make_customers(seed=1).to_csv(finished / "data/raw/customers.csv", index=False)
     run("dvc repro", **QUIET)
     with pytest.raises(DataError, match="too few to compare"):

@@ -40,7 +40,8 @@ def blocks_of(page: Path) -> list[Block]:
 def commands_of(page: Path, language: str = "bash") -> Iterator[Command]:
     """Commands of a page in order; a block of text right after them without a title is what the last one prints."""
     blocks = blocks_of(page)
-    for block, after in zip(blocks, [*blocks[1:], None], strict=True):
+    for place, block in enumerate(blocks):
+        after = blocks[place + 1] if place + 1 < len(blocks) else None
         if block.language != language:
             continue
         shown = after.lines if after is not None and after.language == "text" and not after.title else ()

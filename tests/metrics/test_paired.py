@@ -71,7 +71,7 @@ def test_a_model_against_itself_differs_in_nothing() -> None:
         assert (one.difference, one.low, one.high) == (0, 0, 0)
     assert (
         verdict(pair, by_name(pair)["profit_per_1000"], "CHF")
-        == "no difference: both say the same of all 300 customers"
+        == "no difference: both predict the same for all 300 customers"
     )
 
 
@@ -100,8 +100,8 @@ def test_the_verdict_says_better_worse_or_how_many_customers_it_would_take() -> 
     assert verdict(pair, profit(1840, 310, 3420), "CHF") == better
     assert verdict(pair, profit(-500, -900, -100), "CHF").startswith("worse: -500 CHF")
     unclear = verdict(pair, profit(100, -96, 296), "CHF")
-    assert unclear.startswith("no difference can be seen with 5,000 customers: +100 CHF")
-    assert unclear.endswith("to see one of this size, about 39,000 would be needed")
+    assert unclear.startswith("no significant difference with 5,000 customers: +100 CHF")
+    assert unclear.endswith("about 39,000 customers would be needed to detect it")
     assert "would be needed" not in verdict(pair, profit(0, -100, 100), "CHF")
 
 

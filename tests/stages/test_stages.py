@@ -278,7 +278,7 @@ BAD_INPUT = {
     "missing column": (parameter("    senior:", "    age:"), ["no column 'age'", "data.columns"]),
     "repeated header": (replaced("months", "fee"), ["column 'fee' stands 2 times in the header", "rename"]),
     "third target value": (replaced("\nno,", "\nmaybe,"), ["column 'gone'", "'maybe'", "in line", "data.target"]),
-    "one class": (all_of("gone", "no"), ["column 'gone'", "only one of the two target values", "data.target"]),
+    "one class": (all_of("gone", "no"), ["column 'gone'", "the only value of the target", "data.target"]),
     "text for a number": (all_of("months", "many"), ["column 'months'", "not a number", "'many'", "line 2"]),
     "infinite": (all_of("fee", "inf"), ["column 'fee'", "infinite", "line 2", "data.missing_values"]),
     "nothing known": (all_of("fee", "NA"), ["column 'fee'", "entirely missing", "data.columns"]),
@@ -559,7 +559,7 @@ def test_a_finding_that_is_accepted_stops_nothing(
     preprocess.run(Path(), load_params(folder))
     report = files.read_json(files.AUDIT)
     assert (report["failing"], report["warnings"], report["accepted"]) == (0, 0, len(names))
-    assert "params.yaml: data.audit.accept: nothing of the name 'id_like:plan' is found; take it out" in caplog.messages
+    assert "params.yaml: data.audit.accept: no finding has the name 'id_like:plan'; remove it" in caplog.messages
 
 
 def test_the_audit_looks_at_no_outcome_of_a_test_row(folder: Path) -> None:

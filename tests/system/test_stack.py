@@ -226,7 +226,7 @@ def test_make_up_starts_everything_and_shows_what_the_folder_knew(stack: Stack) 
     for container in stack.containers().values():
         assert stack.inspect(container, "{{.State.Health.Status}}") == "healthy"
     print(stack.run("docker stats --no-stream --format '{{.Name}}: {{.MemUsage}}'").stdout)
-    assert "this state is shown in MLflow" in stack.pipeline("churn status").stdout
+    assert "this state is in MLflow" in stack.pipeline("churn status").stdout
     assert stack.changed() == ""
 
 

@@ -62,7 +62,7 @@ def test_a_repeated_name_in_the_header_is_left_for_the_contract_to_judge(tmp_pat
 
 
 RAGGED = (
-    "has another number of cells ({}) than the header (2); mend it, with quotes around a cell that holds a comma, "
+    "has another number of cells ({}) than the header (2); quote a cell that contains a comma, "
     "or set data.format.delimiter"
 )
 
@@ -216,7 +216,7 @@ def test_an_archive_with_two_tables_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "customers.zip", "w") as archive:
         archive.writestr("a.csv", b"plan\npro\n")
         archive.writestr("b.csv", b"plan\npro\n")
-    assert told(tmp_path / "customers.zip") == "holds 2 files; pack the table alone"
+    assert told(tmp_path / "customers.zip") == "holds 2 files; compress only the table"
 
 
 def test_the_values_of_a_parquet_table_are_written_out(tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ def test_columns_outside_the_contract_are_left_out(contract: TableContract, tabl
         (["gone", "plan", "months", "fee", "senior", "more"], None),
         (
             ["gone", "plan", "fee", "months", "fee", "senior", "fee"],
-            "column 'fee' stands 3 times in the header; rename or remove the others",
+            "column 'fee' stands 3 times in the header; rename or remove the duplicates",
         ),
         (
             ["left", "plan", "months", "fee", "senior"],
@@ -158,7 +158,7 @@ def test_columns_outside_the_contract_are_left_out(contract: TableContract, tabl
         ),
         (
             ["gone", "plan", "senior"],
-            "no column 'months', 'fee'; take it out of data.columns or data.id, or mend the file "
+            "no column 'months', 'fee'; remove it from data.columns or data.id, or fix the file "
             "(the file has: gone, plan, senior)",
         ),
     ],
@@ -207,11 +207,11 @@ def test_the_header_has_every_column_of_the_contract_once(
         ),
         (
             {"fee": ["", "NA", "", ""]},
-            "column 'fee': 4 values are entirely missing, first in data row 1; take the column out of data.columns",
+            "column 'fee': 4 values are entirely missing, first in data row 1; remove the column from data.columns",
         ),
         (
             {"months": ["", "", "", ""]},
-            "column 'months': 4 values are entirely missing, first in data row 1; take the column out of data.columns",
+            "column 'months': 4 values are entirely missing, first in data row 1; remove the column from data.columns",
         ),
         (
             {"gone": ["yes", "no", "maybe", "no"]},
@@ -220,8 +220,8 @@ def test_the_header_has_every_column_of_the_contract_once(
         ),
         (
             {"gone": ["yes", "yes", "yes", "yes"]},
-            "column 'gone': 4 values are only one of the two target values, first 'yes' in data row 1; "
-            "a model needs both: check data.target.positive and data.target.negative",
+            "column 'gone': 4 values are the only value of the target, first 'yes' in data row 1; "
+            "two are required: check data.target.positive and data.target.negative",
         ),
         (
             {"gone": ["", "no", "yes", "no"]},

@@ -101,7 +101,7 @@ def test_a_state_that_nobody_ran_here_gets_its_row(embedded: Path) -> None:
 
 def test_a_state_that_has_not_run_to_its_end_gets_none(embedded: Path) -> None:
     edit(embedded / "params.yaml", "C: 1.0", "C: 2.0")
-    assert any("not all of its results are here" in line for line in sync(embedded, THIS_STATE).lines)
+    assert any("its results are incomplete" in line for line in sync(embedded, THIS_STATE).lines)
     assert rows(find_destination(embedded)) == []
 
 
@@ -206,7 +206,7 @@ def test_a_figure_that_is_not_defined_is_shown_as_that(embedded: Path) -> None:
 def test_a_row_that_was_deleted_stays_so_until_it_is_asked_for(embedded: Path) -> None:
     sync(embedded, THIS_STATE)
     mlflow.MlflowClient(find_destination(embedded).uri).delete_run(only_row(embedded).info.run_id)
-    assert any("--again brings it back" in line for line in sync(embedded, THIS_STATE).lines)
+    assert any("pass --again to restore it" in line for line in sync(embedded, THIS_STATE).lines)
     assert rows(find_destination(embedded)) == []
     sync(embedded, replace(THIS_STATE, again=True))
     assert_whole(only_row(embedded), embedded)
@@ -277,7 +277,7 @@ def test_status_says_where_things_go_and_what_is_left_to_do(embedded: Path) -> N
     sync(embedded, THIS_STATE)
     after = status(embedded)
     assert after.faults == ()
-    assert "this state is shown in MLflow" in after.lines
+    assert "this state is in MLflow" in after.lines
 
 
 def test_a_record_whose_contents_are_gone_is_set_aside_and_its_state_shown_from_the_files(embedded: Path) -> None:

@@ -64,8 +64,8 @@ class Confirmation:
             f"{name} {old:{FORMS.get(name, '.4f')}} -> {new:{FORMS.get(name, '.4f')}}"
             for name, (old, new) in self.figures.items()
         )
-        common = f"{self.customers:,} test rows that both have{''.join(self.left_out)}"
-        return f"on {common}, to confirm, not to choose by: {', '.join(told)}"
+        common = f"{self.customers:,} shared test rows{''.join(self.left_out)}"
+        return f"on {common}, for confirmation only: {', '.join(told)}"
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Comparison:
             yield one.name, f"{one.old:{form}}", f"{one.new:{form}}", f"{one.difference:+{form}}", interval
 
     def _remarks(self) -> Iterator[str]:
-        yield f"judged out of fold on {self.customers:,} training rows that both have{''.join(self.left_out)}"
+        yield f"compared out-of-fold on {self.customers:,} shared training rows{''.join(self.left_out)}"
         yield self.test.as_text()
         for change in self.parameters:
             yield f"{change.name}: {_value_text(change.old)} -> {_value_text(change.new)}"
@@ -176,7 +176,7 @@ def _exclusion_notes(pair: paired.Pair) -> Iterator[str]:
 
 
 def _on_test_rows(states: Mapping[str, Snapshot], old: str, new: str, economics: Economics) -> Confirmation:
-    """Both models on the test rows that both have, by the same money; a comparison is worth having without, too."""
+    """Both models on the shared test rows, by the same money; a comparison is worth having without, too."""
     try:
         pair = paired.pair_up(
             answers_on_test_rows(states[old], old), answers_on_test_rows(states[new], new), "test rows"

@@ -121,7 +121,7 @@ def score_table(
         for customers in stack.enter_context(closing(_read_one_ahead(read))):
             if stop_at_fault and len(customers.refused):
                 fault = first_fault(customers.refused)
-                raise DataError(f"{table}: {fault}; mend it, or --on-error reject sets it aside")
+                raise DataError(f"{table}: {fault}; fix it, or use --on-error reject")
             refused.write(customers.refused)
             result = score_customers(model, customers, contract, economics)
             predictions.write(result)
@@ -149,7 +149,9 @@ def rejects_beside(output: Path) -> Path:
     """
     path = output.with_name(f"{output.stem}.rejects.csv")
     if path.is_file() and not files.has_header(path, REJECTS):
-        raise ChurnError(f"{path}: is there, and holds no rejects of `churn predict`; name another file by --rejects")
+        raise ChurnError(
+            f"{path}: exists, and is not a rejects file of `churn predict`; pass another one with --rejects"
+        )
     return path
 
 
@@ -218,5 +220,5 @@ def _explain_write_faults(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise ChurnError(
-            f"{error.filename or path}: cannot be written: {reason}; the files there are as before"
+            f"{error.filename or path}: cannot be written: {reason}; earlier files are unchanged"
         ) from None

@@ -224,14 +224,14 @@ def verdict(pair: Pair, profit: PairedDifference, currency: str) -> str:
     """The difference in profit in plain words."""
     customers = len(pair.churned)
     if pair.same:
-        return f"no difference: both say the same of all {customers:,} customers"
+        return f"no difference: both predict the same for all {customers:,} customers"
     interval = f"95 % interval {profit.low:+,.0f} to {profit.high:+,.0f}"
     told = f"{profit.difference:+,.0f} {currency} per 1,000 customers ({interval})"
     if profit.is_clear:
         return f"{'better' if profit.difference > 0 else 'worse'}: {told}"
     needed = customers_needed(profit, customers)
-    more = f"; to see one of this size, about {_two_digits(needed)} would be needed" if np.isfinite(needed) else ""
-    return f"no difference can be seen with {customers:,} customers: {told}{more}"
+    more = f"; about {_two_digits(needed)} customers would be needed to detect it" if np.isfinite(needed) else ""
+    return f"no significant difference with {customers:,} customers: {told}{more}"
 
 
 def _two_digits(count: float) -> str:

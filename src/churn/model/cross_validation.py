@@ -101,7 +101,7 @@ def require_both_classes(y: Labels, folds: Labels) -> None:
             if len(np.unique(labels)) < 2:
                 raise DataError(
                     f"params.yaml: train.folds: {part} {fold + 1} ({len(labels):,} of {len(y):,} training rows) lacks "
-                    "churners or stayers; lower train.folds, or bring more customers"
+                    "churners or stayers; lower train.folds, or add customers"
                 )
 
 

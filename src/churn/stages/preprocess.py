@@ -99,7 +99,7 @@ def load_data(source: Path, contract: TableContract, how: SplitBy) -> pd.DataFra
     log.info("%s: %s rows, %s columns", source, f"{len(texts):,}", texts.shape[1])
     unlisted = [name for name in texts.columns if name not in (*contract.needed, *contract.unused)]
     if unlisted:
-        log.info("not used, since data.columns does not list them: %s", ", ".join(unlisted))
+        log.info("not used, because data.columns does not list them: %s", ", ".join(unlisted))
     return texts
 
 
@@ -116,8 +116,8 @@ def validate_data(root: Path, source: Path, texts: pd.DataFrame, contract: Table
         (root / files.FAULTS).unlink()  # of an earlier table
     log.info("contract holds: %s columns checked", len(contract.needed))
     for counts, fate in (
-        (settled.rows_dropped, "rows left out since they break it in"),
-        (settled.taken_for_gaps, "values that break it taken for gaps in"),
+        (settled.rows_dropped, "rows dropped for invalid values in"),
+        (settled.taken_for_gaps, "invalid values treated as gaps in"),
     ):
         if counts:
             log.warning("%s %s", fate, ", ".join(f"{name} ({count:,})" for name, count in counts.items()))
@@ -136,10 +136,12 @@ def _refusal(
         for row in fault.rows.tolist()
     ]
     if os.path.lexists(root / files.FAULTS) and not _is_list_of_faults(root / files.FAULTS):
-        log.warning("%s: is there, and holds no faults: left as it is; rename it to see every case", files.FAULTS)
+        log.warning(
+            "%s: exists, and is not a list of violations: left unchanged; rename it to get the list", files.FAULTS
+        )
     else:
         files.write_table(root / files.FAULTS, pd.DataFrame(cases, columns=list(files.FAULT_COLUMNS)))
-        log.warning("every case is in %s", files.FAULTS)
+        log.warning("all violations are in %s", files.FAULTS)
     for fault in faults:
         lines = [f"{line[row]:,}" for row in fault.rows[:FIRST_LINES].tolist()]
         more = f", then {', '.join(lines[1:])}" if len(lines) > 1 else ""
@@ -191,7 +193,7 @@ def clean_data(
     )
     equal = keys.equal_rows(keyed)
     left_out = sum(dropped.values()) + sum(settled.rows_dropped.values())
-    log.info("%s rows kept, %s left out, %s equal to an earlier one", f"{len(keyed):,}", f"{left_out:,}", equal)
+    log.info("%s rows kept, %s dropped, %s equal to an earlier row", f"{len(keyed):,}", f"{left_out:,}", equal)
     report = {
         "rows_in": len(texts),
         "rows_kept": len(keyed),
@@ -217,7 +219,7 @@ def split_data(rows: KeyedRows, contract: TableContract, how: Preprocess) -> Spl
     for side, part in (("training", split.train), ("test", split.test)):
         if part[contract.target.column].nunique() < 2:
             raise DataError(
-                f"{side} rows ({len(part):,} of {len(test):,}) lack churners or stayers; bring more customers, or "
+                f"{side} rows ({len(part):,} of {len(test):,}) lack churners or stayers; add customers, or "
                 "change preprocess.test_share"
             )
     log.info("%s training rows, %s test rows", f"{len(split.train):,}", f"{len(split.test):,}")
@@ -254,7 +256,7 @@ def audit_split(root: Path, split: Split, texts: pd.DataFrame, contract: TableCo
     open_ones = checks.open_findings(findings, contract)
     files.write_json(root / files.AUDIT, _audit_report(findings, open_ones))
     for name in checks.needless_accepts(findings, contract):
-        log.warning("params.yaml: data.audit.accept: nothing of the name %r is found; take it out", name)
+        log.warning("params.yaml: data.audit.accept: no finding has the name %r; remove it", name)
     for finding in open_ones:
         if finding.severity == "warn":
             log.warning("audit: %s (%s)", _finding_text(finding), finding.name)
@@ -318,7 +320,7 @@ def _finding_text(finding: view.AuditFinding) -> str:
 
 def _objection(finding: view.AuditFinding) -> str:
     return (
-        f"audit: {_finding_text(finding)}; mend the table or take the column out of data.columns, or, if it is "
+        f"audit: {_finding_text(finding)}; mend the table or remove the column from data.columns, or, if it is "
         f"right as it is, list {finding.name!r} under data.audit.accept"
     )
 

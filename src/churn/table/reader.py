@@ -93,7 +93,7 @@ def read_source(path: Path, how: TableFormat) -> pd.DataFrame:
         first = min(ragged)
         delimiter = NAMES.get(how.delimiter, repr(how.delimiter))
         raise DataError(
-            f"{path}: data row {first:,} {ragged[first]}; mend it, with quotes around a cell that holds a {delimiter}, "
+            f"{path}: data row {first:,} {ragged[first]}; quote a cell that contains a {delimiter}, "
             "or set data.format.delimiter"
         )
     return pd.concat([batch.texts for batch in batches], ignore_index=True)
@@ -129,7 +129,7 @@ def _batches(path: Path, how: TableFormat, advice: _Advice, block_bytes: int) ->
         cure = "save the table as CSV or Parquet, and check data.format"
         raise DataError(f"{path}: {first_line(error)}; {cure}") from None
     except NOT_PACKED as error:
-        raise DataError(f"{path}: cannot be unpacked ({first_line(error)}); pack it anew") from None
+        raise DataError(f"{path}: cannot be decompressed ({first_line(error)}); compress it again") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or first_line(error)}") from None
     if empty:
@@ -249,7 +249,7 @@ def open_table(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
             with zipfile.ZipFile(file) as archive:
                 names = [name for name in archive.namelist() if not name.endswith("/")]
                 if len(names) != 1:
-                    raise DataError(f"{path}: holds {len(names)} files; pack the table alone")
+                    raise DataError(f"{path}: holds {len(names)} files; compress only the table")
                 with archive.open(names[0]) as stream:
                     yield file, stream
         else:

@@ -37,7 +37,7 @@ class Problem(StrEnum):
     ALL_MISSING_TARGET = "entirely missing in the target"
     ALL_MISSING_ID = "entirely missing in the id"
     NO_TARGET_VALUE = "neither positive nor negative"
-    ONE_TARGET_VALUE = "only one of the two target values"
+    ONE_TARGET_VALUE = "the only value of the target"
     NAME_TAKEN = "encoded under the name of another column or label"
 
 
@@ -55,7 +55,7 @@ REMEDIES_OF_GAPS = {
     Problem.MISSING: "fill them in, or set the column's missing policy to drop or allow",
     Problem.MISSING_TARGET: "fill them in, or set data.target.missing to drop",
     Problem.MISSING_ID: "fill them in, or set data.id to null",
-    Problem.ALL_MISSING: "take the column out of data.columns",
+    Problem.ALL_MISSING: "remove the column from data.columns",
     Problem.ALL_MISSING_TARGET: "check data.target.column and data.missing_values",
     Problem.ALL_MISSING_ID: "check data.missing_values, or set data.id to null",
 }
@@ -65,7 +65,7 @@ REMEDIES = {
     **REMEDIES_OF_VALUES,
     **REMEDIES_OF_GAPS,
     Problem.NO_TARGET_VALUE: "correct them, or change data.target.positive and data.target.negative",
-    Problem.ONE_TARGET_VALUE: "a model needs both: check data.target.positive and data.target.negative",
+    Problem.ONE_TARGET_VALUE: "two are required: check data.target.positive and data.target.negative",
     Problem.NAME_TAKEN: "rename the column or the label",
 }
 
@@ -107,12 +107,12 @@ def header_problem(header: list[str], contract: TableContract, *, target: bool =
     repeated = sorted({name for name in header if header.count(name) > 1})
     if repeated:
         times = header.count(repeated[0])
-        return f"column {repeated[0]!r} stands {times} times in the header; rename or remove the others"
+        return f"column {repeated[0]!r} stands {times} times in the header; rename or remove the duplicates"
     absent = [name for name in (contract.needed if target else contract.of_customer) if name not in header]
     if contract.target.column in absent:
         return f"no column {contract.target.column!r} (data.target.column); the file has: {', '.join(header)}"
     if absent:
-        advice = "take it out of data.columns or data.id, or mend the file" if target else "the model needs it"
+        advice = "remove it from data.columns or data.id, or fix the file" if target else "the model needs it"
         return f"no column {', '.join(map(repr, absent))}; {advice} (the file has: {', '.join(header)})"
     return None
 

@@ -120,7 +120,7 @@ def _find(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | No
             return found
     foreign = next((one.objection for one in states if one.objection), None) if (root / asked).is_file() else None
     raise ChurnError(
-        f"{asked}: belongs to nothing that is known here: no commit, DVC experiment, row or registered model has it"
+        f"{asked}: not known here: no commit, DVC experiment, row or registered model has it"
         f"{f'; {foreign}' if foreign else ''}"
     )
 

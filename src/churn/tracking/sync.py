@@ -93,7 +93,7 @@ def status(root: Path) -> StatusReport:
     try:
         state = snapshot.state_of_workspace(root)
         fingerprint, complete = state.fingerprint, state.complete
-        lines.append(f"state {state.fingerprint}: {'complete' if state.complete else 'not run to its end'}")
+        lines.append(f"state {state.fingerprint}: {'complete' if state.complete else 'incomplete'}")
         if state.objection:
             faults.append(str(state.objection))
         with connection(destination) as store:
@@ -124,14 +124,14 @@ def _look_for_row(state: Snapshot, store: "Store", lines: list[str], faults: lis
         experiment = describe(state)[0].experiment
         if gone := store.lacking(row, experiment):
             faults.append(
-                f"of this state's row in MLflow files are missing ({first_few(gone)}); `churn sync` brings them back"
+                f"files of this state's row in MLflow are missing ({first_few(gone)}); `churn sync` restores them"
             )
             return ShownAs.LACKS_FILES
         same = row.data.tags.get(DIGEST) == experiment.digest
-        lines.append(f"this state is shown in MLflow{'' if same else ', with figures of another run of it'}")
+        lines.append(f"this state is in MLflow{'' if same else ', with the figures of another run'}")
         return ShownAs.SHOWN if same else ShownAs.OTHER_RUN
     if row is not None:
-        lines.append("this state is shown in MLflow; not all of its results are in this folder")
+        lines.append("this state is in MLflow; not all of its results are in this folder")
         return ShownAs.SHOWN
     if store.was_deleted(state.fingerprint):
         lines.append("the row of this state was deleted in MLflow; `churn sync --again` brings it back")
@@ -191,12 +191,12 @@ def _reconcile(
         yield done(SyncOutcome.FOREIGN, f"{name}: not shown: {one.objection.reason}")
         return
     if not one.complete:
-        told = f"{name}: not all of its results are here, so there is nothing to show; `dvc pull` or `dvc repro`"
+        told = f"{name}: its results are incomplete, so there is nothing to publish; `dvc pull` or `dvc repro`"
         yield done(SyncOutcome.INCOMPLETE, told)
         return
     row = store.complete_row(one.fingerprint)
     if row is None and store.was_deleted(one.fingerprint) and not wanted.again:
-        told = f"{name}: its row was deleted in MLflow and stays so; --again brings it back"
+        told = f"{name}: its row was deleted in MLflow and is not restored; pass --again to restore it"
         yield done(SyncOutcome.DELETED, told)
         return
     try:
@@ -239,7 +239,7 @@ def _states(root: Path, wanted: SyncRequest, faults: list[str]) -> Iterator[Snap
         workspace = snapshot.state_of_workspace(root)
         seen.add(workspace.fingerprint)
         if workspace.objection:
-            faults.append(f"the state of this folder is not shown: {workspace.objection}")
+            faults.append(f"the state of this folder is not published: {workspace.objection}")
         else:
             yield workspace
     except UnidentifiedError as error:

@@ -312,7 +312,7 @@ def test_what_cannot_be_profiled_is_told_in_one_line() -> None:
     reason = "no column is left for a model to learn from ('one': constant: always 'x')"
     assert refusal({"left": LEFT, "one": cells("x")}) == reason
     twice = pd.DataFrame([["a", "b", "yes"]], columns=["fee", "fee", "left"])
-    assert refusal(twice) == "column 'fee' stands 2 times in the header; rename or remove the others"
+    assert refusal(twice) == "column 'fee' stands 2 times in the header; rename or remove the duplicates"
 
 
 NUMBER_PARTS = st.lists(

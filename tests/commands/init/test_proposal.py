@@ -169,7 +169,7 @@ def test_each_column_stands_with_its_reason(home: Path, init: Churn) -> None:
     text = (home / "params.yaml").read_text()
     assert "\n    senior: {type: boolean, missing: allow, on_error: fail} # No / Yes\n" in text
     assert "\n    tenure: # numbers from 1 to 24.5\n      type: numeric\n      min: 0\n      max:\n" in text
-    assert "\n  # texts that mean: not known; an empty cell always does\n  missing_values:\n  - '?'\n" in text
+    assert "\n  # texts that mean unknown; an empty cell always does\n  missing_values:\n  - '?'\n" in text
     assert "\n    constant:\n      kind: constant\n      format:\n      reason: \"constant: always 'x'\"\n" in text
 
 
@@ -286,7 +286,7 @@ def refused(home: Path, init: Churn, *arguments: str, content: bytes = TABLE, na
 
 def test_nothing_is_guessed_or_asked_without_a_terminal(home: Path, init: Churn) -> None:
     assert refused(home, init, "--target", "left", "--yes") == (
-        "column 'left' holds 'A' and 'B': say which one means has churned, with --positive A or --positive B"
+        "column 'left' holds 'A' and 'B': pass the one that means churned, with --positive A or --positive B"
     )
     assert refused(home, init, "--target", "left", "--positive", "B") == (
         f"params.yaml: data describes {DESCRIBED}; give --yes to replace it"
@@ -312,10 +312,10 @@ def test_wrong_options_are_told_in_one_line(home: Path, init: Churn) -> None:
         ("t.csv", b"left\nyes\nno\n", "no column is left for a model to learn from (there is only the target)"),
         ("t.csv", b"fee,left\n", "holds no rows"),
         ("t.csv", b"fee,left\n1,yes\n2\n3,no\n", "data row 2 has another number of cells"),
-        ("t.gz", b"fee,left\n1,yes\n", "cannot be unpacked (not a gzipped file"),
-        ("t.gz", gzip.compress(TABLE, mtime=0)[:20], "cannot be unpacked ("),
-        ("t.zip", TABLE, "cannot be unpacked (file is not a zip file"),
-        ("t.zip", zipped(TABLE, "a.csv", "b.csv"), "holds 2 files; pack the table alone"),
+        ("t.gz", b"fee,left\n1,yes\n", "cannot be decompressed (not a gzipped file"),
+        ("t.gz", gzip.compress(TABLE, mtime=0)[:20], "cannot be decompressed ("),
+        ("t.zip", TABLE, "cannot be decompressed (file is not a zip file"),
+        ("t.zip", zipped(TABLE, "a.csv", "b.csv"), "holds 2 files; compress only the table"),
         ("t.parquet", TABLE, "parquet magic bytes not found"),
         ("t.csv", zipped(TABLE, "a.csv"), "is a spreadsheet or another archive; save the table as CSV"),
     ],

@@ -105,7 +105,7 @@ def test_a_head_that_is_cut_inside_a_row_tells_the_same() -> None:
         (b"\xef\xbb\xbf \r\n", "is empty; name a table with a header and rows"),
         (b"PK\x03\x04\x14\0", "is a spreadsheet or another archive; save the table as CSV"),
         (b"PAR1\x15\x04", "is a Parquet table; name it .parquet"),
-        (b"a,b\n1,\x02\n", "is no text (it holds the character 0x02); save the table as CSV"),
+        (b"a,b\n1,\x02\n", "is not a text file (contains 0x02); save the table as CSV"),
         (b"a,b\n1,\x81\n", "is neither UTF-8, UTF-16 nor windows-1252; save the table as UTF-8"),
     ],
 )

@@ -66,5 +66,5 @@ def test_a_model_that_cannot_be_loaded_or_asked_judges_nobody_and_that_is_one_li
 
 def test_a_champion_that_has_learned_from_every_test_row_is_not_asked() -> None:
     champion = candidate({MODEL: b"no pickle"}, KEYS)
-    with pytest.raises(DataError, match="has learned from every test row"):
+    with pytest.raises(DataError, match="was trained on every test row"):
         rivals._champion_on_test_rows(champion, candidate({}, pd.Index(["x"])))

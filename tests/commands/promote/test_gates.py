@@ -134,7 +134,7 @@ def test_each_promotion_on_the_same_test_rows_makes_the_next_one_harder() -> Non
     first = gate(challenge(np.random.default_rng(8), 1.0, 0.5), "earns more")
     fifth = gate(challenge(np.random.default_rng(8), 1.0, 0.5, attempt=5), "earns more")
     assert fifth.figures["low"] < first.figures["low"] < first.figures["high"] < fifth.figures["high"]
-    assert "wider, for promotion 5 on these rows" in fifth.explanation
+    assert "widened for attempt 5 on this data" in fifth.explanation
 
 
 def test_the_deciding_interval_is_wider_than_for_other_customers_alone_since_models_are_fits() -> None:
@@ -143,7 +143,7 @@ def test_the_deciding_interval_is_wider_than_for_other_customers_alone_since_mod
     narrow = profit_difference(pair, MONEY, confidence=0.95, resamples=gates.RESAMPLES, seed=gates.SEED)
     open_gate = gate(given, "earns more")
     wide = open_gate.figures
-    assert "; 1.5 times as wide, for other fits of both" in open_gate.explanation
+    assert "; interval widened 1.5x for refit variance" in open_gate.explanation
     assert wide["difference"] == narrow.difference
     assert wide["high"] - wide["low"] == pytest.approx(1.5 * (narrow.high - narrow.low))
     assert [widening_of(folds) for folds in (5, 2)] == pytest.approx([1.5, np.sqrt(3)])
@@ -160,8 +160,8 @@ def test_what_a_search_chose_by_the_same_customers_has_its_flattery_taken_off() 
     assert not chosen.passed
     searched = gate(replace(given, selection=Selection(trials=50, flattery=900.0)), "searches")
     assert searched.passed
-    assert searched.explanation == "50 trials by these customers: 900 EUR per 1,000 are taken off what it earns"
-    assert "none by these customers" in gate(given, "searches").explanation
+    assert searched.explanation == "50 trials on this data; selection bias: 900 EUR per 1,000 subtracted from its gain"
+    assert "no recorded search" in gate(given, "searches").explanation
 
 
 def test_rows_are_known_again_by_a_sample_of_their_keys() -> None:

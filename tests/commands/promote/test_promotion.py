@@ -208,7 +208,7 @@ class TestOneMachine:
         run = shell(root)
         run("dvc exp run --quiet --name one --set-param train.params.C=0.5", MLFLOW_TRACKING_URI=NO_SERVER)
         run("git checkout --quiet -- . && dvc checkout && dvc exp branch one kept")
-        assert promote(root, "kept").lines[-1].startswith(("promoted: ", "refused: "))
+        assert promote(root, "kept").lines[-1].startswith(("promoted: ", "not promoted: "))
 
     def test_a_commit_whose_lock_tells_of_another_one_is_promoted_by_no_force(self, root: Path) -> None:
         run = shell(root)
@@ -475,7 +475,7 @@ def test_of_two_first_promotions_from_two_machines_in_the_same_moment_one_is_ref
     assert last_word.startswith(
         f"churn: another promotion came first: churn version {present.judgement.version} (commit "
     )
-    assert last_word.endswith(" is @champion now; run this again to be judged by it")
+    assert last_word.endswith(" is @champion now; run this again to be evaluated against it")
     assert champion(root) == present.judgement.version
 
 
@@ -489,10 +489,10 @@ def test_the_commands_promote_refuse_and_roll_back_on_a_server(
         monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
         first = run("churn promote strong", PYTHONPATH="src")
         assert "passed  reproduced" in first.stdout
-        assert "results came out again, the same bytes" in first.stdout
+        assert "results reproduced, byte for byte" in first.stdout
         refused = run("churn promote", check=False, PYTHONPATH="src")
         assert refused.returncode == 1
-        assert "refused: churn version 2" in refused.stdout
+        assert "not promoted: churn version 2" in refused.stdout
         without_reason = run("churn promote --force", check=False, PYTHONPATH="src")
         assert without_reason.stderr == "churn: --force needs --reason: it is recorded with the promotion\n"
         run("churn promote --force --reason trial", PYTHONPATH="src")

@@ -141,7 +141,7 @@ def _require_names(names: list[str], target: str, identifier: str | None) -> Non
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated is not None:
         times = names.count(repeated)
-        raise DataError(f"column {repeated!r} stands {times} times in the header; rename or remove the others")
+        raise DataError(f"column {repeated!r} stands {times} times in the header; rename or remove the duplicates")
     for option, name in (("--target", target), ("--id", identifier)):
         if name is not None and name not in names:
             raise DataError(f"no column {name!r} ({option}); the table has: {_few(names)}")
@@ -176,7 +176,7 @@ def _with_one_id(
         chosen = next(column for column in cells if column.name == identifier)
         if chosen.gaps:
             raise DataError(f"column {identifier!r} (--id) has {chosen.gaps:,} gaps; fill them in, or name another")
-        changed = {identifier: ColumnVerdict("id", f"asked for; {chosen.distinct:,} different ones")}
+        changed = {identifier: ColumnVerdict("id", f"given by --id; {chosen.distinct:,} distinct values")}
     else:
         changed = {column.name: verdicts[column.name] for column in named if column.distinct == column.rows}
         changed = dict(list(changed.items())[:1])

@@ -95,7 +95,7 @@ def target_with(profile: TargetProfile, positive: str | None) -> Target:
         options = " or ".join(f"--positive {shlex.quote(value)}" for value in profile.values)
         raise DataError(
             f"column {profile.column!r} holds {excerpt(one)} and {excerpt(other)}: "
-            f"say which one means has churned, with {options}"
+            f"pass the one that means churned, with {options}"
         )
     if chosen not in profile.values:
         raise DataError(
@@ -216,7 +216,7 @@ def _head(path: Path) -> bytes:
         with open_table(path) as (_, stream):
             return stream.read(HEAD_BYTES)
     except NOT_PACKED as error:
-        raise DataError(f"{path}: cannot be unpacked ({first_line(error)}); pack it anew") from None
+        raise DataError(f"{path}: cannot be decompressed ({first_line(error)}); compress it again") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from None
 

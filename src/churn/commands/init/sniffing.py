@@ -115,7 +115,7 @@ def _decode(head: bytes) -> tuple[str, str]:
             continue
         control = CONTROL.findall(text)
         if "\0" in control or len(control) > STRAY * len(text):
-            raise DataError(f"is no text (it holds the character {ord(min(control)):#04x}); save the table as CSV")
+            raise DataError(f"is not a text file (contains {ord(min(control)):#04x}); save the table as CSV")
         return encoding, text.removeprefix("\ufeff")
     raise DataError("is neither UTF-8, UTF-16 nor windows-1252; save the table as UTF-8")
 

@@ -110,12 +110,12 @@ def loads_from_registry(registry: "Registry", version: str, challenger: JudgedSt
         loaded = answers_of(registry.load(folder), at / files.TEST_ROWS)
         own = answers_of(files.read_pickle(at / files.MODEL, {challenger.model_md5}), at / files.TEST_ROWS)
     if not all(one.equals(other) for one, other in zip(loaded, own, strict=True)):
-        raise ChurnError(f"{called}: loaded from MLflow, it scores test rows otherwise than the commit's own file")
+        raise ChurnError(f"{called}: loaded from MLflow, it scores test rows differently from the commit's file")
     written = table_of(challenger.state, challenger.name, files.TEST_PREDICTIONS, index_col=ROW_KEY)["probability"]
     # On another kind of processor last bits differ, and the very same file is the same model there.
     if not np.allclose(loaded[0].loc[written.index], written, rtol=SAME_PROBABILITY, atol=SAME_PROBABILITY):
-        raise ChurnError(f"{called}: it scores test rows otherwise than {files.TEST_PREDICTIONS} of the commit")
-    return Gate("loads", True, f"loaded from MLflow, it gives {len(written):,} test rows the same bits", {})
+        raise ChurnError(f"{called}: it scores test rows differently from {files.TEST_PREDICTIONS} of the commit")
+    return Gate("loads", True, f"loaded from MLflow, it scores {len(written):,} test rows identically", {})
 
 
 def is_committed(root: Path, challenger: JudgedState) -> Gate:
@@ -136,14 +136,14 @@ def is_committed(root: Path, challenger: JudgedState) -> Gate:
 def is_reproducible(root: Path, challenger: JudgedState, found: Sequence[Gate], *, forced: bool) -> list[Gate]:
     """Whether the commit gives the same bytes once more; not tried when another gate keeps it out already."""
     if not forced and not all(gate.passed for gate in found):
-        log.info("not reproduced, as another gate is closed")
+        log.info("not reproduced: another gate is closed")
         return []
-    log.info("running the committed state once more, in a clone")
+    log.info("rerunning the committed state in a clone")
     try:
         results = reproduce(root, EVERY_CIRCUMSTANCE[:1], challenger.state.commit or "")
     except ChurnError as error:
         return [Gate("reproduced", False, str(error), {})]
-    return [Gate("reproduced", True, f"{results} results came out again, the same bytes", {"results": results})]
+    return [Gate("reproduced", True, f"{results} results reproduced, byte for byte", {"results": results})]
 
 
 def answers_of(model: FixedThresholdClassifier, rows_file: Path) -> tuple[pd.Series, pd.Series]:

@@ -102,10 +102,10 @@ def _searches(challenge: Challenge) -> Iterator[Gate]:
     """Never closed; what is known of searches is told, because what is not known cannot be taken off."""
     chosen = challenge.selection
     if chosen is None:
-        yield Gate("searches on record", True, "none by these customers tried these arguments", {})
+        yield Gate("searches on record", True, "no recorded search on this data tried these parameters", {})
         return
-    off = f"{chosen.flattery:,.0f} {challenge.economics.currency} per 1,000 are taken off what it earns"
-    told = f"{chosen.trials:,} trials by these customers: {off}"
+    off = f"{chosen.flattery:,.0f} {challenge.economics.currency} per 1,000 subtracted from its gain"
+    told = f"{chosen.trials:,} trials on this data; selection bias: {off}"
     yield Gate("searches on record", True, told, {"flattery": chosen.flattery})
 
 
@@ -124,9 +124,9 @@ def earns_more(challenge: Challenge) -> Iterator[Gate]:
 
 def _remarks(challenge: Challenge, times: float) -> Iterator[str]:
     if times > 1:
-        yield f"; {times:.2g} times as wide, for other fits of both"
+        yield f"; interval widened {times:.2g}x for refit variance"
     if challenge.attempt > 1:
-        yield f"; wider, for promotion {challenge.attempt} on these rows"
+        yield f"; widened for attempt {challenge.attempt} on this data"
 
 
 def _widen(found: PairedDifference, times: float) -> PairedDifference:

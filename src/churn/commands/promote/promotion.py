@@ -132,9 +132,7 @@ def _carry_out(
     if judgement.outcome == ledger.REFUSED:
         if judgement not in [entry.judgement for entry in entries]:
             registry.add(judgement, figures, "\n".join(lines))
-        return outcome(
-            False, (*lines, f"refused: {called} stays @challenger; --force --reason promotes it all the same")
-        )
+        return outcome(False, (*lines, f"not promoted: {called} stays @challenger; override with --force --reason"))
     _take_over(registry, registry.add(replace(judgement, reason=reason), figures, "\n".join(lines)))
     by_force = f", by force: {reason}" if judgement.outcome == ledger.FORCED else ""
     return outcome(True, (*lines, f"promoted: {called} is @champion{by_force}"))
@@ -248,7 +246,9 @@ def _take_over(registry: "Registry", entry: Entry) -> Entry:
     if entry.id not in {one.id for one in chain}:
         registry.give_way(entry)
         first = name_of_version(registry, chain[-1].judgement.version)
-        raise ChurnError(f"another promotion came first: {first} is @champion now; run this again to be judged by it")
+        raise ChurnError(
+            f"another promotion came first: {first} is @champion now; run this again to be evaluated against it"
+        )
     return chain[-1]
 
 

@@ -55,7 +55,9 @@ def _champion(root: Path, present: Entry, registry: "Registry") -> JudgedState:
     fingerprint = present.judgement.fingerprint
     if not fingerprint:
         version = present.judgement.version
-        raise DataError(f"version {version}, the champion, was not made by this pipeline, so nobody is judged by it")
+        raise DataError(
+            f"version {version}, the champion, was not made by this pipeline, so nothing can be compared with it"
+        )
     if state_in_git(root, fingerprint) is None:
         raise DataError(f"no commit of this clone holds the champion's state {fingerprint}; `git fetch` may bring it")
     try:
@@ -77,7 +79,9 @@ def _champion_on_test_rows(champion: JudgedState, challenger: JudgedState) -> Mo
     keys = challenger.test.churned.index
     unseen = keys[~keys.isin(champion.training.churned.index)]
     if unseen.empty:
-        raise DataError("the champion has learned from every test row of the challenger, so none of them can judge")
+        raise DataError(
+            "the champion was trained on every test row of the challenger, so none is left to compare them on"
+        )
     with files_of_state(champion, files.MODEL) as model, files_of_state(challenger, files.TEST_ROWS) as rows:
         try:
             asked = files.read_pickle(model / files.MODEL, {champion.model_md5})

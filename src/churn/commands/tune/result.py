@@ -119,10 +119,10 @@ class Result:
             yield "best       nothing better than the present parameters was found"
         else:
             gained = f"{value_of(best) - self.present:+{form}}"
-            yield f"best       {value_of(best):{form}}, trial {best.number}: {gained} by the customers that chose it"
+            yield f"best       {value_of(best):{form}}, trial {best.number}: {gained} on the data that selected it"
         if self.gain is not None:
             yield (
-                f"corrected  {self.gain.mean:+{form}} by customers that had no say in it, 95 % interval "
+                f"corrected  {self.gain.mean:+{form}} after correction for selection bias, 95 % interval "
                 f"{self.gain.low:+{form}} to {self.gain.high:+{form}}"
             )
             yield f"           {_verdict(self.gain)}"
@@ -159,8 +159,12 @@ def _candidate_fields(candidate: Candidate) -> dict[str, Any]:
 
 def _verdict(gain: CorrectedGain) -> str:
     if not gain.is_clear:
-        return "no gain can be told from chance"
-    return "the gain is no matter of chance" if gain.mean > 0 else "what the search chooses is worse than the present"
+        return "the gain is not significant at the 95 % level"
+    return (
+        "the gain is significant at the 95 % level"
+        if gain.mean > 0
+        else "the search selects parameters that are significantly worse than the present ones"
+    )
 
 
 def as_rows(result: Result) -> StudyRow:
