@@ -138,7 +138,9 @@ def test_every_command_and_option_is_documented_and_no_other() -> None:
     sections = dict(re.findall(r"^### `churn (\w+)[^\n]*`\n(.*?)(?=^#|\Z)", page, re.MULTILINE | re.DOTALL))
     assert sorted(sections) == sorted(commands)
     for name, command in commands.items():
-        options = {option for one in command.params for option in one.opts if option.startswith("--")}
+        options = {
+            option for one in command.params for option in (*one.opts, *one.secondary_opts) if option.startswith("--")
+        }
         told = set(re.findall(r"(--[a-z-]+)", "".join(re.findall(r"^\| `[^|]+", sections[name], re.MULTILINE))))
         assert told == options - {"--help"}, name
 
