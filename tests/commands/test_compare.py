@@ -56,7 +56,7 @@ def test_commits_experiments_and_fingerprints_name_a_state(edited: Path) -> None
     by_commit = compare(edited, "HEAD~1", "HEAD")
     assert compare(edited, base.fingerprint, "HEAD").differences == by_commit.differences
     assert compare(edited, "HEAD", "strong").parameters[0].new == 2.0
-    assert compare(edited, "strong", "workspace").verdict.startswith("no difference: both say the same")
+    assert compare(edited, "strong", "workspace").verdict.startswith("no difference: both predict the same")
 
 
 def test_outcomes_of_test_rows_decide_nothing(edited: Path) -> None:
@@ -155,7 +155,7 @@ def test_the_command_prints_text_markdown_and_json(edited: Path) -> None:
     run = shell(edited)
     text = run("churn compare", PYTHONPATH="src").stdout
     assert "train.params.C: 1.0 -> 0.0001" in text
-    assert "to confirm, not to choose by" in text
+    assert "for confirmation only" in text
     assert "| profit_per_1000 |" in run("churn compare --md", PYTHONPATH="src").stdout
     content = json.loads(run("churn compare HEAD workspace --json", PYTHONPATH="src").stdout)
     assert content["differences"][0]["name"] == "profit_per_1000"

@@ -24,10 +24,11 @@ class Block:
 
 @dataclass(frozen=True)
 class Command:
-    """A command of a page, its exit code, and the lines that it is shown to print."""
+    """A command of a page and its exit code; the last one of a block has the lines that the block is shown to print."""
 
     text: str
     exit_code: int
+    ends_block: bool
     shown: tuple[str, ...]
 
 
@@ -38,7 +39,7 @@ def blocks_of(page: Path) -> list[Block]:
 
 
 def commands_of(page: Path, language: str = "bash") -> Iterator[Command]:
-    """Commands of a page in order; a block of text right after them without a title is what the last one prints."""
+    """Commands of a page in order; a block of text right after them without a title is what they print."""
     blocks = blocks_of(page)
     for place, block in enumerate(blocks):
         after = blocks[place + 1] if place + 1 < len(blocks) else None
@@ -48,7 +49,7 @@ def commands_of(page: Path, language: str = "bash") -> Iterator[Command]:
         for line in block.lines:
             ends = _ENDS_WITH.search(line)
             is_last = line == block.lines[-1]
-            yield Command(_ENDS_WITH.sub("", line), int(ends[1]) if ends else 0, shown if is_last else ())
+            yield Command(_ENDS_WITH.sub("", line), int(ends[1]) if ends else 0, is_last, shown if is_last else ())
 
 
 def without_names_of_the_moment(text: str) -> str:

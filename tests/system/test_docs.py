@@ -47,6 +47,7 @@ def test_every_command_of_a_page_runs_in_order_after_make_run_and_prints_what_is
     monkeypatch.delenv("MLFLOW_TRACKING_URI")  # the clone has a store of its own
     clone = shutil.copytree(ready, tmp_path / "clone", symlinks=True)
     run = shell(clone)
+    printed: list[str] = []
     for command in commands_of(page):
         if command.text.startswith("source "):
             assert (clone / command.text.split()[1]).exists()
@@ -54,9 +55,11 @@ def test_every_command_of_a_page_runs_in_order_after_make_run_and_prints_what_is
         text = "make --dry-run test" if command.text == "make test" else command.text  # this is it
         done = run(text, check=False, COLUMNS="500")
         assert done.returncode == command.exit_code, (command.text, done.stdout, done.stderr)
-        printed = [without_names_of_the_moment(line) for line in (done.stdout + done.stderr).splitlines()]
+        printed += [without_names_of_the_moment(line) for line in (done.stdout + done.stderr).splitlines()]
         for line in filter(lambda line: line.strip(" …"), command.shown):
             assert without_names_of_the_moment(line) in printed, (command.text, done.stdout, done.stderr)
+        if command.ends_block:
+            printed.clear()
 
 
 @pytest.mark.slow
