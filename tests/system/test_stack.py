@@ -18,6 +18,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from churn.files import read_json
+from churn.runtime import lock
 from tests.helpers.manual import commands_of
 from tests.helpers.projects import REPOSITORY, shell
 from tests.helpers.servers import free_port
@@ -161,6 +162,9 @@ def stack() -> Iterator[Stack]:
     folder.chmod(0o755)
     shell(folder)(f"git clone --quiet {REPOSITORY} project")
     shell(folder / "project")("dvc repro", MLFLOW_TRACKING_URI="")  # on the host, into the embedded store
+    for publisher in (folder / "project/.churn").glob("publisher-*.lock"):
+        with lock(publisher):  # it may still write when the command has ended
+            pass
     commit = shell(folder / "project")("git rev-parse HEAD").stdout.strip()
     user = os.getuid() or NAMELESS
     if os.getuid() == 0:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import sklearn
 from mlflow import pyfunc
 from mlflow.models import Model, infer_signature
 from mlflow.models.utils import _save_example
@@ -52,7 +51,7 @@ def save_model(
         _save_example(mlflow_model, example, path)
         # The decision gives 0 or 1 a customer, whatever the classifier.
         mlflow_model.signature = infer_signature(example, np.zeros(len(example), dtype=np.int64))
-    mlflow_model.add_flavor("sklearn", sklearn_version=sklearn.__version__, **FLAVOR)
+    mlflow_model.add_flavor("sklearn", sklearn_version=version("scikit-learn"), **FLAVOR)
     environment = {"conda_env": "conda.yaml", "python_env": "python_env.yaml"}
     pyfunc.add_to_model(mlflow_model, loader_module=LOADER, model_path=MODEL_FILE, predict_fn="predict", **environment)
     mlflow_model.save(str(folder / "MLmodel"))
