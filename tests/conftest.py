@@ -10,7 +10,7 @@ import pytest
 
 from churn.config.contract import TableContract
 from churn.config.params import Params, load_params
-from tests.helpers.projects import NO_SERVER, make_customers, make_folder, make_project, shell
+from tests.helpers.projects import NO_SERVER, made_once, make_customers, make_folder, make_project, shell
 
 
 @pytest.fixture(autouse=True)
@@ -59,14 +59,16 @@ def project(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def _finished_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project after its first run, everything committed; copied for each test that needs it."""
-    folder = tmp_path_factory.mktemp("finished") / "project"
-    make_project(folder)
-    run = shell(folder)
-    run("dvc repro", MLFLOW_TRACKING_URI=NO_SERVER)
-    run("git add --all")
-    run("git commit --quiet --message results")
-    shutil.rmtree(folder / ".churn")  # what waits there for a server is no part of the project
-    return folder
+
+    def make(folder: Path) -> None:
+        make_project(folder)
+        run = shell(folder)
+        run("dvc repro", MLFLOW_TRACKING_URI=NO_SERVER)
+        run("git add --all")
+        run("git commit --quiet --message results")
+        shutil.rmtree(folder / ".churn")  # what waits there for a server is no part of the project
+
+    return made_once(tmp_path_factory, "finished", make)
 
 
 @pytest.fixture
@@ -78,11 +80,13 @@ def finished(_finished_once: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty database with all its tables, which takes MLflow seconds to make; copied for each test."""
-    import mlflow  # here: most tests do without
 
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
+    def make(folder: Path) -> None:
+        import mlflow  # here: most tests do without
+
+        mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}").search_experiments()
+
+    return made_once(tmp_path_factory, "store", make) / "mlflow.db"
 
 
 @pytest.fixture

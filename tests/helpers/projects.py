@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from churn import files
-from churn.runtime import NOWHERE
+from churn.runtime import NOWHERE, lock
 
 REPOSITORY = Path(__file__).parents[2]
 NO_SERVER = NOWHERE["MLFLOW_TRACKING_URI"]
@@ -106,6 +107,21 @@ def make_project(folder: Path) -> None:
     run("git config user.email tester@example.invalid")
     run("git add --all")
     run("git commit --quiet --message customers")
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that the first worker of a test run makes and the others take as it is; tests copy it."""
+    base = factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base  # a worker has a folder of its own below
+    folder = base / "made-once" / name
+    with lock(base / "made-once" / f"{name}.lock"):
+        if not folder.exists():
+            draft = folder.with_name(f"{name}.draft")
+            shutil.rmtree(draft, ignore_errors=True)
+            draft.mkdir()
+            make(draft)
+            draft.rename(folder)
+    return folder
 
 
 Shell = Callable[..., subprocess.CompletedProcess[str]]

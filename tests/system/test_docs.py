@@ -17,7 +17,7 @@ from churn.config.contract import BooleanColumn, CategoricalColumn, NumericColum
 from churn.config.params import Params
 from churn.files import BUSINESS_METRICS, METRICS, TEST_METRICS, TRAIN_METRICS, read_json
 from tests.helpers.manual import MANUAL, README, blocks_of, commands_of, without_names_of_the_moment
-from tests.helpers.projects import REPOSITORY, shell
+from tests.helpers.projects import REPOSITORY, made_once, shell
 
 PAGES = [README, *MANUAL]
 WITH_COMMANDS = [page for page in PAGES if list(commands_of(page))]
@@ -28,15 +28,18 @@ every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 @pytest.fixture(scope="session")
 def ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh clone, after `make run`. It makes no second environment: a stamp says that the present one is set up."""
-    clone = tmp_path_factory.mktemp("docs") / "clone"
-    subprocess.run(["git", "clone", "--quiet", REPOSITORY, clone], check=True)
-    (clone / ".venv").symlink_to(REPOSITORY / ".venv")
-    for stamp in ("setup-done", "tune-done", "dev-done", "docs-done"):
-        (REPOSITORY / ".venv/bin" / stamp).touch()
-    run = shell(clone)
-    run("git config user.name Tester && git config user.email tester@example.invalid")
-    run("make run", MLFLOW_TRACKING_URI="")
-    return clone
+
+    def make(folder: Path) -> None:
+        clone = folder / "clone"
+        subprocess.run(["git", "clone", "--quiet", REPOSITORY, clone], check=True)
+        (clone / ".venv").symlink_to(REPOSITORY / ".venv")
+        for stamp in ("setup-done", "tune-done", "dev-done", "docs-done"):
+            (REPOSITORY / ".venv/bin" / stamp).touch()
+        run = shell(clone)
+        run("git config user.name Tester && git config user.email tester@example.invalid")
+        run("make run", MLFLOW_TRACKING_URI="")
+
+    return made_once(tmp_path_factory, "docs", make) / "clone"
 
 
 @pytest.mark.slow

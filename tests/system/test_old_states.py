@@ -17,7 +17,7 @@ from churn.tracking.ledger import CHAMPION
 from churn.tracking.store.registry import open_registry
 from churn.tracking.store.rows import open_store
 from tests.helpers.mlflow_rows import rows
-from tests.helpers.projects import NO_SERVER, REPOSITORY, make_customers, make_folder, shell
+from tests.helpers.projects import NO_SERVER, REPOSITORY, made_once, make_customers, make_folder, shell
 from tests.helpers.states import edit
 
 pytestmark = pytest.mark.slow
@@ -39,7 +39,12 @@ RENAMED = {
 @pytest.fixture(scope="module", params=list(EARLIER.values()), ids=list(EARLIER))
 def upgraded_once(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Path:
     """Two states and a champion made by an earlier version, then a third one by the present code; each is a tag."""
-    root = tmp_path_factory.mktemp("upgraded") / "project"
+    return made_once(
+        tmp_path_factory, f"upgraded-{request.param}", lambda root: make_upgraded(root, request.param, migrated)
+    )
+
+
+def make_upgraded(root: Path, commit: str, migrated: Path) -> None:
     make_folder(root)
     make_customers(1500).to_csv(root / "data/raw/customers.csv", index=False)
     edit(root / "params.yaml", "customer_value: 200.0", "customer_value: 60.0")
@@ -48,9 +53,9 @@ def upgraded_once(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
     edit(root / "params.yaml", "C: 1.0", "C: 0.00001")
     edit(root / "params.yaml", "unused: {}", 'unused: {noted: "date (dd.mm.yyyy): a model needs a duration"}')
     run = shell(root)
-    if shell(REPOSITORY)(f"git cat-file -e {request.param}^{{commit}}", check=False).returncode:
-        pytest.fail(f"{request.param} is not in this clone; `git fetch --unshallow` brings all of its history")
-    run(f"git -C {REPOSITORY} archive {request.param} {OF_PROJECT} | tar --extract")
+    if shell(REPOSITORY)(f"git cat-file -e {commit}^{{commit}}", check=False).returncode:
+        pytest.fail(f"{commit} is not in this clone; `git fetch --unshallow` brings all of its history")
+    run(f"git -C {REPOSITORY} archive {commit} {OF_PROJECT} | tar --extract")
     run("git init --quiet --initial-branch=main")
     run("git config user.name Tester && git config user.email tester@example.invalid")
     run("dvc repro", MLFLOW_TRACKING_URI=NO_SERVER)
@@ -73,7 +78,6 @@ def upgraded_once(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
     )
     run("dvc repro", MLFLOW_TRACKING_URI=NO_SERVER)
     run("git add --all && git commit --quiet --message new && git tag new")
-    return root
 
 
 @pytest.fixture

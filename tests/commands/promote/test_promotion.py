@@ -23,7 +23,7 @@ from churn.tracking.ledger import CHALLENGER, CHAMPION, Entry, Judgement, Judges
 from churn.tracking.store.registry import OUTCOME, SETTLED, Registry, open_registry
 from churn.tracking.store.rows import open_store
 from tests.helpers.command_line import churn
-from tests.helpers.projects import NO_SERVER, make_customers, make_project, shell
+from tests.helpers.projects import NO_SERVER, made_once, make_customers, make_project, shell
 from tests.helpers.servers import mlflow_server
 from tests.helpers.states import edit
 
@@ -36,19 +36,21 @@ LOW_VALUE = "customer_value: 60.0"
 
 @pytest.fixture(scope="session")
 def _history_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("history") / "project"
-    make_project(folder)
-    make_customers(1500).to_csv(folder / "data/raw/customers.csv", index=False)
-    edit(folder / "params.yaml", "customer_value: 200.0", LOW_VALUE)
-    run = shell(folder)
-    before = STRONG
-    for name, value in (("weak", WEAK), ("strong", STRONG), ("alike", ALIKE)):
-        edit(folder / "params.yaml", before, value)
-        before = value
-        run("dvc repro", MLFLOW_TRACKING_URI=NO_SERVER)
-        run(f"git add --all && git commit --quiet --message {name} && git tag {name}")
-    shutil.rmtree(folder / ".churn")
-    return folder
+
+    def make(folder: Path) -> None:
+        make_project(folder)
+        make_customers(1500).to_csv(folder / "data/raw/customers.csv", index=False)
+        edit(folder / "params.yaml", "customer_value: 200.0", LOW_VALUE)
+        run = shell(folder)
+        before = STRONG
+        for name, value in (("weak", WEAK), ("strong", STRONG), ("alike", ALIKE)):
+            edit(folder / "params.yaml", before, value)
+            before = value
+            run("dvc repro", MLFLOW_TRACKING_URI=NO_SERVER)
+            run(f"git add --all && git commit --quiet --message {name} && git tag {name}")
+        shutil.rmtree(folder / ".churn")
+
+    return made_once(tmp_path_factory, "history", make)
 
 
 @pytest.fixture
