@@ -21,6 +21,11 @@ def _filled(row: Sequence[str], widths: Sequence[int], right: Collection[int]) -
         yield gap + cell if place in right else cell + gap
 
 
+def shortened(text: str, length: int) -> str:
+    """A text of at most `length` characters; … ends one that is cut."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
 def escaped_json(text: str) -> str:
     """The same JSON; what would move a terminal's cursor, or cannot be encoded, is written by its number."""
     return "".join(sign if sign.isprintable() or sign == "\n" else json.dumps(sign)[1:-1] for sign in text)

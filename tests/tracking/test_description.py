@@ -11,7 +11,7 @@ from churn.history.snapshot import state_of_workspace
 from churn.history.state import UnidentifiedError, md5_of
 from churn.tracking.description import describe
 from churn.tracking.record import FAILED, FINISHED, RUNNING, Execution, Experiment
-from tests.helpers.projects import shell
+from tests.helpers.projects import Shell, shell
 from tests.helpers.states import GIVEN, MADE, commit, edit, write
 
 
@@ -108,7 +108,7 @@ def test_metrics_are_numbers_by_dotted_name_with_characters_that_mlflow_takes(wo
     metrics = dict(describe_experiment(workspace, ended("preprocess")).metrics)
     undefined = {metrics.pop("none"), metrics.pop("nan")}
     assert all(math.isnan(value) for value in undefined)
-    assert metrics == {"rows_in": 3, "by.Fiber optic": 0.5, "by.a_b_ _c_ é_": 1, "flag": 1}
+    assert metrics == {"rows_in": 3, "by.Fiber_optic": 0.5, "by.a_b___c__é_": 1, "flag": 1}
 
 
 def test_figures_that_dvc_calls_plots_are_metrics_and_the_overview_of_them_is_told_once(workspace: Path) -> None:
@@ -168,24 +168,97 @@ def test_the_table_is_named_with_its_md5_and_with_its_rows_once_they_are_counted
     assert counted.dataset.md5 == counted.tags["data.md5"] == md5_of(workspace / "raw.csv")
 
 
-def test_a_row_is_named_after_its_commit_and_says_when_more_than_results_differ_from_it(workspace: Path) -> None:
-    run = shell(workspace)
+def test_figures_whose_key_says_too_little_get_a_name_that_explains_itself_and_zeros_by_column_are_left_out(
+    workspace: Path,
+) -> None:
+    data = {"rows_in": 3, "missing": {"age": 0, "monthly fee": 2, "monthly-fee": 1}, "unknown_labels_test": {"plan": 0}}
+    report = {"accuracy": 0.7, "macro avg": {"f1-score": 0.5}}
+    edit(workspace / "dvc.yaml", "metrics: [metrics/data.json]", "metrics: [metrics/data.json, metrics/audit.json]")
+    edit(workspace / "dvc.yaml", "plots: [", "plots: [metrics/classification_report.json, ")
+    run_pipeline(workspace, ["preprocess"])
+    files = {"data.json": data, "audit.json": {"accepted": 1, "findings": []}, "classification_report.json": report}
+    made = {f"metrics/{name}": json.dumps(content) for name, content in files.items()}
+    write(workspace, {path: made[path] for path in ("metrics/data.json", "metrics/audit.json")})
+    commit(workspace, "preprocess")
+    run_pipeline(workspace, ["train"])
+    write(workspace, MADE["evaluate"] | {path: made[path] for path in ("metrics/classification_report.json",)})
+    assert describe_experiment(workspace, ended("evaluate")).metrics == {
+        "audit_findings_accepted": 1,
+        "rows_in": 3,
+        "missing_values.monthly_fee": 2,
+        "missing_values.monthly_fee_2": 1,
+        "train_f1": 0.5,
+        "test_f1": 0.4,
+        "test_rows.accuracy": 0.7,
+        "test_rows.macro_avg.f1_score": 0.5,
+    }
+
+
+def test_a_row_says_which_commit_it_is_of_and_whether_more_than_results_differ_from_it(workspace: Path) -> None:
     outside = run_pipeline(workspace, ["preprocess"])
-    assert outside.name == f"no-commit-{outside.fingerprint[:6]}"
     assert not {"git.commit", "git.edited"} & set(outside.tags)
-    run("git init --quiet && git add --all")
-    run("git -c user.name=Tester -c user.email=tester@example.invalid commit --quiet --message all")
+    run = commit_all(workspace, "All of it")
     sha = run("git rev-parse HEAD").stdout.strip()
 
     write(workspace, {"rows.csv": "2\n", "README.md": "new"})
     clean = describe_experiment(workspace, ended("preprocess"))
-    assert (clean.name, clean.tags["git.commit"], clean.tags["git.edited"]) == (sha[:7], sha, "false")
+    assert (clean.tags["git.commit"], clean.tags["git.edited"]) == (sha, "false")
+    assert clean.tags["mlflow.source.git.commit"] == sha
 
     for path in ("params.yaml", "dvc.yaml", "train.py", "raw.csv"):
         write(workspace, {path: GIVEN[path] + "# edited\n"})
         edited = describe_experiment(workspace, ended("preprocess"))
-        assert (edited.name, edited.tags["git.edited"]) == (f"{sha[:7]}-edited-{edited.fingerprint[:6]}", "true"), path
+        assert (edited.name, edited.tags["git.edited"]) == (f"edited {path}", "true")
+        assert "mlflow.source.git.commit" not in edited.tags
         run(f"git checkout --quiet -- {path}")
+
+
+def commit_all(root: Path, message: str) -> Shell:
+    run = shell(root)
+    run("git init --quiet && git config user.name Tester && git config user.email tester@example.invalid")
+    run(f"git add --all && git commit --quiet --message '{message}'")
+    return run
+
+
+def test_a_row_is_named_after_the_commit_that_changed_an_input_and_shows_its_author(workspace: Path) -> None:
+    outside = run_pipeline(workspace, ["preprocess"])
+    assert outside.name == f"no commit, state {outside.fingerprint[:6]}"
+    run = commit_all(workspace, "Smaller test share")
+    write(workspace, {"README.md": "new"})
+    run("git add --all && git commit --quiet --message 'About nothing'")
+    clean = describe_experiment(workspace, ended("preprocess"))
+    assert (clean.name, clean.tags["mlflow.user"]) == ("Smaller test share", "Tester")
+    assert clean.committed == float(run("git log -1 --format=%ct HEAD~1").stdout)
+
+
+def test_a_row_of_an_edit_is_named_after_it_and_tells_both_values(workspace: Path) -> None:
+    commit_all(workspace, "First")
+    edit(workspace / "params.yaml", "C: 1.0", "C: 0.5")
+    edit(workspace / "params.yaml", "share: 0.2", "share: 0.3")
+    write(workspace, {"train.py": "# another\n"})
+    described = run_pipeline(workspace)
+    assert described.name == "share 0.2 → 0.3, C 1.0 → 0.5, edited train.py"
+    assert described.committed is None
+    text = described.tags["mlflow.note.content"]
+    assert "`preprocess.share`: 0.2 → 0.3; `train.params.C`: 1.0 → 0.5; `train.py`" in text
+
+
+def test_the_description_of_a_row_starts_with_the_verdict(workspace: Path) -> None:
+    edit(workspace / "params.yaml", "evaluate: {bins: 10", "business: {currency: EUR}\nevaluate: {bins: 10")
+    edit(workspace / "dvc.yaml", "params: [evaluate.bins]", "params: [evaluate.bins, business]")
+    money = {"profit_per_1000": 11043.4, "profit_per_1000_low": 9595.7, "profit_per_1000_high": 12535.4}
+    test = json.dumps({**money, "profit_contact_everybody_per_1000": 7975.5, "test_roc_auc": 0.8354})
+    run_pipeline(workspace, ["preprocess", "train"])
+    assert describe_experiment(workspace, ended("train")).tags["mlflow.note.content"].startswith("Not all stages")
+    write(workspace, MADE["evaluate"] | {"metrics/test.json": test})
+    verdict, ranks, *_ = describe_experiment(workspace, ended("evaluate")).tags["mlflow.note.content"].split("\n\n")
+    assert verdict == (
+        "**Profit on test rows: 11,043 (95 % interval 9,596 to 12,535) EUR per 1,000 customers**"
+        "; contacting everyone: 7,976 EUR"
+    )
+    assert ranks == "ROC-AUC: test 0.835"
+    failed = describe_experiment(workspace, ended("evaluate", fault="no `model`\nat all")).tags["mlflow.note.content"]
+    assert failed.startswith("**evaluate failed:** `no 'model' at all`")
 
 
 def test_a_row_of_a_dvc_experiment_has_its_name_and_baseline(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,8 +67,7 @@ def find_edits(root: Path, stages: Stages) -> tuple[str, ...]:
     """
     held = _Commit(root, "HEAD")
     given = _inputs_no_stage_makes(stages)
-    files = {PIPELINE_FILE, *(file for stage in stages.values() for file in stage.inputs.parameters)}
-    md5s = {path: state.md5_of(root / path) for path in files} | given
+    md5s = {path: given[path] if path in given else state.md5_of(root / path) for path in inputs_in_git(stages)}
     as_kept = git_files(root, "HEAD", [path for path in md5s if path in held.files])
     same = {path for path, content in as_kept.items() if md5_of_bytes(content) == md5s[path]}
     return tuple(
@@ -77,6 +76,25 @@ def find_edits(root: Path, stages: Stages) -> tuple[str, ...]:
         # As git keeps it, or with the line ends of a checkout.
         if path not in same and held.md5_of(path) != md5
     )
+
+
+def inputs_in_git(stages: Stages) -> list[str]:
+    """Files that decide the results: what no stage makes, dvc.yaml and the files of parameters."""
+    files = {PIPELINE_FILE, *(file for stage in stages.values() for file in stage.inputs.parameters)}
+    return sorted(files | set(_inputs_no_stage_makes(stages)))
+
+
+def edited_values(root: Path, stages: Stages) -> tuple[tuple[str, Any, Any], ...]:
+    """Dotted key of each parameter that differs from HEAD, its value there, and its value now."""
+    values_in = functools.cache(_Commit(root, "HEAD").values_in)
+    found = {
+        name: (old, new)
+        for stage in stages.values()
+        for file, values in stage.inputs.parameters.items()
+        for key, value in values.items()
+        for name, old, new in state.changed_values(key, state.value_at(values_in(file), key), value)
+    }
+    return tuple((name, old, new) for name, (old, new) in found.items())
 
 
 def _inputs_no_stage_makes(stages: Stages) -> dict[str, str | None]:

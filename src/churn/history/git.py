@@ -6,6 +6,7 @@ import re
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from subprocess import DEVNULL, PIPE
 
@@ -43,6 +44,22 @@ def commit_of(root: Path, name: str) -> str | None:
             "full, such as refs/heads/main, or give all 40 digits of the commit"
         )
     return commit
+
+
+@dataclass(frozen=True)
+class Change:
+    """A commit as people know it: its subject line, its author, and its time in seconds since 1970."""
+
+    subject: str
+    author: str
+    when: float
+
+
+def last_change(root: Path, commit: str, paths: Iterable[str] = ()) -> Change | None:
+    """The last commit, up to the given one, that changed any of the files; without files the commit itself."""
+    told = git(root, "--literal-pathspecs", "log", "-1", "--format=%s%x00%an%x00%ct", commit, "--", *paths)
+    parts = (told or "").split("\0")
+    return Change(parts[0], parts[1], float(parts[2])) if len(parts) == 3 else None
 
 
 def git_bytes(root: Path, commit: str, path: str, *, as_checked_out: bool = False) -> bytes | None:

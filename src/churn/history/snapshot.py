@@ -6,12 +6,13 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from churn.config.params import PARAMS_FILE, parse_yaml
 from churn.files import md5_of_bytes
 from churn.history import committed, state, verify
 from churn.history.dvc import cache_folder, experiments
-from churn.history.git import ReadBlob, blob_reader, commit_of, git, git_files
+from churn.history.git import Change, ReadBlob, blob_reader, commit_of, git, git_files, last_change
 from churn.history.state import LOCK_FILE, PIPELINE_FILE, Content, Stages, content_of
 from churn.history.verify import Objection, RecordedStages
 
@@ -34,6 +35,12 @@ class Snapshot:
     baseline: str | None = None
     objection: Objection | None = None
     """Why results that are there are not those of the inputs; None where nothing says so."""
+    change: Change | None = None
+    """The commit that last changed an input; of a DVC experiment its own commit."""
+    user: str | None = None
+    """Who ran it, by git's settings; of a commit its author."""
+    edited_values: tuple[tuple[str, Any, Any], ...] = ()
+    """Dotted key of each parameter that differs from the commit, its value there, and its value in this state."""
     results: Mapping[str, str | None] = field(init=False)
     """md5 of the results that belong to this state, by path."""
 
@@ -75,15 +82,19 @@ def state_of_workspace(root: Path, just_ended: str | None = None, *, failed: boo
     files = state.stages_from_files(root)
     known = verify.recorded_stages_of_workspace(root)
     commit = git(root, "rev-parse", "HEAD")
+    edits = () if commit is None else committed.find_edits(root, files)
     return Snapshot(
         stages=files,
         counted=frozenset(_stages_that_count(files, known, just_ended, failed)),
         read=lambda path: content_of(root / path),
         commit=commit,
-        edits=() if commit is None else committed.find_edits(root, files),
+        edits=edits,
         objection=_objection(known, files) or verify.objection_to_packages(files, known),
         experiment=os.environ.get("DVC_EXP_NAME"),
         baseline=os.environ.get("DVC_EXP_BASELINE_REV"),
+        change=None if commit is None else last_change(root, commit, committed.inputs_in_git(files)),
+        user=git(root, "config", "user.name"),
+        edited_values=committed.edited_values(root, files) if edits else (),
     )
 
 
@@ -166,6 +177,7 @@ def _of_commit(
         return found if md5 is None or found is None or md5_of_bytes(found) == md5 else None
 
     baseline = git(root, "rev-parse", f"{commit}^") if name else None
+    change = last_change(root, commit, () if name else committed.inputs_in_git(stages))
     return Snapshot(
         stages,
         frozenset(name for name in stages if not known.objection(name)),
@@ -175,4 +187,6 @@ def _of_commit(
         experiment=name,
         baseline=baseline,
         objection=_objection(known, stages),
+        change=change,
+        user=change.author if change else None,
     )

@@ -145,6 +145,13 @@ def changed_values(key: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any
         yield key, old, new
 
 
+def value_at(values: Any, dotted: str) -> Any:
+    """What stands at a dotted key; None where there is nothing."""
+    for key in dotted.split("."):
+        values = values.get(key) if isinstance(values, Mapping) else None
+    return values
+
+
 def results_of_kind(kind: str, pipeline: Mapping[str, Any]) -> set[str]:
     """What a dvc.yaml calls metrics, or plots, by path within the project; one that leads out of it is passed over."""
     entries = [pipeline, *(pipeline.get("stages") or {}).values()]

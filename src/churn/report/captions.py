@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from churn.metrics.intervals import Interval
+from churn.texts import shortened
 
 BAND = "95 % interval"
 LONGEST_NAME = 24
@@ -74,7 +75,7 @@ def of_importance(column: str, drop: float, deviation: float) -> Caption:
 
 def short(name: str) -> str:
     """A name of the user's table, where there is little room."""
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+    return shortened(name, LONGEST_NAME)
 
 
 def _area_in_words(area: Interval) -> str:

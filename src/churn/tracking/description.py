@@ -12,29 +12,47 @@ from pathlib import Path
 from typing import Any
 
 from churn.config.params import PARAMS_FILE, parse_yaml
-from churn.files import DETAILED_METRICS, MODEL, OVERVIEW, TRAIN_ROWS, md5_of_bytes
+from churn.files import (
+    AUDIT,
+    CLASSIFICATION_REPORT,
+    DATA_METRICS,
+    DETAILED_METRICS,
+    MODEL,
+    OVERVIEW,
+    TRAIN_ROWS,
+    md5_of_bytes,
+)
 from churn.history.snapshot import Snapshot
-from churn.history.state import Stages
+from churn.history.state import PIPELINE_FILE, Stages
 from churn.model.pickles import is_plain_pickle
 from churn.tracking.record import (
     COMMIT,
     COMPLETE,
     DATA_MD5,
+    DESCRIPTION,
     DVC_EXPERIMENT,
     EDITED,
     EDITED_FILES,
     FAILED,
     FINGERPRINT,
     FINISHED,
+    FORM,
     MODEL_MD5,
     MODEL_NOTE,
+    PRESENT_FORM,
     RUNNING,
+    SOURCE,
+    SOURCE_COMMIT,
+    SOURCE_KIND,
+    USER,
     Dataset,
     Execution,
     Experiment,
     ModelNote,
     Record,
+    user_name,
 )
+from churn.tracking.row_texts import row_description, row_name
 
 PARAMETER_DEPTH = 3
 """Keys deep that a parameter's name goes, as train.params.learning_rate; what is below is shown as JSON."""
@@ -43,6 +61,19 @@ LONGEST_VALUE = 6000
 """MLflow cuts a longer parameter without a word."""
 
 UNFIT_FOR_A_NAME = re.compile(r"[^\w\-. ]")
+UNFIT_FOR_A_METRIC = re.compile(r"[^\w.]")
+"""Also what a filter such as `metrics.test_f1 > 0.6` could only hold in quotes."""
+
+EXPLAINED: Mapping[str, Mapping[str | None, str]] = {
+    str(AUDIT): {None: "audit_findings_{}"},
+    str(CLASSIFICATION_REPORT): {None: "test_rows.{}"},
+    str(DATA_METRICS): {"missing": "missing_values"},
+}
+"""Names in MLflow of figures whose key in a file says too little; None stands for every other key."""
+
+COUNTS_BY_COLUMN = ("missing_values.", "unknown_labels_test.")
+"""Starts of names that every column of the table has one of."""
+
 EXAMPLE_ROWS = 5
 
 
@@ -65,7 +96,7 @@ def describe(
 
     fingerprint = snapshot.fingerprint
     parameters = dict(_named_parameters(snapshot.stages))
-    metrics = dict(_metrics(snapshot))
+    metrics = _metrics(snapshot)
     shown = {PARAMS_FILE, *snapshot.results_called("metrics"), *snapshot.results_called("plots")}
     files = {path: md5 for path in sorted(shown) if (md5 := kept(snapshot.read(path))) is not None}
     dataset = _dataset(snapshot, parameters, metrics)
@@ -77,7 +108,7 @@ def describe(
     example_md5 = kept(_example(snapshot.read(str(TRAIN_ROWS)))) if model_md5 else None
     experiment = Experiment(
         fingerprint=fingerprint,
-        name=_name(snapshot, fingerprint),
+        name=row_name(snapshot),
         status=_status(snapshot, execution),
         parameters=parameters,
         metrics=metrics,
@@ -97,9 +128,16 @@ def describe(
                 DATA_MD5: dataset.md5 if dataset else None,
                 MODEL_MD5: snapshot.results.get(str(MODEL)),
                 MODEL_NOTE: note if str(MODEL) in snapshot.results else None,
+                FORM: PRESENT_FORM,
+                DESCRIPTION: row_description(snapshot, execution, metrics, parameters.get("business.currency", "")),
+                USER: snapshot.user or user_name(),
+                SOURCE: PIPELINE_FILE,
+                SOURCE_KIND: "LOCAL",
+                SOURCE_COMMIT: None if snapshot.is_edited else snapshot.commit,
             }
         ),
         columns=_columns(snapshot.stages),
+        committed=snapshot.change.when if snapshot.change and not snapshot.is_edited else None,
     )
     return Record(experiment, execution), contents.__getitem__
 
@@ -127,14 +165,29 @@ def _status(snapshot: Snapshot, execution: Execution | None) -> str:
     return FINISHED if snapshot.complete else RUNNING
 
 
-def _metrics(snapshot: Snapshot) -> Iterator[tuple[str, float]]:
+def _metrics(snapshot: Snapshot) -> dict[str, float]:
+    """Figures by a name that explains itself, and that a filter of MLflow takes without quotes."""
+    found: dict[str, float] = {}
+    for name, value in _figures(snapshot):
+        if value == 0 and name.startswith(COUNTS_BY_COLUMN):
+            continue  # one for each column of the table, and nothing to see
+        fit = UNFIT_FOR_A_METRIC.sub("_", name)
+        numbered = (f"{fit}_{number}" for number in itertools.count(2))
+        found[next(one for one in itertools.chain([fit], numbered) if one not in found)] = value
+    return found
+
+
+def _figures(snapshot: Snapshot) -> Iterator[tuple[str, float]]:
     """What DVC calls metrics, and what its screen leaves out; the overview only repeats some of that."""
     detailed = snapshot.results.keys() & set(map(str, DETAILED_METRICS))
     for path in sorted((snapshot.results_called("metrics") | detailed) - {str(OVERVIEW)}):
         content = snapshot.read(path)
         if content is not None:
             text = content.decode()
-            yield from _numbers("", json.loads(text) if path.endswith(".json") else parse_yaml(text, path))
+            values = json.loads(text) if path.endswith(".json") else parse_yaml(text, path)
+            names = EXPLAINED.get(path, {})
+            for key, value in values.items():
+                yield from _numbers(names.get(key, names.get(None, "{}")).format(key), value)
 
 
 def _numbers(name: str, value: Any) -> Iterator[tuple[str, float]]:
@@ -144,11 +197,11 @@ def _numbers(name: str, value: Any) -> Iterator[tuple[str, float]]:
     """
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from _numbers(f"{name}.{key}" if name else str(key), inner)
-    elif value is None and name:
-        yield _fit(name), math.nan
+            yield from _numbers(f"{name}.{key}", inner)
+    elif value is None:
+        yield name, math.nan
     elif isinstance(value, int | float) and not math.isinf(value):
-        yield _fit(name), float(value)
+        yield name, float(value)
 
 
 def _named_parameters(files: Stages) -> Iterator[tuple[str, str]]:
@@ -197,15 +250,6 @@ def _example(rows: bytes | None) -> bytes | None:
     head = io.StringIO(newline="")
     csv.writer(head, lineterminator="\n").writerows(itertools.islice(reader, 1 + EXAMPLE_ROWS))
     return head.getvalue().encode()
-
-
-def _name(snapshot: Snapshot, fingerprint: str) -> str:
-    if snapshot.experiment:
-        return snapshot.experiment
-    if snapshot.commit is None:
-        return f"no-commit-{fingerprint[:6]}"
-    commit = snapshot.commit[:7]
-    return f"{commit}-edited-{fingerprint[:6]}" if snapshot.is_edited else commit
 
 
 def _without_gaps(tags: Mapping[str, str | None]) -> dict[str, str]:

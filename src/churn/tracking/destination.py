@@ -60,6 +60,16 @@ class Destination:
         """Name of the experiment that lists what was decided of models: the ledger."""
         return f"{self.experiment}-promotions"
 
+    def description_of(self, experiment: str) -> str:
+        """What a person reads above the rows of one of these experiments."""
+        return {
+            self.experiment: "One row for each state of the pipeline: code, parameters, data and environment. "
+            "Running a state again adds no second row.",
+            self.executions: "One row for each run of a stage: how long it took, on which host, and its error.",
+            self.tuning: "One row for each search of `churn tune`, and below it one for each trial.",
+            self.promotions: "One row for each decision of `churn promote` and `churn rollback`, with its gates.",
+        }[experiment]
+
     @property
     def is_embedded(self) -> bool:
         """Whether the store is a database that this process opens itself."""

@@ -3,6 +3,7 @@
 Light to import: a stage starts with it.
 """
 
+import getpass
 import hashlib
 import json
 import os
@@ -32,11 +33,47 @@ FINGERPRINT, COMPLETE, MODEL_MD5, DATA_MD5, COMMIT, EDITED, DVC_EXPERIMENT = (
 EDITED_FILES = "git.edits"
 """Tag of a row that lists what was edited, where `EDITED` says that something was."""
 
+FORM, PRESENT_FORM = "churn.form", "2"
+"""Tag of a row for how its name, texts and metrics are written, and its value now; rows of other forms are rewritten.
+
+Raise it with every change of these that `churn sync` is to bring to the rows that are there.
+"""
+
+DESCRIPTION, USER, SOURCE, SOURCE_KIND, SOURCE_COMMIT = (
+    "mlflow.note.content",
+    "mlflow.user",
+    "mlflow.source.name",
+    "mlflow.source.type",
+    "mlflow.source.git.commit",
+)
+"""Tags that MLflow's own pages show."""
+
 DIGEST = "churn.digest"
 """Tag by which a row's results are known again."""
 
 MODEL_NOTE = "model"
 """Tag of a row that says where its model is, in the words of a `ModelNote`."""
+
+
+def user_name() -> str:
+    """Who runs this; a user id without a name, as in a container, as a number."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return str(os.getuid())
+
+
+def standing(tags: Mapping[str, str]) -> int:
+    """How well a row's name says where its state is: 2 a commit, 1 a DVC experiment, 0 an edit that is nowhere else."""
+    if DVC_EXPERIMENT in tags:
+        return 1
+    return 2 if tags.get(EDITED) == "false" else 0
+
+
+def is_outdated(shown: Mapping[str, str], present: Mapping[str, str]) -> bool:
+    """Whether a row's name and texts are to be rewritten: its edit is committed by now, or its form is old."""
+    before, now = standing(shown), standing(present)
+    return now > before or (now == before and shown.get(FORM, "") < present.get(FORM, ""))
 
 
 class ModelNote(StrEnum):
@@ -93,6 +130,8 @@ class Experiment:
     tags: Mapping[str, str]
     columns: Mapping[str, str] = field(default_factory=dict)
     """Type of each column that the model takes, in its order; empty where the parameters do not say it."""
+    committed: float | None = None
+    """When its commit was made, in seconds since 1970; None for an edit of a commit."""
 
     @property
     def origin(self) -> Origin:
@@ -131,12 +170,14 @@ class Record:
 
     @property
     def started(self) -> float:
-        """When the execution began, in seconds since 1970."""
-        return self.recorded if self.execution is None else self.execution.started
+        """When the execution began, else when the state was committed or recorded; in seconds since 1970."""
+        if self.execution is not None:
+            return self.execution.started
+        return self.experiment.committed or self.recorded
 
     @property
-    def ended(self) -> float:
-        """When the execution ended, in seconds since 1970."""
+    def moment(self) -> float:
+        """The moment that what it says is of: when the execution ended, or it was recorded. In seconds since 1970."""
         return self.recorded if self.execution is None else self.execution.ended
 
     def as_text(self) -> str:

@@ -19,7 +19,7 @@ from churn.runtime import environment
 from churn.tracking.description import describe
 from churn.tracking.destination import PATIENCE, PATIENT_SETTINGS, Destination, find_destination, refusal
 from churn.tracking.outbox import Outbox, outbox_of
-from churn.tracking.record import DIGEST, MODEL_MD5, MODEL_NOTE, Experiment, ModelNote
+from churn.tracking.record import DIGEST, MODEL_MD5, MODEL_NOTE, Experiment, ModelNote, is_outdated
 from churn.tracking.reports import ShownAs, StatusReport, SyncedState, SyncOutcome, SyncReport, Unpublished
 
 if TYPE_CHECKING:
@@ -127,6 +127,9 @@ def _look_for_row(state: Snapshot, store: "Store", lines: list[str], faults: lis
                 f"files of this state's row in MLflow are missing ({first_few(gone)}); `churn sync` restores them"
             )
             return ShownAs.LACKS_FILES
+        if is_outdated(row.data.tags, experiment.tags):
+            lines.append("this state is in MLflow; `churn sync` brings its name and description up to date")
+            return ShownAs.SHOWN
         same = row.data.tags.get(DIGEST) == experiment.digest
         lines.append(f"this state is in MLflow{'' if same else ', with the figures of another run'}")
         return ShownAs.SHOWN if same else ShownAs.OTHER_RUN
@@ -225,6 +228,8 @@ def _offers_its_model(row: "Run | None", one: Snapshot) -> bool:
 
 def _nothing_to_add(row: "Run", experiment: Experiment, store: "Store") -> bool:
     """Whether a whole row shows as much as this checkout could show, and all of it is there."""
+    if is_outdated(row.data.tags, experiment.tags):
+        return False
     shown, here = row.data.tags.get(MODEL_NOTE), experiment.tags.get(MODEL_NOTE)
     if here != ModelNote.SHOWN:  # the model may be there all the same
         others = {path: md5 for path, md5 in experiment.files.items() if path != str(files.MODEL)}

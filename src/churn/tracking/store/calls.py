@@ -15,9 +15,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from churn.runtime import environment
 from churn.tracking.destination import Destination, StoreError
+from churn.tracking.record import DESCRIPTION
 from churn.tracking.store.places import artifact_location
 
 ENTRIES_A_CALL = 100  # the most parameters that MLflow takes at once
+
+KIND, MODEL_TRAINING = "mlflow.experimentKind", "custom_model_development"
+"""Tag by which MLflow opens an experiment on its runs, and not on the pages for generative AI."""
 
 TRANSIENT = (408, 429)
 ALREADY_THERE = "RESOURCE_ALREADY_EXISTS"
@@ -31,14 +35,15 @@ _in_use = threading.RLock()
 
 
 def open_experiment(client: mlflow.MlflowClient, destination: Destination, name: str) -> mlflow.entities.Experiment:
-    """An experiment by name, made when it is not there.
+    """An experiment by name, with its description; made when it is not there.
 
     Raises:
         StoreError: somebody deleted it.
     """
+    tags = {KIND: MODEL_TRAINING, DESCRIPTION: destination.description_of(name)}
     found = client.get_experiment_by_name(name)
     if found is None:
-        made = client.create_experiment(name, artifact_location=artifact_location(destination, name))
+        made = client.create_experiment(name, artifact_location=artifact_location(destination, name), tags=tags)
         return client.get_experiment(made)
     if found.lifecycle_stage == "deleted":
         raise StoreError(
@@ -46,6 +51,9 @@ def open_experiment(client: mlflow.MlflowClient, destination: Destination, name:
             f"--experiment-id {found.experiment_id}`, or set MLFLOW_EXPERIMENT_NAME to another name",
             refused=True,
         )
+    for tag, value in tags.items():
+        if tag not in found.tags:
+            client.set_experiment_tag(found.experiment_id, tag, value)
     return found
 
 

@@ -1,7 +1,5 @@
 """MLflow's model registry: the project's model, its versions and aliases, and the ledger of who was champion when."""
 
-import getpass
-import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +19,7 @@ from churn.runtime import lock
 from churn.table.keys import mostly_the_same
 from churn.tracking.destination import StoreError
 from churn.tracking.ledger import CAME_SECOND, CHALLENGER, CHAMPION, Entry, Judgement, Judges
-from churn.tracking.record import COMMIT, FINGERPRINT, MODEL_MD5
+from churn.tracking.record import COMMIT, FINGERPRINT, MODEL_MD5, USER, user_name
 from churn.tracking.store.calls import (
     ALREADY_THERE,
     default_store,
@@ -198,7 +196,7 @@ class Registry:
                 TRAINING_ROWS: " ".join(judgement.judges.training),
                 TEST_ROWS: " ".join(judgement.judges.test),
                 REASON: judgement.reason,
-                "mlflow.user": _user(),
+                USER: user_name(),
             }
             run = client.create_run(self.ledger_id, run_name=_row_name(judgement.outcome, judgement.version), tags=tags)
             made = run.info.start_time
@@ -271,10 +269,3 @@ def _moment(settled: str | None, made: int) -> int | None:
 
 def _row_name(outcome: str, version: str) -> str:
     return f"{outcome}: version {version}"
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a user without a name, as in a container
-        return str(os.getuid())

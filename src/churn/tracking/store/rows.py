@@ -39,18 +39,30 @@ from churn.runtime import lock
 from churn.tracking import record
 from churn.tracking.destination import Destination, StoreError
 from churn.tracking.record import (
+    COMMIT,
     COMPLETE,
+    DESCRIPTION,
     DIGEST,
+    DVC_EXPERIMENT,
+    EDITED,
+    EDITED_FILES,
     FAILED,
     FINGERPRINT,
     FINISHED,
     MODEL_MD5,
     MODEL_NOTE,
     RUNNING,
+    SOURCE,
+    SOURCE_COMMIT,
+    SOURCE_KIND,
+    USER,
     Execution,
     Experiment,
     ModelNote,
     Record,
+    is_outdated,
+    standing,
+    user_name,
 )
 from churn.tracking.store import model_file
 from churn.tracking.store.calls import (
@@ -65,6 +77,8 @@ from churn.tracking.store.calls import (
 from churn.tracking.store.model_file import MODEL_FILES
 from churn.tracking.store.places import lay_out_file, require_apart_from_project
 
+OF_ITS_NAME = frozenset({COMMIT, EDITED, EDITED_FILES, DVC_EXPERIMENT, DESCRIPTION, SOURCE_COMMIT, USER})
+"""Tags that go with a row's name."""
 RECORD, ENDED = "churn.record", "churn.ended"
 """Tags by which a record's execution and the latest word on a row's status are known again."""
 LOGGED = re.compile(r"models:/(m-[0-9a-f]+)")
@@ -178,7 +192,7 @@ class Store:
         row = self._find_or_create(given)
         run_id = row.info.run_id
         measured = given.execution.measurements if given.execution else {}
-        ended = milliseconds(given.ended)
+        ended = milliseconds(given.moment)
         tags = row.data.tags
         older = ended < int(tags.get(ENDED, 0))
         if tags.get(COMPLETE) == "true" and (
@@ -186,21 +200,38 @@ class Store:
         ):
             if tags.get(DIGEST) == experiment.digest:
                 self._bring_back(row, experiment, content_of)
-            self._log_metrics(row, measured, given.ended)
+                self._rename(row, experiment, content_of)
+            self._log_metrics(row, measured, given.moment)
             return  # all the rest is there
         self._log_parameters(row, experiment.parameters)
         model_id = self._find_or_log_model(row, experiment, content_of)
-        self._log_metrics(row, {**experiment.metrics, **measured}, given.ended, model_id)
+        self._log_metrics(row, {**experiment.metrics, **measured}, given.moment, model_id)
         self._log_dataset(run_id, experiment.dataset)
         self._log_files(run_id, experiment, content_of)
         if experiment.status == FINISHED or not older:
-            self._set_status(run_id, experiment.status, given.ended)
+            self._set_status(run_id, experiment.status, ended if given.execution else _ended(row))
             # Last, so that a row says complete only when all of it is there.
             said = {**experiment.tags, ENDED: str(ended), DIGEST: experiment.digest}
             if tags.get(MODEL_NOTE) == ModelNote.SHOWN and tags.get(MODEL_MD5) == said.get(MODEL_MD5):
                 said[MODEL_NOTE] = ModelNote.SHOWN.value  # another machine showed the model that is not to be had here
+            if standing(tags) > standing(said):
+                said = {name: value for name, value in said.items() if name not in OF_ITS_NAME}
+            elif row.info.run_name != experiment.name:
+                self.client.update_run(run_id, name=experiment.name)
             self.client.log_batch(run_id, tags=[RunTag(name, value) for name, value in said.items()])
         self._only_row(experiment.fingerprint)
+
+    def _rename(self, row: Run, experiment: Experiment, content_of: ContentOf) -> None:
+        """Rewrite the name and texts of a complete row whose edit was committed, or whose form is old."""
+        tags, run_id = row.data.tags, row.info.run_id
+        if not is_outdated(tags, experiment.tags):
+            return
+        self.client.update_run(run_id, name=experiment.name)
+        told = {name: value for name, value in experiment.tags.items() if tags.get(name) != value}
+        self.client.log_batch(run_id, tags=[RunTag(name, value) for name, value in told.items()])
+        for name in OF_ITS_NAME & tags.keys() - experiment.tags.keys():
+            self.client.delete_tag(run_id, name)
+        self._log_files(run_id, experiment, content_of)  # the report names its commit
 
     def _log_parameters(self, row: Run, parameters: Mapping[str, str]) -> None:
         # What DVC holds equal may be written otherwise (1, 1.0), and MLflow lets no value be changed.
@@ -320,6 +351,9 @@ class Store:
                 tags={
                     RECORD: given.name,
                     FINGERPRINT: given.experiment.fingerprint,
+                    USER: given.experiment.tags.get(USER, user_name()),
+                    SOURCE: f"python -m churn.stages {execution.stage}",
+                    SOURCE_KIND: "LOCAL",
                     "stage": execution.stage,
                     "host": execution.host,
                     "pid": str(execution.pid),
@@ -329,13 +363,15 @@ class Store:
         )
         measurements = {"duration": execution.ended - execution.started, **execution.measurements}
         self._log_metrics(run, measurements, execution.ended)
-        self._set_status(run.info.run_id, FAILED if execution.fault else FINISHED, execution.ended)
+        status = FAILED if execution.fault else FINISHED
+        self._set_status(run.info.run_id, status, milliseconds(execution.ended))
 
-    def _set_status(self, run_id: str, status: str, when: float) -> None:
-        if status == RUNNING:
-            self.client.update_run(run_id, status=RUNNING)
+    def _set_status(self, run_id: str, status: str, ended: int | None) -> None:
+        """`ended` in milliseconds; None for a state that nobody ran, so that it shows no duration."""
+        if status == RUNNING or ended is None:
+            self.client.update_run(run_id, status=status)
         else:
-            self.client.set_terminated(run_id, status, end_time=milliseconds(when))
+            self.client.set_terminated(run_id, status, end_time=ended)
 
 
 def open_store(destination: Destination) -> Store:
@@ -374,6 +410,12 @@ def _parts_of_model(experiment: Experiment, content_of: ContentOf) -> dict[str, 
         "example_file": example,
         "columns": experiment.columns,
     }
+
+
+def _ended(row: Run) -> int | None:
+    """When the last stage of a row ended that was run; what came after that was restored from a cache."""
+    started = row.info.status != FINISHED and ENDED in row.data.tags
+    return int(row.data.tags[ENDED]) if started else row.info.end_time
 
 
 def _equal(known: float | None, value: float) -> bool:
