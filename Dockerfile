@@ -1,8 +1,8 @@
 # One locked environment in three images: `mlflow` (server), `pipeline` (stages, DVC, churn) and `jupyter`.
-# Plain instructions only, so that any builder will do. What changes often comes last.
+# Plain instructions only, so that any builder works. Layers that change often come last.
 
 FROM python:3.11-slim-bookworm AS environment
-# Certificates of the system, so that a build behind a company's proxy needs no change here.
+# Use the system's certificates, so that a build behind a company proxy needs no change here.
 ENV UV_SYSTEM_CERTS=true SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 COPY requirements-setup.lock /setup/
 RUN python -m venv /setup/venv \
@@ -11,9 +11,9 @@ RUN python -m venv /setup/venv \
 COPY requirements.lock /setup/
 RUN /setup/venv/bin/uv pip install --python /opt/venv/bin/python --no-cache --require-hashes --compile-bytecode \
       --build-constraints /setup/requirements.lock -r /setup/requirements.lock \
- # The packages' own tests are a sixth of the environment.
+ # The tests of the packages are a sixth of the environment.
  && find /opt/venv -type d -name tests -prune -exec rm -r {} +
-# The `churn` command, by reference to the sources in /workspace, which may be the image's own or mounted ones.
+# Install the `churn` command as a reference to the sources in /workspace, which are the image's own or mounted.
 WORKDIR /workspace
 COPY pyproject.toml LICENSE ./
 RUN mkdir -p src/churn && touch README.md src/churn/__init__.py \
@@ -24,7 +24,7 @@ FROM python:3.11-slim-bookworm AS base
 LABEL org.opencontainers.image.title="churn-pipeline" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=environment /opt/venv /opt/venv
-# Any user id will do, also one without a name: DVC and MLflow ask for USER then. HOME is a tmpfs.
+# Any user id works, even one without a name: DVC and MLflow then need USER. HOME is a tmpfs.
 ENV PATH=/opt/churn:/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     VIRTUAL_ENV=/opt/venv \
     HOME=/tmp \
@@ -33,7 +33,9 @@ ENV PATH=/opt/churn:/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONUNBUFFERED=1 \
     MLFLOW_DISABLE_TELEMETRY=true \
     TINI_KILL_PROCESS_GROUP=1
-COPY deploy/entrypoint /opt/churn/
+COPY deploy/entrypoint deploy/same-locks /opt/churn/
+# Which locks the image was built from; a project with other locks is refused.
+COPY requirements.lock /opt/churn/locks/
 ENTRYPOINT ["entrypoint"]
 USER 1000:1000
 
@@ -45,12 +47,8 @@ WORKDIR /mlflow
 EXPOSE 5000
 HEALTHCHECK --interval=5s --timeout=5s --start-period=90s --retries=6 \
   CMD ["answers", "http://127.0.0.1:5000/api/2.0/mlflow/experiments/get-by-name?experiment_name=Default"]
-COPY deploy/answers /opt/churn/
-# Names that a browser or a client may call it by; others are refused, so that no foreign page reaches it (DNS rebinding).
-CMD ["mlflow", "server", "--host", "0.0.0.0", "--port", "5000", "--workers", "1", \
-     "--allowed-hosts", "mlflow:5000,localhost:*,127.0.0.1:*", \
-     "--backend-store-uri", "sqlite:////mlflow/mlflow.db", \
-     "--artifacts-destination", "/mlflow/artifacts"]
+COPY deploy/answers deploy/mlflow-server /opt/churn/
+CMD ["mlflow-server"]
 
 
 FROM base AS workbench
@@ -60,11 +58,15 @@ RUN apt-get update -qq \
  && apt-get clean && rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/dpkg.log \
  # The project in /workspace may belong to any user.
  && git config --system --add safe.directory '*' \
- # A login shell, as JupyterLab's terminals are, takes its path from /etc/profile.
+ # Terminals of JupyterLab are login shells, which take PATH from /etc/profile.
  && echo "export PATH=$PATH" > /etc/profile.d/churn.sh
+# Optuna, for `churn tune`.
+COPY requirements-tune.lock /opt/churn/locks/
+RUN pip --python /opt/venv/bin/python install --quiet --no-cache-dir --require-hashes \
+      -r /opt/churn/locks/requirements-tune.lock
 COPY deploy/site-packages /opt/venv/lib/python3.11/site-packages/
-# DVC notes process numbers and absolute paths in .dvc/tmp, which mean nothing outside the container: in here it uses
-# names of its own, so that DVC on the host never takes a container's notes for its own, nor a container the host's.
+# DVC writes process numbers and absolute paths to .dvc/tmp, which are valid only inside the container. So it uses other
+# file names here, and DVC on the host and in a container never read each other's files.
 RUN cd /opt/venv/lib/python3.11/site-packages \
  && sed -i 's/^RWLOCK_FILE = "rwlock"$/RWLOCK_FILE = "rwlock.container"/' dvc/rwlock.py \
  && sed -i 's/^EXEC_TMP_DIR = "exps"$/EXEC_TMP_DIR = "exps.container"/' dvc/repo/experiments/utils.py \
@@ -79,8 +81,9 @@ USER 1000:1000
 FROM workbench AS jupyter
 LABEL org.opencontainers.image.description="JupyterLab on the project in /workspace"
 USER root
-COPY requirements-notebook.lock /setup/
-RUN pip --python /opt/venv/bin/python install --quiet --no-cache-dir --require-hashes -r /setup/requirements-notebook.lock
+COPY requirements-notebook.lock /opt/churn/locks/
+RUN pip --python /opt/venv/bin/python install --quiet --no-cache-dir --require-hashes \
+      -r /opt/churn/locks/requirements-notebook.lock
 COPY deploy/jupyter_server_config.py deploy/jupyterlab_overrides.json /setup/
 RUN mkdir -p /etc/jupyter /opt/venv/share/jupyter/lab/settings \
  && mv /setup/jupyter_server_config.py /etc/jupyter/ \
@@ -97,6 +100,6 @@ CMD ["jupyter", "lab"]
 FROM workbench AS pipeline
 LABEL org.opencontainers.image.description="The stages, DVC and the churn command on the project in /workspace"
 COPY src /workspace/src
-# DVC tidies up on SIGINT, not on SIGTERM.
+# DVC cleans up on SIGINT, not on SIGTERM.
 STOPSIGNAL SIGINT
 CMD ["dvc", "repro"]

@@ -1,6 +1,6 @@
-# One name per habit, the same for people and CI. Each target makes what it needs first.
+# The same targets for developers and CI. Each target first sets up what it needs.
 .DEFAULT_GOAL := help
-.PHONY: help run report test test-all stack-test lint format reproduce tune bench ui notebook docs up down lock clean
+.PHONY: help run report test test-all test-long stack-test lint format reproduce tune bench ui notebook docs up down lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,69 +12,71 @@ UV := $(BIN)/uv
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
-# Hashes are checked, so a package from anywhere is the locked one.
+# Hashes are checked, so packages from any index are the locked ones.
 SYNC := $(UV) pip install --quiet --require-hashes --compile-bytecode --build-constraints requirements.lock
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-run: $(SETUP)  ## set up, run the pipeline, bring MLflow up to date, say what came out
+run: $(SETUP)  ## set up, run the pipeline, publish to MLflow, print a summary
 	dvc repro
 	churn sync
 	churn summary
 
-report: $(SETUP)  ## open the analyst's report, with commit, fingerprint and the way back
+report: $(SETUP)  ## open the report, with commit, fingerprint and the commands that restore it
 	churn report
 
-test: $(DEV)  ## the fast tests
-	pytest -n auto --dist worksteal -m "not slow and not stack"
+test: $(DEV)  ## run the fast tests
+	pytest -n auto --dist worksteal -m "not slow and not long and not stack"
 
-test-all: $(DEV)  ## every test that needs no containers
-	pytest -n auto --dist worksteal -m "not stack" --durations 20
+test-all: $(DEV)  ## run the fast and the slow tests, without containers
+	pytest -n auto --dist worksteal -m "not long and not stack" --durations 20
 
-stack-test: $(DEV)  ## build, start and try the containers (needs a Docker engine)
+test-long: $(DEV)  ## run the tests that take long: whole days, simulations, benchmarks
+	pytest -n auto --dist worksteal -m long --durations 20
+
+stack-test: $(DEV)  ## build, start and test the containers (needs a Docker engine)
 	pytest -m stack -rP
 
-lint: $(DEV)  ## style, types, and imports that only go down the house
+lint: $(DEV)  ## check style, types and the order of imports
 	ruff check
 	ruff format --check
 	mypy
 	lint-imports --no-cache --no-logo
 
-format: $(DEV)  ## put the code in style, and write into dvc.yaml what each stage imports
+format: $(DEV)  ## fix the style, and write into dvc.yaml what each stage imports
 	ruff check --fix
 	ruff format
 	python -m tests.helpers.stage_code
 
-reproduce: $(SETUP)  ## run the committed state again in a fresh clone and compare every byte
+reproduce: $(SETUP)  ## rerun the committed state in a fresh clone and compare every byte
 	churn reproduce
 
-tune: $(TUNE)  ## search for better arguments (make tune ARGS="--trials 100 --jobs 4")
+tune: $(TUNE)  ## search for better parameters (make tune ARGS="--trials 100 --jobs 4")
 	churn tune $(ARGS)
 
-bench: $(SETUP)  ## time the pipeline beside a bare script, into bench/results.md (many minutes)
+bench: $(SETUP)  ## compare the pipeline's run time with a plain script, in bench/results.md (many minutes)
 	python -m bench.pipeline
 
-ui: $(SETUP)  ## MLflow's pages on this folder's experiments, http://localhost:5000
+ui: $(SETUP)  ## start MLflow for this folder on http://localhost:5000
+	-@churn sync
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri sqlite:///mlflow.db --workers 1
 
-notebook: $(DEV)  ## JupyterLab on notebooks/, without containers
+notebook: $(DEV)  ## start JupyterLab on notebooks/, without containers
+	@deploy/notebook-filter
 	jupyter lab notebooks/explore.ipynb
 
 docs: $(DOCS)  ## build the manual into site/
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 	@echo site/index.html
 
-up: .env  ## start MLflow and JupyterLab in containers, and show the server what this folder knows
-	docker compose --profile run build
-	docker compose up --detach --wait
-	docker compose run --rm pipeline churn sync --all
-	@docker compose ps --format '{{.Service}}: {{range .Publishers}}http://{{.URL}}:{{.PublishedPort}} {{end}}'
+up: .env  ## start MLflow and JupyterLab in containers, and publish this state to the server
+	@deploy/up
 
-down:  ## stop the containers (everything they made stays)
+down:  ## stop the containers (their files stay)
 	docker compose --profile run down
 
-lock: $(SETUP)  ## write the lock files anew from pyproject.toml
+lock: $(SETUP)  ## update the lock files from pyproject.toml
 	for group in "" notebook docs tune dev setup; do \
 	  UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --upgrade --universal --generate-hashes \
 	    --fork-strategy fewest --python-version 3.11 --no-emit-index-url --no-annotate \
@@ -93,7 +95,7 @@ $(SETUP): requirements-setup.lock requirements.lock pyproject.toml deploy/site-p
 	@for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
 	  if $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then \
 	    echo "setting up $(VENV) with $$($$python --version)" && exec $$python -m venv --clear $(VENV); fi; \
-	done; echo "no Python 3.11, 3.12 or 3.13 found; install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1
+	done; echo "no Python 3.11, 3.12 or 3.13 found; install one, or pass its path: make PYTHON=/path/to/python3" >&2; exit 1
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-setup.lock
 	@$(SYNC) -r requirements.lock
 	@$(UV) pip install --quiet --no-deps --no-build-isolation --editable .

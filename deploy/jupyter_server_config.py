@@ -1,4 +1,6 @@
-"""JupyterLab in its container: reached through a port that Compose publishes on this machine only, with a token."""
+"""JupyterLab in its container, behind a token; Compose publishes its port on this machine only."""
+
+import os
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821
 c.ServerApp.ip = "0.0.0.0"  # noqa: S104  # inside the container; the port is published on 127.0.0.1
@@ -7,10 +9,12 @@ c.ServerApp.port_retries = 0
 c.ServerApp.open_browser = False
 c.ServerApp.root_dir = "/workspace"
 c.LabApp.default_url = "/lab/tree/notebooks/explore.ipynb"
-# Names that it may be called by; others are refused, so that no foreign page reaches it (DNS rebinding).
+# Allowed host names; others are refused, which prevents DNS rebinding by foreign pages.
 c.ServerApp.allow_remote_access = False
-c.ServerApp.local_hostnames = ["localhost", "jupyter"]
-# With an engine that runs without root, root in here is the user outside.
+# A reverse proxy's names are in JUPYTER_HOSTS, separated by commas.
+proxied = [name.strip() for name in os.environ.get("JUPYTER_HOSTS", "").split(",") if name.strip()]
+c.ServerApp.local_hostnames = ["localhost", "jupyter", *proxied]
+# In a rootless engine, root inside the container is the user outside.
 c.ServerApp.allow_root = True
-# Packages come from the lock.
+# Packages come from the lock file only.
 c.LabApp.extension_manager = "readonly"

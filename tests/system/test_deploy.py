@@ -231,7 +231,7 @@ def test_without_a_private_folder_dvc_does_not_start(project: Path, tmp_path: Pa
     command = "env -u DVC_SITE_CACHE_DIR -u XDG_CACHE_HOME dvc status"
     told = shell(project)(command, check=False, HOME=str(tmp_path), TMPDIR="/dev/null")
     assert told.returncode
-    assert told.stderr.startswith("no folder for DVC's cache that nobody else can write to: set DVC_SITE_CACHE_DIR to")
+    assert told.stderr.startswith("no private folder for DVC's cache: set DVC_SITE_CACHE_DIR to")
     assert "Traceback" not in told.stderr
     assert not any((tmp_path / ".cache/churn-dvc").iterdir())
 

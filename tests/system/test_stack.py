@@ -1,9 +1,15 @@
-"""The containers on a real engine, made by the project's own files; the tests are a day's work, in order."""
+"""The containers on a real engine, made by the project's own files; the tests are a day's work, in order.
+
+It begins in a folder that was never run, and nothing but `make up` writes its `.env`.
+"""
 
 import json
 import os
 import re
 import shutil
+import signal
+import socket
+import ssl
 import subprocess
 import tempfile
 import time
@@ -18,8 +24,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from churn.files import read_json
-from churn.runtime import lock
-from tests.helpers.manual import commands_of
+from tests.helpers.manual import blocks_of, commands_of
 from tests.helpers.projects import REPOSITORY, shell
 from tests.helpers.servers import free_port
 
@@ -71,6 +76,8 @@ class Stack:
     def environment(self) -> dict[str, str]:
         return {
             "COMPOSE_PROJECT_NAME": self.name,
+            "CHURN_UID": str(self.user),
+            "CHURN_GID": str(self.user),
             "MLFLOW_PORT": str(self.mlflow_port),
             "JUPYTER_PORT": str(self.jupyter_port),
         }
@@ -161,10 +168,6 @@ def stack() -> Iterator[Stack]:
     folder = Path(tempfile.mkdtemp(prefix="churn-stack-"))
     folder.chmod(0o755)
     shell(folder)(f"git clone --quiet {REPOSITORY} project")
-    shell(folder / "project")("dvc repro", MLFLOW_TRACKING_URI="")  # on the host, into the embedded store
-    for publisher in (folder / "project/.churn").glob("publisher-*.lock"):
-        with lock(publisher):  # it may still write when the command has ended
-            pass
     commit = shell(folder / "project")("git rev-parse HEAD").stdout.strip()
     user = os.getuid() or NAMELESS
     if os.getuid() == 0:
@@ -221,17 +224,59 @@ def test_a_change_of_the_code_leaves_all_layers_but_the_last(stack: Stack) -> No
     assert before[-1] != after[-1]
 
 
-def test_make_up_starts_everything_and_shows_what_the_folder_knew(stack: Stack) -> None:
+def test_without_its_settings_compose_says_in_a_line_what_writes_them(stack: Stack) -> None:
+    for command in ("docker compose up --detach", "docker compose run --rm pipeline"):
+        refused = shell(stack.project)(command, check=False)
+        assert refused.returncode != 0
+        (line,) = refused.stderr.splitlines()
+        assert "run `make up`, which writes .env" in line
+
+
+def test_make_up_in_a_folder_that_was_never_run_ends_with_links_that_work(stack: Stack) -> None:
     begun = time.monotonic()
     told = stack.run("make up").stdout
     print(f"\nup in {time.monotonic() - begun:.0f} s")
-    assert f"mlflow: http://127.0.0.1:{stack.mlflow_port}" in told
-    assert f"jupyter: http://127.0.0.1:{stack.jupyter_port}" in told
+    links = dict(re.findall(r"^(MLflow|JupyterLab) +(http://localhost:\S+)", told, re.MULTILINE))
+    for link in links.values():
+        assert status_of(link.partition("#")[0]) == 200
+    assert links["MLflow"].startswith(f"http://localhost:{stack.mlflow_port}/#/experiments/1/runs?")
+    assert f"network     {stack.name}_mlops-network" in told
     for container in stack.containers().values():
         assert stack.inspect(container, "{{.State.Health.Status}}") == "healthy"
     print(stack.run("docker stats --no-stream --format '{{.Name}}: {{.MemUsage}}'").stdout)
-    assert "this state is in MLflow" in stack.pipeline("churn status").stdout
+    replaced = (
+        "docker images --quiet --filter dangling=true --filter label=org.opencontainers.image.title=churn-pipeline"
+    )
+    assert stack.run(replaced).stdout == ""
+    assert stack.rows() == {}
     assert stack.changed() == ""
+
+
+def test_the_first_run_is_one_row_with_its_model_and_the_bytes_of_the_host(stack: Stack) -> None:
+    told = stack.pipeline("dvc repro").stdout
+    assert re.findall(r"Running stage '(.+?)'", told) == ["preprocess", "train", "evaluate"]
+    assert stack.changed() == "", "what is committed was made without containers"
+    (row,) = stack.rows().values()
+    assert (row["pipeline.complete"], row["model"], row["git.commit"]) == ("true", "shown", stack.commit)
+    assert "this state is in MLflow" in stack.pipeline("churn status").stdout
+
+
+def test_a_second_folder_of_the_same_name_leaves_this_stack_alone(stack: Stack) -> None:
+    other = stack.project.parent / "elsewhere" / stack.project.name
+    other.parent.mkdir()
+    shell(other.parent)(f"git clone --quiet {REPOSITORY} {other.name} && chown -R {stack.user}:{stack.user} .")
+    before = stack.containers()
+    settings = [shell(folder)("deploy/settings").stdout for folder in (stack.project, other)]
+    names = [re.findall(r"^COMPOSE_PROJECT_NAME=(\S+)$", one, re.MULTILINE) for one in settings]
+    assert names[0] != names[1]
+    assert all(name.startswith("churn-project-") for (name,) in names)
+    ports = re.findall(r"^(?:MLFLOW|JUPYTER)_PORT=(\d+)$", settings[1], re.MULTILINE)
+    assert not {str(stack.mlflow_port), str(stack.jupyter_port)} & set(ports)
+    (other / ".env").write_text(settings[1].replace(names[1][0], stack.name))
+    refused = shell(other)("make up", check=False)
+    assert refused.returncode != 0
+    assert f"the stack {stack.name} belongs to {stack.project}: set COMPOSE_PROJECT_NAME in .env" in refused.stderr
+    assert stack.containers() == before
 
 
 def test_an_edit_on_the_host_runs_in_the_container_and_is_one_row(stack: Stack) -> None:
@@ -251,17 +296,90 @@ def test_an_edit_on_the_host_runs_in_the_container_and_is_one_row(stack: Stack) 
     assert stack.run("docker compose exec -T jupyter dvc status").stdout.strip().endswith("up to date.")
 
 
-def test_the_container_gives_the_same_bytes_as_the_host(stack: Stack) -> None:
+def test_each_stage_can_be_run_alone_and_is_published(stack: Stack) -> None:
     stack.edit("max_leaf_nodes: 4", "max_leaf_nodes: 6")
-    told = stack.pipeline("dvc repro --force --no-run-cache").stdout
-    assert re.findall(r"Running stage '(.+?)'", told) == ["preprocess", "train", "evaluate"]
-    assert stack.changed() == ""
-
-
-def test_each_stage_can_be_run_alone(stack: Stack) -> None:
+    stack.pipeline("dvc repro")  # restored
     for stage in ("preprocess", "train", "evaluate"):
-        assert f"{stage}: written to" in stack.pipeline(f"python -m churn.stages.{stage}").stderr
+        told = stack.pipeline(f"python -m churn.stages.{stage}").stderr
+        assert f"{stage}: written to" in told
+        assert "kept for MLflow" not in told
+        stack.pipeline("churn status --strict")
     assert stack.changed() == ""
+
+
+def test_an_image_of_other_locks_is_refused_in_a_line(stack: Stack) -> None:
+    lock = stack.project / "requirements.lock"
+    content = lock.read_text()
+    lock.write_text(content + "# a newer one\n")
+    for command in (
+        "docker compose run --rm --no-deps pipeline churn status",
+        "docker compose exec -T jupyter dvc repro",
+    ):
+        refused = stack.run(command, check=False)
+        assert refused.returncode == 1
+        assert "requirements.lock is not the one that this image was built from; run `make up`" in refused.stderr
+    lock.write_text(content)
+
+
+def test_a_search_of_the_container_can_be_made(stack: Stack) -> None:
+    assert "trials" in stack.pipeline("churn tune --help").stdout
+    stack.pipeline("python -c 'import optuna'")
+
+
+def until_healthy(stack: Stack, service: str) -> float:
+    """Seconds until a service that has failed is there again by itself."""
+    begun = time.monotonic()
+    while time.monotonic() < begun + 120:
+        found = stack.run(f"docker compose ps --format '{{{{.Health}}}}' {service}", check=False).stdout.strip()
+        if found == "healthy":
+            return time.monotonic() - begun
+        time.sleep(0.5)
+    raise AssertionError(f"{service} does not come back")
+
+
+KILL_WORKERS = """
+import os, pathlib
+for process in pathlib.Path("/proc").glob("[0-9]*"):
+    if b"uvicorn" in (process / "cmdline").read_bytes() and process.name != str(os.getpid()):
+        os.kill(int(process.name), 9)
+"""
+
+
+def test_a_server_whose_worker_is_killed_comes_back_by_itself_with_its_rows(stack: Stack) -> None:
+    before = stack.rows()
+    kill = f"docker compose exec -T mlflow python -c '{KILL_WORKERS}'"
+    stack.run(kill, check=False)
+    while stack.inspect(stack.containers()["mlflow"], "{{.RestartCount}}") == "0":
+        time.sleep(0.2)
+    print(f"\nback in {until_healthy(stack, 'mlflow'):.0f} s")
+    assert stack.rows() == before
+
+
+def test_after_a_restart_of_the_engine_both_services_are_there_again(stack: Stack) -> None:
+    before = stack.rows()
+    restart_engine()
+    print(f"\nback in {max(until_healthy(stack, service) for service in ('mlflow', 'jupyter')):.0f} s")
+    assert stack.rows() == before
+
+
+def restart_engine() -> None:
+    """End the engine and start it as it was started, unless whatever looks after it does so."""
+    found = Path("/var/run/docker.pid")
+    if os.getuid() or not found.exists():
+        pytest.skip("only root can restart the engine")
+    engine = Path("/proc") / found.read_text().strip()
+    command = engine.joinpath("cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+    os.kill(int(engine.name), signal.SIGTERM)
+    while engine.exists():
+        time.sleep(0.1)
+    time.sleep(2)
+    if shell(REPOSITORY)("docker info", check=False).returncode:
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    for _ in range(100):
+        if not shell(REPOSITORY)("docker info", check=False).returncode:
+            return
+        time.sleep(0.5)
+    raise AssertionError("the engine does not come back")
 
 
 def test_an_experiment_is_read_back_from_outside_and_from_jupyter(stack: Stack) -> None:
@@ -336,7 +454,7 @@ def test_host_and_container_at_once_leave_the_right_results(stack: Stack) -> Non
     running = stack.start("pipeline dvc repro --force")
     until_told(running, "Running stage 'train'")
     told = stack.host("dvc repro", check=False)
-    assert told.returncode == 0 or "another stage is at work here" in told.stderr
+    assert told.returncode == 0 or "another stage is running here" in told.stderr
     running.communicate()
     assert running.returncode == 0
     assert stack.changed() == ""
@@ -438,6 +556,81 @@ def test_mlflow_answers_no_foreign_page(stack: Stack) -> None:
     assert status_of(uri, Host="evil.example") == 403
 
 
+@pytest.fixture(scope="module")
+def proxies(stack: Stack) -> Iterator[dict[str, int]]:
+    """Port of each reverse proxy that the manual has an example for, with the services named as it says."""
+    blocks = {block.language: "\n".join(block.lines) for block in blocks_of(REPOSITORY / "docs/containers.md")}
+    names = dict(re.findall(r"^(MLFLOW_HOSTS|JUPYTER_HOSTS)=(\S+)$", blocks["text"], re.MULTILINE))
+    stack.run("docker compose up --detach --wait", **names)
+    image, ports = f"{stack.name}-proxy", {"caddyfile": free_port(), "nginx": free_port()}
+    stack.run(f"docker build --quiet --tag {image} {REPOSITORY}/tests/system/proxy")
+    settings = Path(tempfile.mkdtemp(prefix="churn-proxy-"))
+    settings.chmod(0o755)
+    for name, text in blocks.items():
+        for port, of_stack in (("5000", stack.mlflow_port), ("8888", stack.jupyter_port)):
+            text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{of_stack}")
+        (settings / name).write_text(text)
+    settings_of_caddy = ("local_certs", "auto_https disable_redirects", "admin off", f"https_port {ports['caddyfile']}")
+    own = "\n".join(["{", *settings_of_caddy, "}", ""])
+    (settings / "caddyfile").write_text(own + (settings / "caddyfile").read_text())
+    (settings / "nginx").write_text((settings / "nginx").read_text().replace("443", str(ports["nginx"])))
+    mounted = f"--volume {settings}/caddyfile:/Caddyfile:ro --volume {settings}/nginx:/etc/nginx/conf.d/churn.conf:ro"
+    for kind, command in (("caddyfile", "caddy run --config /Caddyfile"), ("nginx", "nginx -g 'daemon off;'")):
+        stack.run(f"docker run --detach --name {stack.name}-{kind} --network host {mounted} {image} {command}")
+    try:
+        yield ports
+    finally:
+        for kind in ports:
+            stack.run(f"docker rm --force {stack.name}-{kind}", check=False)
+        stack.run(f"docker image rm {image}", check=False)
+        stack.run("docker compose up --detach --wait")
+        shutil.rmtree(settings)
+
+
+def through(port: int, name: str, path: str, headers: dict[str, str], data: bytes = b"") -> int:
+    """Status that a proxy answers with, asked by a name that leads nowhere else; 0 while it does not listen yet."""
+    trusting = ssl.create_default_context()
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    try:
+        plain = socket.create_connection(("127.0.0.1", port), timeout=30)
+        with trusting.wrap_socket(plain, server_hostname=name) as connection:
+            sent = {"Host": name, "Content-Length": str(len(data)), **headers}
+            lines = [
+                f"{'POST' if data else 'GET'} {path} HTTP/1.1",
+                *(f"{key}: {value}" for key, value in sent.items()),
+            ]
+            connection.sendall("\r\n".join([*lines, "", ""]).encode() + data)
+            return int(connection.recv(4096).split()[1])
+    except (OSError, IndexError):
+        return 0
+
+
+@pytest.mark.parametrize("kind", ["caddyfile", "nginx"])
+def test_both_services_are_reached_through_the_proxies_of_the_manual(
+    stack: Stack, proxies: dict[str, int], kind: str
+) -> None:
+    mlflow, jupyter = "mlflow.example.com", "jupyter.example.com"
+    port = proxies[kind]
+    for _ in range(60):
+        if through(port, mlflow, "/", {}) == 200:
+            break
+        time.sleep(0.5)
+    for origin, status in ((f"https://{mlflow}", 200), ("https://evil.example", 403)):
+        headers = {"Content-Type": "application/json", "Origin": origin}
+        assert through(port, mlflow, "/api/2.0/mlflow/runs/search", headers, b'{"experiment_ids": ["1"]}') == status
+    token = {"Authorization": "token mlops-demo"}
+    assert through(port, jupyter, "/api/contents", token) == 200
+    assert through(port, jupyter, "/api/contents", {}) == 403
+    websocket = {
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "YQ==",
+    }
+    headers = {**token, **websocket, "Origin": f"https://{jupyter}"}
+    assert through(port, jupyter, "/api/events/subscribe", headers) == 101
+
+
 def test_nothing_runs_as_root_and_what_can_be_is_read_only(stack: Stack) -> None:
     for service, container in stack.containers().items():
         users = stack.run(f"docker top {container} -eo pid,uid").stdout.split()[3::2]
@@ -467,8 +660,9 @@ def test_everything_that_was_made_belongs_to_the_user(stack: Stack) -> None:
 def test_a_browser_shows_the_experiments_and_the_notebook(stack: Stack) -> None:
     image = f"{stack.name}-browser"
     stack.run(f"docker build --quiet --tag {image} {REPOSITORY}/tests/system/browser")
-    shutil.rmtree(PICTURES, ignore_errors=True)
-    PICTURES.mkdir()
+    for name in ("mlflow.png", "jupyterlab.png"):  # what else is there is of other tests
+        (PICTURES / name).unlink(missing_ok=True)
+    PICTURES.mkdir(exist_ok=True)
     with suppress(PermissionError):
         os.chown(PICTURES, stack.user, stack.user)
     (row,) = [tags["mlflow.runName"] for tags in stack.rows("params.`train.params.max_leaf_nodes` = '4'").values()]

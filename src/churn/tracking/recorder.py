@@ -1,6 +1,6 @@
-"""What a stage calls. Tracking can fail; the stage that it watches cannot fail by it.
+"""Record a stage for MLflow. An error of tracking never fails the stage.
 
-Light to import: MLflow is the publisher's business.
+Fast to import: only the publisher imports MLflow.
 """
 
 import logging
@@ -25,18 +25,18 @@ from churn.tracking.outbox import Outbox, outbox_of
 from churn.tracking.record import Execution, Record
 
 STAGES_LOCK = Path(".churn/stages.lock")
-"""Shared by the stages at work; a publisher stays as long as one of them holds it."""
+"""Shared lock of running stages; a publisher runs as long as one of them holds it."""
 
 PUBLISHER_LOG = Path(".churn/publisher.log")
 SECONDS_TO_PUBLISH = 4.0
-"""How long the last stage waits. What takes longer goes on beside, or is published by the next stage or sync."""
+"""How long the last stage waits. Publishing continues in the background; the next stage or sync does the rest."""
 SECONDS_BETWEEN_LOOKS = 0.02
 
 log = logging.getLogger(__name__)
 
 
 class Recorder:
-    """Keeps what a stage did in the outbox, and sees that a publisher is at work."""
+    """Stores the record of a stage in the outbox, and makes sure that a publisher is running."""
 
     def __init__(self, workspace: Path, stage: str) -> None:
         self.workspace = workspace
@@ -44,20 +44,20 @@ class Recorder:
         self._destination = find_destination(project_root(workspace))
         self._outbox = outbox_of(self._destination.root)
         self._attendance = ExitStack()
-        with suppress(OSError):  # what stands in the way is told when there is something to record
+        with suppress(OSError):  # reported later, when there is something to record
             self._attendance.enter_context(lock(self._destination.root / STAGES_LOCK, shared=True))
             if not refusal(self._destination):
                 _ensure_publisher(self._destination)
 
     def record(self, execution: Execution) -> None:
-        """Keep an execution; what cannot be kept, and what cannot be published now, is a warning."""
+        """Store an execution; log a warning if it cannot be stored, or not published now."""
         try:
             self._record(execution)
         except (ChurnError, OSError) as error:
             _warn("not recorded", str(error))
-        except Exception as error:  # results are there and good, whatever the record makes of them
+        except Exception as error:  # the results are valid even if recording fails
             _warn("not recorded", f"{type(error).__name__}: {error}")
-            log.debug("the fault in full", exc_info=True)
+            log.debug("traceback", exc_info=True)
         finally:
             self._attendance.close()
 
@@ -65,12 +65,14 @@ class Recorder:
         record, last = self._kept(execution)
         reason = refusal(self._destination)
         if not reason:
-            reason = self._publish(record, wait=last or execution.fault is not None)
+            # A stage that DVC did not start may be a container's only process, and a publisher ends with it.
+            alone = "DVC_STAGE" not in os.environ
+            reason = self._publish(record, wait=last or alone or execution.fault is not None)
         if reason:
             _warn(f"kept for MLflow at {self._destination.address}, `churn sync` publishes it", reason)
 
     def _kept(self, execution: Execution) -> tuple[Record, bool]:
-        """The record, and whether no stage comes after this one."""
+        """The stored record, and whether this stage is a last one."""
         from churn.history import snapshot, state
         from churn.tracking.description import describe
 
@@ -88,9 +90,9 @@ class Recorder:
 
 
 def _ensure_publisher(destination: Destination) -> None:
-    """Start a publisher unless one is there. It has nothing of the stage's: no terminal, no pipe, no folder.
+    """Start a publisher unless one is running. It shares no terminal, pipe or folder with the stage.
 
-    The lock that says so is taken here and handed on, so that there is never a second one.
+    Its lock is acquired here and passed on, so that there are never two publishers.
     """
     package = Path(__file__).resolve().parents[2]
     with lock(destination.publisher_lock, wait=False) as held:
@@ -107,21 +109,21 @@ def _ensure_publisher(destination: Destination) -> None:
                 pass_fds=[held],
                 start_new_session=True,
             )
-    publisher.returncode = 0  # left to itself: it outlives the stage, and nobody here waits for it
+    publisher.returncode = 0  # it outlives the stage, which does not wait for it
 
 
 def _outcome(outbox: Outbox, name: str, destination: Destination) -> str:
-    """Wait until a record is published ('') or an attempt has failed, and why."""
+    """Wait until a record is published; return '' or why it failed."""
     end = time.monotonic() + SECONDS_TO_PUBLISH
     while time.monotonic() < end:
         reason = outbox.outcome(name)
         if reason is not None:
             return reason
-        _ensure_publisher(destination)  # one that was about to leave may have missed the record
+        _ensure_publisher(destination)  # one that was about to exit may have missed the record
         time.sleep(SECONDS_BETWEEN_LOOKS)
-    return f"not done within {SECONDS_TO_PUBLISH:g} s"
+    return f"not published within {SECONDS_TO_PUBLISH:g} s"
 
 
 def _warn(what: str, why: str) -> None:
-    """On one line and without a password."""
+    """Log a warning on one line and without a password."""
     log.warning("%s: %s", what, " ".join(without_password(why).split()))
