@@ -257,14 +257,14 @@ def make_obstacle(kind: str, path: Path) -> None:
 
 
 OBSTACLES = {
-    "folder": "is a folder, which is not replaced; name another file",
-    "pipe": "is a device, pipe or socket, which is not replaced; name another file",
-    "device": "is a device, pipe or socket, which is not replaced; name another file",
-    "socket": "is a device, pipe or socket, which is not replaced; name another file",
+    "folder": "is a folder and cannot be replaced; name another file",
+    "pipe": "is a device, pipe or socket and cannot be replaced; name another file",
+    "device": "is a device, pipe or socket and cannot be replaced; name another file",
+    "socket": "is a device, pipe or socket and cannot be replaced; name another file",
     "read-only": "is read-only; name another file, or make it writable",
     "read-only behind a link": "is read-only; name another file, or make it writable",
-    "nowhere": "leads nowhere; mend the link, or name another file",
-    "loop": "leads nowhere; mend the link, or name another file",
+    "nowhere": "the link is broken; fix it, or name another file",
+    "loop": "the link is broken; fix it, or name another file",
 }
 
 
@@ -294,7 +294,7 @@ def test_a_result_replaces_files_and_links_only(
     monkeypatch.chdir(tmp_path)
     make_obstacle(kind, Path("file"))
     before = Path("file").lstat()
-    with pytest.raises(ChurnError, match=r"^file: is a .*, where a file is to be written; move it away$"):
+    with pytest.raises(ChurnError, match=r"^file: is a .*, but a file must be written there; move it away$"):
         WRITERS[result](Path("file"))
     assert Path("file").lstat() == before
     assert list(Path().iterdir()) == [Path("file")]
@@ -398,7 +398,7 @@ def test_a_pickle_brings_the_fitted_object_back(tmp_path: Path) -> None:
 def test_a_pickle_that_nobody_vouches_for_is_not_unpickled(tmp_path: Path) -> None:
     path, mark = tmp_path / "m.pkl", tmp_path / "ran"
     path.write_bytes(pickle.dumps(Bomb(mark)))
-    with pytest.raises(ChurnError, match=r"m\.pkl: md5 [0-9a-f]{32}, which neither dvc\.lock nor the stage"):
+    with pytest.raises(ChurnError, match=r"m\.pkl: md5 [0-9a-f]{32} is recorded neither in dvc\.lock nor by the stage"):
         files.read_pickle(path, {"0" * 32})
     assert not mark.exists()
     files.read_pickle(path, {files.md5(path)})

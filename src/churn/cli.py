@@ -32,7 +32,7 @@ class UsageError(ChurnError):
 
 app = typer.Typer(
     cls=GroupedCommands,
-    add_completion=False,  # `options` has it
+    add_completion=False,  # options.py defines it
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -50,7 +50,7 @@ def churn(
     install_completion: options.InstallCompletion = None,
     show_completion: options.ShowCompletion = None,
 ) -> None:
-    """Judge, promote and use churn models of this project.
+    """Compare, promote and use churn models of this project.
 
     `dvc repro` runs the pipeline; these commands work on its results, in the current folder. `churn COMMAND --help`
     shows options and examples.
@@ -111,12 +111,12 @@ def tune(
     quiet = not sys.stderr.isatty()
     try:
         with (
-            redirect_stdout(sys.stderr),  # what libraries print; stdout is for the answer
+            redirect_stdout(sys.stderr),  # libraries print; stdout is for the result
             typer.progressbar(length=plan.trials, file=sys.stderr, hidden=quiet, label="trials") as bar,
         ):
 
             def on_trial(_: "EndedTrial", best: float, left: int) -> None:
-                bar.length = bar.pos + 1 + left  # an earlier search may have made some of the trials
+                bar.length = bar.pos + 1 + left  # trials of an earlier search need not run again
                 bar.label = f"trials, best {best:{plan.objective.form}}"
                 bar.update(1)
 
@@ -169,7 +169,7 @@ def promote(
 ) -> None:
     """Promote a commit's model to champion if all gates pass.
 
-    Registers the model in MLflow, judges it against the current champion, and reruns the commit. Every decision is
+    Registers the model in MLflow, evaluates it against the current champion, and reruns the commit. Every decision is
     recorded in MLflow, refusals included.
     """
     from churn.commands.promote import promotion
@@ -185,7 +185,7 @@ def promote(
 
 @command(JUDGE, 'churn rollback --reason "complaints since Monday"', "churn rollback --json | jq .version")
 def rollback(reason: options.Reason = "", as_json: options.Json = False) -> None:
-    """Make the previous champion the champion again."""
+    """Restore the previous champion."""
     from churn.commands.promote import promotion
 
     with redirect_stdout(sys.stderr):
@@ -251,7 +251,7 @@ def predict(
     require_not_of_pipeline(Path(), (output, refused))
     hidden = not sys.stderr.isatty()
     with (
-        redirect_stdout(sys.stderr),  # what libraries print; stdout is for the answer
+        redirect_stdout(sys.stderr),  # libraries print; stdout is for the result
         typer.progressbar(length=1000, file=sys.stderr, hidden=hidden, label="scoring") as bar,
     ):
         scored = score_table(
@@ -314,7 +314,7 @@ def _confirm_replacing(proposed: "Proposal", *, yes: bool) -> None:
 
 
 def _keep_in_dvc(root: Path, examined: "ExaminedTable", *, yes: bool) -> None:
-    """A large table belongs into DVC; without an answer the command is only named."""
+    """Print the `dvc add` command for a large untracked table, and run it after confirmation."""
     from churn.commands.init import proposal
 
     if not proposal.is_large_and_untracked(root, examined.source):
@@ -336,8 +336,7 @@ def sync(
 ) -> None:
     """Publish pending runs to MLflow.
 
-    Publishes what waits in the outbox, and the state of this folder if MLflow does not show it yet. Repeating it is
-    safe: nothing is published twice.
+    Publishes the outbox, and the state of this folder if MLflow does not have it yet. Nothing is published twice.
     """
     from churn.tracking.sync import SyncRequest
     from churn.tracking.sync import sync as bring_up_to_date
@@ -385,10 +384,10 @@ def _tell(report: "SyncReport | StatusReport", *, strict: bool, as_json: bool) -
 
 
 def main() -> None:
-    """Run a command; a fault that the user can mend is told in a line, without a traceback."""
+    """Run a command. An error that the user can fix is printed without a traceback."""
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("churn").setLevel(logging.INFO)
-    completion_init()  # as Typer does it where completion has its own options
+    completion_init()  # Typer does this only with its own completion options
     try:
         app(prog_name="churn")
     except UsageError as error:

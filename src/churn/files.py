@@ -1,6 +1,6 @@
-"""Every file of the pipeline: where it is, how it is written (whole or not at all) and read.
+"""Paths of all files of the pipeline, and functions that read them and write them atomically.
 
-What is written holds no clock, host or path, so equal values give equal bytes.
+Files contain no time, host or path, so equal values give equal bytes.
 """
 
 import hashlib
@@ -23,11 +23,11 @@ from churn.errors import ChurnError
 from churn.types import DECIMALS, ROW_KEY
 
 if TYPE_CHECKING:
-    import pandas as pd  # only what reads a table imports it: most commands need md5 and JSON alone
+    import pandas as pd  # imported only where tables are read: most commands need only md5 and JSON
     from matplotlib.figure import Figure
 
 FAULTS = Path("data/faults.csv")
-"""Every value that breaks the contract, after a table was refused; no result, so DVC does not know it."""
+"""All contract violations of a refused table. Not a result, so DVC does not track it."""
 FAULT_COLUMNS = ("line", "column", "check", "value")
 
 PROCESSED = Path("data/processed")
@@ -55,7 +55,7 @@ TEST_METRICS = METRICS / "test.json"
 BUSINESS_METRICS = METRICS / "business_metrics.json"
 CLASSIFICATION_REPORT = METRICS / "classification_report.json"
 DETAILED_METRICS = (DATA_METRICS, TRAIN_METRICS, TEST_METRICS, BUSINESS_METRICS, CLASSIFICATION_REPORT)
-"""Every figure. dvc.yaml calls them plots, so that `dvc metrics diff` prints none of them but those in the overview."""
+"""All metrics. dvc.yaml declares them as plots, so that `dvc metrics diff` prints only those in the overview."""
 SLICES = METRICS / "slices.csv"
 CONFUSION_MATRIX = METRICS / "confusion_matrix.png"
 ROC_CURVE = METRICS / "roc_curve.png"
@@ -70,11 +70,11 @@ MODEL_CARD = METRICS / "model_card.md"
 PICKLE_PROTOCOL = 5
 
 _written_here: set[str] = set()
-"""md5 of the pickles that this process has written; it need not be told to trust them."""
+"""md5 of each pickle that this process wrote and therefore trusts."""
 
 WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 LONGEST_START = 50
-"""Characters of a file's name in the name of its draft, so that this is never too long for the file system."""
+"""Characters of a file's name used in the name of its draft, because file systems limit the length."""
 
 
 def write_rows(path: Path, rows: "pd.DataFrame") -> None:
@@ -83,7 +83,7 @@ def write_rows(path: Path, rows: "pd.DataFrame") -> None:
 
 
 def read_rows(path: Path, types: Mapping[str, str]) -> "pd.DataFrame":
-    """Read customer rows, indexed by key, each column in its type: labels as text, the others float64."""
+    """Read customer rows, indexed by key: labels as text, all other columns as float64."""
     dtypes = {ROW_KEY: "str"} | {name: "str" if kind == "categorical" else "float64" for name, kind in types.items()}
     return _read_csv(path, dtypes).set_index(ROW_KEY)[list(types)]
 
@@ -94,29 +94,29 @@ def write_table(path: Path, table: "pd.DataFrame") -> None:
 
 
 def read_features(path: Path) -> "pd.DataFrame":
-    """Read encoded rows, float64, the very numbers that were written."""
+    """Read encoded rows as float64, exactly as written."""
     return _read_csv(path, "float64")
 
 
 def read_labels(path: Path) -> "pd.Series":
-    """Read the target: 1 has churned, 0 has stayed."""
+    """Read the target: 1 churned, 0 stayed."""
     return _read_csv(path, "int64").iloc[:, 0]
 
 
 def write_rounded_table(path: Path, table: "pd.DataFrame") -> None:
-    """Write a table for people: figures to six places."""
+    """Write a table with numbers rounded to six decimals."""
     _write_csv(path, table.round(DECIMALS), index=False)
 
 
 def read_table(path: Path) -> "pd.DataFrame":
-    """Read a table for people."""
+    """Read a table in which only empty cells are missing."""
     import pandas as pd
 
     return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
 
 def round_figures(value: Any) -> Any:
-    """Figures as they stand in a file: six places, and None for what is not defined (NaN)."""
+    """Round numbers to six decimals, recursively; NaN becomes None."""
     if isinstance(value, Mapping):
         return {str(key): round_figures(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -129,12 +129,12 @@ def round_figures(value: Any) -> Any:
 
 
 def json_text(values: Mapping[str, Any]) -> str:
-    """Figures to six places, keys sorted; what is not defined (NaN) as null."""
+    """JSON with sorted keys and numbers rounded to six decimals; NaN becomes null."""
     return json.dumps(round_figures(values), indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write figures as `json_text` has them."""
+    """Write values as JSON, formatted by `json_text`."""
     with replacing(path) as draft:
         draft.write_text(f"{json_text(values)}\n", encoding="utf-8")
 
@@ -146,24 +146,24 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text, its lines ending as they do."""
+    """Write a text without converting line ends."""
     with replacing(path) as draft:
         draft.write_text(text, encoding="utf-8", newline="")
 
 
 def md5(path: Path) -> str:
-    """As DVC computes it for a file."""
+    """md5 of a file, as DVC computes it."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def md5_of_bytes(content: bytes) -> str:
-    """As DVC computes it for a file that holds them."""
+    """md5 of a file with this content, as DVC computes it."""
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def write_pickle(path: Path, fitted: object) -> None:
-    """Write a fitted scikit-learn object as a plain pickle, which MLflow and joblib load as it is."""
+    """Write a fitted scikit-learn object as a plain pickle, which MLflow and joblib can load."""
     content = pickle.dumps(fitted, protocol=PICKLE_PROTOCOL)
     with replacing(path) as draft:
         draft.write_bytes(content)
@@ -171,17 +171,17 @@ def write_pickle(path: Path, fitted: object) -> None:
 
 
 def read_pickle(path: Path, vouched: Container[str]) -> Any:
-    """Read a fitted object of this pipeline, the very bytes whose md5 somebody vouches for: a pickle runs code.
+    """Unpickle a fitted object of this pipeline if its md5 is trusted: a pickle runs code.
 
     Raises:
-        ChurnError: nobody vouches for the file.
+        ChurnError: the md5 is neither in `vouched` nor that of a pickle that this process wrote.
     """
     content = path.read_bytes()
     found = md5_of_bytes(content)
     if found not in vouched and found not in _written_here:
         raise ChurnError(
-            f"{path}: md5 {found}, which neither dvc.lock nor the stage that writes it knows, so it is not "
-            "unpickled (a pickle runs code); `dvc checkout` or `dvc repro` brings the right one"
+            f"{path}: md5 {found} is recorded neither in dvc.lock nor by the stage that writes it, so it is not "
+            "unpickled (a pickle runs code); run `dvc checkout` or `dvc repro`"
         )
     import joblib
 
@@ -189,13 +189,13 @@ def read_pickle(path: Path, vouched: Container[str]) -> Any:
 
 
 def write_figure(path: Path, figure: "Figure") -> None:
-    """Write a PNG at 150 dpi, without the name and version of the program that drew it."""
+    """Write a PNG at 150 dpi, without metadata about the software."""
     import matplotlib as mpl  # here: only evaluation draws
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     with replacing(path) as draft, mpl.rc_context(mpl.rcParamsDefault):
         figure.set_dpi(150)
-        # `savefig` gives the same bytes, and draws everything twice.
+        # `savefig` gives the same bytes but draws everything twice.
         FigureCanvasAgg(figure).print_png(draft, metadata={"Software": None})  # type: ignore[no-untyped-call]
 
 
@@ -205,7 +205,7 @@ def megabytes(path: Path) -> float:
 
 
 def has_header(path: Path, names: Sequence[str]) -> bool:
-    """Whether a CSV file begins with these columns and no other, so that it may be one that was written here."""
+    """Whether a CSV file has exactly these columns, so that this program may have written it."""
     wanted = ",".join(names).encode()
     with path.open("rb") as file:
         return file.readline(3 * len(wanted)).rstrip().replace(b'"', b"") == wanted
@@ -214,7 +214,7 @@ def has_header(path: Path, names: Sequence[str]) -> bool:
 def _read_csv(path: Path, dtypes: Any) -> "pd.DataFrame":
     import pandas as pd
 
-    # Lines end as they were written: a carriage return inside a label is part of it.
+    # Only a line feed ends a line: a carriage return may be part of a label.
     return pd.read_csv(path, dtype=dtypes, keep_default_na=False, na_values=[""], lineterminator="\n")
 
 
@@ -225,9 +225,9 @@ def _write_csv(path: Path, table: "pd.DataFrame", *, index: bool) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A draft beside a file of the pipeline that takes its place only when it is whole.
+    """Yield a draft that replaces a file of the pipeline atomically on success.
 
-    A link is replaced, not followed: with DVC's `cache.type symlink` it leads into the cache.
+    A symbolic link is replaced, not followed: with DVC's `cache.type symlink` it points into the cache.
     """
     with _drafts([path]) as (draft,):
         yield draft
@@ -235,31 +235,31 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_outputs(*paths: Path) -> Iterator[tuple[Path, ...]]:
-    """Drafts of files that a user names; they take their places together, and only when all of them are whole.
+    """Yield drafts of files that a user names; on success they replace all of them together.
 
-    A link stays: the file that it leads to is replaced.
+    A symbolic link is kept: the file that it points to is replaced.
 
     Raises:
-        ChurnError: one of them cannot be replaced.
+        ChurnError: a path cannot be replaced.
     """
     with _drafts([_replaceable(path) for path in paths]) as drafts:
         yield drafts
 
 
 def _replaceable(path: Path) -> Path:
-    """The file that a path leads to, if it is one that a user would have replaced."""
+    """Resolve a path to the regular file to be replaced."""
     target, name = path, str(path)
     if path.is_symlink():
         target = Path(os.path.realpath(path))
         name = f"{path} (a link to {target})"
         if target.is_symlink() or not target.parent.is_dir():
-            raise ChurnError(f"{name}: leads nowhere; mend the link, or name another file")
+            raise ChurnError(f"{name}: the link is broken; fix it, or name another file")
     if target.is_file() and not (os.access(target, os.W_OK) and target.stat().st_mode & WRITABLE):
         raise ChurnError(
-            f"{name}: is read-only; name another file, or make it writable (`dvc unprotect` if DVC keeps it)"
+            f"{name}: is read-only; name another file, or make it writable (`dvc unprotect` if DVC tracks it)"
         )
     if os.path.lexists(target) and not target.is_file():
-        raise ChurnError(f"{name}: {_kind(target)}, which is not replaced; name another file")
+        raise ChurnError(f"{name}: {_kind(target)} and cannot be replaced; name another file")
     return target
 
 
@@ -285,24 +285,24 @@ def _beside(path: Path) -> Path:
 
 
 def _create(draft: Path, path: Path) -> None:
-    """An empty draft, private from the start if the file that it is to replace is private."""
+    """Create an empty draft with owner and mode of the file that it will replace, so a private file stays private."""
     with _faults_with_target_name(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))  # less what the umask takes away
+        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))  # the umask applies
     if not os.path.lexists(path):
         return
     earlier = path.lstat()
     if not (stat.S_ISREG(earlier.st_mode) or stat.S_ISLNK(earlier.st_mode)):
-        raise ChurnError(f"{path}: {_kind(path)}, where a file is to be written; move it away")
-    # What DVC links to its cache is read-only, which is said of the cache and not of what is to come.
+        raise ChurnError(f"{path}: {_kind(path)}, but a file must be written there; move it away")
+    # Files that DVC links to its cache are read-only to protect the cache, so their mode is not copied.
     if stat.S_ISREG(earlier.st_mode) and earlier.st_mode & stat.S_IWUSR:
-        with suppress(OSError):  # only root may give a file away
+        with suppress(OSError):  # only root may change the owner
             os.chown(draft, earlier.st_uid, earlier.st_gid)
         draft.chmod(stat.S_IMODE(earlier.st_mode))
 
 
 def _put_in_place(drafts: Mapping[Path, Path]) -> None:
-    """All or none: where one cannot take its place, those before it give theirs back."""
+    """Replace all files or none: if one fails, restore those already replaced."""
     earlier = {path: _beside(path) for path in drafts if len(drafts) > 1 and os.path.lexists(path)}
     try:
         for path, name in earlier.items():
@@ -324,7 +324,7 @@ def _put_in_place(drafts: Mapping[Path, Path]) -> None:
 
 @contextmanager
 def _faults_with_target_name(path: Path) -> Iterator[None]:
-    """What the system refuses is told of the file, not of its draft."""
+    """Report system errors with the name of the file instead of its draft."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What a process needs to be alone and to be repeatable: the project's lock, threads, and settings for children."""
+"""File locks, thread limits and environment variables, which make a process exclusive and repeatable."""
 
 import fcntl
 import os
@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from churn.errors import ChurnError
 
 NOWHERE = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
-"""A port that refuses at once: what runs with this setting is not tracked."""
+"""A port that refuses connections at once: turns tracking off."""
 
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -21,10 +21,10 @@ _computing = threading.RLock()
 
 @contextmanager
 def lock(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[int | None]:
-    """Hold a lock on a file, which is made if need be, or on a folder.
+    """Hold a kernel lock on a file, which is created if missing, or on a folder.
 
-    It is the kernel's, so it ends with its holder, however that ends. It gives the descriptor that holds it: a child
-    that gets this one holds it, too. None: somebody else holds the lock, and this does not wait.
+    The kernel releases the lock when its holder ends, even if it is killed. Yields the locked descriptor; a child
+    process that inherits it holds the lock, too. Yields None if another process holds the lock and `wait` is false.
     """
     if not path.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,34 +45,34 @@ def _is_granted(descriptor: int, how: int) -> bool:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether somebody holds a lock on a file, also a shared one."""
+    """Whether a process holds an exclusive or shared lock on a file."""
     with lock(path, wait=False) as held:
         return held is None
 
 
 @contextmanager
 def at_work_alone(workspace: Path) -> Iterator[None]:
-    """Keep a folder from two stages at once: an orphan that outlived its `dvc`, or one in a container beside this one.
+    """Allow only one stage at a time in a folder.
 
-    The lock is on the folder itself, so it leaves nothing behind.
+    The other one may be an orphan of a killed `dvc`, or run in a container. The lock is on the folder itself, so no
+    lock file remains.
 
     Raises:
-        ChurnError: another stage is at work there.
+        ChurnError: another stage is running there.
     """
     with lock(workspace, wait=False) as held:
         if held is None:
             raise ChurnError(
-                f"{workspace.resolve()}: another stage is at work here; "
-                "wait until it has ended, then run `dvc repro` again"
+                f"{workspace.resolve()}: another stage is running here; wait until it ends, then run `dvc repro` again"
             )
         yield
 
 
 @contextmanager
 def limited_threads(threads: int) -> Iterator[None]:
-    """Hold OpenMP and BLAS to a number of threads: those loaded already, those loaded later, and child processes.
+    """Limit the threads of OpenMP and BLAS, also in libraries loaded later and in child processes.
 
-    They have one number for the whole process, as matplotlib has one style, so one thread of Python works at a time.
+    The limit, like matplotlib's style, is global to the process, so only one Python thread at a time can be in here.
     """
     settings = dict.fromkeys(THREAD_SETTINGS, str(threads))
     with _computing, environment(settings), threadpool_limits(threads):
@@ -82,15 +82,15 @@ def limited_threads(threads: int) -> Iterator[None]:
 _environment_lock = threading.Lock()
 _in_force: list[Mapping[str, str]] = []
 _given: dict[str, str | None] = {}
-"""What every variable was before the first setting in force; None for one that was not set."""
+"""Value of each variable before the first active setting; None if it was not set."""
 
 
 @contextmanager
 def environment(settings: Mapping[str, str], *, unless_given: bool = False) -> Iterator[None]:
-    """Set variables for this process and what it starts meanwhile; afterwards they are what they were.
+    """Set environment variables for this process and its children, and restore them afterwards.
 
-    With `unless_given`, what the user has set stays. Of two threads that set one variable the later has it, and the
-    last to leave gives it back.
+    With `unless_given`, variables that the user has set are kept. If several threads set a variable, the latest value
+    applies, and the last thread to leave restores the original.
     """
     with _environment_lock:
         for name in settings:
@@ -107,7 +107,7 @@ def environment(settings: Mapping[str, str], *, unless_given: bool = False) -> I
 
 
 def _enforce(names: Iterable[str]) -> None:
-    """Let each variable have the latest value in force, or the given one where there is none."""
+    """Set each variable to its latest active value, or restore the original."""
     for name in names:
         value = next((one[name] for one in reversed(_in_force) if name in one), None)
         if value is not None:

@@ -1,4 +1,4 @@
-"""Text for a terminal."""
+"""Text for terminals."""
 
 import json
 from collections.abc import Collection, Iterator, Sequence
@@ -7,9 +7,9 @@ from rich.cells import cell_len
 
 
 def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[str]:
-    """Lines of a table: each column as wide as its widest cell, those whose places are in `right` set to the right.
+    """Lines of a table with aligned columns; columns whose numbers are in `right` are aligned to the right.
 
-    A sign counts as many columns as a terminal gives it: a Chinese one two, a combining accent none.
+    Widths are those of a terminal: a Chinese character takes two columns, a combining accent none.
     """
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(_filled(row, widths, right)).rstrip() for row in rows]
@@ -27,5 +27,5 @@ def shortened(text: str, length: int) -> str:
 
 
 def escaped_json(text: str) -> str:
-    """The same JSON; what would move a terminal's cursor, or cannot be encoded, is written by its number."""
+    """Escape characters of a JSON text that would move a terminal's cursor or cannot be encoded."""
     return "".join(sign if sign.isprintable() or sign == "\n" else json.dumps(sign)[1:-1] for sign in text)

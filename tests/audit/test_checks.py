@@ -243,7 +243,7 @@ def test_whether_a_cell_is_filled_in_is_told_when_it_suffices() -> None:
     customers = clean_customers(1, 2_000, 4)
     gaps = np.where(customers.churned == 1, np.random.default_rng(0).normal(0, 1, 2_000), np.nan)
     evidence = {finding.name: finding.evidence for finding in found(customers.with_column("gaps", gaps))}
-    assert "whether it is filled in already gives 1.000" in evidence["predicts_alone:gaps"]
+    assert "whether the value is missing alone gives 1.000" in evidence["predicts_alone:gaps"]
 
 
 def test_a_column_of_noise_is_half_right_however_few_the_rows() -> None:

@@ -11,8 +11,8 @@ def test_summary_says_what_the_results_are_worth_and_where_they_are() -> None:
         "ROC-AUC",
         "PR-AUC",
         "EUR per 1,000 customers",
-        "contacting nobody",
-        "contacting everybody",
+        "contacting no one",
+        "contacting everyone",
         "make ui",
         "make report",
     ):

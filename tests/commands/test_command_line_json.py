@@ -37,7 +37,7 @@ class TestSummary:
             assert f"{value}  [{low} to {high}]" in text
         assert f"{found['rows_test']:,} customers that the model has not seen" in text
         assert f"{found['contacted_share']:.0%} of them contacted" in text
-        assert f"{found['profit_contact_everybody_per_1000']:,.0f} {found['currency']} contacting everybody" in text
+        assert f"{found['profit_contact_everybody_per_1000']:,.0f} {found['currency']} contacting everyone" in text
         assert (found["edited"], found["model_is_here"]) == ([], True)
         assert f"Report: {found['report']}" in text
 

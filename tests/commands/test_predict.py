@@ -98,8 +98,8 @@ def test_rows_that_break_the_contract_are_set_aside_with_place_and_reason(
     assert refused.sort_index().to_dict() == {
         4: "column 'months': 'soon' is not a number",
         6: "column 'plan': 'gold' is not in values; column 'months': '101' is above max",
-        8: "column 'senior': it is missing",
-        10: "has another number of cells (2) than the header (4)",
+        8: "column 'senior': the value is missing",
+        10: "differs from the header in its number of cells (2 instead of 4)",
     }
     assert sorted([*scores()["data_row"], *refused.index]) == list(range(1, 302))
 
@@ -374,7 +374,7 @@ def test_every_customer_keeps_the_id_whatever_its_column_is_called(
     assert found[called].tolist() == ids
     assert set(found["contact"]) == {0, 1}
     said = [line for line in caplog.messages if "id column" in line]
-    assert said == ([] if called == name else [f"{output}: the id column {name!r} is called {called!r} there"])
+    assert said == ([] if called == name else [f"{output}: the id column {name!r} is named {called!r} there"])
 
 
 @repeatable
@@ -417,8 +417,8 @@ def test_what_cannot_be_decoded_is_told_by_its_byte_and_line(project: Path, monk
     TABLE.write_bytes(TABLE.read_bytes() + b"\xff,1,2,0\n")
     monkeypatch.setattr(reader, "BLOCK_BYTES", 1000)
     assert predict(str(TABLE), "-o", "scores.csv", monkeypatch=monkeypatch) == (
-        f"churn: new.csv: byte {size:,} is not UTF-8, in line 302; save the table as UTF-8, or name its encoding in "
-        "data.format"
+        f"churn: new.csv: byte {size:,} (line 302) is not valid UTF-8; save the table as UTF-8, or set "
+        "data.format.encoding"
     )
 
 
@@ -434,7 +434,7 @@ def test_a_model_that_dvc_lock_does_not_vouch_for_is_not_unpickled(
     with MODEL.open("ab") as file:
         file.write(b"more")
     told = predict(str(TABLE), "-o", "scores.csv", monkeypatch=monkeypatch)
-    assert "dvc.lock says" in told
+    assert "not the file that dvc.lock records" in told
     assert "so it is not used" in told
     assert predict(str(TABLE), "-o", "scores.csv", "--model", str(MODEL), monkeypatch=monkeypatch) == ""
     assert "a pickle runs code" in caplog.text
@@ -483,5 +483,8 @@ def test_a_quote_left_open_loses_no_customer_without_a_word(project: Path, monke
     lines[100] = lines[100].replace("basic", '"basic').replace("pro", '"pro').replace("plus", '"plus')
     Path("new.csv").write_text("\n".join(lines) + "\n")
     told = predict("new.csv", "-o", "scores.csv", monkeypatch=monkeypatch)
-    assert told == "churn: new.csv: has an odd number of double quotes; close the open one, or double it inside a cell"
+    assert (
+        told
+        == "churn: new.csv: has an odd number of double quotes; close the open quote, or double those inside a cell"
+    )
     assert not Path("scores.csv").exists()

@@ -22,7 +22,7 @@ def test_the_copy_names_commit_fingerprint_and_the_way_back(finished: Path) -> N
     fingerprint = state.fingerprint(state.stages_from_files(finished))
     for part in (fingerprint, f"git checkout {commit}", "dvc checkout"):
         assert part in copy
-    assert "of an earlier state" not in copy
+    assert "an earlier state" not in copy
     assert (finished / files.REPORT).read_bytes() == committed
     assert shell(finished)("git status --porcelain").stdout == ""
 
@@ -45,7 +45,7 @@ def test_a_state_that_is_not_committed_has_no_commit(finished: Path) -> None:
     edit(finished / "params.yaml", "calibration_bins: 5", "calibration_bins: 4")
     shell(finished)("dvc repro")
     copy = report.write_copy(finished).read_text(encoding="utf-8")
-    assert "No commit holds this state yet" in copy
+    assert "No commit contains this state yet" in copy
     assert state.fingerprint(state.stages_from_files(finished)) in copy
 
 

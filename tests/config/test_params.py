@@ -54,7 +54,7 @@ def test_parameters_cannot_be_changed_once_read(params: Params) -> None:
         (
             "customer_value: 200.0",
             "customer_value_eur: 200.0",
-            "business.customer_value_eur: called customer_value now; the currency is a key of its own, `currency: EUR`",
+            "business.customer_value_eur: renamed to customer_value; set the currency separately, `currency: EUR`",
         ),
         (
             "currency: EUR",
@@ -141,7 +141,7 @@ def test_parameters_cannot_be_changed_once_read(params: Params) -> None:
             "high: 0.001",
             f"{LINE}.C: low 0.001 is not below high 0.001; for one fixed value, list it: [value]",
         ),
-        ("low: 0.001", "low: 0", f"{LINE}.C: log: true needs a low above 0, not 0"),
+        ("low: 0.001", "low: 0", f"{LINE}.C: log: true requires low above 0, not 0"),
         ("low: 0.001", "low: small", f"{LINE}.C.low: 'small' is not accepted: must be a finite number"),
         ("low: 0.001", "low: true", f"{LINE}.C.low: True is not accepted: must be a finite number"),
         ("log: true", "log: 1", f"{LINE}.C.log: 1 is not accepted: must be a valid boolean"),
@@ -154,15 +154,15 @@ def test_parameters_cannot_be_changed_once_read(params: Params) -> None:
         (
             "unused: {}",
             'unused: {seen: "date (dd.mm.yyyy): not wanted"}',
-            "data.unused.seen: 'date (dd.mm.yyyy): not wanted' is not accepted: must be such as {kind: other, format: "
-            "null, reason: the text}; kind: one of date, id, row_number, constant, no_value, copy, target_copy, "
-            'free_text, too_many_labels, reserved_name, other; format: that of dates, such as "%d.%m.%Y", or null for '
-            "ISO 8601 and numbers",
+            "data.unused.seen: 'date (dd.mm.yyyy): not wanted' is not accepted: must be a section such as "
+            "{kind: other, format: null, reason: the text}; kind: one of date, id, row_number, constant, no_value, "
+            "copy, target_copy, free_text, too_many_labels, reserved_name, other; "
+            'format: the date format, such as "%d.%m.%Y", or null for ISO 8601 and numbers',
         ),
         (
             "unused: {}",
             "unused: {seen: {kind: other, format: null}}",
-            "data.unused.seen.reason: missing; every key has to be there (`git diff params.yaml` shows what went)",
+            "data.unused.seen.reason: missing; all keys are required (`git diff params.yaml` shows what was removed)",
         ),
         (
             "unused: {}",
@@ -192,7 +192,7 @@ def test_every_slip_is_told_at_once(folder: Path) -> None:
     assert told(folder) == [
         "params.yaml: preprocess.share: unknown key; did you mean test_share?",
         "params.yaml: train.folds: 1 is not accepted: must be greater than or equal to 2",
-        "params.yaml: compute.seed: missing; every key has to be there (`git diff params.yaml` shows what went)",
+        "params.yaml: compute.seed: missing; all keys are required (`git diff params.yaml` shows what was removed)",
     ]
 
 
@@ -229,7 +229,7 @@ def test_no_key_has_a_default(folder: Path, path: tuple[str, ...]) -> None:
     *section, name = path
     del value_at(content, section)[name]
     (folder / PARAMS_FILE).write_text(json.dumps(content))
-    advice = "every key has to be there (`git diff params.yaml` shows what went)"
+    advice = "all keys are required (`git diff params.yaml` shows what was removed)"
     assert told(folder) == [f"params.yaml: {'.'.join(path)}: missing; {advice}"]
 
 
@@ -277,8 +277,8 @@ def test_dvc_reads_the_same_values(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "line"),
     [
-        (b"", "holds no keys; restore it with `git checkout params.yaml`"),
-        (b"- compute\n", "holds no keys; restore it with `git checkout params.yaml`"),
+        (b"", "is not a mapping of keys to values; restore it with `git checkout params.yaml`"),
+        (b"- compute\n", "is not a mapping of keys to values; restore it with `git checkout params.yaml`"),
         (b"compute:\n  seed: 7\n threads: 1\n", "not readable as YAML: line 3: "),
         (b"compute:\n  seed: 7\n  seed: 8\n", "not readable as YAML: line 3: while constructing a mapping, found dupl"),
         (b"compute: !!python/name:os.system\n", "not readable as YAML: line 1: could not determine a constructor"),

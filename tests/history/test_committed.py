@@ -73,7 +73,7 @@ def test_an_edit_that_was_committed_without_a_run_is_told_in_a_line(
     assert found(run_once).inputs == (told,)
     with pytest.raises(ChurnError) as error:
         state_named(run_once, "HEAD")
-    assert str(error.value) == f"HEAD: {told}: not what dvc.lock was computed with; run `dvc repro` and commit"
+    assert str(error.value) == f"HEAD: {told}: differs from the inputs in dvc.lock; run `dvc repro` and commit"
 
 
 def test_of_many_edits_the_first_few_are_named(run_once: Path) -> None:

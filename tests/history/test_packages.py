@@ -104,7 +104,7 @@ def test_results_of_one_version_are_not_those_of_another(finished: Path, beside:
     require_own_results(finished, ["models/churn_model.pkl"])
     beside["xgboost"] = "2.1.4"
     leave_provenance(finished, "train", state.inputs_from_files(finished, "train"))
-    with pytest.raises(ForeignResultsError, match=r"train\.json is of another run"):
+    with pytest.raises(ForeignResultsError, match=r"train\.json belongs to another run"):
         require_own_results(finished, ["models/churn_model.pkl"])
 
 

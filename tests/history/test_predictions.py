@@ -30,7 +30,7 @@ def test_nobody_is_told_to_compute_what_the_pipeline_of_the_commit_does_not_writ
     old = state(files.MODEL)
     with pytest.raises(DataError) as error:
         content_of(old, "old", files.TEST_PREDICTIONS)
-    assert str(error.value) == "old: its pipeline did not write models/test_predictions.csv, so it cannot be judged"
+    assert str(error.value) == "old: its pipeline did not write models/test_predictions.csv, so it cannot be evaluated"
 
 
 @pytest.mark.parametrize("path", predictions.JUDGED_BY)
@@ -40,7 +40,7 @@ def test_whatever_judging_takes_is_computed_once_and_when_it_is_still_missing_th
     ran: list[str] = []
     monkeypatch.setattr(predictions, "recompute", lambda _, commit: ran.append(commit))
     monkeypatch.setattr(predictions, "require_vouched", lambda *_: None)
-    with pytest.raises(ChurnError, match=rf"^0123456: run again, it did not give the {path} that dvc\.lock recorded"):
+    with pytest.raises(ChurnError, match=rf"^0123456: a rerun did not reproduce {path} as recorded in dvc\.lock"):
         compute_missing(tmp_path, state(path), "tried")
     assert ran == ["0123456789"]
 
@@ -53,6 +53,6 @@ def test_a_pipeline_that_does_not_write_it_is_not_run_for_it(tmp_path: Path, mon
 def test_money_of_another_time_is_told_in_a_line() -> None:
     with pytest.raises(DataError, match=r"old: its dvc\.lock records no 'business'"):
         section_of(state(), "old", "business")
-    told = r"^old: params\.yaml: business \(currency, customer_value, .*, so it cannot be judged$"
+    told = r"^old: params\.yaml: business \(currency, customer_value, .*, so it cannot be evaluated$"
     with pytest.raises(DataError, match=told):
         economics_of(state(business={"value": 1.0}), "old")

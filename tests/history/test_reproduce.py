@@ -55,7 +55,7 @@ def test_changed_bytes_are_found_and_their_file_named(fault: str, finished: Path
     run = shell(finished)
     run("dvc repro")
     run("git commit --quiet --all --message planted")
-    with pytest.raises(ChurnError, match=f"{result}: other bytes than those committed"):
+    with pytest.raises(ChurnError, match=f"{result}: bytes differ from those committed"):
         reproduce(finished, ONE)
 
 
@@ -74,7 +74,7 @@ def test_results_that_were_not_committed_are_found(finished: Path) -> None:
     path = finished / "params.yaml"
     path.write_text(path.read_text().replace("C: 1.0", "C: 0.1"))
     run("git commit --quiet --message forgotten params.yaml")
-    with pytest.raises(ChurnError, match=r"metrics/train\.json: other bytes than those committed"):
+    with pytest.raises(ChurnError, match=r"metrics/train\.json: bytes differ from those committed"):
         reproduce(finished, ONE)
 
 

@@ -154,18 +154,18 @@ def _replacing(old: str, new: str) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (_without_table, "raw.csv: not there, so this run belongs to no experiment"),
-        (_with_folder, "dvc.yaml: evaluate.py: a folder, not known to tracking; name its files one by one"),
-        (_replacing("params: [train]", "params: [tran]"), "params.yaml: tran: not there, though dvc.yaml names it"),
-        (_replacing("${data.source}", "${raw}"), "params.yaml: raw: not there, though dvc.yaml names it"),
-        (_replacing("python train.py", "python ${train}"), "dvc.yaml: ${train}: more than one value, not known"),
+        (_without_table, "raw.csv: missing, so this run belongs to no experiment"),
+        (_with_folder, "dvc.yaml: evaluate.py: tracking does not support folders; list the files one by one"),
+        (_replacing("params: [train]", "params: [tran]"), "params.yaml: tran: missing, but dvc.yaml refers to it"),
+        (_replacing("${data.source}", "${raw}"), "params.yaml: raw: missing, but dvc.yaml refers to it"),
+        (_replacing("python train.py", "python ${train}"), "dvc.yaml: ${train}: tracking supports only single values"),
         (
             _replacing("cmd: python train.py", "cmd: python train.py\n    wdir: sub"),
-            "dvc.yaml: stages.train.wdir: not known to tracking; do without it",
+            "dvc.yaml: stages.train.wdir: not supported by tracking; remove it",
         ),
         (
             _replacing("cmd: python train.py", "cmd: python train.py\n    matrix: {seed: [1, 2]}"),
-            "dvc.yaml: stages.train.matrix: not known to tracking; do without it",
+            "dvc.yaml: stages.train.matrix: not supported by tracking; remove it",
         ),
     ],
     ids=["no table", "folder", "unknown parameter", "unknown template", "template of many", "wdir", "matrix"],

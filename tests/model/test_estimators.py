@@ -26,7 +26,7 @@ from churn.types import Labels
 from tests.helpers.pipelines import LITTLE_EFFORT, ConstantClassifier, pipeline
 
 FOREST = "sklearn.ensemble.RandomForestClassifier"
-UNUSABLE = "is not a classifier with predict_proba; name one that gives probabilities, such as "
+UNUSABLE = "is not a classifier with predict_proba; use one that predicts probabilities, such as "
 
 IN_TUNE = Keys("tune.space.it", "tune.space.it")
 
@@ -173,44 +173,44 @@ class Ours(ClassifierMixin, BaseEstimator):
 """
 
 NOT_IMPORTED = {
-    "subprocess.Popen": "subprocess is a part of Python",
-    "os.system": "os is a part of Python",
-    "builtins.exec": "builtins is a part of Python",
-    "builtins.dict": "builtins is a part of Python",
-    "importlib.import_module": "importlib is a part of Python",
-    "multiprocessing.Process": "multiprocessing is a part of Python",
-    "antigravity.fly": "antigravity is a part of Python",
-    "psutil.Popen": "no installed package of estimators for scikit-learn has a module 'psutil'",
-    "dvc.repo.Repo": "no installed package of estimators for scikit-learn has a module 'dvc'",
-    "pandas.DataFrame": "no installed package of estimators for scikit-learn has a module 'pandas'",
-    "mlflow.MlflowClient": "no installed package of estimators for scikit-learn has a module 'mlflow'",
-    "mlflow.pyfunc.stdin_server.X": "no installed package of estimators for scikit-learn has a module 'mlflow'",
-    "networkx.Graph": "no installed package of estimators for scikit-learn has a module 'networkx'",
-    "joblib.Memory": "no installed package of estimators for scikit-learn has a module 'joblib'",
-    "pytest.Config": "no installed package of estimators for scikit-learn has a module 'pytest'",
+    "subprocess.Popen": "subprocess is part of Python",
+    "os.system": "os is part of Python",
+    "builtins.exec": "builtins is part of Python",
+    "builtins.dict": "builtins is part of Python",
+    "importlib.import_module": "importlib is part of Python",
+    "multiprocessing.Process": "multiprocessing is part of Python",
+    "antigravity.fly": "antigravity is part of Python",
+    "psutil.Popen": "no installed package for scikit-learn has a module 'psutil'",
+    "dvc.repo.Repo": "no installed package for scikit-learn has a module 'dvc'",
+    "pandas.DataFrame": "no installed package for scikit-learn has a module 'pandas'",
+    "mlflow.MlflowClient": "no installed package for scikit-learn has a module 'mlflow'",
+    "mlflow.pyfunc.stdin_server.X": "no installed package for scikit-learn has a module 'mlflow'",
+    "networkx.Graph": "no installed package for scikit-learn has a module 'networkx'",
+    "joblib.Memory": "no installed package for scikit-learn has a module 'joblib'",
+    "pytest.Config": "no installed package for scikit-learn has a module 'pytest'",
     "churn.stages.train.Judgement": "churn is this project",
-    "tests.model.test_estimators.LikeXGBoost": "would be read, which is not in an installed package",
-    "workspace_models.Ours": "workspace_models.py would be read, which is not in an installed package",
-    "workspace_dist.Ours": "workspace_dist.py would be read, which is not in an installed package",
-    "shadowed.Ours": "would be read, which is not in an installed package",
+    "tests.model.test_estimators.LikeXGBoost": "is not part of an installed package",
+    "workspace_models.Ours": "workspace_models.py is not part of an installed package",
+    "workspace_dist.Ours": "workspace_dist.py is not part of an installed package",
+    "shadowed.Ours": "is not part of an installed package",
     "namespace.Ours": "namespace is not one installed package",
-    "unrelated.Ours": "no installed package of estimators for scikit-learn has a module 'unrelated'",
-    "unrecorded.Ours": "no installed package of estimators for scikit-learn has a module 'unrecorded'",
+    "unrelated.Ours": "no installed package for scikit-learn has a module 'unrelated'",
+    "unrecorded.Ours": "no installed package for scikit-learn has a module 'unrecorded'",
     "made_up_models.__main__.Ours": "__main__ is private",
     "made_up_models._private.Ours": "_private is private",
     "made_up_models.__class__": "__class__ is private",
     "_made_up_models.Ours": "_made_up_models is private",
     "__main__.Ours": "__main__ is private",
     "sklearn.ensemble._forest.RandomForestClassifier": "_forest is private",
-    "sklearn": "not a module and a class, joined by dots",
-    "": "not a module and a class, joined by dots",
-    ".Ours": "not a module and a class, joined by dots",
-    "..models.Ours": "not a module and a class, joined by dots",
-    "made_up_models.Ours()": "not a module and a class, joined by dots",
-    "made_up_models; import os": "not a module and a class, joined by dots",
-    "made_up_models/../x.Ours": "not a module and a class, joined by dots",
-    "made_up_models\n.Ours": "not a module and a class, joined by dots",
-    "made_up_models:Ours": "not a module and a class, joined by dots",
+    "sklearn": "not a dotted path of a module and a class",
+    "": "not a dotted path of a module and a class",
+    ".Ours": "not a dotted path of a module and a class",
+    "..models.Ours": "not a dotted path of a module and a class",
+    "made_up_models.Ours()": "not a dotted path of a module and a class",
+    "made_up_models; import os": "not a dotted path of a module and a class",
+    "made_up_models/../x.Ours": "not a dotted path of a module and a class",
+    "made_up_models\n.Ours": "not a dotted path of a module and a class",
+    "made_up_models:Ours": "not a dotted path of a module and a class",
 }
 
 
@@ -263,7 +263,7 @@ def test_a_package_of_the_workspace_does_not_stand_in_for_scikit_learn(
         (tmp_path / place).write_text(MARKED.format(marker=str(tmp_path / "ran")))
     found = importlib.machinery.PathFinder.find_spec("sklearn", [str(tmp_path)])
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: found)
-    with pytest.raises(ParameterError, match="would be read, which is not in an installed package"):
+    with pytest.raises(ParameterError, match="is not part of an installed package"):
         make_classifier("sklearn.ensemble.Ours", {}, seed=7, threads=1)
     assert not (tmp_path / "ran").exists()
 
@@ -334,7 +334,7 @@ CIRCLE.append(CIRCLE)
     ],
 )
 def test_arguments_are_plain_data_only(value: object, what: str) -> None:
-    with pytest.raises(ParameterError, match=rf"^params.yaml: train.params.C: .* holds {what}; only null, true, "):
+    with pytest.raises(ParameterError, match=rf"^params.yaml: train.params.C: .* contains {what}; only null, true, "):
         make_classifier("sklearn.linear_model.LogisticRegression", {"C": value}, seed=7, threads=1)
 
 
@@ -364,7 +364,7 @@ def test_arguments_are_plain_data_only(value: object, what: str) -> None:
 @pytest.mark.parametrize("nested", [False, True])
 def test_an_argument_that_names_a_file_is_refused(name: str, *, nested: bool, tmp_path: Path) -> None:
     argument = {"options": [{name: [str(tmp_path / "x")]}]} if nested else {name: str(tmp_path / "x")}
-    told = rf"^params.yaml: train.params.{'options' if nested else name}: .* says what file to read or write"
+    told = rf"^params.yaml: train.params.{'options' if nested else name}: .* names a file to read or write"
     with pytest.raises(ParameterError, match=told):
         make_classifier(here("LikeLightGBM"), argument, seed=7, threads=1)
     assert not (tmp_path / "x").exists()
@@ -431,14 +431,14 @@ def test_one_thread_is_what_scikit_learn_does_unasked_and_other_libraries_are_to
             f"train.estimator: .*SGDClassifier {UNUSABLE}",
         ),
         ("sklearn.mixture.GaussianMixture", {}, f"train.estimator: sklearn.mixture.GaussianMixture {UNUSABLE}"),
-        ("builtins.dict", {}, r"train.estimator: cannot import 'builtins.dict' \(builtins is a part of Python"),
+        ("builtins.dict", {}, r"train.estimator: cannot import 'builtins.dict' \(builtins is part of Python"),
         ("made_up_models.np.ndarray", {}, "train.estimator: cannot import 'made_up_models.np.ndarray' "),
         (FOREST, {"trees": 3}, f"train.params.trees: {FOREST} has no such argument; it accepts n_estimators, "),
-        ("sklearn.ensemble.VotingClassifier", {}, "train.params: .*VotingClassifier refuses them: .* 'estimators'"),
+        ("sklearn.ensemble.VotingClassifier", {}, "train.params: rejected by .*VotingClassifier: .* 'estimators'"),
         (
             here("LikeCatBoost"),
             {"random_seed": 1, "random_state": 2},
-            r"train.params: .*LikeCatBoost refuses them: LibraryError: only one of the parameters random_seed, ",
+            r"train.params: rejected by .*LikeCatBoost: LibraryError: only one of the parameters random_seed, ",
         ),
     ],
 )
@@ -455,9 +455,9 @@ def test_an_estimator_that_cannot_be_made_is_told_by_key_and_value(
 @pytest.mark.parametrize(
     ("path", "arguments", "told"),
     [
-        ("sklearn.linear_model.LogisticRegression", {"C": -1.0}, "LogisticRegression refuses them: .*'C' .*Got -1.0"),
-        (FOREST, {"max_depth": "deep"}, "RandomForestClassifier refuses them: .*'max_depth' .*Got 'deep'"),
-        (here("LikeLightGBM"), {"num_leaves": 1}, "LikeLightGBM refuses them: LibraryError: .* num_leaves=1$"),
+        ("sklearn.linear_model.LogisticRegression", {"C": -1.0}, "rejected by LogisticRegression: .*'C' .*Got -1.0"),
+        (FOREST, {"max_depth": "deep"}, "rejected by RandomForestClassifier: .*'max_depth' .*Got 'deep'"),
+        (here("LikeLightGBM"), {"num_leaves": 1}, "rejected by LikeLightGBM: LibraryError: .* num_leaves=1$"),
     ],
 )
 def test_a_value_that_is_refused_at_the_fit_is_told_by_key_and_value(

@@ -86,7 +86,7 @@ def test_the_confusion_matrix_has_counts_and_shares_by_what_happened() -> None:
     (axes,) = figure.axes
     assert [text.get_text() for text in axes.texts if text.get_text()] == ["1\n25%", "3\n75%", "4\n67%", "2\n33%"]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["churned", "stayed"]
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["left alone", "contacted"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["not contacted", "contacted"]
     assert axes.get_xlabel() == "decision at threshold 0.250"
     assert axes.get_title(loc="left") == "Contacted: 75% of churners, 33% of stayers"
 
@@ -117,15 +117,15 @@ def test_the_precision_recall_curve_shows_its_points_and_where_the_decision_stan
     assert drawn["model"] == [(1, 0.4), (0.5, 0.9), (0, 1)]
     assert {y for _, y in drawn["by chance"]} == {0.4}
     assert drawn["the decision"] == [(3 / 4, 3 / 5)]
-    assert said(figure) == ("60% of the contacted would have left, 40% of all", f"PR-AUC {SHOWN}; by chance 0.400")
+    assert said(figure) == ("60% of the contacted churned, 40% of all", f"PR-AUC {SHOWN}; by chance 0.400")
     assert {(0.5, 0.8), (0.5, 1.0)} <= band(figure)
 
 
 def test_the_calibration_curve_shows_each_group_with_its_interval() -> None:
     figure = FIGURES["calibration"]()
     assert said(figure) == (
-        "Groups are off by 10.0 points on average",
-        "by chance alone 2.0 to 8.0; 2 groups of about 20 customers",
+        "Predictions are off by 10.0 points on average",
+        "if perfectly calibrated 2.0 to 8.0; 2 groups of about 20 customers",
     )
     (container,) = figure.axes[0].containers
     points, _, (bars,) = container.lines  # type: ignore[attr-defined]
@@ -140,7 +140,7 @@ def test_the_profit_curve_compares_the_decision_with_chance_and_with_everybody()
     figure = FIGURES["profit"]()
     finding, subtitle = said(figure)
     assert finding == "Contacting 50% earns 900 EUR per 1,000"
-    assert subtitle == "+500 against contacting everybody (95 % interval -20 to +800)"
+    assert subtitle == "+500 against contacting everyone (95 % interval -20 to +800)"
     drawn = lines(figure)
     assert drawn["the decision"] == [(0.5, 900)]
     assert drawn["chosen by chance"] == [(0, 0), (1, 400)]

@@ -216,27 +216,29 @@ def test_a_gain_whose_interval_holds_zero_is_said_to_be_no_sure_one(low: float, 
     name = "profit_over_everybody_per_1000"
     money = {**results.money, name: (low + high) / 2, f"{name}_low": low, f"{name}_high": high}
     *_, worth = _sentences(replace(results, money=money))
-    assert worth.endswith("cannot be told apart by these customers.") == doubtful
+    assert worth.endswith("the difference is not significant.") == doubtful
 
 
 def test_a_model_for_which_no_contact_pays_is_told_to_contact_nobody() -> None:
     results = make_results(threshold=1.000001)
-    assert list(_sentences(results)) == ["Contact nobody: at these costs no contact paid on the training customers."]
-    assert "Contact nobody" in render_page(results)
+    assert list(_sentences(results)) == [
+        "Contact no one: at these costs, no contact was profitable on the training customers."
+    ]
+    assert "Contact no one" in render_page(results)
 
 
 def test_where_nobody_is_contacted_no_precision_is_told() -> None:
     results = make_results(threshold=1.000001)
     page, card = render_page(results), render_card(results)
-    assert "| Precision (of the contacted, those who left) | – | – to – |" in card
-    assert "from a probability of" not in card
-    assert "Nobody is contacted" in page
+    assert "| Precision (share of the contacted who churned) | – | – to – |" in card
+    assert "with a probability of" not in card
+    assert "No one is contacted" in page
 
 
 def test_where_everybody_is_contacted_that_is_said_and_not_set_against_itself() -> None:
     everybody, worth = _sentences(make_results(threshold=0.0))
-    assert everybody == "Contact everybody: all have a probability of churn of 0 or more."
-    assert "against contacting nobody" in worth
+    assert everybody == "Contact everyone: all customers have a probability of churn of 0 or more."
+    assert "compared with contacting no one" in worth
 
 
 @pytest.mark.parametrize(
@@ -250,7 +252,7 @@ def test_the_share_contacted_is_never_rounded_to_nobody_or_everybody(contacted: 
 
 def test_what_the_amounts_assume_stands_with_them(results: content.ReportContent) -> None:
     for document in (Outline(render_page(results)).text, render_card(results)):
-        assert "Amounts assume, and do not measure" in document
+        assert "Amounts are based on assumptions, not on measurements" in document
         for amount in ("contact costs 1 EUR", "30% of the contacted churners", "worth 200 EUR", "costs 10 EUR"):
             assert amount in document
 
@@ -302,7 +304,7 @@ def test_what_the_card_leaves_out_it_says() -> None:
             changed={"audit": {"accepted": 0, "warnings": 15, "findings": findings}, "slices": slices},
         )
     )
-    assert "found 15 things to look at; 3 of them are in metrics/audit.json alone" in card
+    assert "has 15 findings; 3 of them are only in metrics/audit.json" in card
     assert "12 more columns are in metrics/slices.csv" in card
     assert "e" * 90 in card, "evidence is told whole"
 
@@ -379,14 +381,14 @@ def test_a_copy_says_where_it_belongs_once_and_changes_nothing_else(results: con
     copy = with_origin(page, origin, "Since it was made, <b>x</b> changed.")
     assert copy.startswith(before)
     assert copy.endswith(after)
-    for part in ("0123456789abcdef", "c" * 40, "dvc checkout", "of an earlier state", "&lt;b&gt;x&lt;/b&gt;"):
+    for part in ("0123456789abcdef", "c" * 40, "dvc checkout", "an earlier state", "&lt;b&gt;x&lt;/b&gt;"):
         assert part in copy.removeprefix(before).removesuffix(after)
     assert with_origin(page, origin) == with_origin(page, origin)
 
 
 def test_a_state_that_no_commit_holds_says_so(results: content.ReportContent) -> None:
     copy = with_origin(render_page(results), Origin("0123456789abcdef", None, ()))
-    assert "No commit holds this state yet" in copy
+    assert "No commit contains this state yet" in copy
     assert "<pre" not in copy
 
 

@@ -64,7 +64,7 @@ def test_two_stages_do_not_work_in_one_folder_at_once(folder: Path, caplog: pyte
         with pytest.raises(SystemExit) as left:
             run_stage(Recorder(Path.cwd(), "preprocess"), lambda *_: pytest.fail("it went to work"))
         assert left.value.code == 1
-        told = f"{folder}: another stage is at work here; wait until it has ended, then run `dvc repro` again"
+        told = f"{folder}: another stage is running here; wait until it ends, then run `dvc repro` again"
         assert told in caplog.messages
     run_stage(Recorder(Path.cwd(), "preprocess"), lambda *_: {})
 

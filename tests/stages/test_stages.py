@@ -276,7 +276,7 @@ BAD_INPUT = {
         ["no column 'left'", "data.target.column", "gone, plan"],
     ),
     "missing column": (parameter("    senior:", "    age:"), ["no column 'age'", "data.columns"]),
-    "repeated header": (replaced("months", "fee"), ["column 'fee' stands 2 times in the header", "rename"]),
+    "repeated header": (replaced("months", "fee"), ["column 'fee' appears 2 times in the header", "rename"]),
     "third target value": (replaced("\nno,", "\nmaybe,"), ["column 'gone'", "'maybe'", "in line", "data.target"]),
     "one class": (all_of("gone", "no"), ["column 'gone'", "the only value of the target", "data.target"]),
     "text for a number": (all_of("months", "many"), ["column 'months'", "not a number", "'many'", "line 2"]),
@@ -476,7 +476,7 @@ def test_names_with_control_characters_are_names_as_any_other(folder: Path) -> N
     [
         ("{by: time, column: when, format: null}", "no column 'when' (preprocess.split.column)"),
         ("{by: time, column: plan, format: null}", "column 'plan' (preprocess.split.column): 400 rows have no time"),
-        ("{by: time, column: null, format: null}", "by: time needs a column"),
+        ("{by: time, column: null, format: null}", "by: time requires a column"),
     ],
 )
 def test_a_split_by_time_that_cannot_be_made_is_told_in_one_line(
@@ -526,8 +526,7 @@ def test_a_format_that_is_none_is_told_in_one_line(
     edit(folder / "params.yaml", old, new.format(form))
     lines = told_by_failing("preprocess", preprocess.run, monkeypatch, caplog)
     assert lines == [
-        f"params.yaml: {key}: {form!r} cannot be read as a format of dates; "
-        'write it as in "%d.%m.%Y", or null for ISO 8601 or numbers'
+        f'params.yaml: {key}: {form!r} is not a date format; write it like "%d.%m.%Y", or null for ISO 8601 or numbers'
     ]
 
 

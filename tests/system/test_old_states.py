@@ -14,6 +14,7 @@ from churn.config.economics import present_name
 from churn.history import snapshot
 from churn.tracking.destination import find_destination
 from churn.tracking.ledger import CHAMPION
+from churn.tracking.record import FINISHED
 from churn.tracking.store.registry import open_registry
 from churn.tracking.store.rows import open_store
 from tests.helpers.mlflow_rows import rows
@@ -105,7 +106,7 @@ def test_what_differs_from_an_old_state_is_shown(root: Path) -> None:
     figures = [line for line in told.splitlines() if line.startswith(("| profit", "| ROC-AUC", "| PR-AUC"))]
     assert len(figures) == 6
     assert "| none |" not in told, "both states have every figure"
-    assert "not judged" not in told
+    assert "not compared" not in told
 
 
 def test_an_old_state_is_compared_and_run_again_by_its_own_code(root: Path) -> None:
@@ -130,6 +131,21 @@ def test_a_model_is_promoted_against_an_old_champion_which_can_come_back(root: P
     assert open_registry(open_store(find_destination(root))).at(CHAMPION) == "1"
 
 
+def test_a_row_that_an_earlier_version_wrote_is_brought_up_to_date(root: Path) -> None:
+    (before,) = rows(find_destination(root))
+    assert before.info.run_name == shell(root)("git rev-parse --short=7 weak").stdout.strip()
+    assert "failing" in before.data.metrics
+    shell(root)("churn sync --all --strict")
+    weak, old, new = sorted(rows(find_destination(root)), key=lambda row: list("won").index(row.info.run_name[0]))
+    assert [row.info.run_name for row in (weak, old, new)] == ["weak", "old", "new"]
+    assert weak.info.run_id == before.info.run_id
+    assert weak.data.tags["mlflow.note.content"].startswith("**Profit on test rows: ")
+    assert weak.data.tags["mlflow.user"] == "Tester"
+    assert "audit_findings_failing" in weak.data.metrics
+    assert old.info.start_time <= new.info.start_time, "when they were committed, so that the newest is on top"
+    assert (old.info.status, old.info.end_time) == (FINISHED, None), "nobody ran it here, so it has no duration"
+
+
 def test_every_old_state_gets_its_row_and_is_known_by_all_its_names(root: Path, migrated: Path) -> None:
     run = shell(root)
     lineage = {name: json.loads(run(f"churn lineage {name} --json").stdout) for name in ("weak", "churn/1")}
@@ -142,7 +158,8 @@ def test_every_old_state_gets_its_row_and_is_known_by_all_its_names(root: Path, 
     assert shown == {fingerprint(root, tag): "shown" for tag in ("weak", "old", "new")}
     names = {row.data.tags["pipeline.fingerprint"]: set(row.data.metrics) for row in rows(find_destination(root))}
     before, now = names[fingerprint(root, "old")], names[fingerprint(root, "new")]
-    assert {"rows_in", "failing", "cv_roc_auc", "test_roc_auc_low", "empc_eur", "churned.recall"} <= before
+    known = {"audit_findings_failing", "cv_roc_auc", "test_roc_auc_low", "empc_eur", "test_rows.churned.recall"}
+    assert known <= before
     assert now - {present_name(name) for name in before} == {"train_profit_per_1000_low", "train_profit_per_1000_high"}
     assert not {present_name(name) for name in before} - now
     assert run("churn status --strict").returncode == 0

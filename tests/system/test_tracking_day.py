@@ -130,4 +130,4 @@ def test_what_belongs_together_is_found_from_every_side(
     (finished / "none.pkl").write_text("no model")
     refused = run("churn lineage none.pkl", check=False)
     assert refused.returncode != 0
-    assert refused.stderr.startswith("churn: none.pkl: not known here")
+    assert refused.stderr.startswith("churn: none.pkl: unknown: ")

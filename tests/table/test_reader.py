@@ -62,7 +62,7 @@ def test_a_repeated_name_in_the_header_is_left_for_the_contract_to_judge(tmp_pat
 
 
 RAGGED = (
-    "has another number of cells ({}) than the header (2); quote a cell that contains a comma, "
+    "differs from the header in its number of cells ({} instead of 2); quote a cell that contains a comma, "
     "or set data.format.delimiter"
 )
 
@@ -77,18 +77,18 @@ RAGGED = (
         (b"\xef\xbb\xbf", "holds no rows; check data.source"),
         (
             b"plan,fee\ncaf\xe9,1\n",
-            "byte 12 is not UTF-8, in line 2; save the table as UTF-8, or name its encoding in data.format",
+            "byte 12 (line 2) is not valid UTF-8; save the table as UTF-8, or set data.format.encoding",
         ),
         (
             "plan,fee\npro,1\n".encode("utf-16"),
-            "byte 0 is not UTF-8, in line 1; save the table as UTF-8, or name its encoding in data.format",
+            "byte 0 (line 1) is not valid UTF-8; save the table as UTF-8, or set data.format.encoding",
         ),
         (b"plan,fee\npro,1\nplus\npro,2\n", f"data row 2 {RAGGED.format(1)}"),
         (b"plan,fee\npro,1,50\n", f"data row 1 {RAGGED.format(3)}"),
         (b'plan,fee\n"p\nr\no",1\n\nplus\n', f"data row 2 {RAGGED.format(1)}"),
         (
             b'plan,fee\npro,"1\nplus,2\n',
-            "has an odd number of double quotes; close the open one, or double it inside a cell",
+            "has an odd number of double quotes; close the open quote, or double those inside a cell",
         ),
     ],
 )
@@ -97,7 +97,7 @@ def test_what_is_no_table_is_told_in_one_line(tmp_path: Path, content: bytes, li
 
 
 MARKED = "\ufeffplan,fee\n" + "café,5 €\n" * 7
-SAVE = "save the table as UTF-8, or name its encoding in data.format"
+SAVE = "save the table as UTF-8, or set data.format.encoding"
 
 
 @pytest.mark.parametrize("block_bytes", [1, 3, 100, 10_000])
@@ -117,7 +117,7 @@ def test_the_byte_that_cannot_be_decoded_is_named_wherever_blocks_end(
 ) -> None:
     monkeypatch.setattr(reader, "BLOCK_BYTES", block_bytes)
     how = PLAIN.model_copy(update={"encoding": encoding})
-    assert told(source(tmp_path, good + bad), how) == f"byte {len(good)} is not {encoding}, in line 9; {SAVE}"
+    assert told(source(tmp_path, good + bad), how) == f"byte {len(good)} (line 9) is not valid {encoding}; {SAVE}"
 
 
 def test_utf_16_that_does_not_say_which_of_both_it_is_is_refused(tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_an_archive_with_two_tables_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "customers.zip", "w") as archive:
         archive.writestr("a.csv", b"plan\npro\n")
         archive.writestr("b.csv", b"plan\npro\n")
-    assert told(tmp_path / "customers.zip") == "holds 2 files; compress only the table"
+    assert told(tmp_path / "customers.zip") == "contains 2 files; compress only the table"
 
 
 def test_the_values_of_a_parquet_table_are_written_out(tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ def test_columns_outside_the_contract_are_left_out(contract: TableContract, tabl
         (["gone", "plan", "months", "fee", "senior", "more"], None),
         (
             ["gone", "plan", "fee", "months", "fee", "senior", "fee"],
-            "column 'fee' stands 3 times in the header; rename or remove the duplicates",
+            "column 'fee' appears 3 times in the header; rename or remove the duplicates",
         ),
         (
             ["left", "plan", "months", "fee", "senior"],
@@ -333,7 +333,7 @@ def test_labels_whose_encoded_columns_would_share_a_name_are_told(
         pd.DataFrame({"gone": ["yes", "no"], **cells}, dtype="str"), changed(contract, columns=columns)
     )
     assert (fault.column, fault.first_value, fault.first_row) == (column, label, row)
-    assert "encoded under the name of another column or label" in str(fault)
+    assert "encoded with the same name as another column or label" in str(fault)
     assert str(fault).endswith("rename the column or the label")
 
 
@@ -390,7 +390,7 @@ def read_alone(row: pd.Series, contract: TableContract) -> tuple[list[float | st
         text = str(row[name]).strip()
         value, problems = read_cell(text, column, contract)
         values.append(value)
-        told = "it" if text in ("", *contract.missing_values) else repr(text)
+        told = "the value" if text in ("", *contract.missing_values) else repr(text)
         reasons += [f"column {name!r}: {told} is {problem}" for problem in problems]
     return values, "; ".join(reasons)
 
@@ -434,7 +434,7 @@ def test_an_id_is_read_as_text_and_may_not_be_missing(contract: TableContract, t
     named = changed(contract, id="name")
     typed, reasons = parse_customers(table.assign(name=["7", "", " 7.0 ", "NA"]), named)
     assert typed["name"].dropna().tolist() == ["7", "7.0"]
-    assert reasons.tolist() == ["", "column 'name': it is missing", "", "column 'name': it is missing"]
+    assert reasons.tolist() == ["", "column 'name': the value is missing", "", "column 'name': the value is missing"]
 
 
 def with_on_error(contract: TableContract, policy: str, **missing: str) -> TableContract:

@@ -158,7 +158,7 @@ def test_the_last_stage_waits_four_seconds_for_its_record_and_no_longer(
     monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))
     monkeypatch.setattr(time, "sleep", waited.append)
     Recorder(embedded, "evaluate").record(ended("evaluate"))
-    assert "not done within 4 s" in caplog.text
+    assert "not published within 4 s" in caplog.text
     assert len(waited) == 3
     caplog.clear()
     Recorder(embedded, "train").record(ended("train"))
@@ -273,7 +273,7 @@ def test_status_says_where_things_go_and_what_is_left_to_do(embedded: Path) -> N
     before = status(embedded)
     assert f"sqlite:///{embedded}/mlflow.db" in before.lines[0]
     assert any("1 records wait" in fault for fault in before.faults)
-    assert any("not shown in MLflow; `churn sync` publishes it" in fault for fault in before.faults)
+    assert any("this state is not in MLflow; `churn sync` publishes it" in fault for fault in before.faults)
     sync(embedded, THIS_STATE)
     after = status(embedded)
     assert after.faults == ()

@@ -1,1 +1,1 @@
-"""What would flatter the figures, looked for after the split and before any model is fitted."""
+"""Audit for leaks and other causes of too optimistic metrics; runs after the split, before any model is fitted."""

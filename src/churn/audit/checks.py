@@ -1,4 +1,4 @@
-"""Every check of the audit, and what data.audit.accept says of its findings."""
+"""All checks of the audit, and the handling of data.audit.accept."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -12,18 +12,18 @@ from churn.config.contract import TableContract
 
 
 def find_leaks(audited: AuditInput, contract: TableContract, *, by_time: bool) -> list[AuditFinding]:
-    """Everything found, by check and then in the contract's order; `by_time`: the split is one of past and future."""
+    """All findings, by check and then in the contract's order; `by_time`: the split is by time."""
     view = AuditView(audited, contract, by_time)
     return [finding for check in CHECKS.values() for finding in check(view)]
 
 
 def open_findings(findings: Sequence[AuditFinding], contract: TableContract) -> list[AuditFinding]:
-    """Those that data.audit.accept does not list."""
+    """Findings that data.audit.accept does not list."""
     return [finding for finding in findings if finding.name not in contract.audit.accept]
 
 
 def needless_accepts(findings: Sequence[AuditFinding], contract: TableContract) -> list[str]:
-    """What data.audit.accept lists though nothing of that name was found."""
+    """Names in data.audit.accept without a finding."""
     names = {finding.name for finding in findings}
     return [name for name in contract.audit.accept if name not in names]
 

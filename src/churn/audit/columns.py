@@ -1,4 +1,4 @@
-"""A column as the checks see it: values of the training rows, then of the test rows."""
+"""Columns as used by the checks: values of the training rows, then of the test rows."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +13,7 @@ Places = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class AuditedColumn:
-    """One column of customers, on both sides of the split."""
+    """One customer column, for training and test rows."""
 
     name: str
     kind: str
@@ -27,29 +27,29 @@ class AuditedColumn:
 
     @cached_property
     def codes(self) -> Codes:
-        """A number for each value of `both`, counted by first appearance; gaps share one too.
+        """Integer code of each value of `both`, in order of first appearance; missing values share one code.
 
-        Columns that are functions of one another have equal codes.
+        Columns that determine each other have equal codes.
         """
         return pd.factorize(self.both, use_na_sentinel=False)[0].astype(np.int64, copy=False)
 
     @property
     def train_codes(self) -> Codes:
-        """Those of the training rows."""
+        """Codes of the training rows."""
         return self.codes[: len(self.train)]
 
     def labels(self, rows: slice) -> Codes:
-        """The same for some training rows, without the cost of all."""
+        """Codes of some training rows only, which is faster than `codes`."""
         return pd.factorize(self.train.iloc[rows], use_na_sentinel=False)[0].astype(np.int64, copy=False)
 
     def some(self, train: Places, test: Places) -> pd.Series:
-        """Values of some training rows, then of some test rows."""
+        """Values of the given training rows, then of the given test rows."""
         return pd.concat([self.train.iloc[train], self.test.iloc[test]], ignore_index=True)
 
     def bins(self, rows: slice, count: int) -> Codes:
-        """Classes of some training rows, made without the outcome: quantiles or labels; gaps are a class of their own.
+        """Bins of some training rows: quantiles or labels; missing values form a separate bin. Ignores the outcome.
 
-        A value with the share of a whole bin has one to itself.
+        A value that is as frequent as a whole bin gets a separate bin.
         """
         if self.kind == "categorical":
             return self.labels(rows)
@@ -66,7 +66,7 @@ class AuditedColumn:
 
 
 def nearly_a_key(codes: Codes) -> bool:
-    """Whether values are so seldom repeated that any column would go with them."""
+    """Whether values repeat so rarely that they would determine any other column."""
     return len(codes) < 2 * (int(codes.max(initial=0)) + 1)
 
 
@@ -75,5 +75,5 @@ def _step(count: int, at_most: int) -> int:
 
 
 def evenly_spread(count: int, at_most: int) -> Places:
-    """Places of at most so many of some rows, evenly spread."""
+    """At most `at_most` positions out of `count`, evenly spaced."""
     return np.arange(0, count, _step(count, at_most))

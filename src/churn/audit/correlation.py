@@ -1,4 +1,4 @@
-"""Ranks and correlations, gaps apart."""
+"""Ranks and correlations with missing values."""
 
 import numpy as np
 import pandas as pd
@@ -7,17 +7,17 @@ from churn.types import Floats
 
 
 def standardise(values: Floats) -> Floats:
-    """With mean 0 and length 1; gaps at the mean."""
+    """Scale to mean 0 and Euclidean norm 1; missing values are set to the mean."""
     centred = np.nan_to_num(values - np.nanmean(values))
     length = float(np.linalg.norm(centred))
     return centred / length if length else centred
 
 
 def correlation(one: Floats, other: Floats) -> float:
-    """Pearson's, gaps at the mean."""
+    """Pearson correlation; missing values are set to the mean."""
     return float(standardise(one) @ standardise(other))
 
 
 def ranks(values: Floats) -> Floats:
-    """Rank of each value, the mean one for ties; a gap stays one."""
+    """Rank of each value, the mean rank for ties; NaN for missing values."""
     return np.asarray(pd.Series(values).rank(), dtype=np.float64)

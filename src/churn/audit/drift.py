@@ -1,4 +1,4 @@
-"""A churn rate that moves through the file or with time, and dates that the split does not respect."""
+"""Checks for drift of the churn rate, and for dates without a split by time."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ DRIFT_POINTS = 0.10
 
 
 def rate_drifts(view: AuditView) -> Iterator[AuditFinding]:
-    """A churn rate that changes along the file, or along a column of dates."""
+    """Find a churn rate that drifts with the position in the file or with a date column."""
     orders = {"": view.audited.places.astype(np.float64), **view.audited.times}
     for name, order in orders.items():
         known = ~np.isnan(order)
@@ -24,7 +24,7 @@ def rate_drifts(view: AuditView) -> Iterator[AuditFinding]:
         count = min(BLOCKS, len(churned) // ROWS_PER_BLOCK)
         if count < 2:
             continue
-        # Rows of one time stay together.
+        # Rows with equal times are in the same block.
         middle = ranks(order[known]) - 0.5
         block = np.unique(np.floor(middle * count / len(churned)), return_inverse=True)[1]
         size = np.bincount(block)
@@ -36,17 +36,17 @@ def rate_drifts(view: AuditView) -> Iterator[AuditFinding]:
         chance = float(chdtrc(len(size) - 1, chi_squared)) * len(orders)
         apart = rate.max() > DRIFT_FACTOR * rate.min() or rate.max() - rate.min() > DRIFT_POINTS
         if chance < CHANCE_OF_DRIFT and apart:
-            through = f"by {name}" if name else "by the place in the file"
+            through = f"by {name}" if name else "by position in the file"
             evidence = (
-                f"of the training rows ordered {through}, {rate[0]:.1%} of the first block and {rate[-1]:.1%} of the "
-                f"last are churners (lowest {rate.min():.1%}, highest {rate.max():.1%} of {len(size)} blocks)"
+                f"churn rate of training rows ordered {through}: {rate[0]:.1%} in the first block, {rate[-1]:.1%} in "
+                f"the last (lowest {rate.min():.1%}, highest {rate.max():.1%} of {len(size)} blocks)"
             )
             yield AuditFinding("rate_drifts", "warn", (name,) if name else (), evidence)
 
 
 def time_without_time_split(view: AuditView) -> Iterator[AuditFinding]:
-    """Dates in the table, while past and future are mixed."""
+    """Find date columns in a table that is not split by time."""
     times = tuple(view.audited.times)
     if times and not view.by_time:
-        evidence = "the table has dates, but the split mixes past and future (preprocess.split.by)"
+        evidence = "the table has dates, but the split is not by time (preprocess.split.by)"
         yield AuditFinding("time_without_time_split", "warn", times, evidence)

@@ -1,4 +1,4 @@
-"""Columns that name customers rather than describing them."""
+"""Check for features that are identifiers."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ EQUAL_CORRELATION = 0.999
 
 
 def id_like(view: AuditView) -> Iterator[AuditFinding]:
-    """A column that has another value for nearly every customer and describes none."""
+    """Find columns that have a different value for nearly every customer and look like identifiers."""
     for column in view.columns:
         evidence = _NAMING[column.kind](column, view)
         if evidence:
@@ -35,7 +35,7 @@ def _naming_label(column: AuditedColumn, view: AuditView) -> str | None:
     distinct = int(column.codes.max(initial=-1)) + 1 - gaps
     if known < ROWS_FOR_IDS or distinct < NEARLY_ALL * known:
         return None
-    return f"{distinct:,} different labels in {known:,} rows: it names customers rather than describing them"
+    return f"{distinct:,} different labels in {known:,} rows: it looks like an identifier of customers"
 
 
 def _naming_number(column: AuditedColumn, view: AuditView) -> str | None:
@@ -50,17 +50,17 @@ def _naming_number(column: AuditedColumn, view: AuditView) -> str | None:
         return None
     counted = f"{distinct:,} different whole numbers in {len(known):,} rows"
     if distinct > DENSE * (known.max() - known.min() + 1):
-        return f"{counted}, from {known.min():.0f} to {known.max():.0f}: it numbers the rows"
+        return f"{counted}, from {known.min():.0f} to {known.max():.0f}: it looks like a row number"
     if _follows_the_file(column, view.audited.places):
-        return f"{counted}, rising or falling with the place in the file: it numbers the rows"
+        return f"{counted}, rising or falling with the position in the file: it looks like a row number"
     parts = words_of_name(column.name)
     if parts and (parts[-1] in ID_WORDS or parts[0] in ("id", "uuid", "guid") or RUN_TOGETHER_ID.match(parts[-1])):
-        return f"{counted}, and the name of a key: it names customers rather than describing them"
+        return f"{counted}, and the column is named like a key: it looks like an identifier of customers"
     return None
 
 
 def _follows_the_file(column: AuditedColumn, places: Codes) -> bool:
-    """Whether the values go one way through the file, and evenly; those of a sorted quantity would bunch."""
+    """Whether values rise or fall through the file in even steps; those of a sorted quantity would be uneven."""
     order = np.argsort(places, kind="stable")
     values = column.train.to_numpy(dtype=np.float64)[order]
     known = ~np.isnan(values)
@@ -78,6 +78,6 @@ _NAMING: dict[str, Callable[[AuditedColumn, AuditView], str | None]] = {
 
 
 def words_of_name(name: str) -> list[str]:
-    """Words of a name: customerID, customer_id and "Customer ID" have the same two."""
+    """Lowercase words of a name: customerID, customer_id and "Customer ID" give the same two words."""
     spaced = re.sub(r"([a-z])([A-Z])|([A-Z])([A-Z][a-z])", r"\1\3 \2\4", name)
     return [part.lower() for part in re.split(r"[\W\d_]+", spaced) if part]

@@ -1,4 +1,4 @@
-"""Columns that know the outcome: that predict it alone, are a function of it, or by their name come after it."""
+"""Checks for columns that leak the outcome: by predictive power, as a function of it, or by name."""
 
 from collections.abc import Iterator
 
@@ -14,16 +14,16 @@ from churn.types import Floats
 ROWS_TO_PREDICT = 100_000
 
 PLAUSIBLE_AUC = 0.8
-"""What a column may well reach honestly: one above the limit must also be further above this than chance explains."""
+"""Plausible ROC-AUC without a leak: a column above the limit must also be significantly above this value."""
 NORMAL_95 = 1.645
-"""One-sided 95 % point of the normal distribution."""
+"""One-sided 95 % quantile of the normal distribution."""
 BINS = 32
 SMOOTHING = 5.0
-"""Rows' worth of the overall rate that are mixed into the rate of each bin."""
+"""Number of pseudo-rows with the overall churn rate that are added to each bin."""
 
 CHANCE_OF_FUNCTION = 1e-4
 NEAR_COPY = 0.7
-"""Phi (Pearson 1904) between the outcome and the guess from one column, from which the column is nearly a copy."""
+"""Phi coefficient (Pearson 1904) of outcome and prediction above which a column counts as a near copy."""
 
 WORDS_OF_THE_END = (
     "closed",
@@ -51,11 +51,11 @@ WORDS_OF_THE_END = (
     "end_date",
     "deactivated",
 )
-"""Parts of names of what is often known only once a customer has left; several parts are joined by _."""
+"""Words in names of columns that are often known only after a customer has left; several words are joined by _."""
 
 
 def predicts_alone(view: AuditView) -> Iterator[AuditFinding]:
-    """A column that alone predicts better than is plausible, out of fold."""
+    """Find columns whose out-of-fold ROC-AUC alone is implausibly high."""
     rows = view.every(ROWS_TO_PREDICT)
     churned, folds = view.audited.churned[rows], view.audited.folds[rows]
     left = int(churned.sum())
@@ -73,15 +73,15 @@ def predicts_alone(view: AuditView) -> Iterator[AuditFinding]:
         if auc > least:
             gaps = column.train.iloc[rows].isna().to_numpy().astype(np.int64)
             by_gaps = _held_out_auc(gaps, churned, folds) if gaps.any() else 0.5
-            also = f"; whether it is filled in already gives {by_gaps:.3f}" if by_gaps > limit else ""
-            evidence = f"alone, out of fold, it has a ROC-AUC of {auc:.3f} (data.audit.max_column_auc: {limit:g}){also}"
+            also = f"; whether the value is missing alone gives {by_gaps:.3f}" if by_gaps > limit else ""
+            evidence = f"its out-of-fold ROC-AUC alone is {auc:.3f} (data.audit.max_column_auc: {limit:g}){also}"
             yield AuditFinding("predicts_alone", "fail", (column.name,), evidence)
 
 
 def _held_out_auc(bins: Codes, churned: Codes, folds: Codes) -> float:
-    """ROC-AUC of the rate that the other folds give each bin, over all pairs within a fold.
+    """ROC-AUC of out-of-fold churn rates per bin, over pairs within the same fold.
 
-    Pairs across folds would pull it below 0.5: where a fold has many churners, the others' rate is low.
+    Pairs across folds would bias it below 0.5: if a fold has many churners, the rate of the other folds is low.
     """
     churners, stayers, rates = _held_out_rates(bins, churned, folds)
     ordered = pairs = 0.0
@@ -94,9 +94,9 @@ def _held_out_auc(bins: Codes, churned: Codes, folds: Codes) -> float:
 
 
 def _held_out_order_auc(values: Floats, churned: Codes, folds: Codes) -> float:
-    """The same of the values themselves, up or down as the other folds say; gaps lie in the middle.
+    """ROC-AUC within folds of the values themselves, with the sign from the other folds; missing values get the median.
 
-    Finer than bins, which a few customers fill badly.
+    Complements `_held_out_auc`, whose bins are too coarse for few customers.
     """
     if np.isnan(values).all():
         return 0.5
@@ -113,7 +113,7 @@ def _held_out_order_auc(values: Floats, churned: Codes, folds: Codes) -> float:
 
 
 def _held_out_rates(bins: Codes, churned: Codes, folds: Codes) -> tuple[Floats, Floats, Floats]:
-    """By fold and bin: churners, stayers, and the smoothed rate of the bin in all other folds."""
+    """Churners, stayers, and smoothed churn rate of the bin in the other folds, each of shape (folds, bins)."""
     shape = (int(folds.max()) + 1, int(bins.max()) + 1)
     cells = folds * shape[1] + bins
     size = np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape).astype(np.float64)
@@ -132,13 +132,13 @@ def _auc_error(auc: float, left: int, stayed: int) -> float:
 
 
 def function_of_target(view: AuditView) -> Iterator[AuditFinding]:
-    """A column whose values tell the outcome, exactly or nearly."""
+    """Find columns whose values determine the outcome exactly or nearly."""
     churned, folds = view.audited.churned, view.audited.folds
     rows = view.every(ROWS_TO_COMPARE)
     count, left = len(churned), int(churned.sum())
     if not 0 < left < count:
         return
-    # Each value goes to one side: at most 2^values of the equally likely ways to choose the churners are pure.
+    # By chance: at most 2^values of the equally likely choices of churners give pure values.
     log_ways = gammaln(count + 1) - gammaln(left + 1) - gammaln(count - left + 1)
     most = (log_ways + np.log(CHANCE_OF_FUNCTION / len(view.columns))) / np.log(2)
     for column in view.columns:
@@ -149,13 +149,13 @@ def function_of_target(view: AuditView) -> Iterator[AuditFinding]:
             values = int(column.train_codes.max()) + 1
             if values <= most:
                 evidence = (
-                    f"its {values:,} values (a gap counted) tell the outcome of all {count:,} training rows exactly"
+                    f"its {values:,} values (including missing) determine the outcome of all {count:,} training rows"
                 )
                 yield AuditFinding("function_of_target", "fail", (column.name,), evidence)
             continue
         phi = _held_out_phi(labels, churned[rows], folds[rows])
         if phi > NEAR_COPY:
-            evidence = f"guessing the outcome from its values, out of fold, correlates with it at {phi:.2f}"
+            evidence = f"out of fold, its values predict the outcome with a phi coefficient of {phi:.2f}"
             yield AuditFinding("function_of_target", "fail", (column.name,), evidence)
 
 
@@ -166,7 +166,7 @@ def _is_pure(codes: Codes, churned: Codes) -> bool:
 
 
 def _held_out_phi(bins: Codes, churned: Codes, folds: Codes) -> float:
-    """Phi between the outcome and the likelier outcome of the bin in the other folds."""
+    """Phi coefficient of the outcome and the majority outcome of the bin in the other folds."""
     churners, stayers, rates = _held_out_rates(bins, churned, folds)
     guessed = rates > 0.5
     hits, false = float(churners[guessed].sum()), float(stayers[guessed].sum())
@@ -176,10 +176,10 @@ def _held_out_phi(bins: Codes, churned: Codes, folds: Codes) -> float:
 
 
 def named_after_the_fact(view: AuditView) -> Iterator[AuditFinding]:
-    """A column whose name is that of something known only once a customer has left."""
+    """Find columns whose name suggests that the value is known only after a customer has left."""
     for column in view.columns:
         name = f"_{'_'.join(words_of_name(column.name))}_"
         words = [word for word in WORDS_OF_THE_END if f"_{word}_" in name]
         if words:
-            evidence = f"its name has {', '.join(map(repr, words))}: see that it is known before a customer leaves"
+            evidence = f"its name contains {', '.join(map(repr, words))}: check that it is known before churn"
             yield AuditFinding("named_after_the_fact", "warn", (column.name,), evidence)

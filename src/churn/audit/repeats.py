@@ -1,4 +1,4 @@
-"""Columns that say the same as another one."""
+"""Check for redundant columns."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -15,12 +15,12 @@ PAIRS_TO_COMPARE = 2_000
 ROWS_TO_CORRELATE = 30
 CHANCE_OF_REPEAT = 1e-6
 
-ONE_TO_ONE = "each value of one goes with one value of the other, both ways"
-DETERMINED = "each value of the first goes with one value of the second"
+ONE_TO_ONE = "each column determines the other: their values correspond one to one"
+DETERMINED = "the first column determines the second"
 
 
 def repeats(view: AuditView) -> Iterator[AuditFinding]:
-    """Columns that say the same: one to one, one determined by the other, or on one line."""
+    """Find redundant columns: one-to-one, one determined by the other, or correlated."""
     rows = view.every(ROWS_TO_COMPARE)
     sampled = [column.labels(rows) for column in view.columns]
     varied = [place for place, codes in enumerate(sampled) if codes.max() > 0]
@@ -40,7 +40,7 @@ def repeats(view: AuditView) -> Iterator[AuditFinding]:
 
 
 def _one_to_one(columns: Sequence[AuditedColumn]) -> Iterator[tuple[str, ...]]:
-    """Columns alike on some rows, divided by their codes on all."""
+    """Groups of columns with equal codes on all rows, among columns with equal codes on a sample."""
     if len(columns) < 2 or nearly_a_key(columns[0].train_codes):
         return
     groups: dict[bytes, list[str]] = {}
@@ -51,9 +51,9 @@ def _one_to_one(columns: Sequence[AuditedColumn]) -> Iterator[tuple[str, ...]]:
 
 
 def _determining_pairs(view: AuditView, sampled: list[Codes], places: list[int]) -> Iterator[tuple[int, int]]:
-    """Pairs of columns of which the first determines the second."""
+    """Pairs of positions of columns, of which the first determines the second."""
     table = np.column_stack([sampled[place] for place in places]).astype(np.int32) if places else np.empty((0, 0))
-    # Chance that two rows agree in a column: a column that nearly always has one value is determined by any other.
+    # Probability that two rows have equal values: a nearly constant column is determined by any other.
     agree = np.array([np.sum((np.bincount(codes) / len(codes)) ** 2) for codes in table.T])
     for number, one in enumerate(places):
         order = np.argsort(table[:, number], kind="stable")
@@ -75,7 +75,7 @@ def _determines(one: Codes, other: Codes) -> bool:
 
 
 def _correlated_pairs(view: AuditView, rows: slice, known: set[frozenset[str]]) -> Iterator[AuditFinding]:
-    """Pairs of numbers on one line or in one order, the sample standing for all rows."""
+    """Pairs of numeric columns with a linear or rank correlation near 1, on a sample of rows."""
     numeric = [column for column in view.columns if column.kind != "categorical"]
     values = {column.name: column.train.iloc[rows].to_numpy(dtype=np.float64) for column in numeric}
     names = [name for name, one in values.items() if np.nanmin(one, initial=np.inf) < np.nanmax(one, initial=-np.inf)]
@@ -84,7 +84,7 @@ def _correlated_pairs(view: AuditView, rows: slice, known: set[frozenset[str]]) 
     candidates: set[tuple[int, int]] = set()
     for scale in (lambda one: one, ranks):
         standard = np.column_stack([standardise(scale(values[name])) for name in names])
-        # Gaps lie in the middle here, which lowers a correlation: what is near enough is then looked at without them.
+        # Missing values are set to the mean, which lowers correlations; candidates are checked again without them.
         near = np.triu(np.abs(standard.T @ standard) > EQUAL_CORRELATION - 0.1, 1)
         candidates |= {(int(first), int(second)) for first, second in np.argwhere(near)}
     for first, second in sorted(candidates):

@@ -1,4 +1,4 @@
-"""The same customers on both sides of the split, by their features or by a name."""
+"""Checks for customers that are in both training and test rows, by features or by an identifier."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from churn.audit.view import ROWS_TO_COMPARE, AuditFinding, AuditView
 ROWS_FOR_CHANCE = 100_000
 
 NAMING = 0.3
-"""Different values a row, from which a column that is no feature may name customers, each on a few rows."""
+"""Minimum distinct values per row for the id or an unused column to count as an identifier of customers."""
 
 TWIN_SHARE = 0.01
 FEWEST_TWINS = 3
@@ -23,40 +23,40 @@ FEWEST_TWINS = 3
 
 @dataclass(frozen=True)
 class Limits:
-    """More twins than so many times those by chance are told; more than this share of the test rows stop the run."""
+    """Twins are reported above `times_chance` times the expected number; above `failing_share` of rows, they fail."""
 
     times_chance: int
     failing_share: float
 
 
 EXACT = Limits(times_chance=3, failing_share=0.0)
-# Numbers near in one column are often near in others too, which raises what chance gives above what is expected.
+# Rows close in one column are often close in others, so more twins than expected occur by chance.
 NEAR = Limits(times_chance=5, failing_share=0.05)
 
 CELL = 0.005
-"""Numbers nearer than a third of this part of themselves are nearly equal; farther than all of it, they are not."""
+"""Relative width of a grid cell: numbers within a third of it count as nearly equal, numbers beyond it do not."""
 SHIFTS = 3
 
 ZERO = np.int64(1) << 40
 
 
 def exact_twins(view: AuditView) -> Iterator[AuditFinding]:
-    """Test rows with all the features of a training row."""
+    """Find test rows that equal a training row in all features."""
     if view.tells_customers_apart:
-        words = "the features of a training row"
+        words = "equal a training row in all features"
         yield from _judged_twins(view, view.equal_to_train, exact_hash, "twins_across_split", words, EXACT)
 
 
 def near_twins(view: AuditView) -> Iterator[AuditFinding]:
-    """Test rows nearly equal to a training row."""
+    """Find test rows that nearly equal a training row."""
     if not view.tells_customers_apart or not any(column.kind == "numeric" for column in view.columns):
         return
-    # A pair on two sides of a border in one grid is on one side in the others.
+    # Shifted grids: a pair split by a cell border in one grid is in one cell in another.
     grids: list[HashOf] = [partial(_cell_hash, shift=shift / SHIFTS) for shift in range(SHIFTS)]
     near = np.zeros(len(view.compared_rows), dtype=np.bool_)
     for grid in grids:
         near |= in_train(view.widest_first, len(view.audited.train), view.compared_rows, grid)
-    words = "features within half a percent of a training row's without being equal"
+    words = "are within half a percent of a training row in all features, without being equal"
     new = near & ~view.equal_to_train
     yield from _judged_twins(view, new, grids[0], "near_twins_across_split", words, NEAR)
 
@@ -70,18 +70,16 @@ def _judged_twins(
         return
     columns = _distinct_columns(view)
     if len(columns) < 2:
-        return  # one column alone cannot say how many customers it makes alike
+        return  # the expected number of twins needs at least two columns
     expected = _twins_by_chance(view, columns, hash_of)
     if count > limits.times_chance * expected:
         chance = f"{expected:,.0f}" if expected >= 1 else "less than one"
-        evidence = (
-            f"{count:,} of {rows:,} test rows compared ({share:.1%}) have {words}; by chance it would be {chance}"
-        )
+        evidence = f"{count:,} of {rows:,} compared test rows ({share:.1%}) {words}; expected by chance: {chance}"
         yield AuditFinding(check, "fail" if share > limits.failing_share else "warn", (), evidence)
 
 
 def _distinct_columns(view: AuditView) -> list[AuditedColumn]:
-    """Of columns that go one to one with each other the last; where values hardly repeat, all columns seem to."""
+    """Keep one of each group of one-to-one columns; all columns with rarely repeated values are kept."""
     rows = view.every(ROWS_TO_COMPARE)
     distinct: dict[bytes | str, AuditedColumn] = {}
     for column in view.columns:
@@ -91,12 +89,12 @@ def _distinct_columns(view: AuditView) -> list[AuditedColumn]:
 
 
 def _twins_by_chance(view: AuditView, columns: Sequence[AuditedColumn], hash_of: HashOf) -> float:
-    """Pairs of a test and a training row that agree throughout, had one column nothing to do with the others.
+    """Expected number of pairs of a test and a training row that are equal by chance.
 
-    For a column, pairs agree in all others or not, and in it or not. If the two are independent, those that agree
-    throughout are to those that differ in this column alone as those that agree in it are to those that do not: the
-    fourth cell of a table of two by two from its other three. A copy is in none of these three, so copies do not raise
-    what is expected. Columns that go with others expect too few pairs; the largest answer is the one to believe.
+    For each column, pairs form a 2x2 table: equal in this column or not, and equal in all other columns or not. If both
+    are independent, the count of pairs equal in all columns follows from the other three cells. Copied customers are in
+    none of those three cells, so they do not raise the estimate. A column that depends on others gives too low an
+    estimate, so the maximum over columns is used.
     """
     train = evenly_spread(len(view.audited.train), ROWS_FOR_CHANCE)
     pairs = float(len(train)) * len(view.compared_rows)
@@ -113,7 +111,7 @@ def _twins_by_chance(view: AuditView, columns: Sequence[AuditedColumn], hash_of:
 
 
 def _agreeing_pairs(rows: Hashes, training_rows: int) -> float:
-    """Pairs of one of the first so many rows and one of the others that have the same hash."""
+    """Number of pairs with equal hashes, of one of the first `training_rows` rows and one of the others."""
     distinct, times = np.unique(rows[:training_rows], return_counts=True)
     wanted = rows[training_rows:]
     place = np.minimum(np.searchsorted(distinct, wanted), len(distinct) - 1)
@@ -121,7 +119,7 @@ def _agreeing_pairs(rows: Hashes, training_rows: int) -> float:
 
 
 def _cell_hash(column: AuditedColumn, values: pd.Series, shift: float) -> Hashes:
-    """Cell of each value in a grid whose cells have a width in proportion to the value."""
+    """Grid cell of each value; the width of a cell is proportional to the value."""
     if column.kind != "numeric":
         return exact_hash(column, values)
     numbers = values.to_numpy(dtype=np.float64)
@@ -135,15 +133,15 @@ def _cell_hash(column: AuditedColumn, values: pd.Series, shift: float) -> Hashes
 
 
 def customers_on_both_sides(view: AuditView) -> Iterator[AuditFinding]:
-    """Values of a column that names customers, on both sides of the split."""
+    """Find identifier values that are in both training and test rows."""
     for name, (train, test) in view.audited.names.items():
         known = test >= 0
         both = int(np.isin(test[known], train).sum())
         values = len(np.unique(np.concatenate([train[train >= 0], test[known]])))
         if both <= TWIN_SHARE * len(test) or values < NAMING * (len(train) + len(test)):
             continue
-        advice = "the same customers are learned from and tested"
+        advice = "the same customers are in both splits"
         if name != view.contract.id:
-            advice = "if it names customers, set data.id to it, so that each stands on one side"
-        evidence = f"{both:,} of {len(test):,} test rows have a value that training rows have too: {advice}"
+            advice = "if it identifies customers, set data.id to it, so that each customer is in one split"
+        evidence = f"{both:,} of {len(test):,} test rows have a value that training rows also have: {advice}"
         yield AuditFinding("customers_on_both_sides", "warn", (name,), evidence)

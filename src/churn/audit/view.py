@@ -1,7 +1,7 @@
-"""What the checks look at, and what they find. Of the test rows only features are looked at.
+"""Input and findings of the checks. Checks read features and identifiers of test rows, never their outcomes.
 
-Where a statistic allows it, a fixed part of the rows stands for all: every n-th one, and the rows arrive sorted by key,
-so nothing depends on their order in the file but what is said of it.
+Where a statistic allows it, checks use a sample: every n-th row. Rows are sorted by key, so the sample does not depend
+on the order of the file.
 """
 
 from collections.abc import Mapping
@@ -24,26 +24,26 @@ DISTINCT_FOR_TWINS = 20
 
 @dataclass(frozen=True)
 class AuditInput:
-    """What the audit looks at: training rows with their outcome; of the test rows nothing but their features."""
+    """Input of the audit: training rows with outcomes, test rows without."""
 
     train: pd.DataFrame
-    """The contract's columns, typed: numeric and boolean as float64, categorical as text, gaps as NaN."""
+    """The contract's columns: numeric and boolean as float64, categorical as text, missing values as NaN."""
     churned: NDArray[np.int64]
     test: pd.DataFrame
     folds: NDArray[np.int64]
     """Fold of each training row, from 0."""
     places: NDArray[np.int64]
-    """Place of each training row in the file, from 1."""
+    """Row number of each training row in the file, from 1."""
     times: Mapping[str, NDArray[np.float64]]
-    """By the name of each column of dates: for the training rows, numbers that rise with time."""
+    """By date column: times of the training rows as numbers."""
     names: Mapping[str, tuple[Codes, Codes]]
-    """By the name of each column that may name customers and is no feature: of the training and of the test rows a
-    number for each value, below 0 for a gap."""
+    """By id or unused column that may identify customers: integer codes of the training and of the test rows; missing
+    values are negative."""
 
 
 @dataclass(frozen=True)
 class AuditFinding:
-    """One thing that may flatter the figures."""
+    """One possible cause of too optimistic metrics."""
 
     check: str
     severity: Literal["fail", "warn"]
@@ -52,12 +52,12 @@ class AuditFinding:
 
     @property
     def name(self) -> str:
-        """What data.audit.accept lists."""
+        """Name to list in data.audit.accept."""
         return f"{self.check}:{','.join(self.columns)}" if self.columns else self.check
 
 
 class AuditView:
-    """What the checks share."""
+    """Input of the audit with values that several checks share."""
 
     def __init__(self, audited: AuditInput, contract: TableContract, by_time: bool) -> None:
         self.audited = audited
@@ -70,26 +70,26 @@ class AuditView:
 
     @cached_property
     def widest_first(self) -> list[AuditedColumn]:
-        """Columns by their count of values."""
+        """Columns in decreasing order of their number of distinct values."""
         rows = self.every(ROWS_TO_COMPARE)
         return sorted(self.columns, key=lambda column: -int(column.labels(rows).max(initial=0)))
 
     @property
     def tells_customers_apart(self) -> bool:
-        """Whether a column has many values; without one, customers are alike by nature."""
+        """Whether any column has many distinct values; otherwise equal rows are expected."""
         values = self.widest_first[0].labels(self.every(ROWS_TO_COMPARE))
         return len(self.audited.test) > 0 and int(values.max(initial=0)) + 1 >= DISTINCT_FOR_TWINS
 
     @cached_property
     def compared_rows(self) -> Places:
-        """Places of the test rows that are looked for among all training rows."""
+        """Positions of the sampled test rows, which are compared with all training rows."""
         return evenly_spread(len(self.audited.test), ROWS_TO_COMPARE)
 
     @cached_property
     def equal_to_train(self) -> NDArray[np.bool_]:
-        """Which of these have all features of a training row."""
+        """Which of the compared test rows equal a training row in all features."""
         return in_train(self.widest_first, len(self.audited.train), self.compared_rows, exact_hash)
 
     def every(self, at_most: int) -> slice:
-        """Training rows that stand for all, evenly spread."""
+        """Slice of at most `at_most` training rows, evenly spaced."""
         return slice(None, None, _step(len(self.audited.train), at_most))

@@ -1,1 +1,1 @@
-"""What the `churn` command does: one module or package a command, by its name."""
+"""The `churn` commands: one module or package for each."""

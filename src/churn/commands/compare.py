@@ -1,7 +1,7 @@
-"""Two states of the project set against each other: `churn compare`.
+"""`churn compare`: compare two states of the project.
 
-They are judged by what their models said, out of fold, of training rows. The figures of the test rows stand beside it
-as confirmation: who chooses by them has no test any more.
+They are compared by the out-of-fold predictions of their models. Metrics of the test rows only confirm: if you select
+on them, you have no independent test any more.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,13 +29,13 @@ from churn.texts import aligned
 RESAMPLES = 2000
 SEED = 2013
 FORMS = {"profit_per_1000": ",.0f"}
-"""How figures are written; the others to four places."""
+"""Number formats; other metrics have four decimals."""
 TEST_FIGURES = ("profit_per_1000", "roc_auc", "pr_auc")
 
 
 @dataclass(frozen=True)
 class Change:
-    """A parameter or an input that is not the same in both states; None where a state lacks it."""
+    """A parameter that differs between two states; None if a state lacks it."""
 
     name: str
     old: Any
@@ -44,11 +44,11 @@ class Change:
 
 @dataclass(frozen=True)
 class Confirmation:
-    """Both models on the test rows that both states have.
+    """Both models on the test rows that both states share.
 
     Attributes:
         figures: old and new, by name.
-        fault: why they cannot be compared; empty when they can.
+        fault: why they cannot be compared; empty if they can.
     """
 
     figures: Mapping[str, tuple[float, float]]
@@ -57,7 +57,7 @@ class Confirmation:
     fault: str
 
     def as_text(self) -> str:
-        """For people, in a line."""
+        """Text for the terminal, on one line."""
         if self.fault:
             return f"test rows cannot be compared: {self.fault}"
         told = (
@@ -70,11 +70,11 @@ class Confirmation:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What came out.
+    """Result of a comparison.
 
     Attributes:
-        differences: figures out of fold, profit first.
-        inputs: files that both read, of which other versions were read.
+        differences: out-of-fold metrics, profit first.
+        inputs: files that both states read, in different versions.
     """
 
     old: str
@@ -88,20 +88,20 @@ class Comparison:
     inputs: tuple[str, ...]
 
     def as_json(self) -> str:
-        """For programs; what is not defined (NaN) as null."""
+        """JSON; NaN becomes null."""
         content = asdict(self) | {
             "differences": [asdict(one) | {"difference": one.difference} for one in self.differences]
         }
         return files.json_text(content)
 
     def as_text(self) -> str:
-        """For the terminal."""
+        """Text for the terminal."""
         head = ("", self.old, self.new, "difference", "95 % interval")
         table = aligned([head, *self._cells()], right=range(1, 5))
         return "\n".join([self.verdict, "", *table, "", *self._remarks()])
 
     def as_markdown(self) -> str:
-        """For a pull request."""
+        """Markdown for a pull request."""
         head = [f"**{self.verdict}**", "", f"| | {self.old} | {self.new} | difference | 95 % interval |"]
         rows = ["| " + " | ".join(row) + " |" for row in self._cells()]
         return "\n".join(
@@ -126,13 +126,13 @@ class Comparison:
 
 
 def compare_states(root: Path, old: str, new: str, *, compute: bool = False, resamples: int = RESAMPLES) -> Comparison:
-    """Judge two states (commits, DVC experiments, fingerprints, `workspace`) on the same customers.
+    """Compare two states (commits, DVC experiments, fingerprints, `workspace`) on the same customers.
 
-    Both are judged by the money of the new one. Each decides by its own threshold. With `compute`, one whose
-    predictions are not here is run again.
+    Both use the costs and values of the new state, and each uses its own threshold. With `compute`, states whose
+    predictions are missing are rerun.
 
     Raises:
-        ChurnError: a state is not known, incomplete, or its predictions are not here.
+        ChurnError: a state is unknown or incomplete, or its predictions are missing.
         DataError: the states share too few training rows.
     """
     states = {name: state_named(root, name) for name in (old, new)}
@@ -167,8 +167,8 @@ def _label(name: str, state: Snapshot) -> str:
 def _exclusion_notes(pair: paired.Pair) -> Iterator[str]:
     counts = {
         "only in the old state": pair.only_old,
-        "only in the new one": pair.only_new,
-        "with another outcome in each": pair.contradicted,
+        "only in the new state": pair.only_new,
+        "with different outcomes": pair.contradicted,
     }
     told = [f"{count:,} {why}" for why, count in counts.items() if count]
     if told:
@@ -176,7 +176,7 @@ def _exclusion_notes(pair: paired.Pair) -> Iterator[str]:
 
 
 def _on_test_rows(states: Mapping[str, Snapshot], old: str, new: str, economics: Economics) -> Confirmation:
-    """Both models on the shared test rows, by the same money; a comparison is worth having without, too."""
+    """Both models on the shared test rows, with the same costs; an error does not fail the comparison."""
     try:
         pair = paired.pair_up(
             answers_on_test_rows(states[old], old), answers_on_test_rows(states[new], new), "test rows"

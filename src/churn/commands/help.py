@@ -1,4 +1,4 @@
-"""`churn --help` and `churn COMMAND --help`: plain text, the same in a terminal and in a pipe."""
+"""`churn --help` and `churn COMMAND --help`: plain text, identical in a terminal and in a pipe."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ from typer.core import TyperCommand, TyperGroup
 RUN, JUDGE, DATA, TRACKING = "Run and read", "Compare and promote", "Data and scoring", "Tracking"
 PANELS = (RUN, JUDGE, DATA, TRACKING)
 """Groups of commands, in the order of the help."""
-EXIT_CODES = "0 success, 1 fault or refused, 2 wrong usage, 130 interrupted."
+EXIT_CODES = "0 success, 1 error or refused, 2 wrong usage, 130 interrupted."
 
 
 class ExplainedCommand(TyperCommand):
-    """A command whose epilog holds examples, one a line."""
+    """A command whose epilog contains examples, one per line."""
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Required arguments without Typer's braces."""
@@ -32,15 +32,15 @@ class ExplainedCommand(TyperCommand):
                     formatter.write_dl(rows)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        """Examples, then what every command exits with."""
+        """Examples, then the exit codes."""
         _write_examples(self.epilog, formatter)
 
 
 class GroupedCommands(TyperGroup):
-    """All commands, listed by the panel that each is in; Typer does that in its coloured help alone."""
+    """Lists all commands by panel, which Typer does only in its coloured help."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """One section a panel, each command in a line."""
+        """One section per panel, one line per command."""
         listed = [(name, self.commands[name]) for name in self.list_commands(ctx)]
         width = max(len(name) for name, _ in listed)
         for panel in PANELS:
@@ -54,7 +54,7 @@ class GroupedCommands(TyperGroup):
                 )
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        """Examples, then what every command exits with."""
+        """Examples, then the exit codes."""
         _write_examples(self.epilog, formatter)
 
 

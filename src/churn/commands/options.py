@@ -1,4 +1,4 @@
-"""Options and arguments of `churn`, with what its help says of each, and what a shell offers for them."""
+"""Options and arguments of `churn`, with their help texts and shell completion."""
 
 import re
 from enum import StrEnum
@@ -9,18 +9,18 @@ import typer
 from typer.completion import install_callback, show_callback
 
 PLAIN = re.compile(r"[\w./@+-]+")
-"""Of a name that every shell takes as it stands; a branch that was fetched may be called anything."""
+"""Names that are safe in every shell; a fetched branch can have any name."""
 
 
 class OnError(StrEnum):
-    """What happens to rows that break the contract."""
+    """What to do with rows that violate the contract."""
 
     REJECT = "reject"
     FAIL = "fail"
 
 
 class Shell(StrEnum):
-    """Those that can complete commands and options."""
+    """Shells with completion of commands and options."""
 
     BASH = "bash"
     ZSH = "zsh"
@@ -29,14 +29,14 @@ class Shell(StrEnum):
 
 
 def revisions(incomplete: str) -> list[str]:
-    """Branches and tags of the repository here that begin with what was typed."""
-    from churn.history.git import git  # here: every start of `churn` imports this module
+    """Branches and tags that begin with the typed text."""
+    from churn.history.git import git  # imported here: every start of `churn` imports this module
 
     listed = git(Path(), "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags") or ""
     return [name for name in listed.splitlines() if name.startswith(incomplete) and PLAIN.fullmatch(name)]
 
 
-# Of several commands.
+# Shared by several commands.
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Compute = Annotated[bool, typer.Option("--compute", help="Rerun a commit whose predictions or model are missing here.")]
 Reason = Annotated[str, typer.Option(metavar="TEXT", show_default=False, help="Why; recorded with the decision.")]
@@ -58,7 +58,7 @@ def _show_version(asked: bool) -> None:
         raise typer.Exit
 
 
-# `churn` itself. Typer's own options for completion guess the shell, and fail where they cannot; here one names it.
+# `churn` itself. Typer's own options for completion guess the shell and can fail; these take its name.
 Version = Annotated[
     bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print version, commit and state.")
 ]
@@ -127,7 +127,7 @@ Model = Annotated[
     typer.Option(metavar="FILE", help="Model file; a pickle can run code.  [default: that of dvc.lock]"),
 ]
 Invalid = Annotated[OnError, typer.Option(metavar="reject|fail", help="Set invalid rows aside, or stop at the first.")]
-Rejects = Annotated[Path | None, typer.Option(metavar="FILE", help="Rows set aside.  [default: beside the scores]")]
+Rejects = Annotated[Path | None, typer.Option(metavar="FILE", help="Rows set aside.  [default: next to the scores]")]
 NewTable = Annotated[Path, typer.Argument(metavar="TABLE", help="CSV (any delimiter, encoding; .gz, .zip) or Parquet.")]
 Target = Annotated[str, typer.Option(metavar="COLUMN", help="Column to predict; it holds two values.")]
 Positive = Annotated[

@@ -1,4 +1,4 @@
-"""`churn predict`: a table of any length, scored in bounded memory."""
+"""`churn predict`: score a table of any length in bounded memory."""
 
 import itertools
 import logging
@@ -38,11 +38,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ScoredTable:
-    """Customers by what became of them, and where they are. The JSON has the attributes as keys.
+    """Numbers of scored and rejected customers, and the files with them. The JSON has the attributes as keys.
 
     Attributes:
         output, rejects: paths of the scores and of the rows set aside.
-        to_contact: of those scored.
+        to_contact: number of scored customers to be contacted.
     """
 
     output: Path
@@ -52,15 +52,15 @@ class ScoredTable:
     rejected: int
 
     def as_json(self) -> str:
-        """For programs."""
+        """JSON of all attributes."""
         return files.json_text(asdict(self) | {"output": str(self.output), "rejects": str(self.rejects)})
 
 
 def load_decision(root: Path, other: Path | None) -> FixedThresholdClassifier:
-    """The pipeline's decision, unpickled only when its bytes are those of dvc.lock; or another one, with a warning.
+    """Load the model in dvc.lock, which is unpickled only if its md5 matches, or `other` with a warning.
 
     Raises:
-        ChurnError: there is no such file, its bytes are others, or it holds no decision.
+        ChurnError: the file is missing, has another md5, or contains no model of this pipeline.
     """
     path = root / files.MODEL if other is None else other
     try:
@@ -68,10 +68,10 @@ def load_decision(root: Path, other: Path | None) -> FixedThresholdClassifier:
         model = files.read_pickle(path, vouched)
     except OSError as error:
         raise ChurnError(
-            f"{path}: {error.strerror}; run `dvc repro` or `dvc checkout`, or name one by --model"
+            f"{path}: {error.strerror}; run `dvc repro` or `dvc checkout`, or pass another model with --model"
         ) from None
     if not isinstance(model, FixedThresholdClassifier):
-        raise ChurnError(f"{path}: holds a {type(model).__name__}, not the decision that this pipeline writes")
+        raise ChurnError(f"{path}: contains a {type(model).__name__}, not a model of this pipeline")
     return model
 
 
@@ -79,8 +79,8 @@ def _md5s_vouched_for(root: Path) -> frozenset[str]:
     own = require_own_results(root, [str(files.MODEL)])
     if edited := state.edited_parameters(root):
         log.warning(
-            "params.yaml has changed since the model was made (%s): the decisions are the model's, the money is "
-            "reckoned by params.yaml; `dvc repro` brings them together",
+            "params.yaml has changed since the model was trained (%s): decisions use the model's threshold, profit "
+            "uses the current params.yaml; `dvc repro` updates the model",
             ", ".join(edited),
         )
     return frozenset(own.values())
@@ -102,9 +102,9 @@ def score_table(
     stop_at_fault: bool,
     on_progress: Callable[[float], None],
 ) -> ScoredTable:
-    """Write one row a customer to `output` (CSV or Parquet), in the order of the table; what is refused to `rejects`.
+    """Write one row for each customer to `output` (CSV or Parquet) in table order, and refused rows to `rejects`.
 
-    Both files take their places only when the whole table is done.
+    Both files replace earlier ones only when the whole table is done.
 
     Raises:
         DataError: the table cannot be read, lacks a column, or has a row to be rejected and `stop_at_fault` is set.
@@ -112,7 +112,7 @@ def score_table(
     _require_paths(table, output, rejects)
     require_columns_of_model(model, contract)
     if contract.id is not None and name_of_id(contract.id) != contract.id:
-        log.warning("%s: the id column %r is called %r there", output, contract.id, name_of_id(contract.id))
+        log.warning("%s: the id column %r is named %r there", output, contract.id, name_of_id(contract.id))
     scored = contacted = rejected = 0
     with _explain_write_faults(output), files.replacing_outputs(output, rejects) as drafts, ExitStack() as stack:
         predictions = stack.enter_context(_TableWriter(output, drafts[0]))
@@ -133,7 +133,7 @@ def score_table(
 
 
 def _read_one_ahead(read: Iterator[Customers]) -> Generator[Customers]:
-    """The same batches; while one is scored, mostly outside Python, a thread reads the next."""
+    """Yield the same batches; a thread reads the next one while the present one is scored, mostly outside Python."""
     with ThreadPoolExecutor(max_workers=1) as reader:
         following = reader.submit(next, read, None)
         while (customers := following.result()) is not None:
@@ -142,10 +142,10 @@ def _read_one_ahead(read: Iterator[Customers]) -> Generator[Customers]:
 
 
 def rejects_beside(output: Path) -> Path:
-    """Where the rejects go when nobody says.
+    """Default path of the rejects.
 
     Raises:
-        ChurnError: a file is there that holds no rejects.
+        ChurnError: a file exists there that is not a rejects file.
     """
     path = output.with_name(f"{output.stem}.rejects.csv")
     if path.is_file() and not files.has_header(path, REJECTS):
@@ -165,17 +165,17 @@ def _require_paths(table: Path, output: Path, rejects: Path) -> None:
 
 
 def _are_one_file(one: Path, other: Path) -> bool:
-    """Also by a link, or by a name that differs in case, which some file systems do not tell apart."""
+    """Whether two paths are one file: also through a link, or a name that differs only in case on some file systems."""
     if one.exists() and other.exists():
         return one.samefile(other)
     return os.path.realpath(one).casefold() == os.path.realpath(other).casefold()
 
 
 def require_not_of_pipeline(root: Path, paths: Iterable[Path]) -> None:
-    """See that nothing is overwritten that dvc.lock names: the table that was learned from, or a result.
+    """Check that no output overwrites a file in dvc.lock: the training table or a result.
 
     Raises:
-        ChurnError: a path is one of those.
+        ChurnError: one would.
     """
     stages = state.stages_from_lock(state.read_lock(root)).values()
     of_pipeline = {os.path.realpath(root / name) for one in stages for name in (*one.inputs.dependencies, *one.results)}
@@ -190,11 +190,11 @@ WRITERS: dict[str, Callable[[Path, pa.Schema], Any]] = {
     ".csv": lambda path, columns: pyarrow.csv.CSVWriter(path, columns, write_options=PLAIN),
     ".parquet": lambda path, columns: pyarrow.parquet.ParquetWriter(path, columns),
 }
-"""Maker of the writer for each ending of a file's name."""
+"""Creates the writer, by file extension."""
 
 
 class _TableWriter(ExitStack):
-    """A table written batch by batch."""
+    """Writes a table batch by batch."""
 
     def __init__(self, path: Path, draft: Path) -> None:
         super().__init__()
@@ -209,7 +209,7 @@ class _TableWriter(ExitStack):
             self._writer.write_table(table)
 
     def __exit__(self, *raised: Any) -> bool | None:
-        with _explain_write_faults(self._path):  # what is still in memory may not fit on the disk
+        with _explain_write_faults(self._path):  # buffered rows may not fit on the disk
             return super().__exit__(*raised)
 
 

@@ -1,4 +1,4 @@
-"""The report opened: a copy of the committed page that says where it belongs."""
+"""`churn report`: open a copy of the committed report that shows its origin."""
 
 import webbrowser
 from pathlib import Path
@@ -14,10 +14,10 @@ COPY = Path(".churn/report.html")
 
 
 def write_copy(root: Path) -> Path:
-    """Write the report with its origin, and with a warning when the files have moved on.
+    """Write the report with its origin, and with a warning if inputs have changed since.
 
     Raises:
-        ChurnError: there is no report, or not the one that dvc.lock names.
+        ChurnError: there is no report, or it is not the one in dvc.lock.
     """
     page = root / files.REPORT
     if not page.exists():
@@ -30,7 +30,7 @@ def write_copy(root: Path) -> Path:
 
 
 def _changes_since(root: Path, fingerprint: str) -> str:
-    """What has changed in the files since the page was made, and what to do; nothing when nothing has."""
+    """What has changed since the report was made, and what to do; '' if nothing has."""
     if edited := state.edited_parameters(root):
         return f"Since it was made, {', '.join(edited)} changed in params.yaml; run dvc repro."
     if state.fingerprint(state.stages_from_files(root)) != fingerprint:
@@ -39,11 +39,11 @@ def _changes_since(root: Path, fingerprint: str) -> str:
 
 
 def open_in_browser(page: Path) -> bool:
-    """Show a page in the user's browser; False on a machine that has none with windows."""
+    """Show a page in the user's browser; False if there is no graphical one."""
     try:
         browser = webbrowser.get()
     except webbrowser.Error:
         return False
-    if type(browser) is webbrowser.GenericBrowser:  # one for terminals, which would take over this one
+    if type(browser) is webbrowser.GenericBrowser:  # a text browser, which would take over this terminal
         return False
     return browser.open(page.resolve().as_uri())

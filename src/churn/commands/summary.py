@@ -1,4 +1,4 @@
-"""What a run came to, in a few lines, from the files it wrote."""
+"""`churn summary`: headline metrics of a run, from the files that it wrote."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -17,19 +17,19 @@ SHOWN = (files.DATA_METRICS, files.TEST_METRICS, files.BUSINESS_METRICS)
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run came to.
+    """Headline metrics of a run.
 
-    The JSON has the attributes as keys, but for `data`, `test` and `money`; instead of these it has:
-        rows_test: customers that the model has not seen.
+    The JSON has the attributes as keys, except `data`, `test` and `money`; instead it has:
+        rows_test: number of customers that the model has not seen.
         roc_auc, pr_auc, profit_per_1000: value, low and high (95 % interval) of each.
         contacted_share, profit_contact_nobody_per_1000, profit_contact_everybody_per_1000: of the same customers.
 
     Attributes:
-        data, test, money: figures of the files of metrics.
-        currency: of the money.
-        edited: keys of params.yaml that have changed since.
+        data, test, money: contents of the metrics files.
+        currency: of all amounts.
+        edited: keys of params.yaml that have changed since the run.
         model_is_here: whether the model's file is in this folder.
-        report: path of the page.
+        report: path of the report.
     """
 
     data: Mapping[str, Any]
@@ -41,7 +41,7 @@ class Summary:
     report: str = str(files.REPORT)
 
     def as_json(self) -> str:
-        """For programs."""
+        """JSON with the keys listed above."""
         scores = {
             "rows_test": self.data["rows_test"],
             "roc_auc": _bounds(self.test, "test_roc_auc"),
@@ -56,24 +56,24 @@ class Summary:
 
 
 def summarize(root: Path) -> Summary:
-    """Read the headline figures of the test rows.
+    """Read the headline metrics of the test rows.
 
     Raises:
-        ChurnError: there are no results yet, or they belong to other inputs than dvc.lock says.
+        ChurnError: there are no results yet, or they belong to other inputs than dvc.lock records.
     """
     try:
         data, test, money = (present_names(files.read_json(root / path)) for path in SHOWN)
     except FileNotFoundError as error:
         raise ChurnError(f"{error.filename}: no results yet; run `dvc repro`") from None
     except ValueError:
-        raise ChurnError("metrics/: not readable as JSON; `dvc repro --force` writes it anew") from None
+        raise ChurnError("metrics/: not valid JSON; `dvc repro --force` rewrites it") from None
     require_own_results(root, map(str, SHOWN))
     edited = tuple(edited_parameters(root))
     return Summary(data, test, money, _currency(root), edited, (root / files.MODEL).exists())
 
 
 def summary_text(root: Path) -> str:
-    """The headline figures of the test rows, and where everything is."""
+    """Headline metrics of the test rows, and where to find the rest."""
     found = summarize(root)
     data, test, money, currency = found.data, found.test, found.money, found.currency
     everybody = money["profit_contact_everybody_per_1000"]
@@ -86,7 +86,7 @@ def summary_text(root: Path) -> str:
             f"  PR-AUC   {_interval(test, 'test_pr_auc', '.3f')}",
             f"  profit   {_interval(money, 'profit_per_1000', ',.0f')} {currency} per 1,000 customers, "
             f"{money['contacted_share']:.0%} of them contacted",
-            f"           0 {currency} contacting nobody, {everybody:,.0f} {currency} contacting everybody",
+            f"           0 {currency} contacting no one, {everybody:,.0f} {currency} contacting everyone",
             "",
             "Figures and pictures: metrics/   model: models/churn_model.pkl   experiments: `make ui`",
             "Next: edit params.yaml, `source .venv/bin/activate`, `dvc repro`, `dvc metrics diff`",
@@ -96,16 +96,16 @@ def summary_text(root: Path) -> str:
 
 
 def _currency(root: Path) -> str:
-    """That of the figures, whatever params.yaml says by now."""
+    """Currency of the recorded results, even if params.yaml has changed since."""
     recorded = stages_from_lock(read_lock(root))["evaluate"].inputs.parameters[PARAMS_FILE]["business"]
     return str(in_present_terms(recorded)["currency"])
 
 
 def _out_of_date(found: Summary) -> Iterator[str]:
     if edited := found.edited:
-        yield f"These figures are of an earlier state: {', '.join(edited)} changed since; run `dvc repro`"
+        yield f"These results are out of date: {', '.join(edited)} changed since; run `dvc repro`"
     if not found.model_is_here:
-        yield f"{files.MODEL} is not here: `dvc checkout` or `dvc repro` brings it"
+        yield f"{files.MODEL} is missing: `dvc checkout` or `dvc repro` restores it"
 
 
 def _bounds(figures: Mapping[str, Any], name: str) -> dict[str, float]:

@@ -11,14 +11,14 @@ log = logging.getLogger(__name__)
 
 DISTRIBUTION = "churn-pipeline"
 PIPELINE_FILE = "dvc.yaml"
-"""Makes a folder a project; not imported, so that the answer outside of one takes no longer than Python's start."""
+"""File that makes a folder a project. Not imported from churn.history, to keep the command fast outside a project."""
 CODE = ("src", "params.yaml", PIPELINE_FILE, "requirements.lock")
-"""Code and parameters, for git; whether another input of a stage is edited, its md5 says."""
+"""Paths whose edits git reports; other inputs of the stages are compared by md5."""
 DIGITS_OF_COMMIT, DIGITS_OF_STATE = 7, 12
 
 
 def version_text(root: Path) -> str:
-    """The version in a line; in the folder of a project also its commit, whether it is edited, and its fingerprint."""
+    """The version on one line; in a project's folder also commit, edits and fingerprint."""
     told = ", ".join(_of_project(root)) if (root / PIPELINE_FILE).is_file() else ""
     return f"churn {_installed()}{f' ({told})' if told else ''}"
 
@@ -26,7 +26,7 @@ def version_text(root: Path) -> str:
 def _installed() -> str:
     try:
         return version(DISTRIBUTION)
-    except PackageNotFoundError:  # the code runs from a folder
+    except PackageNotFoundError:  # the code runs from its source folder
         return "(not installed)"
 
 
@@ -41,13 +41,13 @@ def _of_project(root: Path) -> Iterator[str]:
 
 
 def _state(root: Path) -> tuple[str, bool]:
-    """Fingerprint of the files, empty where they say none; and whether the commit holds something else."""
+    """Fingerprint of the files, '' if they have none, and whether they differ from the commit."""
     from churn.history import committed, state
 
     try:
         stages = state.stages_from_files(root)
         edited = git(root, "status", "--porcelain", "--", *CODE) or committed.find_edits(root, stages)
         return state.fingerprint(stages), bool(edited)
-    except Exception:  # the files of a folder may hold anything, and who asks for a version wants no fault
+    except Exception:  # the files can contain anything, and `--version` must not fail
         log.debug("no state", exc_info=True)
         return "", bool(git(root, "status", "--porcelain", "--", *CODE))

@@ -1,1 +1,1 @@
-"""params.yaml: its sections as types, and how it is edited."""
+"""Types for the sections of params.yaml, and editing of the file."""

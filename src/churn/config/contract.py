@@ -1,4 +1,4 @@
-"""What a table of customers must look like: its columns, their types, and what a gap in them means."""
+"""The data contract: columns of the customer table, their types, and the handling of missing and invalid values."""
 
 import codecs
 from typing import Annotated, Literal, Self, get_args
@@ -10,33 +10,33 @@ from churn.types import ROW_KEY
 MissingPolicy = Literal["allow", "drop", "fail"]
 
 OnError = Literal["fail", "drop", "missing"]
-"""What becomes of a value that breaks the contract: stop, leave the row out, or take it for a gap."""
+"""Handling of a value that violates the contract: stop, drop the row, or treat the value as missing."""
 
 
 class Strict(BaseModel):
-    """Frozen; an unknown key or a value of another type is refused."""
+    """Frozen base model that rejects unknown keys and values of the wrong type."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 def _without_spaces_around(text: str) -> str:
     if text != text.strip():
-        raise ValueError("cells are read without the spaces around them, so no cell is ever equal to it")
+        raise ValueError("remove the surrounding spaces: cells are stripped when read, so this never matches")
     return text
 
 
 def _at_least_one(labels: tuple[str, ...]) -> tuple[str, ...]:
     if not labels:
-        raise ValueError("list the labels that may stand in the column, or null for any")
+        raise ValueError("list the allowed labels, or use null to allow any")
     return labels
 
 
 Cell = Annotated[str, AfterValidator(_without_spaces_around)]
-"""A text that a cell may hold."""
+"""Text of a cell, without surrounding spaces."""
 
 
 class FeatureColumn(Strict):
-    """What every column of a customer has to say about gaps and about values that break the contract."""
+    """A feature, with its policies for missing and for invalid values."""
 
     missing: MissingPolicy
     on_error: OnError
@@ -44,12 +44,12 @@ class FeatureColumn(Strict):
     @model_validator(mode="after")
     def _gaps_may_be_made_where_gaps_may_be(self) -> Self:
         if self.on_error == "missing" and self.missing == "fail":
-            raise ValueError("on_error: missing makes gaps, and missing: fail stops at them; change one of the two")
+            raise ValueError("on_error: missing creates missing values, and missing: fail rejects them; change one")
         return self
 
 
 class NumericColumn(FeatureColumn):
-    """A quantity. A gap that is allowed is filled with the median of the training rows."""
+    """A quantity. Allowed missing values are imputed with the median of the training rows."""
 
     type: Literal["numeric"]
     min: float | None
@@ -63,14 +63,14 @@ class NumericColumn(FeatureColumn):
 
 
 class CategoricalColumn(FeatureColumn):
-    """A label. `values: null` accepts any; a gap that is allowed counts as a label of its own."""
+    """A label. `values: null` accepts any label; allowed missing values form a separate category."""
 
     type: Literal["categorical"]
     values: Annotated[tuple[Cell, ...], Field(strict=False), AfterValidator(_at_least_one)] | None
 
 
 class BooleanColumn(FeatureColumn):
-    """0 or 1 (true and false, yes and no are read as such). A gap that is allowed is filled with the commoner value."""
+    """0 or 1; true/false and yes/no are accepted. Allowed missing values are imputed with the most frequent value."""
 
     type: Literal["boolean"]
 
@@ -79,7 +79,7 @@ Column = Annotated[NumericColumn | CategoricalColumn | BooleanColumn, Field(disc
 
 
 class Target(Strict):
-    """The column to predict and the two texts that may stand in it."""
+    """The column to predict and its two allowed texts."""
 
     column: str
     positive: Cell
@@ -94,7 +94,7 @@ class Target(Strict):
 
 
 class TableFormat(Strict):
-    """How a CSV table is written. A Parquet table is read without it, but for the decimal sign of texts."""
+    """CSV format. For a Parquet table, only `decimal` applies, and only to numbers stored as text."""
 
     delimiter: Annotated[str, Field(min_length=1, max_length=1)]
     quote: Annotated[str, Field(min_length=1, max_length=1)]
@@ -106,7 +106,7 @@ class TableFormat(Strict):
         try:
             codecs.lookup(self.encoding)
         except LookupError:
-            raise ValueError(f"encoding {self.encoding!r} is not known; utf-8 and windows-1252 are common") from None
+            raise ValueError(f"unknown encoding {self.encoding!r}; common ones are utf-8 and windows-1252") from None
         if self.delimiter == self.quote:
             raise ValueError(f"delimiter and quote are both {self.quote!r}")
         return self
@@ -128,9 +128,9 @@ UnusedKind = Literal[
 
 
 class UnusedColumn(Strict):
-    """A column that the model does not get: what it is, for the audit, and why, for people.
+    """A column that is not a feature: its kind (read by the audit) and the reason (for people).
 
-    `format`: how dates are written, as `datetime.strptime` has it; None: ISO 8601, or numbers.
+    `format`: format of dates as in `datetime.strptime`; None means ISO 8601 or numbers.
     """
 
     kind: UnusedKind
@@ -142,9 +142,9 @@ class UnusedColumn(Strict):
     def _is_no_plain_text(cls, value: object) -> object:
         if isinstance(value, str):
             raise ValueError(
-                "must be such as {kind: other, format: null, reason: the text}; "
+                "must be a section such as {kind: other, format: null, reason: the text}; "
                 f"kind: one of {', '.join(get_args(UnusedKind))}; "
-                'format: that of dates, such as "%d.%m.%Y", or null for ISO 8601 and numbers'
+                'format: the date format, such as "%d.%m.%Y", or null for ISO 8601 and numbers'
             )
         return value
 
@@ -153,21 +153,21 @@ class UnusedColumn(Strict):
         if self.format is None:
             return self
         if self.kind != "date":
-            raise ValueError(f"format {self.format!r} goes with kind: date alone; set it to null")
+            raise ValueError(f"format {self.format!r} is allowed only with kind: date; set it to null")
         if "%" not in self.format:
-            raise ValueError(f'format {self.format!r} names no part of a date; write it as in "%d.%m.%Y"')
+            raise ValueError(f'format {self.format!r} contains no date directive; use directives as in "%d.%m.%Y"')
         return self
 
 
 class Audit(Strict):
-    """How suspicious preprocess is."""
+    """Settings of the leak audit in preprocess."""
 
     max_column_auc: Annotated[float, Field(gt=0.5, le=1)]
     accept: Annotated[tuple[str, ...], Field(strict=False)]
 
 
 class TableContract(Strict):
-    """The whole table. Columns that it does not name are left out, and said to be."""
+    """Contract of the whole table. Columns that it does not list are ignored and reported."""
 
     format: TableFormat
     id: str | None
@@ -184,16 +184,16 @@ class TableContract(Strict):
                 raise ValueError(f"{role} {name!r} is also listed under columns: a column has one role")
         for name in self.unused:
             if name in self.needed:
-                raise ValueError(f"{name!r} is listed under unused, and used: a column has one role")
+                raise ValueError(f"{name!r} is both used and listed under unused: a column has one role")
         if self.id == self.target.column:
             raise ValueError(f"id and target.column are both {self.id!r}")
         if ROW_KEY in self.needed:
             raise ValueError(
-                f"column {ROW_KEY!r} has the name of the key that every row is given: rename it in the table"
+                f"column {ROW_KEY!r}: the name is reserved for the key of each row; rename the column in the table"
             )
         for name in self.needed:
-            if not name:  # pandas names what has no name
-                raise ValueError(f"column {name!r}: a column needs a name that can be written: rename it in the table")
+            if not name:  # pandas would make up a name
+                raise ValueError(f"column {name!r}: the name is empty; rename the column in the table")
         return self
 
     @model_validator(mode="after")
@@ -204,17 +204,17 @@ class TableContract(Strict):
         for key, texts in labels.items():
             for text in texts:
                 if text in ("", *self.missing_values):
-                    raise ValueError(f"{key}: {text!r} is read as missing (missing_values): take it out of one of them")
+                    raise ValueError(f"{key}: {text!r} is read as missing (missing_values); remove it from one of them")
         return self
 
     @property
     def of_customer(self) -> list[str]:
-        """Every column but the target, in the contract's order."""
+        """All columns except the target, in the contract's order."""
         return [name for name in self.needed if name != self.target.column]
 
     @property
     def needed(self) -> list[str]:
-        """Every column the table must have, in the contract's order."""
+        """All columns that the table must have, in the contract's order."""
         identifier = [] if self.id is None else [self.id]
         return [*identifier, *self.columns, self.target.column]
 

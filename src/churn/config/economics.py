@@ -1,4 +1,4 @@
-"""What a retention campaign costs and brings, as `params.yaml` says it."""
+"""Costs and value of a retention campaign, from `business` in params.yaml."""
 
 import re
 import unicodedata
@@ -11,7 +11,7 @@ from churn.config.contract import Strict
 
 LONGEST_CURRENCY = 5
 FORMER_CURRENCY = "EUR"
-"""Of states from before `business.currency`, whose names of amounts ended in it."""
+"""Currency of states older than `business.currency`; their names of amounts ended in `_eur`."""
 
 
 class Economics(Strict):
@@ -27,7 +27,7 @@ class Economics(Strict):
     @field_validator("currency")
     @classmethod
     def _letters_or_signs(cls, value: str) -> str:
-        """It stands in texts, pages and Markdown, so nothing else is let in."""
+        """Reject all other characters: the currency is inserted into text, HTML and Markdown."""
         kinds = {"Sc" if (kind := unicodedata.category(sign)) == "Sc" else kind[0] for sign in value}
         if not 0 < len(value) <= LONGEST_CURRENCY or kinds - {"L", "Sc"}:
             raise ValueError(f"must be 1 to {LONGEST_CURRENCY} letters or currency signs, such as EUR or US$")
@@ -35,7 +35,7 @@ class Economics(Strict):
 
     @property
     def per_1000(self) -> str:
-        """The unit of every amount that is told of a table."""
+        """Unit of the amounts reported for a table."""
         return f"{self.currency} per 1,000 customers"
 
     @property
@@ -45,12 +45,12 @@ class Economics(Strict):
 
     @property
     def gain_from_churner(self) -> float:
-        """Expected gain from contacting one customer who would have left."""
+        """Expected gain from contacting one churner."""
         return self.acceptance_rate * (self.customer_value - self.offer_cost) - self.contact_cost
 
     @property
     def gain_from_stayer(self) -> float:
-        """Gain from contacting one customer who would have stayed: a loss."""
+        """Gain from contacting one customer who would have stayed; negative."""
         return -self.offer_cost - self.contact_cost
 
 
@@ -62,17 +62,17 @@ _FORMER_NAME = re.compile(
 
 
 def present_name(name: str) -> str:
-    """What a key or figure is called today; in states from before `business.currency` its name ended in `_eur`."""
+    """Current name of a key or metric; in states older than `business.currency`, its name ended in `_eur`."""
     former = _FORMER_NAME.fullmatch(name)
     return f"{former[1]}{former[2] or ''}" if former else name
 
 
 def present_names(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Keys or figures by what they are called today."""
+    """Rename keys or metrics to their current names."""
     return {present_name(name): value for name, value in values.items()}
 
 
 def in_present_terms(business: Mapping[str, Any]) -> dict[str, Any]:
-    """A section `business` as it would be written today."""
+    """A `business` section with current key names; adds the currency to an old one."""
     present = present_names(business)
     return present if present == dict(business) else {"currency": FORMER_CURRENCY} | present

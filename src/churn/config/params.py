@@ -1,4 +1,4 @@
-"""params.yaml, typed and frozen: every key must be there, no other key may be."""
+"""params.yaml as frozen types: all keys are required, unknown keys are rejected."""
 
 import copy
 import difflib
@@ -20,10 +20,11 @@ from churn.errors import ParameterError, excerpt
 
 PARAMS_FILE = "params.yaml"
 UNREADABLE = (YAMLError, ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError)
-"""What the reader of YAML raises: of a date such as 2013-99-99, or of a tag that its text does not fit."""
+"""What ruamel.yaml raises, also for an invalid date such as 2013-99-99 or a tag that does not fit its text."""
 DEEPEST = 100
+"""Maximum nesting depth of a YAML file."""
 MOST_VALUES = 100_000
-"""Of a YAML file; aliases count as often as they stand for something."""
+"""Maximum number of values of a YAML file, with aliases expanded."""
 
 REFUSALS = {
     "dict_type": "must be a section of keys",
@@ -34,26 +35,26 @@ REFUSALS = {
     "tuple_type": "must be a list, such as [a, b]",
     "union_tag_not_found": "has no type: must be one of 'numeric', 'categorical', 'boolean'",
 }
-"""Clearer words for some of pydantic's errors."""
+"""Clearer messages for some of pydantic's error types."""
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Compute(Strict):
-    """What makes a computation repeatable."""
+    """Seed and thread count, which make results repeatable."""
 
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     threads: Annotated[int, Field(ge=1)]
 
 
 class Data(TableContract):
-    """Where the table is, and its contract."""
+    """The path of the table, and its contract."""
 
     source: str
 
 
 class SplitBy(Strict):
-    """What decides a customer's side: his key, or time, the newest customers being the test."""
+    """How customers are split: by a hash of the key, or by time with the newest customers as test rows."""
 
     by: Literal["key", "time"]
     column: str | None
@@ -62,12 +63,12 @@ class SplitBy(Strict):
     @model_validator(mode="after")
     def _time_has_a_column(self) -> Self:
         if (self.by == "time") != (self.column is not None):
-            raise ValueError("by: time needs a column, and by: key takes none")
+            raise ValueError("by: time requires a column; by: key requires column: null")
         return self
 
 
 class Preprocess(Strict):
-    """How customers are divided into training and test rows."""
+    """Split into training and test rows."""
 
     test_share: Share
     split_salt: str
@@ -75,14 +76,14 @@ class Preprocess(Strict):
 
 
 class Importance(Strict):
-    """Effort spent on permutation importance."""
+    """Number of permutations and rows for permutation importance."""
 
     repeats: Annotated[int, Field(ge=1)]
     max_rows: Annotated[int, Field(ge=1)]
 
 
 class Train(Strict):
-    """The estimator, its arguments, and how it is judged on the training rows."""
+    """The estimator, its arguments, cross-validation and threshold."""
 
     estimator: str
     params: dict[str, Any]
@@ -102,7 +103,7 @@ class Train(Strict):
 
 
 class Evaluate(Strict):
-    """How the test rows are looked at."""
+    """Settings for the evaluation on test rows."""
 
     slices: Annotated[tuple[str, ...], Field(strict=False)]
     bootstrap_resamples: Annotated[int, Field(ge=100)]
@@ -111,7 +112,7 @@ class Evaluate(Strict):
 
 
 class Tune(Strict):
-    """What `churn tune` tries on the training rows."""
+    """Objective and search space of `churn tune`."""
 
     objective: Literal["profit", "pr_auc"]
     trials: Annotated[int, Field(ge=1)]
@@ -119,13 +120,13 @@ class Tune(Strict):
 
 
 class Promote(Strict):
-    """What a model must hold to become the champion, beside being better."""
+    """Limits that a model must meet to become the champion."""
 
     max_calibration_error: Annotated[float, Field(gt=0, lt=1)]
 
 
 class Params(Strict):
-    """The whole file, one section a concern."""
+    """All sections of params.yaml."""
 
     compute: Compute
     data: Data
@@ -141,7 +142,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """Read a mapping as DVC does (YAML 1.2: 1e-3 is a number, No is a text).
 
     Raises:
-        ParameterError: the file is missing, no UTF-8, no YAML, or no mapping.
+        ParameterError: the file is missing, not UTF-8, not YAML, or not a mapping.
     """
     try:
         return parse_yaml(path.read_text(encoding="utf-8"), path.name)
@@ -153,39 +154,39 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def parse_yaml(text: str, name: str) -> dict[str, Any]:
-    """Parse what a file of that name holds, as `read_yaml` does.
+    """Parse YAML text as `read_yaml` does; `name` is the file name for error messages.
 
     Raises:
-        ParameterError: it is no YAML, or no mapping.
+        ParameterError: the text is not YAML, or not a mapping.
     """
     try:
         content = copy.deepcopy(_parse(text))
     except UNREADABLE as error:
         raise ParameterError(f"{name}: not readable as YAML: {_yaml_problem(error)}") from None
     if not isinstance(content, dict):
-        raise ParameterError(f"{name}: holds no keys; restore it with `git checkout {name}`")
+        raise ParameterError(f"{name}: is not a mapping of keys to values; restore it with `git checkout {name}`")
     return content
 
 
 @functools.lru_cache(maxsize=8)
 def _parse(text: str) -> Any:
-    """Kept, since tracking reads the same few files again and again."""
+    """Cached, since tracking reads the same few files repeatedly."""
     _require_bounded(text)
     return YAML(typ="safe").load(text)
 
 
 def _require_bounded(text: str) -> None:
-    """See that a document is not built to exhaust who reads it, which may be one of a branch that was fetched.
+    """Reject a document that would exhaust memory: files of fetched branches are untrusted.
 
     Raises:
-        ValueError: it is nested too deep, or its aliases stand for too much.
+        ValueError: it is nested too deeply, or has too many values after alias expansion.
     """
     sizes: dict[str | None, int] = {}
     open_nodes: list[tuple[str | None, int]] = []
     for event in YAML(typ="safe").parse(text):
         size = 0
         if isinstance(event, AliasEvent):
-            size = sizes.get(event.anchor, MOST_VALUES + 1)  # within itself
+            size = sizes.get(event.anchor, MOST_VALUES + 1)  # unknown: an alias inside its own anchor
         elif isinstance(event, ScalarEvent):
             size = 1
             sizes[event.anchor] = 1
@@ -198,7 +199,7 @@ def _require_bounded(text: str) -> None:
             anchor, before = open_nodes[-1]
             open_nodes[-1] = (anchor, before + size)
         if len(open_nodes) > DEEPEST or size > MOST_VALUES:
-            raise ValueError(f"nested more than {DEEPEST} deep, or more than {MOST_VALUES:,} values by its aliases")
+            raise ValueError(f"over {DEEPEST} nested levels, or over {MOST_VALUES:,} values with aliases expanded")
 
 
 def _yaml_problem(error: Exception) -> str:
@@ -212,16 +213,16 @@ def load_params(root: Path) -> Params:
     """Read and check params.yaml in a folder.
 
     Raises:
-        ParameterError: one line for each key that is unknown, missing or holds a value it cannot.
+        ParameterError: one line for each key that is unknown, missing or invalid.
     """
     return check_params(read_yaml(root / PARAMS_FILE))
 
 
 def check_params(content: dict[str, Any]) -> Params:
-    """What a parsed params.yaml holds.
+    """Validate the parsed content of params.yaml.
 
     Raises:
-        ParameterError: one line for each key that is unknown, missing or holds a value it cannot.
+        ParameterError: one line for each key that is unknown, missing or invalid.
     """
     try:
         return Params.model_validate(content)
@@ -230,7 +231,10 @@ def check_params(content: dict[str, Any]) -> Params:
 
 
 def _describe_faults(faults: Sequence[Mapping[str, Any]], content: dict[str, Any]) -> Iterator[str]:
-    """One line a fault. No key has a default, so a misspelled one always leaves its right name missing beside it."""
+    """Yield one line for each fault.
+
+    All keys are required, so for a misspelled key the correct name is also missing; the two are reported as one fault.
+    """
     missing: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for fault in faults:
         if fault["type"] == "missing":
@@ -245,14 +249,14 @@ def _describe_faults(faults: Sequence[Mapping[str, Any]], content: dict[str, Any
             yield f"{_place(section, name)}: {_advice_on_unknown(name, meant)}"
         elif fault["type"] != "missing":
             yield f"{_place(_keys_in_file(fault, content))}: {_refusal(fault)}"
-    advice = f"every key has to be there (`git diff {PARAMS_FILE}` shows what went)"
+    advice = f"all keys are required (`git diff {PARAMS_FILE}` shows what was removed)"
     for parent, names in missing.items():
         yield from (f"{_place(parent, name)}: missing; {advice}" for name in names)
 
 
 def _advice_on_unknown(name: str, meant: Sequence[str]) -> str:
     if (renamed := present_name(name)) in Economics.model_fields:
-        return f"called {renamed} now; the currency is a key of its own, `currency: {FORMER_CURRENCY}`"
+        return f"renamed to {renamed}; set the currency separately, `currency: {FORMER_CURRENCY}`"
     return f"unknown key; did you mean {meant[0]}?" if meant else "unknown key; remove it"
 
 
@@ -263,7 +267,7 @@ def _place(section: Sequence[str], *name: str) -> str:
 def _refusal(fault: Mapping[str, Any]) -> str:
     if fault["type"] == "union_tag_invalid":
         return f"type {fault['ctx']['tag']!r} is not accepted: must be one of {fault['ctx']['expected_tags']}"
-    if fault["type"] == "value_error":  # of a validator of our own
+    if fault["type"] == "value_error":  # raised by a validator of this project
         reason = str(fault["ctx"]["error"])
     else:
         reason = REFUSALS.get(fault["type"], fault["msg"].replace("Input should be", "must be"))
@@ -273,7 +277,7 @@ def _refusal(fault: Mapping[str, Any]) -> str:
 
 
 def _keys_in_file(fault: Mapping[str, Any], content: dict[str, Any]) -> list[str]:
-    """Where the fault is in the file: its location without the parts that pydantic adds for members of a union."""
+    """Keys that lead to the fault in the file: pydantic's location without the parts that it adds for union members."""
     keys: list[str] = []
     here: Any = content
     for part in fault["loc"]:

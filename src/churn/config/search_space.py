@@ -1,4 +1,4 @@
-"""What a search may try: estimators, and for each of their arguments a range or choices. No Optuna here."""
+"""Search space: estimators, and a range or choices for each of their arguments. Does not import Optuna."""
 
 import hashlib
 import json
@@ -12,23 +12,23 @@ from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, RootMode
 from churn.config.contract import Strict
 
 SIGNIFICANT_DIGITS = 3
-"""Of every number with decimals that is tried, so that it stands in params.yaml exactly as it was tried."""
+"""Precision of sampled decimal numbers, so that params.yaml holds exactly the value that was tried."""
 
 ESTIMATOR = "estimator"
-"""Name under which a sampler is asked which estimator; an argument's name is that of its estimator, a dot, its own."""
+"""Name of the sampler's parameter for the estimator; arguments are named `<import path>.<argument>`."""
 
 
 class Suggests(Protocol):
-    """What Optuna's trials can do."""
+    """The part of the interface of Optuna's trials that is used here."""
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool) -> float:
-        """A number of a range."""
+        """Suggest a number from low to high."""
 
     def suggest_int(self, name: str, low: int, high: int, *, log: bool) -> int:
-        """A whole number of a range, ends included."""
+        """Suggest a whole number from low to high, both included."""
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        """One of some values."""
+        """Suggest one of the choices."""
 
 
 def _number(value: object) -> object:
@@ -38,7 +38,7 @@ def _number(value: object) -> object:
 
 
 class NumericRange(Strict):
-    """Numbers from low to high; when both are whole, whole ones. With log, small ones as often as large ones."""
+    """Numbers from low to high, whole if both bounds are. With log, values are sampled on a logarithmic scale."""
 
     low: Annotated[Any, BeforeValidator(_number)]
     high: Annotated[Any, BeforeValidator(_number)]
@@ -49,7 +49,7 @@ class NumericRange(Strict):
         if self.low >= self.high:
             raise ValueError(f"low {self.low:g} is not below high {self.high:g}; for one fixed value, list it: [value]")
         if self.log and self.low <= 0:
-            raise ValueError(f"log: true needs a low above 0, not {self.low:g}")
+            raise ValueError(f"log: true requires low above 0, not {self.low:g}")
         return self
 
     @property
@@ -59,48 +59,48 @@ class NumericRange(Strict):
 
     @property
     def example(self) -> float:
-        """Some value of it."""
+        """A value from the range."""
         return float(self.low) if not self.whole else self.low
 
     def suggest(self, name: str, trial: Suggests) -> float:
-        """The value that a trial is to try, rounded."""
+        """Let the trial choose a value, rounded to SIGNIFICANT_DIGITS."""
         if self.whole:
             return trial.suggest_int(name, self.low, self.high, log=self.log)
         drawn = trial.suggest_float(name, self.low, self.high, log=self.log)
         return min(max(float(f"{drawn:.{SIGNIFICANT_DIGITS}g}"), float(self.low)), float(self.high))
 
     def point(self, name: str, value: object) -> dict[str, Any] | None:
-        """What a trial with this value has under that name; None when the value is outside."""
+        """The value as a point for the sampler; None if it is outside the range."""
         kinds = int if self.whole else (int, float)
         inside = isinstance(value, kinds) and not isinstance(value, bool) and self.low <= value <= self.high
         return {name: value} if inside else None
 
 
 class Choices(RootModel[tuple[Any, ...]]):
-    """Values of any kind, of which one is tried; of one alone, that one, and a sampler is not asked."""
+    """Values of any kind to choose from. A single value is fixed: the sampler gets no parameter for it."""
 
     model_config = ConfigDict(frozen=True)
     root: Annotated[tuple[Any, ...], Field(min_length=1, strict=False)]
 
     @property
     def example(self) -> Any:
-        """Some value of it."""
+        """The first choice."""
         return self.root[0]
 
     def suggest(self, name: str, trial: Suggests) -> Any:
-        """The value that a trial is to try."""
+        """Let the trial choose a value."""
         places = range(len(self.root))
         return self.root[trial.suggest_categorical(name, list(places)) if len(self.root) > 1 else 0]
 
     def point(self, name: str, value: object) -> dict[str, Any] | None:
-        """What a trial with this value has under that name; None when the value is none of the choices."""
+        """The value as a point for the sampler (its position); None if it is not one of the choices."""
         if value not in self.root:
             return None
         return {name: self.root.index(value)} if len(self.root) > 1 else {}
 
 
 def _kind(value: object) -> str | None:
-    """Which of the two a value of params.yaml is; None for neither."""
+    """Whether a value of params.yaml is a range or choices; None for neither."""
     kinds = {NumericRange: "range", Mapping: "range", Choices: "choices", Sequence: "choices"}
     found = [kind for one, kind in kinds.items() if isinstance(value, one) and not isinstance(value, str)]
     return found[0] if found else None
@@ -115,28 +115,28 @@ Allowed = Annotated[
     ),
 ]
 Space = dict[str, dict[str, Allowed]]
-"""By import path of an estimator and name of an argument."""
+"""Ranges or choices by import path of the estimator, then by argument name."""
 
 Fixed = Mapping[str, Mapping[str, Any]]
-"""Arguments that are not searched, by import path of the estimator."""
+"""Fixed arguments by import path of the estimator, then by argument name."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """An estimator with its arguments, as they would stand in params.yaml."""
+    """An estimator with its arguments, as written in params.yaml."""
 
     estimator: str
     arguments: Mapping[str, Any]
 
     @property
     def digest(self) -> str:
-        """The same for equal candidates, whatever the order of their arguments."""
+        """Hash of the candidate; independent of the order of its arguments."""
         text = json.dumps([self.estimator, self.arguments], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def suggest_candidate(space: Space, fixed: Fixed, trial: Suggests) -> Candidate:
-    """What a trial is to try."""
+    """Let the trial choose an estimator and its arguments."""
     paths = list(space)
     path = trial.suggest_categorical(ESTIMATOR, paths) if len(paths) > 1 else paths[0]
     tried = {name: allowed.suggest(f"{path}.{name}", trial) for name, allowed in space[path].items()}
@@ -144,7 +144,7 @@ def suggest_candidate(space: Space, fixed: Fixed, trial: Suggests) -> Candidate:
 
 
 def examples(space: Space, fixed: Fixed) -> list[Candidate]:
-    """One candidate of each estimator."""
+    """One example candidate for each estimator."""
     return [
         Candidate(path, {**fixed.get(path, {}), **{name: one.example for name, one in arguments.items()}})
         for path, arguments in space.items()
@@ -152,7 +152,7 @@ def examples(space: Space, fixed: Fixed) -> list[Candidate]:
 
 
 def point_of(space: Space, fixed: Fixed, candidate: Candidate) -> dict[str, Any]:
-    """A candidate as a point of the space, by the names that a sampler knows; empty when it lies outside."""
+    """A candidate as a point of the search space, by the sampler's parameter names; empty if it lies outside."""
     path = candidate.estimator
     if path not in space or set(candidate.arguments) != {*fixed.get(path, {}), *space[path]}:
         return {}
@@ -166,6 +166,6 @@ def point_of(space: Space, fixed: Fixed, candidate: Candidate) -> dict[str, Any]
 
 
 def fixed_arguments(space: Space, present: Candidate) -> Fixed:
-    """What stays as it is: the present arguments that the space does not list, for the present estimator."""
+    """Arguments of the present estimator that the search space does not list."""
     listed = space.get(present.estimator, {})
     return {present.estimator: {name: value for name, value in present.arguments.items() if name not in listed}}

@@ -1,7 +1,7 @@
-"""params.yaml rewritten with its comments and layout: what is not set stays as the user wrote it.
+"""Edit params.yaml without changing comments, layout or other values.
 
-New values stand as DVC writes them. `dvc exp run --set-param` reads the file and writes it whole: it drops quotes that
-YAML 1.2 does without, writes null as nothing and lists in lines of their own, and breaks lines at 80 columns.
+New values are written as DVC would write them. `dvc exp run --set-param` rewrites the whole file: it drops quotes that
+YAML 1.2 does not need, writes null as an empty value and each list item on a separate line, and wraps at 80 columns.
 """
 
 import difflib
@@ -23,7 +23,7 @@ from churn.config.search_space import Candidate
 from churn.errors import ParameterError
 
 LONGEST_SECTION = 72
-"""Columns that a section in braces may reach: DVC breaks lines at 80, and a value may grow."""
+"""Maximum line width of a section in braces: DVC wraps at 80 columns, and a value may become longer."""
 
 SIMPLE_TEXT = re.compile(r"[^\W\d_](?:[\w .()/+&-]*[\w.()/+&-])?")
 TEXT_TAG, NULL_TAG = "tag:yaml.org,2002:str", "tag:yaml.org,2002:null"
@@ -31,7 +31,7 @@ YAML_1_1, YAML_1_2 = (VersionedResolver(version) for version in ((1, 1), (1, 2))
 
 
 class _Explicit(RoundTripRepresenter):
-    """Writes null in full, and quotes around every text that some reader might take for something else."""
+    """Writes `null` explicitly and quotes every text that a YAML 1.1 or 1.2 reader could parse as another type."""
 
     def represent_null(self, _: None) -> ScalarNode:
         return self.represent_scalar(NULL_TAG, "null")
@@ -46,17 +46,17 @@ _Explicit.add_representer(str, _Explicit.represent_text)
 
 
 def load_editable(text: str) -> CommentedMap:
-    """A mapping that can be edited, with all that stands around its values."""
-    # ruamel.yaml would keep a carriage return as the end of a comment, and so write two.
+    """Parse YAML into an editable mapping that keeps comments and layout."""
+    # ruamel.yaml keeps a carriage return as part of a comment and would write a second one.
     lines = text.replace("\r\n", "\n")
     document: CommentedMap = (YAML() if _is_as_dvc_writes(lines) else _keeping_layout()).load(lines)
     return document
 
 
 def dump_like(document: CommentedMap, like: str) -> str:
-    """The text of a mapping that `load_editable` gave, laid out as the text that it was made of.
+    """Write a mapping from `load_editable` as text, in the layout of the original text `like`.
 
-    What DVC would write as it is stays so; in another layout, lines that say the same as there are those lines.
+    If the original has DVC's layout, so does the result. Otherwise, unchanged lines are copied from the original.
     """
     before = like.replace("\r\n", "\n")
     _break_long_sections(document)
@@ -68,13 +68,13 @@ def dump_like(document: CommentedMap, like: str) -> str:
 
 
 def put(section: CommentedMap, key: str, value: Any) -> None:
-    """Set a key that keeps its comment; an equal value stays as it is written."""
+    """Set a key and keep its comment; an equal value is not rewritten."""
     if key not in section or plain(section[key]) != value:
         section[key] = node(value)
 
 
 def plain(value: Any) -> Any:
-    """A value of an editable mapping as `parse_yaml` gives it."""
+    """Convert a value of an editable mapping to plain Python types, as `parse_yaml` returns them."""
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -83,9 +83,9 @@ def plain(value: Any) -> Any:
 
 
 def node(value: Any, *, in_list: bool = False) -> Any:
-    """A value as it is written: sections of scalars in one line, texts with a tag where a reader might err.
+    """Convert a value to a ruamel.yaml node: sections of scalars on one line, ambiguous texts with a tag.
 
-    Sections in a list have a line for each key, since DVC gives lists a layout of its own.
+    Sections inside a list get one line for each key, because DVC lays out lists differently.
     """
     if isinstance(value, Mapping):
         section = CommentedMap({name: node(item, in_list=in_list) for name, item in value.items()})
@@ -98,7 +98,7 @@ def node(value: Any, *, in_list: bool = False) -> Any:
 
 
 def text_node(text: str) -> Any:
-    """A text, with a tag where YAML 1.1 reads something else in it (Yes, 1:30) and DVC would drop quotes."""
+    """A text, tagged `!!str` if YAML 1.1 parses it as another type (Yes, 1:30) and DVC would drop its quotes."""
     if _is_text(YAML_1_1, text) or not _is_text(YAML_1_2, text):
         return text
     return TaggedScalar(text, tag=Tag(handle="!!", suffix="str"))
@@ -116,7 +116,7 @@ def _is_as_dvc_writes(text: str) -> bool:
 def _keeping_layout() -> YAML:
     yaml = YAML()
     yaml.preserve_quotes = True
-    yaml.width = 2**31  # lines stay as they are
+    yaml.width = 2**31  # never wrap lines
     yaml.Representer = _Explicit
     return yaml
 
@@ -128,7 +128,7 @@ def _as_text(yaml: YAML, document: CommentedMap) -> str:
 
 
 def _with_lines_of(original: str, before: str, after: str) -> str:
-    """A new text with the original's lines, of which `before` is a copy, where nothing is new."""
+    """Copy unchanged lines from the original into `after`; `before` is the original as ruamel.yaml writes it."""
     kept, old, new = (text.splitlines(keepends=True) for text in (original, before, after))
     if original == before or len(kept) != len(old):
         return after
@@ -149,7 +149,7 @@ def _says(text: str, document: CommentedMap) -> bool:
 
 
 def _break_long_sections(section: CommentedMap, indent: int = 0) -> None:
-    """Give new sections that do not fit in one line a line for each key."""
+    """Put each key of a new section on its own line if the section does not fit on one line."""
     for key, item in section.items():
         if not isinstance(item, CommentedMap):
             continue
@@ -166,12 +166,12 @@ def _fits(key: str, section: CommentedMap, indent: int) -> bool:
 
 
 def adopt_candidate(text: str, candidate: Candidate) -> str:
-    """The text of params.yaml with a candidate under `train`.
+    """Write a candidate into `train` of params.yaml and return the new text.
 
-    Values of the same estimator are set in place, with their comments; another estimator brings its own arguments.
+    For the same estimator, values are set in place and keep their comments; for another, `train.params` is replaced.
 
     Raises:
-        ParameterError: the text would not be read as what was meant.
+        ParameterError: the new text does not parse to the intended values.
     """
     document = load_editable(text)
     train = document["train"]
@@ -191,12 +191,12 @@ def adopt_candidate(text: str, candidate: Candidate) -> str:
 def _require_same(before: dict[str, Any], after: dict[str, Any], candidate: Candidate) -> None:
     meant = before["train"] | {"estimator": candidate.estimator, "params": dict(candidate.arguments)}
     if after != before | {"train": meant}:
-        raise ParameterError(f"{PARAMS_FILE}: train: cannot be rewritten with its layout kept; set the values by hand")
+        raise ParameterError(f"{PARAMS_FILE}: train: cannot be edited with its layout kept; set the values by hand")
     check_params(after)
 
 
 def as_diff(old: str, new: str) -> str:
-    """What differs between two texts of params.yaml."""
+    """Unified diff of two texts of params.yaml."""
     lines = difflib.unified_diff(
         old.splitlines(keepends=True), new.splitlines(keepends=True), PARAMS_FILE, f"{PARAMS_FILE} (new)"
     )

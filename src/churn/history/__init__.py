@@ -1,1 +1,1 @@
-"""States of the project, as git, DVC and the files themselves know them."""
+"""States of the project, read from git, DVC and the files."""

@@ -1,7 +1,7 @@
-"""Whether a commit holds what its dvc.lock was computed with, and the results that it recorded.
+"""Check whether a commit contains the inputs and results that its dvc.lock records.
 
-A dvc.lock tells of the run that wrote it. Who edits parameters, code or data and commits without `dvc repro` has one
-that is right in itself, and tells of another commit.
+A dvc.lock describes the run that wrote it. If you edit parameters, code or data and commit without `dvc repro`, it is
+consistent in itself but describes another commit.
 """
 
 import functools
@@ -21,17 +21,17 @@ from churn.history.state import PIPELINE_FILE, StageInputs, Stages, content_of
 
 POINTER = ".dvc"
 FOLDER = ".dir"
-"""How the md5 of a folder ends."""
+"""Suffix of the md5 of a folder."""
 
 
 @dataclass(frozen=True)
 class Strays:
-    """Where a commit and its dvc.lock part.
+    """Differences between a commit and its dvc.lock.
 
     Attributes:
-        inputs: what the commit holds otherwise than dvc.lock was computed with: files, with keys where they have some.
-        absent: inputs of which the commit holds nothing, in git or by a .dvc file.
-        results: files in git with other bytes than dvc.lock recorded.
+        inputs: files of the commit that differ from the recorded inputs, with keys if they have some.
+        absent: inputs that the commit contains neither in git nor through a .dvc file.
+        results: files in git whose bytes differ from those that dvc.lock records.
     """
 
     inputs: tuple[str, ...]
@@ -40,10 +40,10 @@ class Strays:
 
 
 def find_strays(root: Path, commit: str, stages: Stages, results: Mapping[str, str | None]) -> Strays:
-    """Hold the state that a commit's dvc.lock records, and its results, against the files of the commit.
+    """Compare the inputs and results that a commit's dvc.lock records with the files of the commit.
 
     Raises:
-        UnidentifiedError: dvc.yaml asks for something that is not there, or not known here.
+        UnidentifiedError: dvc.yaml refers to something that is missing or not supported.
     """
     held = _Commit(root, commit)
     values_in, md5_of = functools.cache(held.values_in), functools.cache(held.md5_of)
@@ -60,10 +60,9 @@ def find_strays(root: Path, commit: str, stages: Stages, results: Mapping[str, s
 
 
 def find_edits(root: Path, stages: Stages) -> tuple[str, ...]:
-    """What the stages read in the workspace that HEAD does not hold like that, by the bytes of each file.
+    """Inputs of the stages that differ between the workspace and HEAD, by the bytes of each file.
 
-    What git says of its status is not asked: it passes over what is ignored, what is assumed to be unchanged, and what
-    stands behind a link.
+    `git status` is not used: it skips files that are ignored, assumed unchanged, or behind a symbolic link.
     """
     held = _Commit(root, "HEAD")
     given = _inputs_no_stage_makes(stages)
@@ -73,7 +72,7 @@ def find_edits(root: Path, stages: Stages) -> tuple[str, ...]:
     return tuple(
         f"{path}{held.absence(path)}"
         for path, md5 in sorted(md5s.items())
-        # As git keeps it, or with the line ends of a checkout.
+        # Equal to the blob in git, or to the blob with the line ends of a checkout.
         if path not in same and held.md5_of(path) != md5
     )
 
@@ -98,7 +97,7 @@ def edited_values(root: Path, stages: Stages) -> tuple[tuple[str, Any, Any], ...
 
 
 def _inputs_no_stage_makes(stages: Stages) -> dict[str, str | None]:
-    """md5 by path of what no stage makes."""
+    """md5 by path of inputs that no stage produces."""
     made = {path for stage in stages.values() for path in stage.results}
     return {
         path: md5 for stage in stages.values() for path, md5 in stage.inputs.dependencies.items() if path not in made
@@ -130,19 +129,19 @@ def _other_parameters(
 
 @dataclass(frozen=True)
 class _Commit:
-    """Files of a commit, and what its .dvc files stand for."""
+    """Files of a commit, in git or tracked by its .dvc files."""
 
     root: Path
     commit: str
 
     @functools.cached_property
     def files(self) -> Mapping[str, str]:
-        """Name of the blob of each regular file in git, by path."""
+        """Blob id of each regular file in git, by path."""
         return blobs_of_commit(self.root, self.commit)
 
     @functools.cached_property
     def in_dvc(self) -> Mapping[str, str]:
-        """md5 of each file or folder that a .dvc file stands for, by path."""
+        """md5 of each file or folder that a .dvc file tracks, by path."""
         pointers = {path: self.values_in(path) for path in self.files if path.endswith(POINTER)}
         return {
             posixpath.normpath(posixpath.join(posixpath.dirname(pointer), content.get("wdir", "."), out["path"])): md5
@@ -152,30 +151,30 @@ class _Commit:
         }
 
     def values_in(self, file: str) -> Mapping[str, Any]:
-        """What a YAML file holds; nothing when it is not there."""
+        """Content of a YAML file; empty if the file does not exist."""
         content = git_bytes(self.root, self.commit, file)
         return {} if content is None else parse_yaml(content.decode(errors="replace"), file)
 
     def md5_of(self, path: str) -> str | None:
-        """As DVC computes it for the file that a checkout brings; None when the commit holds nothing of it."""
+        """md5 of the checked-out file, as DVC computes it; None if the commit does not contain the file."""
         return self._in_git(path) if path in self.files else self.by_pointer(path)
 
     def absence(self, path: str) -> str:
-        """What to add to the name of a file of which the commit holds no bytes, nor their md5; nothing otherwise."""
+        """Suffix for the name of a file of which the commit has neither the bytes nor the md5; otherwise ''."""
         if path in self.files or path in self.in_dvc:
             return ""
         folder = next((one for one in self.in_dvc if path.startswith(f"{one}/")), None)
         if folder is None:
             return " (in neither git nor DVC)"
-        return "" if self.by_pointer(path) else f" (not in what DVC's cache lists of {folder})"
+        return "" if self.by_pointer(path) else f" (not listed for {folder} in DVC's cache)"
 
     def _in_git(self, path: str) -> str | None:
-        # Filtered: with the line ends, or from the large-file store, as DVC saw it.
+        # With git's filters (line ends, large-file storage), as DVC sees the file.
         content = git_bytes(self.root, self.commit, path, as_checked_out=True)
         return None if content is None else md5_of_bytes(content)
 
     def by_pointer(self, path: str) -> str | None:
-        """md5 of a file that a .dvc file stands for; None when none does."""
+        """md5 of a file that a .dvc file tracks; None if none does."""
         if path in self.in_dvc:
             return self.in_dvc[path]
         for folder, md5 in self.in_dvc.items():
@@ -188,6 +187,6 @@ class _Commit:
         return cache_folder(self.root)
 
     def _listed_in(self, md5: str) -> Mapping[str, str]:
-        """md5 by path of what DVC lists of a folder; nothing when the list is not in the cache."""
+        """md5 by path of the files in a tracked folder; empty if the cache lacks the list."""
         content = content_of(self._cache / "files" / "md5" / md5[:2] / md5[2:])
         return {entry["relpath"]: entry["md5"] for entry in json.loads(content or b"[]")}

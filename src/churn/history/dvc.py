@@ -1,4 +1,4 @@
-"""What DVC keeps of a project: its cache, and its experiments, which are references of git."""
+"""DVC's cache of a project, and its experiments, which are git refs."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ from churn.history.git import git
 
 
 def cache_folder(root: Path) -> Path:
-    """Where DVC keeps data and models."""
+    """Folder in which DVC stores data and models."""
     told = subprocess.run(
         [sys.executable, "-P", "-m", "dvc", "cache", "dir"], cwd=root, capture_output=True, text=True, check=False
     )
@@ -16,11 +16,11 @@ def cache_folder(root: Path) -> Path:
 
 
 NOT_EXPERIMENTS = ("refs/exps/exec/", "refs/exps/apply/", "refs/exps/celery/", "refs/exps/temp/")
-"""What DVC notes beside its experiments."""
+"""Refs for internal use of DVC."""
 
 
 def experiments(root: Path) -> dict[str, tuple[str, ...]]:
-    """Names of the DVC experiments at each commit; a name may stand at several, as `dvc exp pull` brings others'."""
+    """Names of DVC experiments by commit; after `dvc exp pull`, several commits can have the same name."""
     listed = git(root, "for-each-ref", "--format=%(objectname) %(refname)", "refs/exps/") or ""
     found: dict[str, tuple[str, ...]] = {}
     for commit, name in (line.split(" ", 1) for line in listed.splitlines()):

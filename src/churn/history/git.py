@@ -1,4 +1,4 @@
-"""What git says of a project, asked by its command line."""
+"""Query a git repository through git's command line."""
 
 import functools
 import os
@@ -13,25 +13,24 @@ from subprocess import DEVNULL, PIPE
 from churn.errors import ChurnError, excerpt
 
 AS_IT_IS = {"GIT_NO_REPLACE_OBJECTS": "1", "LC_ALL": "C"}
-"""git without replacements, which a fetch may bring and which forge a history; in words that code can read."""
+"""Ignores replacement refs, which can forge a history and come with a fetch; prints messages in parsable English."""
 REGULAR_FILES = ("100644", "100755")
-"""Modes of git."""
+"""git's modes of regular files."""
 
 
 def git(root: Path, *arguments: str) -> str | None:
-    """What git answers; None outside a repository, before the first commit, or without git."""
+    """Output of a git command; None if it fails: outside a repository, before the first commit, or without git."""
     answer = _call_git(root, *arguments)
     return None if answer is None else answer.decode(errors="replace").strip()
 
 
 def commit_of(root: Path, name: str) -> str | None:
-    """The commit that a branch, tag or start of a commit names; None where there is none.
+    """Resolve a branch, tag or abbreviated commit; None if there is none.
 
     Raises:
-        ChurnError: git knows more than one by that name. A tag comes with a branch that is fetched, and hides what is
-            called the same; whoever typed the name may mean either.
+        ChurnError: the name is ambiguous. A fetch can bring a tag with the name of a branch, which it then hides.
     """
-    # Without a commit to end with, a text such as `--all` would be an option of git.
+    # The suffix and --end-of-options keep git from reading a text such as `--all` as an option.
     asked = ["-c", "core.warnAmbiguousRefs=true", "rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}"]
     done = _run_git(root, *asked)
     if done is None or done.returncode:
@@ -47,7 +46,7 @@ def commit_of(root: Path, name: str) -> str | None:
 
 
 @dataclass(frozen=True)
-class Change:
+class CommitSummary:
     """A commit as people know it: its subject line, its author, and its time in seconds since 1970."""
 
     subject: str
@@ -55,29 +54,29 @@ class Change:
     when: float
 
 
-def last_change(root: Path, commit: str, paths: Iterable[str] = ()) -> Change | None:
+def last_change(root: Path, commit: str, paths: Iterable[str] = ()) -> CommitSummary | None:
     """The last commit, up to the given one, that changed any of the files; without files the commit itself."""
     told = git(root, "--literal-pathspecs", "log", "-1", "--format=%s%x00%an%x00%ct", commit, "--", *paths)
     parts = (told or "").split("\0")
-    return Change(parts[0], parts[1], float(parts[2])) if len(parts) == 3 else None
+    return CommitSummary(parts[0], parts[1], float(parts[2])) if len(parts) == 3 else None
 
 
 def git_bytes(root: Path, commit: str, path: str, *, as_checked_out: bool = False) -> bytes | None:
-    """A file of a commit, as git keeps it or as a checkout brings it; None when it is not there."""
+    """Content of a file of a commit, as stored in git or as checked out; None if it does not exist."""
     return _call_git(root, "cat-file", "--filters" if as_checked_out else "blob", f"{commit}:./{path}")
 
 
 ReadBlob = Callable[[str, str], bytes | None]
-"""Gives a file of a commit, as git keeps it; None when it is not there."""
+"""Returns the content of a file of a commit, as stored in git; None if it does not exist."""
 
 
 @contextmanager
 def blob_reader(root: Path) -> Iterator[ReadBlob]:
-    """Reads files of commits, all by one process of git."""
+    """Read files of commits through one git process."""
     command, environment = ["git", "cat-file", "--batch"], {**os.environ, **AS_IT_IS}
     try:
         process = subprocess.Popen(command, cwd=root, env=environment, stdin=PIPE, stdout=PIPE, stderr=DEVNULL)  # noqa: S603
-    except OSError:  # no git, no files of it
+    except OSError:  # git is not installed
         yield lambda commit, path: None
         return
     with process:
@@ -102,14 +101,14 @@ def _read_blob(process: "subprocess.Popen[bytes]", commit: str, path: str) -> by
 
 
 def git_files(root: Path, commit: str, paths: Iterable[str]) -> dict[str, bytes]:
-    """Those files of a commit that are there, as git keeps them, by path."""
+    """Content of files of a commit by path, as stored in git; missing files are left out."""
     with blob_reader(root) as read:
         found = {path: read(commit, path) for path in paths}
     return {path: content for path, content in found.items() if content is not None}
 
 
 def blobs_of_commit(root: Path, commit: str) -> dict[str, str]:
-    """Name of the blob of each regular file of a commit, by path. A link holds where it points to, and not the file."""
+    """Blob id of each regular file of a commit, by path; not of symbolic links, whose blobs contain their target."""
     listed = (git(root, "ls-tree", "-r", "-z", commit) or "").split("\0")
     entries = [entry.split("\t", 1) for entry in listed if entry.startswith(REGULAR_FILES)]
     return {path: about.split(" ")[2] for about, path in entries}
@@ -121,7 +120,7 @@ def _call_git(root: Path, *arguments: str, given: bytes = b"") -> bytes | None:
 
 
 def _run_git(root: Path, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes] | None:
-    """None without git."""
+    """Run git; None if it is not installed."""
     command, environment = ["git", *arguments], {**os.environ, **AS_IT_IS}
     try:
         return subprocess.run(command, cwd=root, input=given, capture_output=True, check=False, env=environment)  # noqa: S603

@@ -1,4 +1,4 @@
-"""One state of the pipeline under all its names, and what brings it back."""
+"""All names of a state of the pipeline, and the commands that restore it."""
 
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,34 +15,34 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Lineage:
-    """One state of the pipeline, under all its names."""
+    """A state of the pipeline, with all its names."""
 
     fingerprint: str
     commits: tuple[str, ...]
-    """Those that first recorded it."""
+    """Commits whose dvc.lock first recorded it."""
     experiments: tuple[str, ...]
-    """Names that DVC gave it."""
+    """Names of DVC experiments."""
     in_workspace: bool
     model_md5: str | None
     data_md5: str | None
     runs: tuple[str, ...]
-    """Rows in MLflow, by id."""
+    """Ids of MLflow runs."""
     versions: tuple[str, ...]
     """Registered models, as name/version."""
     unknown: tuple[str, ...]
-    """What could not be asked, and why."""
+    """What could not be looked up, and why."""
 
     @property
     def commands(self) -> tuple[str, ...]:
-        """What brings the state back; nothing when no commit or experiment holds it."""
+        """Commands that restore the state; none if no commit or experiment contains it."""
         return commands_to_restore(self.commits, self.experiments)
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, the commands too."""
+        """All attributes and the commands."""
         return asdict(self) | {"commands": self.commands}
 
     def as_text(self) -> str:
-        """Everything, a line each."""
+        """Text for the terminal, one line for each name."""
         entries = {
             "fingerprint": [self.fingerprint],
             "commit": self.commits,
@@ -60,21 +60,21 @@ class Lineage:
         if self.in_workspace:
             yield "It is the state of this folder."
         if self.commands:
-            yield "To bring it back (`dvc pull` or `dvc repro` where the cache lacks something):"
+            yield "To restore it (add `dvc pull` or `dvc repro` if the cache lacks something):"
             yield from (f"  {command}" for command in self.commands)
         elif not self.in_workspace:
-            yield "No commit and no DVC experiment holds it: its parameters are in params.yaml of the MLflow run."
+            yield "No commit or DVC experiment contains it; its parameters are in params.yaml of the MLflow run."
 
 
 def commands_to_restore(commits: Sequence[str], experiments: Sequence[str]) -> tuple[str, ...]:
-    """What brings a state back; nothing when no commit or experiment holds it."""
+    """Commands that restore a state; none if no commit or experiment contains it."""
     if commits:
         return (f"git checkout {commits[0]}", "dvc checkout")
     return (f"dvc exp apply {shlex.quote(experiments[0])}",) if experiments else ()
 
 
 def origin_of(root: Path, fingerprint: str) -> Origin:
-    """What git knows of a state; MLflow is not asked."""
+    """Commit of a state and the commands that restore it, from git alone; MLflow is not queried."""
     of_state = [one for one in snapshot.states_in_git(root) if one.fingerprint == fingerprint]
     commits = without_repeats(one.commit for one in of_state if one.experiment is None)
     experiments = without_repeats(one.experiment for one in of_state)
@@ -82,5 +82,5 @@ def origin_of(root: Path, fingerprint: str) -> Origin:
 
 
 def without_repeats(values: Iterable[str | None]) -> tuple[str, ...]:
-    """Values in their order, each once, gaps left out."""
+    """Distinct values in order, without empty ones."""
     return tuple(dict.fromkeys(value for value in values if value))

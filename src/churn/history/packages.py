@@ -1,6 +1,6 @@
-"""Installed packages that belong to a state beside its locks: those of another version, and what no lock holds.
+"""Installed packages that belong to a state in addition to its lock files: other versions, and packages not locked.
 
-Where the environment is the locked one and the estimator comes from it, there are none: the lock file says it all.
+There are none if the environment is the locked one and contains the estimator: the lock file describes it completely.
 """
 
 import functools
@@ -16,15 +16,15 @@ from packaging.utils import canonicalize_name
 LOCK_FORM = re.compile(r"requirements(-\w+)?\.lock")
 PIN = re.compile(r"^([A-Za-z0-9][\w.-]*)==([^\s;\\]+)", re.MULTILINE)
 LOCKED_MODULES = frozenset({"sklearn"})
-"""Top-level modules that every lock of this project holds, so that nobody need look which package they are of."""
+"""Top-level modules of packages in every lock file of this project, which therefore need no lookup."""
 
 
 class EstimatorAbsentError(Exception):
-    """The estimator's package is not installed here."""
+    """The estimator's package is not installed."""
 
 
 def pins_of(lock: str) -> dict[str, set[str]]:
-    """Versions that a lock allows, by name; more than one where they depend on the platform."""
+    """Versions that a lock file allows, by name; several if they depend on the platform."""
     pins: dict[str, set[str]] = {}
     for name, pinned in PIN.findall(lock):
         pins.setdefault(canonicalize_name(name), set()).add(pinned)
@@ -32,14 +32,14 @@ def pins_of(lock: str) -> dict[str, set[str]]:
 
 
 def packages_beside_locks(locks: Iterable[str], estimator: str | None) -> dict[str, str]:
-    """What is installed otherwise than the locks (their texts) say, and what an estimator needs that none holds.
+    """Installed packages that differ from the lock files, and requirements of an estimator that no lock file contains.
 
     Args:
-        locks: texts of the lock files that a stage depends on.
-        estimator: import path; None for a stage that fits and loads none.
+        locks: contents of the lock files that a stage depends on.
+        estimator: import path; None for a stage that neither fits nor loads one.
 
     Raises:
-        EstimatorAbsentError: its package is not installed.
+        EstimatorAbsentError: the estimator's package is not installed.
     """
     pins: dict[str, set[str]] = {}
     for lock in locks:
@@ -52,10 +52,10 @@ def packages_beside_locks(locks: Iterable[str], estimator: str | None) -> dict[s
 
 
 def distribution_of(module: str) -> str:
-    """The distribution that a top-level module is of.
+    """The distribution that contains a top-level module.
 
     Raises:
-        EstimatorAbsentError: none that is installed.
+        EstimatorAbsentError: no installed one does.
     """
     found = _distributions().get(module)
     if not found:
@@ -64,7 +64,7 @@ def distribution_of(module: str) -> str:
 
 
 def _requirements_of(module: str) -> Iterator[tuple[str, str]]:
-    """Name and version of a module's distribution and of all that it requires."""
+    """Name and version of a module's distribution and of its requirements, recursively."""
     if module in LOCKED_MODULES:
         return
     waiting, met = [distribution_of(module)], set[str]()
@@ -75,7 +75,7 @@ def _requirements_of(module: str) -> Iterator[tuple[str, str]]:
         met.add(name)
         try:
             yield name, version(name)
-        except PackageNotFoundError:  # not needed on this platform, or missing, which its import says
+        except PackageNotFoundError:  # not needed on this platform, or missing, which its import reports
             continue
         asked = map(Requirement, requires(name) or ())
         waiting += [
@@ -90,9 +90,9 @@ def _distributions() -> Mapping[str, list[str]]:
 
 @functools.cache
 def _installed_versions() -> dict[str, str]:
-    """Version of every installed distribution, by the names of their folders: milliseconds, where metadata take long.
+    """Version of every installed distribution, from folder names, which is much faster than reading metadata.
 
-    Of two by the same name, Python takes the one that comes first on its path.
+    If a name occurs twice, the first one on Python's path counts.
     """
     found: dict[str, str] = {}
     for folder in filter(Path.is_dir, map(Path, sys.path)):

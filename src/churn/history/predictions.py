@@ -1,4 +1,4 @@
-"""States by name, and what their models said of customers that they had not seen."""
+"""Find states by name, and read their predictions for customers that the model had not seen."""
 
 import io
 from collections.abc import Mapping
@@ -40,42 +40,43 @@ JUDGED_BY = (
 
 
 class MissingError(ChurnError):
-    """A file that belongs to a state is not here; it may be brought."""
+    """A file of a state is not on this machine, but can be fetched or recomputed."""
 
 
 def state_named(root: Path, name: str, model_md5: str | None = None) -> Snapshot:
-    """A whole state, by commit, DVC experiment, fingerprint, or as `workspace`; with a model, if there is one with it.
+    """Find a complete state by commit, DVC experiment, fingerprint, or `workspace`; prefer one with the given model.
 
     Raises:
-        ChurnError: nothing has that name, its results are not all of one state, or the commit holds other inputs.
+        ChurnError: the name is unknown, results belong to other inputs, or the commit contains other inputs.
     """
     if name == WORKSPACE:
         state: Snapshot | None = snapshot.state_of_workspace(root)
         advice = "run `dvc repro`"
     else:
         state = state_in_git(root, name, model_md5)
-        advice = "name a commit whose dvc.lock is whole"
+        advice = "name a commit with a complete dvc.lock"
     if state is None and commit_of(root, name):
-        raise ChurnError(f"{name}: its dvc.lock records no whole state; name another commit, or `dvc repro` and commit")
+        raise ChurnError(f"{name}: it has no complete dvc.lock; name another commit, or run `dvc repro` and commit")
     if state is None:
         raise ChurnError(
             f"{excerpt(name)}: no commit with a dvc.lock, DVC experiment or fingerprint of that name; "
-            "`churn lineage` and `dvc exp list --all` know them"
+            "see `git log` and `dvc exp list --all`"
         )
     if state.objection:
         raise ForeignResultsError(f"{name}: {state.objection if name == WORKSPACE else state.objection.reason}")
     if not state.complete:
-        raise ChurnError(f"{name}: not all of its results are those of its parameters, code and data; {advice}")
-    if name not in (WORKSPACE, state.fingerprint):  # a fingerprint names what was run, whatever the commit holds
+        raise ChurnError(f"{name}: some of its results do not belong to its parameters, code and data; {advice}")
+    # A fingerprint identifies what was run, even if the commit contains other inputs.
+    if name not in (WORKSPACE, state.fingerprint):
         require_inputs_of_commit(root, name, state)
     return state
 
 
 def require_inputs_of_commit(root: Path, name: str, state: Snapshot) -> Strays:
-    """Where a committed state's files and its dvc.lock part, other than in inputs that contradict each other.
+    """Check that a commit contains the inputs of its dvc.lock; return the other differences.
 
     Raises:
-        ChurnError: the commit holds other inputs than its results were computed with.
+        ChurnError: the commit contains other inputs than its results were computed from.
     """
     try:
         found = find_strays(root, state.commit or "", state.stages, state.results)
@@ -83,18 +84,18 @@ def require_inputs_of_commit(root: Path, name: str, state: Snapshot) -> Strays:
         raise ChurnError(f"{name}: {error}") from None
     if found.inputs:
         raise ChurnError(
-            f"{name}: {first_few(found.inputs)}: not what {LOCK_FILE} was computed with; run `dvc repro` and commit"
+            f"{name}: {first_few(found.inputs)}: differs from the inputs in {LOCK_FILE}; run `dvc repro` and commit"
         )
     return found
 
 
 def state_in_git(root: Path, name: str, model_md5: str | None = None) -> Snapshot | None:
-    """A state that git records, by commit, DVC experiment or fingerprint.
+    """Find a state in git by commit, DVC experiment or fingerprint.
 
-    A fingerprint says nothing of the results, and anybody's branch may hold a state with it: of several, one with the
-    model that is meant comes first, then one of this branch's history.
+    Several branches can contain the same fingerprint with different results. A state with the given model comes first,
+    then one in the history of this branch.
     """
-    is_fingerprint = FINGERPRINT_FORM.fullmatch(name)  # first: anybody can call a tag like one
+    is_fingerprint = FINGERPRINT_FORM.fullmatch(name)  # checked first: a tag can look like one
     named = None if is_fingerprint else snapshot.state_of_revision(root, name)
     if named is not None:
         return named
@@ -113,10 +114,10 @@ def state_in_git(root: Path, name: str, model_md5: str | None = None) -> Snapsho
 
 
 def answers_out_of_fold(state: Snapshot, name: str) -> ModelAnswers:
-    """What the state's model said of its training rows, each fold decided by the threshold of the others.
+    """Out-of-fold predictions of a state; each fold uses the threshold chosen on the others.
 
     Raises:
-        MissingError: its predictions are not here.
+        MissingError: the predictions are not on this machine.
     """
     answers = table_of(state, name, files.OUT_OF_FOLD, index_col=ROW_KEY)
     target = table_of(state, name, files.Y_TRAIN).iloc[:, 0]
@@ -133,20 +134,20 @@ def answers_out_of_fold(state: Snapshot, name: str) -> ModelAnswers:
 
 
 def answers_on_test_rows(state: Snapshot, name: str) -> ModelAnswers:
-    """What the state's model said of its test rows.
+    """Predictions of a state for its test rows.
 
     Raises:
-        MissingError: its predictions are not here.
+        MissingError: the predictions are not on this machine.
     """
     answers = table_of(state, name, files.TEST_PREDICTIONS, index_col=ROW_KEY)
     return ModelAnswers(answers["churned"], answers["probability"], answers["contact"] == 1)
 
 
 def compute_missing(root: Path, state: Snapshot, name: str) -> None:
-    """Run a committed state again if anything that judging it takes is not here, so that it is.
+    """Rerun a committed state if a file that its evaluation needs is not on this machine.
 
     Raises:
-        ChurnError: nobody vouches for it, it cannot be run here, or it does not come out again.
+        ChurnError: the state is not trusted, cannot be run here, or does not reproduce its results.
     """
     if not state.commit or not _missing(state):
         return
@@ -154,8 +155,8 @@ def compute_missing(root: Path, state: Snapshot, name: str) -> None:
     recompute(root, state.commit)
     if missing := _missing(state):
         raise ChurnError(
-            f"{state.commit[:7]}: run again, it did not give the {first_few(missing)} that {LOCK_FILE} recorded, "
-            "so it cannot be judged"
+            f"{state.commit[:7]}: a rerun did not reproduce {first_few(missing)} as recorded in {LOCK_FILE}, "
+            "so it cannot be evaluated"
         )
 
 
@@ -165,35 +166,35 @@ def _missing(state: Snapshot) -> list[str]:
 
 
 def table_of(state: Snapshot, name: str, path: Path, **how: Any) -> pd.DataFrame:
-    """A table that belongs to the state.
+    """Read a table of a state.
 
     Raises:
-        MissingError: it is not here.
+        MissingError: it is not on this machine.
     """
     table: pd.DataFrame = pd.read_csv(io.BytesIO(content_of(state, name, path)), **how)
     return table
 
 
 def content_of(state: Snapshot, name: str, path: Path) -> bytes:
-    """A file that belongs to the state, its md5 being the recorded one.
+    """Content of a file of a state, with the recorded md5.
 
     Raises:
         DataError: the state has no such file.
-        MissingError: it is not here.
+        MissingError: it is not on this machine.
     """
     if str(path) not in state.results:
-        raise DataError(f"{name}: its pipeline did not write {path}, so it cannot be judged")
+        raise DataError(f"{name}: its pipeline did not write {path}, so it cannot be evaluated")
     content = state.read(str(path))
     if content is None:
         raise MissingError(
-            f"{name}: {path} is not in the cache; `dvc fetch --all-commits {path}` brings it from a remote, "
+            f"{name}: {path} is not in the cache; `dvc fetch --all-commits {path}` gets it from a remote, "
             f"`churn compare {name} --compute` computes it"
         )
     return content
 
 
 def section_of(state: Snapshot, name: str, section: str) -> Mapping[str, Any]:
-    """A section of params.yaml as the state was computed with it.
+    """A section of params.yaml with the values that the state was computed with.
 
     Raises:
         DataError: its dvc.lock does not record it.
@@ -203,19 +204,19 @@ def section_of(state: Snapshot, name: str, section: str) -> Mapping[str, Any]:
         if section in values:
             found: Mapping[str, Any] = values[section]
             return found
-    raise DataError(f"{name}: its dvc.lock records no {section!r} of {PARAMS_FILE}, so it cannot be judged")
+    raise DataError(f"{name}: its dvc.lock records no {section!r} of {PARAMS_FILE}, so it cannot be evaluated")
 
 
 def economics_of(state: Snapshot, name: str) -> Economics:
-    """The money by which the state decided.
+    """Costs and values (`business`) that the state was computed with.
 
     Raises:
-        DataError: its dvc.lock records none, or other keys than today's.
+        DataError: its dvc.lock records none, or other keys than those in use today.
     """
     try:
         return Economics.model_validate(in_present_terms(section_of(state, name, "business")))
     except ValidationError as error:
         keys = ", ".join(".".join(map(str, one["loc"])) for one in error.errors())
         raise DataError(
-            f"{name}: {PARAMS_FILE}: business ({keys}): not as it is read today, so it cannot be judged"
+            f"{name}: {PARAMS_FILE}: business ({keys}): not in today's format, so it cannot be evaluated"
         ) from None

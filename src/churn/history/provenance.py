@@ -1,11 +1,10 @@
-"""What a stage's results were made from, as the stage itself left it beside them.
+"""Provenance: what a stage's results were computed from, recorded by the stage itself.
 
-dvc.lock only says what somebody, or a merge, wrote into it: two branches that git mixes, hunk by hunk, give a lock that
-names the parameters of both and the results of one, and DVC takes it for the truth. A provenance file is written by the
-stage that ran. It is a result of it, names the inputs that were read and the md5 of every other result, and so holds
-against a lock that says something else.
+dvc.lock alone cannot be trusted: a line-by-line merge of two branches can give a lock with the parameters of both and
+the results of one, and DVC accepts it. The provenance file is written by the stage that ran. It is one of its results,
+records the inputs that were read and the md5 of every other result, and so contradicts a wrong lock.
 
-Its values stand in lists, since DVC takes numbers and texts in a metrics file for metrics.
+Its values are in lists, because DVC treats numbers and texts in a metrics file as metrics.
 """
 
 import json
@@ -17,13 +16,13 @@ FOLDER = "metrics/provenance"
 
 
 def path_of(stage: str) -> str:
-    """Where a stage leaves its provenance."""
+    """Path of a stage's provenance file."""
     return f"{FOLDER}/{stage}.json"
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Inputs that a stage read, and what it wrote."""
+    """Inputs that a stage read, and results that it wrote."""
 
     command: str
     dependencies: Mapping[str, str | None]
@@ -31,12 +30,12 @@ class Provenance:
     parameters: Mapping[str, Mapping[str, Any]]
     """Value by dotted key, by file."""
     packages: Mapping[str, str]
-    """Version by name of what was installed beside the locks."""
+    """Version by name of packages that the lock files do not describe."""
     results: Mapping[str, str | None]
-    """md5 by path, but for the provenance itself."""
+    """md5 by path, without the provenance file itself."""
 
     def as_text(self) -> str:
-        """One fact a line, sorted, so that a difference between two is readable."""
+        """JSON with one sorted entry per line, so that diffs are readable."""
         sections: dict[str, list[Any]] = {
             "command": [self.command],
             "dependencies": sorted(self.dependencies.items()),
@@ -52,7 +51,7 @@ class Provenance:
 
 
 def differences(content: bytes | None, expected: Provenance) -> list[str]:
-    """Where the provenance that a stage left and what its results are said to be of part; nothing where they agree."""
+    """Differences between the provenance that a stage wrote and the expected one; empty if they agree."""
     left = _parse(content)
     if left is None:
         return ["its provenance cannot be read"]
@@ -61,12 +60,12 @@ def differences(content: bytes | None, expected: Provenance) -> list[str]:
 
 
 def packages_in(content: bytes | None) -> dict[str, str]:
-    """Packages beside the locks that the stage ran with; none where it left no provenance."""
+    """Packages that the stage ran with and the lock files do not describe; empty without provenance."""
     return {str(name): str(version) for name, version in (_parse(content) or {}).get("packages", {}).items()}
 
 
 def results_in(content: bytes | None) -> dict[str, str]:
-    """md5 by path of what the stage wrote; none where it left no provenance."""
+    """md5 by path of the results that the stage wrote; empty without provenance."""
     return {str(path): str(md5) for path, md5 in (_parse(content) or {}).get("results", {}).items()}
 
 
@@ -85,7 +84,7 @@ def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _parse(content: bytes | None) -> dict[str, dict[Any, Any]] | None:
-    """Each section by what its entries are of; None when it is no provenance."""
+    """The sections as mappings; None if the content is not a provenance file."""
     try:
         sections = json.loads(content or b"")
         return {
@@ -124,7 +123,7 @@ def _other_packages(left: Mapping[Any, Any], right: Mapping[Any, Any]) -> Iterat
 def _other_results(left: Mapping[Any, Any], right: Mapping[Any, Any]) -> Iterator[str]:
     for path in {**left, **right}:
         if left.get(path) != right.get(path):
-            yield f"{path} is not the file that it wrote"
+            yield f"{path} is not the file that the stage wrote"
 
 
 COMPARED = {
@@ -134,7 +133,7 @@ COMPARED = {
     "command": _other_command,
     "results": _other_results,
 }
-"""What says where two differ, for each section."""
+"""Comparison function of each section."""
 
 
 def _short(value: Any) -> str:

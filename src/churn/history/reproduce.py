@@ -1,4 +1,4 @@
-"""Does the committed state come out again, byte for byte? A fresh clone, an empty cache, every stage run."""
+"""Check that the committed state is reproduced byte for byte: in a fresh clone, with an empty cache, by all stages."""
 
 import logging
 import os
@@ -25,7 +25,7 @@ CACHE_AS_REMOTE = "original"
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What must not matter, set on purpose."""
+    """Settings that must not change the results."""
 
     name: str
     environment: Mapping[str, str]
@@ -47,10 +47,10 @@ EVERY_CIRCUMSTANCE = (
 def reproduce(
     repository: Path, circumstances: Sequence[Circumstances] = EVERY_CIRCUMSTANCE, commit: str = "HEAD"
 ) -> int:
-    """Run a committed state again under each of the circumstances; how many results came out the same.
+    """Rerun a committed state under each of the circumstances; return the number of reproduced results.
 
     Raises:
-        ChurnError: a stage failed or did not run, or bytes under git came out differently: one line a file.
+        ChurnError: a stage failed or did not run, or bytes differ: one line for each file.
     """
     uncommitted = _run(["git", "status", "--porcelain"], repository).stdout.splitlines()
     if uncommitted:
@@ -62,12 +62,12 @@ def reproduce(
 
 
 def recompute(repository: Path, commit: str) -> None:
-    """Run a committed state in a clone that has this project's cache, so that its results are in there again.
+    """Rerun a committed state in a clone that uses this project's cache, to restore its results there.
 
     Raises:
         ChurnError: a stage failed.
     """
-    log.info("running %s again, in a clone, as not all of its results are here", commit[:7])
+    log.info("rerunning %s in a clone, because some of its results are missing", commit[:7])
     with tempfile.TemporaryDirectory(prefix="churn-recompute-") as folder:
         clone = Path(folder) / "clone"
         _clone(repository, clone, commit)
@@ -80,7 +80,7 @@ def recompute(repository: Path, commit: str) -> None:
 
 def _clone(repository: Path, clone: Path, commit: str) -> None:
     sha = _run(["git", "rev-parse", "--verify", f"{commit}^{{commit}}"], repository).stdout.strip()
-    # What no branch holds comes along, as a clone of a folder copies every object.
+    # A clone of a local folder copies all objects, so the commit need not be on a branch.
     _run(["git", "clone", "--quiet", "--no-checkout", str(repository), str(clone)], repository)
     _run(["git", "checkout", "--quiet", "--detach", sha], clone)
 
@@ -113,7 +113,7 @@ def _reproduce_in(clone: Path, repository: Path, circumstances: Circumstances, c
 
 
 def _fetch_tracked_data(repository: Path, clone: Path) -> None:
-    """Data too large for git comes from the repository's own cache; results do not."""
+    """Fetch data that is too large for git from the repository's own cache, but no results."""
     pointers = _pointers_in(clone)
     if pointers:
         _run(["dvc", "remote", "add", "--quiet", "--local", CACHE_AS_REMOTE, str(_cache_of(repository))], clone)
@@ -125,7 +125,7 @@ def _differences(clone: Path, committed: state.Stages) -> Iterator[str]:
     for name, stage in committed.items():
         for path, md5 in stage.results.items():
             if now[name].results.get(path) != md5:
-                yield f"{path}: other bytes than those committed (stage {name})"
+                yield f"{path}: bytes differ from those committed (stage {name})"
     explained = {path for stage in committed.values() for path in stage.results} | {state.LOCK_FILE}
     for line in _run(["git", "status", "--porcelain"], clone).stdout.splitlines():
         path = line[3:]
@@ -137,12 +137,12 @@ def _run(
     command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
-    # The commands of this environment, activated or not.
+    # Use the commands of this environment, even if it is not activated.
     inherited["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{inherited.get('PATH', '')}"
     done = subprocess.run(  # noqa: S603
         command,
         cwd=folder,
-        env={**inherited, **NOWHERE, **AS_IT_IS, **(environment or {})},  # a check is no experiment
+        env={**inherited, **NOWHERE, **AS_IT_IS, **(environment or {})},  # a check is not tracked
         text=True,
         check=False,
         stdout=subprocess.PIPE,

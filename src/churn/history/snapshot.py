@@ -1,4 +1,4 @@
-"""The pipeline's state with its results, wherever they are: in the workspace, or in a commit and the DVC cache."""
+"""A state of the pipeline with its results, from the workspace or from a commit and the DVC cache."""
 
 import functools
 import logging
@@ -12,7 +12,7 @@ from churn.config.params import PARAMS_FILE, parse_yaml
 from churn.files import md5_of_bytes
 from churn.history import committed, state, verify
 from churn.history.dvc import cache_folder, experiments
-from churn.history.git import Change, ReadBlob, blob_reader, commit_of, git, git_files, last_change
+from churn.history.git import CommitSummary, ReadBlob, blob_reader, commit_of, git, git_files, last_change
 from churn.history.state import LOCK_FILE, PIPELINE_FILE, Content, Stages, content_of
 from churn.history.verify import Objection, RecordedStages
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Stages as they were run, and their files."""
+    """The stages of a state, and access to its files."""
 
     stages: Stages
     counted: frozenset[str]
@@ -29,13 +29,13 @@ class Snapshot:
     read: Content
     commit: str | None
     edits: tuple[str, ...]
-    """What decides the results and is not what the commit holds; results themselves do not count."""
+    """Inputs that differ from the commit; results are not compared."""
     experiment: str | None = None
-    """Name that DVC gave it."""
+    """Name of the DVC experiment."""
     baseline: str | None = None
     objection: Objection | None = None
-    """Why results that are there are not those of the inputs; None where nothing says so."""
-    change: Change | None = None
+    """Why existing results do not belong to the inputs; None if nothing contradicts them."""
+    change: CommitSummary | None = None
     """The commit that last changed an input; of a DVC experiment its own commit."""
     user: str | None = None
     """Who ran it, by git's settings; of a commit its author."""
@@ -45,13 +45,13 @@ class Snapshot:
     """md5 of the results that belong to this state, by path."""
 
     def __post_init__(self) -> None:
-        """Gather the results."""
+        """Collect the results."""
         results = {path: md5 for name in self.counted for path, md5 in self.stages[name].results.items()}
         object.__setattr__(self, "results", results)
 
     @property
     def is_edited(self) -> bool:
-        """Whether the commit holds something else than what the results were made from, or not all of it."""
+        """Whether the results were computed from inputs that differ from the commit or are not in it."""
         return bool(self.edits)
 
     @property
@@ -61,23 +61,24 @@ class Snapshot:
 
     @property
     def complete(self) -> bool:
-        """Whether the results of every stage are there."""
+        """Whether the results of every stage belong to this state."""
         return self.counted == set(self.stages)
 
     def results_called(self, kind: str) -> set[str]:
-        """What dvc.yaml calls metrics, or plots, by path."""
+        """Paths of the results that dvc.yaml declares as `kind`: metrics or plots."""
         content = self.read(PIPELINE_FILE)
         pipeline = parse_yaml((content or b"").decode(), PIPELINE_FILE)
         return state.results_of_kind(kind, pipeline).intersection(self.results)
 
 
 def state_of_workspace(root: Path, just_ended: str | None = None, *, failed: bool = False) -> Snapshot:
-    """What the files say, when a stage has just ended or, without one, as dvc.lock vouches for them.
+    """The state of the workspace, after the stage `just_ended` if one is given.
 
-    Results count only of that stage and of those that dvc.lock vouches for, so none is of another state.
+    Only results of that stage and those that dvc.lock records for the present inputs count, so none belongs to another
+    state.
 
     Raises:
-        UnidentifiedError: the files belong to no experiment.
+        UnidentifiedError: the files identify no experiment.
     """
     files = state.stages_from_files(root)
     known = verify.recorded_stages_of_workspace(root)
@@ -106,9 +107,7 @@ def _stages_that_count(files: Stages, known: RecordedStages, ended: str | None, 
         raise state.UnidentifiedError(f"{PIPELINE_FILE}: no stage {ended}, so this run belongs to no experiment")
     counted = state.stages_of_this_state(files, vouched | {ended})
     if ended not in counted:
-        raise state.UnidentifiedError(
-            f"{ended} read results of another state; run `dvc repro` to have all of one state"
-        )
+        raise state.UnidentifiedError(f"{ended} read results of another state; run `dvc repro` to recompute them")
     return state.stages_of_this_state(files, vouched - {ended}) if failed else counted
 
 
@@ -118,9 +117,9 @@ def _objection(known: RecordedStages, stages: Stages) -> Objection | None:
 
 
 def states_in_git(root: Path) -> Iterator[Snapshot]:
-    """Every state that a dvc.lock of a commit or of a DVC experiment records: this branch's first, then oldest first.
+    """States recorded in a dvc.lock of a commit or DVC experiment: this branch's first, then the others, oldest first.
 
-    Only what the dvc.lock vouches for counts: results whose md5 is the recorded one.
+    Only results with the recorded md5 count.
     """
     names = {commit: names[0] for commit, names in experiments(root).items()}
     those = ("--reverse", "--format=%H", "--", LOCK_FILE)
@@ -135,7 +134,7 @@ def states_in_git(root: Path) -> Iterator[Snapshot]:
 
 
 def state_of_revision(root: Path, revision: str) -> Snapshot | None:
-    """What the dvc.lock of any revision that git knows records; None where there is none."""
+    """The state recorded in the dvc.lock of a revision; None if there is none."""
     commit = commit_of(root, revision)
     if commit is None:
         return None
@@ -144,7 +143,7 @@ def state_of_revision(root: Path, revision: str) -> Snapshot | None:
 
 
 def is_on_branch_or_tag(root: Path, commit: str) -> bool:
-    """Whether a branch or a tag holds a commit. A DVC experiment is none of theirs until it gets one."""
+    """Whether a branch or tag contains a commit; a DVC experiment has no branch until you create one."""
     return bool(
         git(root, "for-each-ref", "--count=1", f"--contains={commit}", "refs/heads", "refs/remotes", "refs/tags")
     )
@@ -160,7 +159,7 @@ def _of_commit(
         declared = parse_yaml((read_blob(commit, PIPELINE_FILE) or b"").decode(), PIPELINE_FILE)["stages"]
         lock = parse_yaml(recorded.decode(), LOCK_FILE)
         known = verify.recorded_stages(lock, functools.partial(read_blob, commit), declared)
-        stages = {name: known.stages[name] for name in declared}  # DVC keeps those that were renamed, too
+        stages = {name: known.stages[name] for name in declared}  # dvc.lock can also contain renamed stages
         state.fingerprint(stages)
     except Exception:  # no lock, a broken one, or one that lacks a stage: it records no state
         log.debug("%s", commit, exc_info=True)

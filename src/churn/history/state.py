@@ -1,7 +1,7 @@
-"""Which experiment the files of a workspace belong to, by dvc.yaml, dvc.lock and md5 alone; DVC is not imported.
+"""Identify the experiment that the files of a workspace belong to, from dvc.yaml, dvc.lock and md5, without DVC.
 
-The pipeline fingerprint is one function over every stage's command, declared parameters, the md5 of every dependency
-that no stage makes, and the packages that no lock holds. The files and dvc.lock give the same one.
+The fingerprint is a hash of every stage's command, declared parameters, the md5 of dependencies that no stage produces,
+and packages that no lock file describes. The files and dvc.lock give the same fingerprint.
 """
 
 import functools
@@ -23,35 +23,35 @@ from churn.history import packages, provenance
 PIPELINE_FILE = "dvc.yaml"
 LOCK_FILE = "dvc.lock"
 ESTIMATOR = "train.estimator"
-"""The parameter that names what is fitted."""
+"""The parameter that names the estimator."""
 FINGERPRINT_FORM = re.compile(r"[0-9a-f]{16}")
 MD5_FORM = re.compile(r"[0-9a-f]{32}(\.dir)?")
 TEMPLATE = re.compile(r"\$\{([^}]+)\}")
 RESULT_KEYS = ("outs", "metrics", "plots")
 STAGE_KEYS = {"cmd", "deps", "params", *RESULT_KEYS, "frozen", "always_changed", "desc", "meta"}
-"""What a stage of dvc.yaml may say here; DVC knows more (wdir, vars, foreach, matrix)."""
+"""Supported keys of a stage in dvc.yaml; DVC has more (wdir, vars, foreach, matrix)."""
 
 
 class UnidentifiedError(ChurnError):
-    """The files do not say which experiment this is."""
+    """The files identify no experiment."""
 
 
 @dataclass(frozen=True)
 class StageInputs:
-    """What decides a stage's results."""
+    """Inputs that determine a stage's results."""
 
     command: str
     dependencies: Mapping[str, str | None]
-    """md5 by path; None for a file that is not there."""
+    """md5 by path; None for a missing file."""
     parameters: Mapping[str, Mapping[str, Any]]
     """Value by dotted key, by file."""
     packages: Mapping[str, str] = field(default_factory=dict)
-    """Version by name of what is installed beside the locks; dvc.lock does not know it, the stage's provenance does."""
+    """Version by name of packages that the lock files do not describe; recorded in the provenance, not in dvc.lock."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage's inputs, and the md5 of its results by path (None: not there)."""
+    """A stage's inputs, and the md5 of its results by path (None: missing)."""
 
     inputs: StageInputs
     results: Mapping[str, str | None]
@@ -59,18 +59,18 @@ class Stage:
 
 Stages = Mapping[str, Stage]
 Content = Callable[[str], bytes | None]
-"""Gives what a file holds, in the workspace or in a commit; None when it is not to be had."""
+"""Returns the content of a file, in the workspace or in a commit; None if it is not available."""
 Reader = Callable[[str], Mapping[str, Any]]
-"""Gives what a YAML file holds, in the workspace or in a commit."""
+"""Returns the content of a YAML file, in the workspace or in a commit."""
 Digest = Callable[[str], str | None]
-"""Gives the md5 of a file there; None when it is not there."""
+"""Returns the md5 of a file, in the workspace or in a commit; None if it is missing."""
 
 
 def stages_from_files(root: Path) -> Stages:
-    """The stages of dvc.yaml with what stands in the files now.
+    """The stages of dvc.yaml with the present content of the files.
 
     Raises:
-        UnidentifiedError: dvc.yaml asks for something that is not there, or not known here.
+        UnidentifiedError: dvc.yaml refers to something that is missing or not supported.
     """
     values_in = functools.cache(lambda file: read_yaml(root / file))
     digest = functools.cache(functools.partial(_md5_in, root))  # one stage's result is another one's dependency
@@ -83,10 +83,10 @@ def stages_from_files(root: Path) -> Stages:
 
 
 def inputs_from_files(root: Path, name: str) -> StageInputs:
-    """What decides one stage's results, as it stands in the files now; its results are not opened.
+    """Present inputs of one stage; its results are not opened.
 
     Raises:
-        UnidentifiedError: dvc.yaml has no such stage, or asks for something that is not there, or not known here.
+        UnidentifiedError: dvc.yaml has no such stage, or refers to something that is missing or not supported.
     """
     declared = declared_stages(root)
     if name not in declared:
@@ -98,33 +98,33 @@ def inputs_from_files(root: Path, name: str) -> StageInputs:
 
 
 def declared_results(root: Path, name: str) -> list[str]:
-    """Paths of what a stage of dvc.yaml makes."""
+    """Paths of the results of a stage in dvc.yaml."""
     return results_of(declared_stages(root)[name])
 
 
 def declared_inputs(pipeline: Mapping[str, Any], values_in: Reader, digest: Digest) -> dict[str, StageInputs]:
-    """What decides each stage's results by a dvc.yaml, wherever it and the files it names are.
+    """Inputs of each stage of a dvc.yaml, in the workspace or in a commit.
 
     Raises:
-        UnidentifiedError: it asks for something that is not there, or not known here.
+        UnidentifiedError: it refers to something that is missing or not supported.
     """
     stages = pipeline.get("stages") or {}
     return {name: _inputs_of_stage(name, entry, values_in, digest) for name, entry in stages.items()}
 
 
 def stages_from_lock(lock: Mapping[str, Any]) -> Stages:
-    """The stages as dvc.lock recorded them, whatever they left."""
+    """The stages as recorded in dvc.lock; provenance is not checked."""
     return {name: _stage_from_lock(entry) for name, entry in lock.get("stages", {}).items()}
 
 
 def read_lock(root: Path) -> dict[str, Any]:
-    """What dvc.lock holds; nothing before the first run."""
+    """Content of dvc.lock; empty before the first run."""
     path = root / LOCK_FILE
     return read_yaml(path) if path.exists() else {}
 
 
 def edited_parameters(root: Path) -> list[str]:
-    """Dotted keys whose value is no longer the one that the results in dvc.lock were computed with."""
+    """Dotted keys of parameters that have changed since the results in dvc.lock were computed."""
     values_in = functools.cache(lambda file: read_yaml(root / file))
     edited: dict[str, None] = {}
     for stage in stages_from_lock(read_lock(root)).values():
@@ -137,7 +137,7 @@ def edited_parameters(root: Path) -> list[str]:
 
 
 def changed_values(key: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
-    """Dotted key of each value that is not the same in both, and the two; None where one of them lacks it."""
+    """Dotted key, old value and new value of each difference; None for a missing value."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for name in {**old, **new}:
             yield from changed_values(f"{key}.{name}", old.get(name), new.get(name))
@@ -153,7 +153,7 @@ def value_at(values: Any, dotted: str) -> Any:
 
 
 def results_of_kind(kind: str, pipeline: Mapping[str, Any]) -> set[str]:
-    """What a dvc.yaml calls metrics, or plots, by path within the project; one that leads out of it is passed over."""
+    """Paths that a dvc.yaml declares as `kind` (metrics or plots); paths outside the project are left out."""
     entries = [pipeline, *(pipeline.get("stages") or {}).values()]
     paths = {posixpath.normpath(_path_of(result)) for entry in entries for result in entry.get(kind) or []}
     return {path for path in paths if not path.startswith(("/", "../"))}
@@ -163,7 +163,7 @@ def fingerprint(stages: Stages) -> str:
     """Identity of the experiment: 16 hex digits.
 
     Raises:
-        UnidentifiedError: a dependency that no stage makes is not there.
+        UnidentifiedError: a dependency that no stage produces is missing.
     """
     made = {path for stage in stages.values() for path in stage.results}
     described = {}
@@ -171,25 +171,25 @@ def fingerprint(stages: Stages) -> str:
         given = {path: md5 for path, md5 in stage.inputs.dependencies.items() if path not in made}
         for path, md5 in given.items():
             if md5 is None:
-                raise UnidentifiedError(f"{path}: not there, so this run belongs to no experiment")
+                raise UnidentifiedError(f"{path}: missing, so this run belongs to no experiment")
         described[name] = {
             "cmd": stage.inputs.command,
             "deps": given,
             "params": as_dvc_compares(stage.inputs.parameters),
         }
-        if stage.inputs.packages:  # in the locked environment there are none, and a state is what it was without them
+        if stage.inputs.packages:  # only if there are any, so that fingerprints of locked environments stay the same
             described[name]["packages"] = stage.inputs.packages
     text = json.dumps(described, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def vouched_stages(files: Stages, locked: Stages) -> set[str]:
-    """Stages whose inputs and results are those that dvc.lock recorded."""
+    """Stages whose inputs and results equal those in dvc.lock."""
     return {name for name, stage in files.items() if stage == locked.get(name)}
 
 
 def stages_of_this_state(files: Stages, trusted: Set[str]) -> set[str]:
-    """The trusted stages that read only what such stages made, so that their results belong to the inputs now."""
+    """Trusted stages that read only results of trusted stages, so their results belong to the present inputs."""
     maker = {path: name for name, stage in files.items() for path in stage.results}
 
     def holds(name: str) -> bool:
@@ -200,7 +200,7 @@ def stages_of_this_state(files: Stages, trusted: Set[str]) -> set[str]:
 
 
 def content_of(path: Path) -> bytes | None:
-    """What a file holds; None when it is not there."""
+    """Content of a file; None if it does not exist."""
     try:
         return path.read_bytes()
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
@@ -208,23 +208,23 @@ def content_of(path: Path) -> bytes | None:
 
 
 def md5_of(path: Path) -> str | None:
-    """As DVC computes it for a file; None when it is not there."""
+    """md5 of a file, as DVC computes it; None if it does not exist."""
     return md5_of_file(path) if path.exists() else None
 
 
 def last_stages(stages: Stages) -> set[str]:
-    """Stages that make nothing for another one."""
+    """Stages whose results no other stage reads."""
     needed = {path for stage in stages.values() for path in stage.inputs.dependencies}
     return {name for name, stage in stages.items() if not needed.intersection(stage.results)}
 
 
 def declared_stages(root: Path) -> Mapping[str, Any]:
-    """What dvc.yaml says of each stage."""
+    """The stages section of dvc.yaml."""
     return read_yaml(root / PIPELINE_FILE).get("stages") or {}
 
 
 def _stages_with_the_estimator(declared: Mapping[str, Any]) -> set[str]:
-    """Stages that fit the estimator, or read what was made with it."""
+    """Stages that fit the estimator, or read results computed with it."""
     found = {name for name, entry in declared.items() if _asks_for_the_estimator(entry)}
     while True:
         made = {path for name in found for path in results_of(declared[name])}
@@ -240,7 +240,7 @@ def _asks_for_the_estimator(entry: Mapping[str, Any]) -> bool:
 
 
 def results_of(entry: Mapping[str, Any]) -> list[str]:
-    """Paths of what a stage makes, by what dvc.yaml says of it."""
+    """Paths of the results in a stage's entry of dvc.yaml."""
     return [_path_of(result) for key in RESULT_KEYS for result in entry.get(key) or []]
 
 
@@ -259,7 +259,7 @@ def _inputs_in_files(
     texts = [path.read_text(encoding="utf-8") for path in locks if path.is_file()]
     try:
         beside = packages.packages_beside_locks(texts, _estimator(values_in) if with_estimator else None)
-    except packages.EstimatorAbsentError:  # as on a machine that only looks; what ran it is known
+    except packages.EstimatorAbsentError:  # a machine that only reads results; the provenance has the versions
         beside = provenance.packages_in(content_of(root / provenance.path_of(name)))
     return replace(inputs, packages=beside)
 
@@ -272,7 +272,7 @@ def _estimator(values_in: Reader) -> str | None:
 
 
 def makers_of(stages: Stages, name: str) -> list[str]:
-    """Stages that a stage reads from, directly or not."""
+    """Stages whose results a stage reads, directly or indirectly."""
     maker = {path: other for other, stage in stages.items() for path in stage.results}
     found: list[str] = []
     waiting = [name]
@@ -287,7 +287,7 @@ def makers_of(stages: Stages, name: str) -> list[str]:
 def _inputs_of_stage(name: str, entry: Mapping[str, Any], values_in: Reader, digest: Digest) -> StageInputs:
     for key in entry:
         if key not in STAGE_KEYS:
-            raise UnidentifiedError(f"{PIPELINE_FILE}: stages.{name}.{key}: not known to tracking; do without it")
+            raise UnidentifiedError(f"{PIPELINE_FILE}: stages.{name}.{key}: not supported by tracking; remove it")
 
     return StageInputs(
         command=_fill_templates(_command(entry), values_in),
@@ -316,7 +316,7 @@ def _recorded_md5s(files: list[Mapping[str, Any]]) -> dict[str, str | None]:
 
 
 def md5_in(file: Mapping[str, Any]) -> str | None:
-    """What an entry of DVC says of a file's bytes. It becomes a path in the cache, so nothing else passes."""
+    """md5 in an entry of DVC; None if it is malformed, because it becomes a path in the cache."""
     md5 = file.get("md5")
     return md5 if isinstance(md5, str) and MD5_FORM.fullmatch(md5) else None
 
@@ -331,17 +331,19 @@ def _path_of(result: str | Mapping[str, Any]) -> str:
 
 def _md5_in(root: Path, path: str) -> str | None:
     if (root / path).is_dir():
-        raise UnidentifiedError(f"{PIPELINE_FILE}: {path}: a folder, not known to tracking; name its files one by one")
+        raise UnidentifiedError(
+            f"{PIPELINE_FILE}: {path}: tracking does not support folders; list the files one by one"
+        )
     return md5_of(root / path)
 
 
 def _fill_templates(text: str, values_in: Reader) -> str:
-    """A text of dvc.yaml with the ${templates} filled in, written as DVC writes them."""
+    """A text of dvc.yaml with its ${templates} filled in, formatted as DVC does."""
 
     def filling(match: re.Match[str]) -> str:
         value = _value_at(values_in, PARAMS_FILE, match[1].strip())
         if isinstance(value, Mapping | list):
-            raise UnidentifiedError(f"{PIPELINE_FILE}: {match[0]}: more than one value, not known to tracking")
+            raise UnidentifiedError(f"{PIPELINE_FILE}: {match[0]}: tracking supports only single values in templates")
         return str(value).lower() if isinstance(value, bool) else str(value)
 
     return TEMPLATE.sub(filling, text)
@@ -361,13 +363,13 @@ def _value_at(values_in: Reader, file: str, dotted: str) -> Any:
     value: Any = values_in(file)
     for key in dotted.split("."):
         if not isinstance(value, Mapping) or key not in value:
-            raise UnidentifiedError(f"{file}: {dotted}: not there, though {PIPELINE_FILE} names it")
+            raise UnidentifiedError(f"{file}: {dotted}: missing, but {PIPELINE_FILE} refers to it")
         value = value[key]
     return value
 
 
 def as_dvc_compares(value: Any) -> Any:
-    """Values that DVC holds equal become one (1, 1.0 and true), so that they are one experiment."""
+    """Convert values that DVC considers equal (1, 1.0 and true) to one, so that they give one experiment."""
     if isinstance(value, Mapping):
         return {str(key): as_dvc_compares(inner) for key, inner in value.items()}
     if isinstance(value, list):

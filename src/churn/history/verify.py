@@ -1,4 +1,4 @@
-"""Whether results belong to the inputs that a dvc.lock names, by the provenance that each stage left beside them."""
+"""Check that results belong to the inputs in dvc.lock, by the provenance that each stage wrote."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -29,56 +29,58 @@ from churn.history.state import (
 )
 
 MOST_DIFFERENCES = 3
-"""That a message lists."""
+"""Differences listed in a message."""
 
 
 class ForeignResultsError(ChurnError):
-    """Results belong to other inputs than they are said to."""
+    """Results belong to other inputs than dvc.lock records."""
 
 
-BACK = "`dvc checkout`, `dvc pull` or `dvc repro` brings it back"
-FORCED = "`dvc repro --force` makes them anew"
+BACK = "`dvc checkout`, `dvc pull` or `dvc repro` restores it"
+FORCED = "`dvc repro --force` recomputes them"
 
 
 @dataclass(frozen=True)
 class Objection:
-    """Why results are not those of their inputs, and what helps in the workspace."""
+    """Why results do not belong to their inputs, and how to fix that in the workspace."""
 
     reason: str
     remedy: str
 
     def __str__(self) -> str:
-        """Both, in a line."""
+        """Reason and remedy in one line."""
         return f"{self.reason}; {self.remedy}"
 
 
 @dataclass(frozen=True)
 class RecordedStages:
-    """What a dvc.lock records, and where what the stages left says otherwise."""
+    """Stages recorded in a dvc.lock, and where their provenance contradicts it."""
 
     stages: Stages
     foreign: Mapping[str, tuple[str, ...]]
-    """Differences by name of each stage whose results were made from other inputs than dvc.lock says."""
+    """Differences by name of each stage whose results were computed from other inputs than dvc.lock records."""
 
     def objection(self, name: str) -> Objection | None:
-        """Why results of a stage, or of one that it reads from, are not those of their inputs; None where they are."""
+        """Why results of a stage, or of one that it reads from, do not belong to their inputs; None if they do."""
         made = {path: (maker, md5) for maker, stage in self.stages.items() for path, md5 in stage.results.items()}
         for stage in (name, *makers_of(self.stages, name)):
             if stage in self.foreign:
                 more = "; and more" if len(self.foreign[stage]) > MOST_DIFFERENCES else ""
                 listed = "; ".join(self.foreign[stage][:MOST_DIFFERENCES]) + more
-                return Objection(f"{stage}: its results are not those of what {LOCK_FILE} names ({listed})", FORCED)
+                return Objection(f"{stage}: its results do not belong to the inputs in {LOCK_FILE} ({listed})", FORCED)
             for path, md5 in self.stages[stage].inputs.dependencies.items():
                 maker, latest = made.get(path, ("", md5))
                 if latest != md5:
-                    return Objection(f"{maker} ran after {stage}, which read another {path}", "run `dvc repro`")
+                    return Objection(
+                        f"{maker} ran after {stage}, which read another version of {path}", "run `dvc repro`"
+                    )
         return None
 
 
 def recorded_stages(lock: Mapping[str, Any], read: Content, declared: Mapping[str, Any]) -> RecordedStages:
-    """The stages of a dvc.yaml (`declared`) as a dvc.lock recorded them, held against the provenance that each left.
+    """The stages of a dvc.yaml (`declared`) as recorded in a dvc.lock, checked against their provenance.
 
-    A stage that is given no provenance, as before there was any, is taken at the lock's word.
+    A stage without provenance, as in old states, is accepted as recorded.
     """
     stages: dict[str, Stage] = {}
     foreign: dict[str, tuple[str, ...]] = {}
@@ -93,16 +95,17 @@ def recorded_stages(lock: Mapping[str, Any], read: Content, declared: Mapping[st
         inputs = replace(stage.inputs, packages=provenance.packages_in(content))
         stages[name] = Stage(inputs, stage.results)
         if content is not None and md5_of_bytes(content) != stage.results.get(path):
-            foreign[name] = (f"{path} is of another run",)
+            foreign[name] = (f"{path} belongs to another run",)
         elif found := provenance.differences(content, provenance_of(name, stages[name])):
             foreign[name] = tuple(found)
     return RecordedStages(stages, foreign)
 
 
 def recorded_stages_of_workspace(root: Path) -> RecordedStages:
-    """What the dvc.lock of a folder records, and what the stages left there.
+    """The stages recorded in the dvc.lock of a folder, checked against the provenance there.
 
-    A stage that left nothing has not ended since DVC removed its results; none of them counts, but none is foreign.
+    If a provenance file is missing, the stage has not ended since DVC removed its results: they do not count, but they
+    are not foreign either.
     """
     known = recorded_stages(read_lock(root), lambda path: content_of(root / path), declared_stages(root))
     gone = {name for name in known.foreign if not (root / provenance.path_of(name)).exists()}
@@ -110,7 +113,7 @@ def recorded_stages_of_workspace(root: Path) -> RecordedStages:
 
 
 def objection_to_packages(files: Stages, known: RecordedStages) -> Objection | None:
-    """Why results are of another environment than the one here, where nothing else has changed."""
+    """Why results belong to another environment, if nothing else has changed."""
     for name, stage in files.items():
         locked = known.stages.get(name)
         if locked is None or stage.inputs == locked.inputs:
@@ -122,13 +125,13 @@ def objection_to_packages(files: Stages, known: RecordedStages) -> Objection | N
                 for package in sorted({**before, **now})
                 if before.get(package) != now.get(package)
             ]
-            remedy = "install what it was made with (`make clean run` gives the locked ones), or `dvc repro --force`"
+            remedy = "install those versions (`make clean run` installs the locked ones), or run `dvc repro --force`"
             return Objection(f"{name}: made with {', '.join(parts)}", remedy)
     return None
 
 
 def provenance_of(name: str, stage: Stage) -> Provenance:
-    """What the stage leaves when it has run with these inputs and made these results."""
+    """The provenance of a stage that ran with these inputs and wrote these results."""
     inputs = stage.inputs
     return Provenance(
         command=inputs.command,
@@ -140,7 +143,7 @@ def provenance_of(name: str, stage: Stage) -> Provenance:
 
 
 def leave_provenance(root: Path, name: str, inputs: StageInputs) -> None:
-    """Write down what a stage that has just ended was given, beside what it made, if its dvc.yaml declares that."""
+    """Write the provenance of a stage that has just ended, if dvc.yaml declares that file."""
     path = provenance.path_of(name)
     paths = declared_results(root, name)
     if path in paths:
@@ -149,9 +152,9 @@ def leave_provenance(root: Path, name: str, inputs: StageInputs) -> None:
 
 
 def known_md5s(root: Path) -> frozenset[str]:
-    """md5 of every result in a folder that dvc.lock records, or that a stage there has just written.
+    """md5 of every result in a folder that dvc.lock or a provenance file records.
 
-    A stage reads what an earlier one wrote before DVC, or without it, has it in dvc.lock.
+    dvc.lock alone is not enough: a stage reads results of an earlier one before DVC has recorded them.
     """
     if not (root / PIPELINE_FILE).exists():
         return frozenset()
@@ -165,7 +168,7 @@ def known_md5s(root: Path) -> frozenset[str]:
 
 
 def results_are_vouched_for(root: Path, name: str, paths: Iterable[str]) -> bool:
-    """Whether some results of a stage are those that dvc.lock recorded for its inputs now; no other one is opened."""
+    """Whether results of a stage are those that dvc.lock records for its present inputs; no other file is opened."""
     known = recorded_stages_of_workspace(root)
     locked = known.stages.get(name)
     if locked is None or known.objection(name) or locked.inputs != inputs_from_files(root, name):
@@ -174,29 +177,29 @@ def results_are_vouched_for(root: Path, name: str, paths: Iterable[str]) -> bool
 
 
 def require_own_results(root: Path, paths: Iterable[str]) -> dict[str, str]:
-    """See that results in the workspace are those that dvc.lock names, and were made from what it names; their md5.
+    """Check that results in the workspace belong to the inputs in dvc.lock; return their md5 by path.
 
     Raises:
         ForeignResultsError: they belong to other inputs.
-        ChurnError: they, or what says where they belong, are not here.
+        ChurnError: a result or a provenance file is missing.
     """
     known = recorded_stages_of_workspace(root)
     maker = {path: name for name, stage in known.stages.items() for path in stage.results}
     found: dict[str, str] = {}
     for path in paths:
         if path not in maker:
-            raise ForeignResultsError(f"{path}: {LOCK_FILE} does not name it; run `dvc repro`")
+            raise ForeignResultsError(f"{path}: not recorded in {LOCK_FILE}; run `dvc repro`")
         name = maker[path]
         locked = known.stages[name].results
         for needed in (path, *(provenance.path_of(one) for one in (name, *makers_of(known.stages, name)))):
             if needed in maker and not (root / needed).is_file():
-                raise ChurnError(f"{needed}: not here; {'`git checkout metrics`, ' if needed != path else ''}{BACK}")
+                raise ChurnError(f"{needed}: missing; {'`git checkout metrics`, ' if needed != path else ''}{BACK}")
         if objection := known.objection(name):
             raise ForeignResultsError(f"{path}: {objection}")
         found[path] = str(md5_of(root / path))
         if found[path] != locked[path]:
             raise ForeignResultsError(
-                f"{path}: not the file that {LOCK_FILE} names (md5 {found[path]}, but dvc.lock says {locked[path]}), "
-                "so it is not used; `dvc checkout` or `dvc repro` brings that one"
+                f"{path}: not the file that {LOCK_FILE} records (md5 {found[path]} instead of {locked[path]}), "
+                "so it is not used; run `dvc checkout` or `dvc repro`"
             )
     return found

@@ -1,1 +1,1 @@
-"""What predictions and decisions are worth: scores, money, intervals, and comparisons of two models."""
+"""Metrics of predictions and decisions: scores, profit, intervals, and comparisons of two models."""

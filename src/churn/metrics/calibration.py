@@ -1,4 +1,4 @@
-"""How far predicted probabilities are from observed shares, and how far chance alone would bring them."""
+"""Expected calibration error, its distribution under perfect calibration, and the calibration curve."""
 
 import numpy as np
 import pandas as pd
@@ -8,10 +8,10 @@ from churn.types import Floats, Labels
 
 
 def expected_calibration_error(churned: Labels, probability: Floats, bins: int) -> float:
-    """Mean gap between predicted and observed share, over groups of equal size by probability.
+    """Mean absolute difference between predicted and observed churn rate over groups of equal size by probability.
 
-    It gets no bootstrap interval: chance widens the gaps, each resample adds chance again, and a percentile
-    interval would lie above the figure. What chance alone gives is `calibration_error_by_chance`.
+    It has no bootstrap interval: sampling noise increases the error, each resample adds noise again, so a percentile
+    interval would lie above the estimate. `calibration_error_by_chance` gives the error expected from noise alone.
     """
     observed = _share_among_equals(churned, probability)
     groups = _groups_of_equal_size(probability, bins)
@@ -19,7 +19,7 @@ def expected_calibration_error(churned: Labels, probability: Floats, bins: int) 
 
 
 def calibration_table(churned: Labels, probability: Floats, bins: int) -> pd.DataFrame:
-    """Predicted and observed share of churn in groups of equal size, lowest probabilities first."""
+    """Mean predicted probability and observed churn rate in groups of equal size, lowest probabilities first."""
     groups = _groups_of_equal_size(probability, bins)
     observed = _share_among_equals(churned, probability)
     return pd.DataFrame(
@@ -32,7 +32,7 @@ def calibration_table(churned: Labels, probability: Floats, bins: int) -> pd.Dat
 
 
 def _share_among_equals(churned: Labels, probability: Floats) -> Floats:
-    """Share of churn among the customers with the same probability, so that a tie cut in two has no order."""
+    """Churn rate among customers with the same probability, so that the order of ties has no effect on groups."""
     _, group = np.unique(probability, return_inverse=True)
     share: Floats = (np.bincount(group, weights=churned) / np.bincount(group))[group]
     return share
@@ -44,7 +44,7 @@ def _groups_of_equal_size(probability: Floats, bins: int) -> list[Labels]:
 
 
 def calibration_error_by_chance(probability: Floats, bins: int, *, resamples: int, seed: int) -> Interval:
-    """The calibration error to expect were every probability right: mean and 95 % of outcomes drawn from them."""
+    """Calibration error if the model is perfectly calibrated: mean and 95 % interval over simulated outcomes."""
     random = np.random.default_rng(seed)
     values, equal = np.unique(probability, return_inverse=True)
     count = np.bincount(equal)

@@ -1,4 +1,4 @@
-"""Points of the ROC, precision-recall, calibration and profit curves, with a 95 % band."""
+"""Points of the ROC, precision-recall, calibration and profit curves, with 95 % bands."""
 
 from collections.abc import Callable, Mapping
 
@@ -17,7 +17,7 @@ from churn.types import DECIMALS, Floats, Labels
 def curve_points(
     churned: Labels, probability: Floats, economics: Economics, *, bins: int, points: int
 ) -> dict[str, pd.DataFrame]:
-    """Points of each curve by name, at most `points` of each, ends included."""
+    """Points of each curve by name; at most `points` of each, including both ends."""
     false_positive_rate, true_positive_rate = _corners(*roc_curve(churned, probability)[:2])
     precision, recall, _ = precision_recall_curve(churned, probability, drop_intermediate=True)
     profit = profit_curve(churned, probability, economics)
@@ -37,7 +37,7 @@ def curve_points(
 
 
 def _corners(x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """A staircase without the points between the foot and the top, or the two ends, of a step."""
+    """Points of a step curve without those in the interior of a vertical or horizontal segment."""
     inner = slice(1, -1)
     within = [(values[:-2] == values[inner]) & (values[inner] == values[2:]) for values in (x, y)]
     kept = np.ones(len(x), dtype=bool)
@@ -54,10 +54,10 @@ def with_bands(
     resamples: int,
     seed: int,
 ) -> dict[str, pd.DataFrame]:
-    """The curves with a 95 % interval at each point, as columns ending in _low and _high.
+    """Add a pointwise 95 % interval to the curves, as columns ending in _low and _high.
 
-    By bootstrap over customers, point by point, the model fixed; for the groups of the calibration curve, Wilson's
-    interval of a share (Wilson 1927, JASA 22).
+    Percentile bootstrap over customers with the model fixed; for the calibration curve, the Wilson score interval
+    (Wilson 1927, JASA 22).
     """
     drawn = _resampled_curves(curves, churned, probability, economics, resamples, seed)
     bands = {name: _band(rows, len(curves[name])) for name, rows in drawn.items()}
@@ -69,7 +69,7 @@ def with_bands(
 
 
 BANDED = {"roc": "true_positive_rate", "precision_recall": "precision", "profit": "profit_per_1000"}
-"""Column of each curve that gets a band."""
+"""Column with a bootstrap band, by curve."""
 
 
 def _resampled_curves(
@@ -80,7 +80,7 @@ def _resampled_curves(
     resamples: int,
     seed: int,
 ) -> dict[str, Floats]:
-    """The banded column of each curve on resampled customers, one row a resample, at the curve's own points."""
+    """The banded column of each curve, evaluated at the curve's points: shape (resamples, points)."""
     random = np.random.default_rng(seed)
     order = np.argsort(-probability, kind="stable")
     last_of_ties = np.append(np.flatnonzero(np.diff(probability[order])), len(order) - 1)
@@ -99,16 +99,17 @@ def _resampled_curves(
         wanted = curves["precision_recall"]["recall"].to_numpy()
         reached = np.searchsorted(recall, wanted)
         precision = found[reached] / np.maximum(contacted[reached], 1)
-        drawn["precision_recall"].append(np.where(wanted == 0, 1.0, precision))  # as the curve itself begins
+        drawn["precision_recall"].append(np.where(wanted == 0, 1.0, precision))  # at recall 0 the curve has precision 1
         share = contacted / contacted[-1]
         drawn["profit"].append(np.interp(curves["profit"]["contacted_share"], share, 1000 * earned / contacted[-1]))
     return {name: np.array(rows) for name, rows in drawn.items()}
 
 
 def _reader_of_steps(roc: pd.DataFrame, left: Labels, last_of_ties: Labels) -> Callable[[Floats, Floats], Floats]:
-    """Reads resampled ROC curves where the curve has its points: at the foot of a step, or at its top.
+    """Return a function that evaluates resampled ROC curves at the curve's points.
 
-    `left` are the outcomes, highest probability first, `last_of_ties` the places where another probability follows.
+    Each point is at the lower or the upper end of a vertical step, and resampled curves are evaluated at the same end.
+    `left`: outcomes, highest probability first; `last_of_ties`: last position of each distinct probability.
     """
     wanted = roc["false_positive_rate"].to_numpy()
 
@@ -122,7 +123,7 @@ def _reader_of_steps(roc: pd.DataFrame, left: Labels, last_of_ties: Labels) -> C
 
 
 def _band(rows: Floats, points: int) -> Floats:
-    """Bounds at each point; not defined where no resample had churners and stayers."""
+    """Bounds at each point; NaN if no resample had both churners and stayers."""
     if not len(rows):
         return np.full((2, points), np.nan)
     bounds: Floats = np.nanpercentile(rows, [LOW, HIGH], axis=0)
@@ -134,9 +135,9 @@ def _add_interval(curve: pd.DataFrame, column: str, interval: Floats) -> pd.Data
 
 
 def contacted_by_threshold(churned: Labels, probability: Floats, decided: float, points: int) -> pd.DataFrame:
-    """Churners and stayers contacted at falling thresholds, from nobody to everybody; that of the decision is one.
+    """Churners and stayers contacted at decreasing thresholds, from no one to everyone, including `decided`.
 
-    Thresholds are cut to six places first and counted after that, so that whoever writes them down counts the same.
+    Thresholds are rounded down to six decimals before counting, so that the counts hold for the thresholds as written.
     """
     distinct = np.unique(np.round(np.floor(probability * 10**DECIMALS) / 10**DECIMALS, DECIMALS))
     kept = _thin({"threshold": distinct}, max(points - 3, 2))["threshold"]

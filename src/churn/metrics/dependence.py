@@ -1,7 +1,7 @@
-"""What the model says when one column of a customer takes other values: partial dependence, with its spread.
+"""Partial dependence of the predicted probability on one column, with the spread over customers.
 
-Friedman (2001), Annals of Statistics 29(5); the spread is that of the individual curves of Goldstein et al. (2015). No
-outcome is looked at. It is the model's answer and no cause.
+Friedman (2001), Annals of Statistics 29(5); the spread is over the individual conditional expectation curves of
+Goldstein et al. (2015). Outcomes are not used. The result describes the model, not a causal effect.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,15 +14,15 @@ from churn.metrics.slices import text_of
 from churn.types import Floats
 
 ROWS, POINTS, LABELS = 500, 20, 10
-"""Customers asked about, values of a quantity, and labels of a category, at most."""
+"""Maximum number of customers, of values of a numeric column, and of labels."""
 LOWER, UPPER = 10, 90
-"""Percentiles of the customers between which the spread is shown."""
+"""Percentiles over customers that bound the spread."""
 
 Grid = list[float] | list[str]
 
 
 def _of_quantity(known: pd.Series) -> list[float]:
-    """Its values, or as many of its quantiles as there is room for."""
+    """The distinct values, or POINTS quantiles if there are more."""
     distinct = np.unique(known)
     if len(distinct) <= POINTS:
         return [float(value) for value in distinct]
@@ -30,7 +30,7 @@ def _of_quantity(known: pd.Series) -> list[float]:
 
 
 def _of_labels(known: pd.Series) -> list[str]:
-    """The commonest, in the order of the alphabet."""
+    """The most frequent labels, in alphabetical order."""
     return sorted(known.value_counts().sort_index().sort_values(ascending=False, kind="stable").index[:LABELS])
 
 
@@ -39,12 +39,12 @@ GRIDS: Mapping[str, Callable[[pd.Series], Grid]] = {
     "boolean": _of_labels,
     "categorical": _of_labels,
 }
-"""Values that each type of column is asked at."""
+"""Function that chooses the grid values, by column type."""
 
 
 @dataclass(frozen=True)
 class Dependence:
-    """Probability of churn by the value of one column, over the customers."""
+    """Mean and spread of the predicted probability of churn, by the value of one column."""
 
     column: str
     is_quantity: bool
@@ -60,7 +60,7 @@ def partial_dependence(
     types: Mapping[str, str],
     columns: Sequence[str],
 ) -> tuple[Dependence, ...]:
-    """Dependence on each of these columns; one that has a single value says nothing and is left out."""
+    """Partial dependence on each of these columns; columns with a single value are skipped."""
     sample = rows.iloc[np.unique(np.linspace(0, len(rows) - 1, min(ROWS, len(rows))).round().astype(int))]
     grids = {name: GRIDS[types[name]](rows[name].dropna()) for name in columns}
     return tuple(

@@ -1,4 +1,4 @@
-"""The headline figures of the test rows, and the 95 % intervals around figures."""
+"""The headline metrics of the test rows, and 95 % intervals."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ from churn.metrics.scores import decision_scores, probability_scores
 from churn.types import Floats, Labels
 
 LOW, HIGH = 2.5, 97.5  # percentiles of a 95 % interval
-Z = 1.959964  # standard deviations of the normal distribution that such an interval reaches
+Z = 1.959964  # normal quantile of a two-sided 95 % interval
 
 Statistics = Callable[[Labels, Floats], Mapping[str, float]]
 
 
 def headline_scores(threshold: float, economics: Economics) -> Statistics:
-    """The figures that get an interval, as one function of what happened and what was predicted."""
+    """Function that computes the headline metrics from outcomes and probabilities."""
     scores, money = score_statistics(threshold), money_statistics(threshold, economics)
     return lambda churned, probability: {**scores(churned, probability), **money(churned, probability)}
 
 
 def score_statistics(threshold: float) -> Statistics:
-    """The headline figures that are scores."""
+    """Function that computes the headline scores."""
 
     def scores(churned: Labels, probability: Floats) -> dict[str, float]:
         return {
@@ -37,7 +37,7 @@ def score_statistics(threshold: float) -> Statistics:
 
 
 def money_statistics(threshold: float, economics: Economics) -> Statistics:
-    """The headline figures that are money."""
+    """Function that computes the headline profits."""
 
     def money(churned: Labels, probability: Floats) -> dict[str, float]:
         everybody = np.ones(len(churned), dtype=bool)
@@ -52,7 +52,7 @@ def money_statistics(threshold: float, economics: Economics) -> Statistics:
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure on all rows, and the 95 % bootstrap interval around it."""
+    """A metric on all rows, and its 95 % interval."""
 
     value: float
     low: float
@@ -62,7 +62,7 @@ class Interval:
 def with_intervals(
     statistics: Statistics, churned: Labels, probability: Floats, *, resamples: int, seed: int
 ) -> dict[str, Interval]:
-    """Percentile bootstrap over customers: how the figures would move with other test customers, model fixed."""
+    """Percentile bootstrap over customers with the model fixed: sampling error of the test customers only."""
     random = np.random.default_rng(seed)
     values = statistics(churned, probability)
     drawn: dict[str, list[float]] = {name: [] for name in values}
@@ -74,7 +74,7 @@ def with_intervals(
 
 
 def percentile_interval(value: float, drawn: Sequence[float]) -> Interval:
-    """The middle 95 % of what was drawn around a figure; NaN where nothing that was drawn is defined."""
+    """95 % percentile interval of the resampled values; NaN if all of them are NaN."""
     defined = np.array([one for one in drawn if not np.isnan(one)])
     if not len(defined):
         return Interval(value, float("nan"), float("nan"))
@@ -83,7 +83,7 @@ def percentile_interval(value: float, drawn: Sequence[float]) -> Interval:
 
 
 def flatten(intervals: Mapping[str, Interval], prefix: str = "") -> dict[str, float]:
-    """Each interval as three keys: name, name_low, name_high."""
+    """Write each interval as three keys: name, name_low, name_high."""
     table: dict[str, float] = {}
     for name, interval in intervals.items():
         table[f"{prefix}{name}"] = interval.value
@@ -93,7 +93,7 @@ def flatten(intervals: Mapping[str, Interval], prefix: str = "") -> dict[str, fl
 
 
 def wilson_interval(share: pd.Series, count: pd.Series) -> Floats:
-    """Bounds of 95 % intervals of shares, one row the lower ones, one the upper ones (Wilson 1927, JASA 22)."""
+    """Wilson score intervals (95 %) of shares, shape (2, n): lower and upper bounds (Wilson 1927, JASA 22)."""
     middle = (share + Z**2 / (2 * count)) / (1 + Z**2 / count)
     half = Z / (1 + Z**2 / count) * np.sqrt(share * (1 - share) / count + Z**2 / (4 * count**2))
     return np.array([middle - half, middle + half])

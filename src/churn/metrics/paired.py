@@ -1,7 +1,7 @@
-"""Two models judged on the same customers: what differs, how sure that is, and whether one of them is better.
+"""Paired comparison of two models on the same customers: differences, their intervals and significance.
 
-The bootstrap draws customers and takes both models' answers for each, so what is hard or easy about a customer cancels
-out. The models stay as they are: the interval tells of other customers, not of other fits.
+The paired bootstrap resamples customers and evaluates both models on each resample, so the variation that both share
+cancels out. The models are fixed: the intervals cover sampling of customers, not refit variance.
 """
 
 from collections.abc import Iterator
@@ -20,15 +20,15 @@ from churn.table.keys import customer_of
 from churn.types import Floats, Labels
 
 FEWEST_COMMON = 0.5
-"""Part of the smaller table that both must share, or they are not judged on the same customers."""
+"""Minimum number of common customers, as a share of the smaller table; below it, a comparison is refused."""
 
 Z_95, Z_POWER_80 = 1.959964, 0.841621
-"""Of a normal distribution: two-sided 95 %, one-sided 80 %."""
+"""Normal quantiles: two-sided 95 %, and 80 % power."""
 
 
 @dataclass(frozen=True)
 class ModelAnswers:
-    """What happened to customers, and what a model that had not seen them said; all indexed by row key."""
+    """Outcomes, and the predictions of a model not trained on these customers; all indexed by row key."""
 
     churned: pd.Series
     probability: pd.Series
@@ -37,7 +37,7 @@ class ModelAnswers:
 
 @dataclass(frozen=True)
 class PairedAnswers:
-    """One model's answers, one a customer."""
+    """Predictions of one model, in the order of the pair's keys."""
 
     probability: Floats
     contacted: NDArray[np.bool_]
@@ -45,13 +45,13 @@ class PairedAnswers:
 
 @dataclass(frozen=True)
 class Pair:
-    """Both models' answers for the customers that both were judged on.
+    """Predictions of two models for the customers that both states have.
 
     Attributes:
-        keys: row key of each.
-        only_old: customers of the old state alone.
-        only_new: customers of the new state alone.
-        contradicted: common customers left out because the two tables say different things of what happened.
+        keys: row keys of the customers.
+        only_old: number of customers only in the old state.
+        only_new: number of customers only in the new state.
+        contradicted: number of common customers left out because their outcome differs between the two tables.
     """
 
     keys: pd.Index
@@ -64,7 +64,7 @@ class Pair:
 
     @property
     def same(self) -> bool:
-        """Whether both give the same answer for every customer."""
+        """Whether both models give equal predictions and decisions for all customers."""
         return bool(
             np.array_equal(self.old.probability, self.new.probability)
             and np.array_equal(self.old.contacted, self.new.contacted)
@@ -72,22 +72,22 @@ class Pair:
 
 
 def pair_up(old: ModelAnswers, new: ModelAnswers, called: str = "training rows") -> Pair:
-    """Put both models' answers side by side; `called` is what their customers are, for messages.
+    """Join the predictions of two models by row key; `called` names the customers in messages.
 
     Raises:
-        DataError: too few customers are in both, or churners or stayers are lacking among them.
+        DataError: too few customers are in both, or they are all churners or all stayers.
     """
     common = old.churned.index.intersection(new.churned.index, sort=True)
     smaller = min(len(old.churned), len(new.churned))
     if len(common) < FEWEST_COMMON * smaller:
         raise DataError(
             f"only {len(common):,} customers are {called} of both states, of {len(old.churned):,} and "
-            f"{len(new.churned):,}: too few to compare; keep preprocess.split_salt and the table's id"
+            f"{len(new.churned):,}: too few to compare; both need the same preprocess.split_salt and id"
         )
     agreeing = common[(old.churned.loc[common] == new.churned.loc[common]).to_numpy()]
     churned = new.churned.loc[agreeing].to_numpy(dtype=np.int64)
     if len(np.unique(churned)) < 2:
-        raise DataError(f"the {len(agreeing):,} customers that both states share lack churners or stayers")
+        raise DataError(f"the {len(agreeing):,} customers in both states lack churners or stayers")
     return Pair(
         agreeing,
         churned,
@@ -105,7 +105,7 @@ def _answers(judged: ModelAnswers, keys: pd.Index) -> PairedAnswers:
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """A figure of both models, and the 95 % interval of the difference, new minus old."""
+    """A metric of both models, and the interval of the difference, new minus old."""
 
     name: str
     old: float
@@ -121,14 +121,14 @@ class PairedDifference:
 
     @property
     def is_clear(self) -> bool:
-        """Whether the interval leaves out zero."""
+        """Whether the difference is significant: the interval excludes zero."""
         return self.low > 0 or self.high < 0
 
 
 def paired_differences(pair: Pair, economics: Economics, *, resamples: int, seed: int) -> list[PairedDifference]:
-    """Every figure of both models on the same customers, by percentile bootstrap (Efron 1979) over customers.
+    """All metrics of both models with 95 % intervals, by percentile bootstrap (Efron 1979) over customers.
 
-    A customer is drawn with all his rows: they get nearly the same answers, so they do not count as several.
+    All rows of a customer are resampled together, since their predictions are not independent.
     """
     random = np.random.default_rng(seed)
     customer = customer_of(pair.keys)
@@ -160,10 +160,10 @@ def profit_difference(
     resamples: int,
     seed: int,
 ) -> PairedDifference:
-    """Difference in profit per 1,000, of all customers of a pair or of those `inside`, at any confidence.
+    """Difference in profit per 1,000 customers, over a pair or its rows `inside`, with an interval at `confidence`.
 
-    The bootstrap above, but there are only a few different sums of gains, and how often each is drawn is multinomial,
-    which makes it fast at any size.
+    Bootstrap over customers as in `paired_differences`. Only a few distinct gains per customer exist, so their counts
+    are drawn from a multinomial distribution; the cost hardly depends on the number of customers.
     """
     chosen = np.ones(len(pair.keys), dtype=bool) if inside is None else inside
     gain = 1000 * gains(pair.churned[chosen], economics)
@@ -180,7 +180,7 @@ def profit_difference(
 
 
 class _Resampled:
-    """Figures of one model when each customer counts a number of times; what does not change is reckoned once."""
+    """Metrics of one model on weighted rows; quantities that do not depend on the weights are computed once."""
 
     def __init__(self, churned: Labels, answers: PairedAnswers, economics: Economics) -> None:
         contacted = answers.contacted.astype(np.float64)
@@ -211,9 +211,9 @@ class _Resampled:
 
 
 def customers_needed(profit: PairedDifference, customers: int) -> float:
-    """How many customers a difference of this size would take to be seen in four of five tables; inf for none at all.
+    """Number of customers needed to detect this difference with 80 % power; inf if the difference is zero.
 
-    By the normal approximation: the standard error falls with the root of the number of customers.
+    Normal approximation: the standard error decreases with the square root of the number of customers.
     """
     if not profit.difference:
         return float("inf")
@@ -221,7 +221,7 @@ def customers_needed(profit: PairedDifference, customers: int) -> float:
 
 
 def verdict(pair: Pair, profit: PairedDifference, currency: str) -> str:
-    """The difference in profit in plain words."""
+    """Describe the difference in profit and its significance in one sentence."""
     customers = len(pair.churned)
     if pair.same:
         return f"no difference: both predict the same for all {customers:,} customers"
@@ -235,6 +235,6 @@ def verdict(pair: Pair, profit: PairedDifference, currency: str) -> str:
 
 
 def _two_digits(count: float) -> str:
-    """To two digits: it is an estimate."""
+    """Round to two significant digits, since the count is an estimate."""
     digits = int(np.floor(np.log10(max(count, 10)))) - 1
     return f"{round(count, -digits):,.0f}"

@@ -1,8 +1,8 @@
-"""Money: what contacting customers costs and brings, in the currency of params.yaml.
+"""Profit of contacting customers, in the currency of params.yaml.
 
-The campaign is that of Verbraken, Verbeke and Baesens (2013), IEEE TKDE 25(5): every contacted customer costs the
-contact; one who would have stayed takes the offer; one who would have left takes it with some probability, and
-then his value is kept.
+The model of the campaign is that of Verbraken, Verbeke and Baesens (2013), IEEE TKDE 25(5): each contact has a cost;
+every contacted stayer accepts the offer; a contacted churner accepts it with some probability and then stays, which
+retains the customer value.
 """
 
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ from churn.metrics.scores import counts_by_probability
 from churn.types import Floats, Labels
 
 NOBODY = 1.000001
-"""Threshold that no probability reaches, in six places; some models say 1.0 of customers."""
+"""Threshold above any probability, with six decimals: some models predict exactly 1.0."""
 
 
 @dataclass(frozen=True)
 class ProfitCurve:
-    """Expected profit of contacting everyone at or above each threshold, thresholds falling.
+    """Expected profit of contacting all customers at or above each threshold, in decreasing order of thresholds.
 
-    The first point contacts nobody (threshold infinity), the last one everybody.
+    The first point contacts no one (threshold infinity), the last one contacts everyone.
     """
 
     thresholds: Floats
@@ -34,22 +34,22 @@ class ProfitCurve:
 
     @property
     def best(self) -> int:
-        """Position of the highest profit; of equal ones, the one that contacts fewest."""
+        """Index of the highest profit; in a tie, the point with the fewest contacts."""
         return int(np.argmax(self.profit_per_customer))
 
 
 def gains(churned: Labels, economics: Economics) -> Floats:
-    """Expected gain of contacting each customer, given what he did."""
+    """Expected gain of contacting each customer, given the outcome."""
     return np.where(churned == 1, economics.gain_from_churner, economics.gain_from_stayer)
 
 
 def expected_gain(probability: Floats, economics: Economics) -> Floats:
-    """Expected gain of contacting each customer, given his probability of churn."""
+    """Expected gain of contacting each customer, given the probability of churn."""
     return probability * economics.gain_from_churner + (1 - probability) * economics.gain_from_stayer
 
 
 def profit_per_customer(churned: Labels, contacted: NDArray[np.bool_], economics: Economics) -> float:
-    """Expected profit of contacting these customers, spread over all of them."""
+    """Expected profit of contacting the `contacted` customers, divided by the number of all customers."""
     return float(np.where(contacted, gains(churned, economics), 0.0).mean())
 
 
@@ -67,27 +67,27 @@ def profit_curve(churned: Labels, probability: Floats, economics: Economics) -> 
 
 
 def most_profitable_threshold(churned: Labels, probability: Floats, economics: Economics) -> float:
-    """Probability from which on a contact pays, as these rows show; NOBODY when no contact does.
+    """Threshold with the highest profit on these rows; NOBODY if no contact is profitable.
 
-    Rounded down to six places, so that the figure written in a report is the one the model decides by.
+    Rounded down to six decimals, so that reports show exactly the threshold that the model uses.
     """
     curve = profit_curve(churned, probability, economics)
     best = curve.thresholds[curve.best]
     if np.isinf(best):
         return NOBODY
-    # In decimals: in binary the product with 1e6 may round up, past the customer whose probability this is.
+    # Decimal: in binary, the product with 1e6 may round up, above the probability of the last contacted customer.
     return float(Decimal(str(best)).quantize(Decimal("0.000001"), rounding=ROUND_FLOOR))
 
 
 def choose_threshold(churned: Labels, probability: Floats, wanted: str | float, economics: Economics) -> float:
-    """The threshold that params.yaml gives (`train.threshold`), or with "profit" the one that earns most."""
+    """The value of `train.threshold`, or the most profitable threshold if it is "profit"."""
     return most_profitable_threshold(churned, probability, economics) if isinstance(wanted, str) else wanted
 
 
 def contacted_out_of_fold(
     churned: Labels, probability: Floats, folds: Labels, wanted: str | float, economics: Economics
 ) -> NDArray[np.bool_]:
-    """Who is contacted when each fold is decided by the threshold that the others chose."""
+    """Which rows are contacted if each fold uses the threshold chosen on the other folds."""
     contacted = np.zeros(len(churned), dtype=bool)
     for fold in np.unique(folds):
         inside = folds == fold
@@ -98,7 +98,7 @@ def contacted_out_of_fold(
 
 @dataclass(frozen=True)
 class MaximumProfit:
-    """The most a ranking could have earned, threshold chosen in hindsight: for comparison with published figures."""
+    """Maximum profit of a ranking, with the threshold chosen in hindsight; for comparison with published results."""
 
     mpc: float
     empc: float
@@ -106,11 +106,11 @@ class MaximumProfit:
 
 
 def maximum_profit(churned: Labels, probability: Floats, economics: Economics) -> MaximumProfit:
-    """MPC (acceptance at its mean) and EMPC (acceptance ~ Beta), per customer.
+    """MPC (acceptance rate at its mean) and EMPC (acceptance rate ~ Beta), per customer.
 
-    Verbraken, Verbeke and Baesens (2013), IEEE TKDE 25(5). Their integral runs over the corners of the ROC curve's
-    convex hull. Isotonic regression of the outcome finds the same hull, as groups of customers with one churn rate
-    each; a group is worth contacting from some share of acceptance on, and its gain above that share is integrated.
+    Verbraken, Verbeke and Baesens (2013), IEEE TKDE 25(5). Their integral is over the vertices of the ROC convex hull.
+    Isotonic regression of the outcome gives the same hull as groups of customers with equal churn rate. Contacting a
+    group is profitable above a certain acceptance rate; its gain is integrated from that rate up to 1.
     """
     curve = profit_curve(churned, probability, economics)
     churners, stayers = counts_by_probability(churned, probability)

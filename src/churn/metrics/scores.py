@@ -1,8 +1,8 @@
-"""Scores of probabilities and of decisions against what happened.
+"""Scores of predicted probabilities and of decisions.
 
-Each score of probabilities has one kernel, for rows that count any number of times: a ranking score is one of the
-weights of churners and of stayers at each distinct probability, the others are the weighted mean of a loss a row. Plain
-array arithmetic, because a bootstrap calls it thousands of times; tests hold it to scikit-learn's figures.
+Each score of probabilities has one implementation, for weighted rows: ranking scores are computed from the weights of
+churners and stayers at each distinct probability, the other scores are weighted means of a loss per row. They use plain
+array arithmetic because a bootstrap calls them thousands of times; tests compare them with scikit-learn.
 """
 
 from collections.abc import Callable
@@ -17,12 +17,12 @@ from churn.types import Floats, Labels
 
 @dataclass(frozen=True)
 class Ranking:
-    """Rows in rising order of their probability.
+    """Rows sorted by increasing probability.
 
     Attributes:
-        order: place of each row before.
-        starts: where in that order another probability begins.
-        churned: 1 or 0, in that order.
+        order: original position of each sorted row.
+        starts: first sorted position of each distinct probability.
+        churned: outcome of each sorted row, 1 or 0.
     """
 
     order: Labels
@@ -31,19 +31,19 @@ class Ranking:
 
     @classmethod
     def of(cls, churned: Labels, probability: Floats) -> Self:
-        """Sort once what is weighted many times."""
-        # Not stable, which is faster: sums of counts are exact, so the order of ties changes none.
+        """Sort the rows once, to be weighted many times."""
+        # An unstable sort is faster, and sums of counts are exact, so the order of ties has no effect.
         order = np.argsort(probability)
         ranked = probability[order]
         starts = np.append(0, np.flatnonzero(ranked[1:] != ranked[:-1]) + 1)
         return cls(order, starts, churned[order].astype(np.float64))
 
     def weights(self, times: Floats) -> tuple[Floats, Floats]:
-        """Of churners and of stayers at each distinct probability, when rows count so often: last axis of each."""
+        """Weights of churners and of stayers at each distinct probability (last axis), for the row weights `times`."""
         stayed = times.take(self.order, axis=-1)
         left = stayed * self.churned
         stayed -= left
-        if len(self.starts) == len(self.order):  # without ties each row is a sum of its own
+        if len(self.starts) == len(self.order):  # without ties, each row is its own group
             return left, stayed
         return np.add.reduceat(left, self.starts, axis=-1), np.add.reduceat(stayed, self.starts, axis=-1)
 
@@ -54,21 +54,21 @@ def counts_by_probability(churned: Labels, probability: Floats) -> tuple[Floats,
 
 
 def pairs_in_order(churners: Floats, stayers: Floats) -> Floats:
-    """Weight of the pairs of a churner and a stayer that are ranked right, ties counting half."""
+    """Weight of the correctly ranked pairs of a churner and a stayer; ties count half."""
     right: Floats = np.vecdot(churners, stayers.cumsum(axis=-1)) - np.vecdot(churners, stayers) / 2
     return right
 
 
 def weighted_roc_auc(churners: Floats, stayers: Floats) -> Floats:
-    """Share of pairs of a churner and a stayer that are ranked right; NaN without both."""
+    """Share of correctly ranked pairs of a churner and a stayer; NaN if either class is missing."""
     return _share(pairs_in_order(churners, stayers), churners.sum(axis=-1) * stayers.sum(axis=-1))
 
 
 def weighted_pr_auc(churners: Floats, stayers: Floats) -> Floats:
-    """Average precision: precision at each threshold, weighted by the gain in recall; NaN without churners."""
+    """Average precision: precision at each threshold, weighted by the increase in recall; NaN without churners."""
     found = churners[..., ::-1]
     hits = found.cumsum(axis=-1)
-    # In place: with many resamples at once, every further array costs more time than what is done with it.
+    # In place: with many resamples at once, allocating arrays takes longer than the arithmetic.
     called = stayers[..., ::-1].cumsum(axis=-1)
     called += hits
     np.maximum(called, np.finfo(np.float64).tiny, out=called)
@@ -82,14 +82,14 @@ def _share(part: Floats, whole: Floats) -> Floats:
 
 
 def log_losses(churned: Labels, probability: Floats) -> Floats:
-    """Negative log-likelihood of each row; a probability of 0 or 1 counts as the nearest number inside."""
+    """Negative log-likelihood of each row; probabilities are clipped to [eps, 1 - eps]."""
     smallest = np.finfo(np.float64).eps
     losses: Floats = -np.log(np.clip(np.where(churned == 1, probability, 1 - probability), smallest, 1 - smallest))
     return losses
 
 
 def squared_errors(churned: Labels, probability: Floats) -> Floats:
-    """Squared distance of each row's probability from what happened: their mean is the Brier score."""
+    """Squared error of each row's probability; the mean is the Brier score."""
     errors: Floats = np.square(probability - churned)
     return errors
 
@@ -98,34 +98,34 @@ RANKING_SCORES: dict[str, Callable[[Floats, Floats], Floats]] = {
     "roc_auc": weighted_roc_auc,
     "pr_auc": weighted_pr_auc,
 }
-"""Of the weights of churners and of stayers at each distinct probability, in rising order: last axis of both."""
+"""Functions of the weights of churners and of stayers at each distinct probability, in increasing order (last axis)."""
 
 LOSSES: dict[str, Callable[[Labels, Floats], Floats]] = {"log_loss": log_losses, "brier": squared_errors}
-"""Of each row; the weighted mean is the score."""
+"""Loss per row; the weighted mean is the score."""
 
 PROBABILITY_SCORES = (*RANKING_SCORES, *LOSSES)
-"""Every score that needs no threshold."""
+"""Names of all scores that need no threshold."""
 
 
 def probability_scores(churned: Labels, probability: Floats) -> dict[str, float]:
-    """Every score that needs no threshold, each row counting once."""
+    """All scores that need no threshold, with equal row weights."""
     counts = counts_by_probability(churned, probability)
     ranked = {name: float(score(*counts)) for name, score in RANKING_SCORES.items()}
     return ranked | {name: float(losses(churned, probability).mean()) for name, losses in LOSSES.items()}
 
 
 def roc_auc(churned: Labels, probability: Floats) -> float:
-    """That of rows that count once."""
+    """ROC-AUC with equal row weights."""
     return float(weighted_roc_auc(*counts_by_probability(churned, probability)))
 
 
 def pr_auc(churned: Labels, probability: Floats) -> float:
-    """That of rows that count once."""
+    """Average precision with equal row weights."""
     return float(weighted_pr_auc(*counts_by_probability(churned, probability)))
 
 
 def decision_scores(churned: Labels, contacted: NDArray[np.bool_]) -> dict[str, float]:
-    """Accuracy, precision, recall and F1 of one set of decisions; 0 where nobody was contacted or nobody left."""
+    """Accuracy, precision, recall and F1 of decisions; undefined ones are 0 (no contacts or no churners)."""
     left = churned == 1
     hits = int(np.sum(left & contacted))
     called, leavers = int(contacted.sum()), int(left.sum())

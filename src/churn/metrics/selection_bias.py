@@ -1,8 +1,8 @@
-"""What is left of a search's gain when the best is not judged by the customers that it was chosen by.
+"""Gain of a parameter search, corrected for selection bias.
 
-The best of many on the same customers is flattered by having been chosen. The bootstrap bias correction (BBC-CV) of
-Tsamardinos, Greasidou and Borboudakis (2018), Machine Learning 107, draws customers, chooses the best on those drawn
-and judges it on those not drawn. No model is fitted again: all are judged by what they said out of fold.
+The estimate for the best of many candidates is too high on the customers that it was selected on. The bootstrap bias
+correction (BBC-CV) of Tsamardinos, Greasidou and Borboudakis (2018), Machine Learning 107, resamples customers, selects
+the best candidate on those drawn and evaluates it on those not drawn. It uses out-of-fold predictions, without refits.
 """
 
 from collections.abc import Callable
@@ -14,15 +14,15 @@ from churn.metrics.intervals import HIGH, LOW
 from churn.types import Floats, Labels
 
 WeightedValues = Callable[[Floats], Floats]
-"""From how often each customer counts (one row a resample) to the value of each candidate (one column a candidate)."""
+"""Maps row weights, shape (resamples, rows), to the values of candidates, shape (resamples, candidates)."""
 
 WEIGHTS_AT_ONCE = 2**23
-"""Resamples times rows that are held in memory together."""
+"""Maximum of resamples times rows in memory at once."""
 
 
 @dataclass(frozen=True)
 class CorrectedGain:
-    """Chosen minus present on customers that had no say in the choice: mean and 95 % interval over resamples."""
+    """Selected minus present candidate on customers not drawn: mean and 95 % interval over resamples."""
 
     mean: float
     low: float
@@ -30,18 +30,18 @@ class CorrectedGain:
 
     @property
     def is_clear(self) -> bool:
-        """Whether the interval leaves out zero."""
+        """Whether the gain is significant: the interval excludes zero."""
         return self.low > 0 or self.high < 0
 
 
 def corrected_gain(
     weighted: WeightedValues, customer: Labels, *, resamples: int, seed: int, chosen_by: WeightedValues | None = None
 ) -> CorrectedGain:
-    """Correct the gain of choosing among candidates of which the first is the present one.
+    """Estimate the gain of the selected candidate over the first one, which is the present one.
 
-    `customer` numbers each row's customer, who is drawn with all his rows. They are chosen by the value that is gained,
-    or by another one, `chosen_by`. A resample in which a value is not defined (no churner in a fold) chooses none by
-    it, or is left out.
+    `customer` is the index of each row's customer; all rows of a customer are resampled together. Candidates are
+    selected by `weighted`, or by `chosen_by` if given. A candidate whose selection value is undefined in a resample (no
+    churner in a fold) is not selected there; a resample with an undefined gain is dropped.
     """
     random = np.random.default_rng(seed)
     at_once = max(1, min(resamples, WEIGHTS_AT_ONCE // len(customer)))
@@ -58,7 +58,7 @@ def corrected_gain(
 
 
 def _times_drawn(random: np.random.Generator, customer: Labels, resamples: int) -> Floats:
-    """How often each row is drawn, one row of the result a resample."""
+    """How often each row is drawn, shape (resamples, rows)."""
     customers = customer.max() + 1
     drawn = [np.bincount(random.integers(0, customers, customers), minlength=customers) for _ in range(resamples)]
     return np.array(drawn, dtype=np.float64)[:, customer]

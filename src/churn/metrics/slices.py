@@ -1,4 +1,4 @@
-"""The headline figures of groups of customers, with intervals that hold for small groups."""
+"""Headline metrics of groups of customers (slices), with intervals that are valid for small groups."""
 
 from collections.abc import Sequence
 
@@ -21,9 +21,9 @@ def slice_table(
     statistics: Statistics,
     intervals: Statistics,
 ) -> pd.DataFrame:
-    """The headline figures for each value of each column, a gap being one, with the count behind them.
+    """Metrics for each value of each column, with the number of customers; missing values form a slice.
 
-    The bounds of those that `intervals` knows stand beside them, by name with _low and _high.
+    Interval bounds from `intervals` are added as columns ending in _low and _high.
     """
     table = []
     positions = pd.Series(range(len(rows)))
@@ -37,15 +37,15 @@ def slice_table(
 
 
 FEWEST_FOR_INTERVAL = 10
-"""Churners and stayers that a slice needs for an interval of its ROC-AUC, and contacted ones of both for one of its
-profit; of fewer it would say too little, or be too sure."""
+"""Minimum number of churners and of stayers in a slice for an interval of ROC-AUC, and of contacted churners and
+stayers for an interval of profit. With fewer, intervals would be uninformative or too narrow."""
 
 
 def slice_intervals(threshold: float, economics: Economics, *, resamples: int, seed: int) -> Statistics:
-    """Bounds of 95 % intervals within one slice, NaN where a figure is not defined.
+    """Function that computes bounds of 95 % intervals within a slice; NaN where undefined.
 
-    Shares by Wilson's interval, which does not shrink to nothing where a small slice has no hit; ROC-AUC by DeLong's;
-    profit by bootstrap, on counts: none of them costs much for many rows. The last two are not defined of few.
+    Shares: Wilson score interval, which keeps a positive width if a small slice has no hits. ROC-AUC: DeLong. Profit:
+    bootstrap on counts. The last two are undefined below FEWEST_FOR_INTERVAL. All are fast for many rows.
     """
 
     def bounds(churned: Labels, probability: Floats) -> dict[str, float]:
@@ -91,7 +91,7 @@ def _interval_of_profit(
 
 
 def _interval_of_roc_auc(churned: Labels, probability: Floats) -> tuple[float, float]:
-    """By the variance of DeLong et al. (1988, Biometrics 44), on the logit scale, so that it stays within 0 and 1."""
+    """Variance by DeLong et al. (1988, Biometrics 44); interval on the logit scale, so that it stays within 0 and 1."""
     left, stayed = probability[churned == 1], probability[churned == 0]
     if min(len(left), len(stayed)) < FEWEST_FOR_INTERVAL:
         return UNDEFINED
@@ -108,7 +108,7 @@ def _interval_of_roc_auc(churned: Labels, probability: Floats) -> tuple[float, f
 
 
 def text_of(value: object) -> str:
-    """As it stands in a table: 1 rather than 1.0, nothing for a gap."""
+    """The value as text: 1 instead of 1.0, empty for a missing value."""
     if not isinstance(value, float):
         return str(value)
     return "" if np.isnan(value) else np.format_float_positional(value, trim="-")

@@ -1,1 +1,1 @@
-"""From customer columns to a decision: encoding, estimator, cross-validation, and the one fitted object."""
+"""Encoding, estimators, cross-validation, the fitted decision pipeline, and scoring."""

@@ -1,4 +1,4 @@
-"""Training rows judged out of fold, with everything that is learned refitted in each fold."""
+"""Out-of-fold evaluation on training rows; encoders, scaler and classifier are refitted for each fold."""
 
 from dataclasses import dataclass
 
@@ -19,11 +19,11 @@ from churn.types import Floats, Labels
 
 @dataclass(frozen=True)
 class JudgedFold:
-    """One fold, and what was learned from all the others.
+    """Predictions for one fold by a model fitted on all other folds.
 
     Attributes:
-        encoded: rows of the fold as the classifier sees them.
-        probability: of churn, one a row of the fold.
+        encoded: encoded rows of the fold.
+        probability: probability of churn of each row of the fold.
     """
 
     encoding: Pipeline
@@ -35,10 +35,10 @@ class JudgedFold:
 def judge_fold(
     untrained: Pipeline, rows: pd.DataFrame, y: Labels, inside: NDArray[np.bool_], named: Keys = OF_TRAIN
 ) -> JudgedFold:
-    """Refit everything (encoders, scaler, classifier) without a fold and let it judge that fold.
+    """Fit encoders, scaler and classifier on the rows outside a fold, and predict the fold.
 
     Raises:
-        ParameterError: the classifier refuses an argument's value, or these rows.
+        ParameterError: the classifier rejects an argument or the rows.
     """
     encoding = clone(untrained[:-1])
     learned = encoding.fit_transform(rows[~inside])
@@ -49,13 +49,13 @@ def judge_fold(
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """What the training rows say of a model that has not seen them.
+    """Out-of-fold predictions and metrics.
 
     Attributes:
-        probability: of churn, one a training row, by the model of its fold.
-        scores: each score of PROBABILITY_SCORES, one value a fold.
-        importance: one row a column, fold and repeat: `feature`, and the `drop` in ROC-AUC when the column's
-            values are shuffled among the rows of the fold.
+        probability: out-of-fold probability of churn of each training row.
+        scores: values per fold for each of PROBABILITY_SCORES.
+        importance: one row per column, fold and repeat, with `feature`, and `drop` in ROC-AUC when the column is
+            permuted within the fold.
     """
 
     probability: Floats
@@ -66,11 +66,11 @@ class OutOfFold:
 def judge_out_of_fold(
     untrained: Pipeline, rows: pd.DataFrame, y: Labels, folds: Labels, effort: ImportanceEffort, seed: int
 ) -> OutOfFold:
-    """Judge each fold in turn, and what its columns are worth there.
+    """Predict each fold with a model fitted on the others, and compute scores and permutation importance.
 
     Raises:
-        DataError: a fold, or the rest without it, lacks one of the classes.
-        ParameterError: the classifier refuses an argument's value, or these rows.
+        DataError: a fold, or the rows outside it, have only one class.
+        ParameterError: the classifier rejects an argument or the rows.
     """
     probability = np.full(len(y), np.nan)
     by_fold: list[dict[str, float]] = []
@@ -91,10 +91,10 @@ def judge_out_of_fold(
 
 
 def require_both_classes(y: Labels, folds: Labels) -> None:
-    """See that every fold, and the rest without it, holds churners and stayers.
+    """Check that each fold, and the rows outside it, have churners and stayers.
 
     Raises:
-        DataError: one does not.
+        DataError: one of them has only one class.
     """
     for fold in range(int(folds.max()) + 1):
         for part, labels in (("fold", y[folds == fold]), ("all but fold", y[folds != fold])):
@@ -106,5 +106,5 @@ def require_both_classes(y: Labels, folds: Labels) -> None:
 
 
 def untrained_pipeline(encoders: ColumnTransformer, scaler: ColumnTransformer, classifier: BaseEstimator) -> Pipeline:
-    """Copies without anything learned, in the order of the decision."""
+    """Pipeline of unfitted copies of the steps."""
     return Pipeline([("encoders", clone(encoders)), ("scaler", clone(scaler)), ("classifier", clone(classifier))])

@@ -1,6 +1,6 @@
-"""The one fitted object from customer columns to the decision: encoders, scaler, classifier, threshold.
+"""The fitted decision pipeline: encoders, scaler, classifier and threshold in one object.
 
-Made of scikit-learn's own classes only, so it loads wherever scikit-learn is, without this package.
+It consists of scikit-learn classes only, so it loads without this package.
 """
 
 import numpy as np
@@ -22,21 +22,21 @@ def assemble_decision(
     example: pd.DataFrame,
     labels: Labels,
 ) -> FixedThresholdClassifier:
-    """One fitted object from customer columns to the decision; `predict` contacts at or above the threshold."""
+    """Combine fitted steps and threshold; `predict` returns 1 (contact) at or above the threshold."""
     pipeline = Pipeline([("encoders", encoders), ("scaler", scaler), ("classifier", classifier)])
-    # As a numpy number the threshold is not cut to 32 bits for the models whose probabilities have no more.
+    # A numpy float64 is not rounded to float32 when compared with a model's float32 probabilities.
     decision = FixedThresholdClassifier(
         FrozenEstimator(pipeline), threshold=np.float64(threshold), pos_label=1, response_method="predict_proba"
     )
-    return decision.fit(example, labels)  # fits nothing: the pipeline is frozen
+    return decision.fit(example, labels)  # only sets fitted attributes: the pipeline is frozen
 
 
 def pipeline_of(decision: FixedThresholdClassifier) -> Pipeline:
-    """The fitted steps inside a decision."""
+    """The fitted pipeline of a decision."""
     return decision.estimator_.estimator
 
 
 def churn_probability(decision: FixedThresholdClassifier, rows: pd.DataFrame) -> Floats:
-    """Probability of churn, one a row, by the fitted object."""
+    """Predicted probability of churn of each row."""
     probability: Floats = decision.predict_proba(rows)[:, 1].astype(np.float64)
     return probability

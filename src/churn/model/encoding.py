@@ -1,4 +1,4 @@
-"""Encoders and scaler: unfitted makers, and what a fitted one knows. Fitted on training rows only."""
+"""Create encoders and scaler, and inspect fitted ones. They are fitted on training rows only."""
 
 from collections.abc import Callable
 
@@ -16,18 +16,18 @@ ENCODERS: dict[str, Callable[[], TransformerMixin]] = {
     "boolean": lambda: SimpleImputer(strategy="most_frequent", keep_empty_features=True),
     "numeric": lambda: SimpleImputer(strategy="median", keep_empty_features=True),
 }
-"""Maker of the encoder for each type of column. A label not seen in training becomes all zeros."""
+"""Factory of the encoder for each column type. A label not seen in training is encoded as all zeros."""
 
 
 def make_encoders(columns: dict[str, Column]) -> ColumnTransformer:
-    """Customer columns to numbers without gaps, labels one-hot."""
+    """Encoders that impute missing values and one-hot encode labels."""
     named = {kind: columns_of_type(columns, kind) for kind in ENCODERS}
     steps = [(kind, ENCODERS[kind](), names) for kind, names in named.items() if names]
     return ColumnTransformer(steps, verbose_feature_names_out=False, sparse_threshold=0).set_output(transform="pandas")
 
 
 def make_scaler(columns: dict[str, Column]) -> ColumnTransformer:
-    """Encoded columns to comparable size: quantities to mean 0 and deviation 1, the rest as it is."""
+    """Scaler of encoded columns: numeric columns to mean 0 and standard deviation 1, other columns unchanged."""
     steps = [("numeric", StandardScaler(), columns_of_type(columns, "numeric"))]
     scaler = ColumnTransformer(steps, remainder="passthrough", verbose_feature_names_out=False)
     return scaler.set_output(transform="pandas")
@@ -40,7 +40,7 @@ def column_types(encoders: ColumnTransformer) -> dict[str, str]:
 
 
 def encoded_columns(encoders: ColumnTransformer) -> dict[str, list[str]]:
-    """Names of the encoded columns that fitted encoders make of each customer column."""
+    """Names of the encoded columns for each customer column, from fitted encoders."""
     groups: dict[str, list[str]] = {}
     for kind, transformer, names in encoders.transformers_:
         for position, name in enumerate(names):
@@ -50,7 +50,7 @@ def encoded_columns(encoders: ColumnTransformer) -> dict[str, list[str]]:
 
 
 def unknown_labels(encoders: ColumnTransformer, rows: pd.DataFrame) -> dict[str, int]:
-    """Values in each categorical column that the fitted encoders never saw, and so encode as none of the labels."""
+    """Number of values in each categorical column that were not seen in training."""
     if "categorical" not in encoders.named_transformers_:
         return {}
     one_hot = encoders.named_transformers_["categorical"]
@@ -59,6 +59,6 @@ def unknown_labels(encoders: ColumnTransformer, rows: pd.DataFrame) -> dict[str,
 
 
 def encode(encoders: ColumnTransformer, scaler: ColumnTransformer, rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows as the classifier gets them, float64, in the same order."""
+    """Encode and scale rows to float64, in the same order."""
     encoded: pd.DataFrame = scaler.transform(encoders.transform(rows))
     return encoded.astype(np.float64)

@@ -1,4 +1,4 @@
-"""Classifiers by import path: what may be imported, how one is made, and how its refusals are told."""
+"""Create classifiers from import paths: allowed imports, construction, and error messages."""
 
 import functools
 import importlib
@@ -25,25 +25,25 @@ SEED_ARGUMENTS = ("random_state", "random_seed", "seed")
 THREAD_ARGUMENTS = ("n_jobs", "thread_count", "num_threads", "nthread")
 
 MADE_FOR_SCIKIT_LEARN = frozenset({"catboost"})
-"""Distributions whose metadata do not say so."""
+"""Estimator packages whose metadata do not list scikit-learn as a requirement."""
 
 NOT_FOR_ESTIMATORS = frozenset({"mlflow", "networkx", "optuna", "skops"})
-"""Distributions that require scikit-learn and bring no classifiers; some of their modules are programs."""
+"""Packages that require scikit-learn but contain no classifiers; importing some of their modules runs programs."""
 
 SCALARS = (bool, int, float, str, type(None))
-"""Types of an argument's value, beside lists and mappings of them."""
+"""Allowed types of argument values, besides lists and mappings of them."""
 
 WORDS_OF_FILES = frozenset({"borders", "cache", "config", "dir", "directory", "file", "filename", "files", "folder"})
 WORDS_OF_FILES |= {"filenames", "machines", "path", "snapshot"}
 NAMES_OF_FILES = frozenset({"memory", "input_model", "model_in", "model_input", "model_out", "model_output"})
 NAMES_OF_FILES |= {"output_model", "convert_model", "forced_splits", "fs", "machine_list", "mlist", "nodes", "workers"}
-"""Arguments that say what is read, written or connected to, by a word of their names (train_dir, model_path) or in
-full (LightGBM's aliases)."""
+"""Rejected arguments that name files or machines, by a word in their name (train_dir, model_path) or by full name
+(LightGBM's aliases)."""
 
 
 @dataclass(frozen=True)
 class Keys:
-    """Where params.yaml names an estimator and its arguments, so that a refusal can say which key to mend."""
+    """Keys of params.yaml for an estimator and its arguments, for error messages."""
 
     estimator: str
     arguments: str
@@ -55,11 +55,13 @@ OF_TRAIN = Keys("train.estimator", "train.params")
 def make_classifier(
     path: str, arguments: Mapping[str, Any], *, seed: int, threads: int, named: Keys = OF_TRAIN
 ) -> BaseEstimator:
-    """An unfitted classifier by import path; seed and threads are filled in where its constructor has them.
+    """Create an unfitted classifier from an import path; set seed and threads if its constructor accepts them.
+
+    Only modules of scikit-learn, and of installed packages that require it, are imported; only classifiers are
+    constructed.
 
     Raises:
-        ParameterError: the path does not import, is no classifier with predict_proba, or refuses an argument. What no
-            package for scikit-learn brings is not imported, and what is no classifier is not constructed.
+        ParameterError: the path cannot be imported, is not a classifier with predict_proba, or rejects an argument.
     """
     _require_nameable(path, named)
     _require_plain(arguments, named)
@@ -74,7 +76,7 @@ def make_classifier(
             f"it accepts {', '.join(accepted)}"
         )
     filled = _default_argument(SEED_ARGUMENTS, seed, accepted, arguments)
-    # In scikit-learn one thread is what leaving it out means, and some classes warn of any value.
+    # In scikit-learn, one thread is the default, and some classes warn about any explicit value.
     if threads > 1 or not made.__module__.startswith("sklearn."):
         filled |= _default_argument(THREAD_ARGUMENTS, threads, accepted, arguments)
     with _explain_refusals(path, named):
@@ -87,14 +89,14 @@ def make_classifier(
 def _refusal_of_class(path: str, named: Keys) -> ParameterError:
     return ParameterError(
         f"params.yaml: {named.estimator}: {path} is not a classifier with predict_proba; "
-        "name one that gives probabilities, such as sklearn.ensemble.RandomForestClassifier"
+        "use one that predicts probabilities, such as sklearn.ensemble.RandomForestClassifier"
     )
 
 
 def _default_argument(
     synonyms: Sequence[str], value: int, accepted: Sequence[str], given: Mapping[str, Any]
 ) -> dict[str, int]:
-    """The value under the one name that a constructor takes; under none when the user gave it by any name."""
+    """The value under the first synonym that the constructor accepts; empty if the user set any of them."""
     names = [name for name in synonyms if name in accepted]
     return {names[0]: value} if names and not given.keys() & set(synonyms) else {}
 
@@ -102,32 +104,32 @@ def _default_argument(
 def _gives_probabilities(made: object) -> bool:
     try:
         return is_classifier(made) and hasattr(made, "predict_proba")
-    except AttributeError:  # no scikit-learn estimator at all
+    except AttributeError:  # not a scikit-learn estimator
         return False
 
 
 def _is_classifier_class(made: type) -> bool:
-    """Whether a class says so itself: its constructor, which could do anything, is not called for this."""
+    """Whether a class declares itself a classifier. Does not call the constructor, which could run any code."""
     says_so = issubclass(made, ClassifierMixin) or getattr(made, "_estimator_type", None) == "classifier"
     return says_so and hasattr(made, "predict_proba")
 
 
 def _require_nameable(path: str, named: Keys) -> None:
-    """Decide what may be imported before it is: importing a module runs it."""
+    """Check the import path before the import, since importing a module runs its code."""
     parts = path.split(".")
     top = parts[0]
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):
-        raise _import_refusal(path, named, "not a module and a class, joined by dots")
+        raise _import_refusal(path, named, "not a dotted path of a module and a class")
     private = [part for part in parts if part.startswith("_")]
     if private:
         raise _import_refusal(path, named, f"{private[0]} is private")
     if top in sys.stdlib_module_names:
-        raise _import_refusal(path, named, f"{top} is a part of Python, not a package for scikit-learn")
+        raise _import_refusal(path, named, f"{top} is part of Python, not a package for scikit-learn")
     if top == __name__.partition(".")[0]:
         raise _import_refusal(path, named, f"{top} is this project, not a package for scikit-learn")
     folder = _folder_of(path, top, named)
     if top != "sklearn" and not _is_made_for_scikit_learn(top, folder):
-        raise _import_refusal(path, named, f"no installed package of estimators for scikit-learn has a module {top!r}")
+        raise _import_refusal(path, named, f"no installed package for scikit-learn has a module {top!r}")
 
 
 def _import_refusal(path: str, named: Keys, why: str) -> ParameterError:
@@ -138,10 +140,10 @@ def _import_refusal(path: str, named: Keys, why: str) -> ParameterError:
 
 
 def _folder_of(path: str, top: str, named: Keys) -> Path:
-    """Where a top-level module would be imported from, if that is where packages are installed."""
+    """Site folder of a top-level module; raise if it would be imported from elsewhere."""
     try:
         spec = importlib.util.find_spec(top)
-    except (ImportError, ValueError):  # ValueError: loaded already, from nowhere
+    except (ImportError, ValueError):  # ValueError: already loaded, without a spec
         spec = None
     if spec is None:
         raise _import_refusal(path, named, f"ModuleNotFoundError: No module named {top!r}")
@@ -150,19 +152,19 @@ def _folder_of(path: str, top: str, named: Keys) -> Path:
     origin = Path(spec.origin)
     folder = (origin.parent if spec.submodule_search_locations is None else origin.parent.parent).resolve()
     if folder not in site_folders():
-        raise _import_refusal(path, named, f"{origin} would be read, which is not in an installed package")
+        raise _import_refusal(path, named, f"{origin} is not part of an installed package")
     return folder
 
 
 def site_folders() -> list[Path]:
-    """Where packages are installed; a file elsewhere, as in the current folder, is none of theirs."""
+    """Folders where packages are installed; excludes the current folder."""
     of_user = [site.getusersitepackages()] if site.ENABLE_USER_SITE else []
     return [Path(folder).resolve() for folder in (*site.getsitepackages(), *of_user)]
 
 
 @functools.cache
 def _is_made_for_scikit_learn(top: str, folder: Path) -> bool:
-    """Whether a distribution that brings a module requires scikit-learn, at least as an extra; by its metadata."""
+    """Whether a distribution with this module requires scikit-learn, also as an extra, according to its metadata."""
     installed = importlib.metadata.distributions(path=[str(folder)])
     return any(_brings(one, top) and _is_for_estimators(one) for one in installed)
 
@@ -180,34 +182,33 @@ def _brings(distribution: importlib.metadata.Distribution, top: str) -> bool:
 def _required_name(requirement: str) -> str:
     try:
         return canonicalize_name(Requirement(requirement).name)
-    except InvalidRequirement:  # of a package that somebody wrote by hand
+    except InvalidRequirement:  # malformed metadata of an unrelated package
         return ""
 
 
 def _require_plain(arguments: Mapping[str, Any], named: Keys) -> None:
-    """See that values are plain data, and that none of them says what file to read or write."""
+    """Check that values are plain data and that no argument names a file."""
     for name, value in arguments.items():
         for key, part in _parts(name, value, (), set()):
             place = f"params.yaml: {named.arguments}.{name}"
             if not isinstance(part, SCALARS):
                 what = "itself" if isinstance(part, list | tuple | Mapping) else f"a {type(part).__name__}"
                 raise ParameterError(
-                    f"{place}: {excerpt(value)} holds {what}; only null, true, false, numbers, texts, and lists and "
+                    f"{place}: {excerpt(value)} contains {what}; only null, true, false, numbers, texts, and lists and "
                     "mappings of them are accepted"
                 )
             if isinstance(part, str) and _names_a_file(key):
                 raise ParameterError(
-                    f"{place}: {excerpt(value)} says what file to read or write, which an estimator may not; "
-                    "leave it out"
+                    f"{place}: {excerpt(value)} names a file to read or write, which is not allowed; remove it"
                 )
 
 
 def _parts(key: str, value: Any, inside: tuple[int, ...], seen: set[int]) -> Iterator[tuple[str, Any]]:
-    """Every single value, with the nearest key above it; what holds itself is given as it is."""
+    """Yield all scalar values with the nearest key above them; yield a container that contains itself unchanged."""
     if isinstance(value, list | tuple | Mapping):
         if id(value) in inside:
             yield key, value
-        elif id(value) not in seen:  # an alias of YAML may stand in many places
+        elif id(value) not in seen:  # YAML aliases may repeat a container many times
             seen.add(id(value))
             named = value.items() if isinstance(value, Mapping) else ((key, one) for one in value)
             for name, one in named:
@@ -224,7 +225,7 @@ def _import(path: str, named: Keys) -> type:
     module, _, name = path.rpartition(".")
     try:
         made = getattr(importlib.import_module(module), name)
-    except Exception as error:  # a module may fail in any way while it is imported
+    except Exception as error:  # importing a module can raise any exception
         raise _import_refusal(path, named, _one_line(error)) from error
     if not inspect.isclass(made):
         raise ParameterError(f"params.yaml: {named.estimator}: {path!r} is not a class; name a classifier class")
@@ -232,7 +233,7 @@ def _import(path: str, named: Keys) -> type:
 
 
 def _constructor_arguments(made: type, named: Keys) -> tuple[list[str], bool]:
-    """Names that a constructor is known to take, and whether it takes any other."""
+    """Names of the constructor's arguments, and whether it accepts others."""
     try:
         parameters = inspect.signature(made).parameters.values()
     except ValueError:  # a built-in type has no signature
@@ -246,10 +247,10 @@ def _constructor_arguments(made: type, named: Keys) -> tuple[list[str], bool]:
 
 
 def fit_classifier(classifier: BaseEstimator, X: pd.DataFrame, y: Labels, named: Keys = OF_TRAIN) -> BaseEstimator:
-    """Fit a copy; what the estimator refuses is the user's to mend.
+    """Fit a copy of a classifier.
 
     Raises:
-        ParameterError: the estimator refuses an argument's value, or these rows.
+        ParameterError: the estimator rejects an argument or the rows.
     """
     with _explain_refusals(type(classifier).__name__, named):
         return clone(classifier).fit(X, y)
@@ -257,11 +258,11 @@ def fit_classifier(classifier: BaseEstimator, X: pd.DataFrame, y: Labels, named:
 
 @contextmanager
 def _explain_refusals(name: str, named: Keys) -> Iterator[None]:
-    """Libraries refuse by exceptions of their own (LightGBMError, CatBoostError), so all are told alike."""
+    """Convert any exception to ParameterError, since libraries raise their own types (LightGBMError, CatBoostError)."""
     try:
         yield
     except Exception as error:
-        raise ParameterError(f"params.yaml: {named.arguments}: {name} refuses them: {_one_line(error)}") from error
+        raise ParameterError(f"params.yaml: {named.arguments}: rejected by {name}: {_one_line(error)}") from error
 
 
 def _one_line(error: Exception) -> str:

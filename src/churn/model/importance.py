@@ -1,4 +1,4 @@
-"""Permutation importance of each customer column, out of fold."""
+"""Out-of-fold permutation importance of customer columns."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from churn.types import Labels
 
 @dataclass(frozen=True)
 class ImportanceEffort:
-    """How much permutation importance may cost: shuffles of each column, and rows shuffled, in each fold."""
+    """Permutations of each column in each fold, and the maximum number of rows permuted."""
 
     repeats: int
     max_rows: int
@@ -29,20 +29,20 @@ def permutation_drops(
 ) -> pd.DataFrame:
     """Drop in ROC-AUC for each customer column and repeat.
 
-    All encoded columns of a customer column are shuffled together. That is the same as shuffling the column before
-    the encoding, which works on each column alone, without paying for the encoding each time.
+    All encoded columns of a customer column are permuted together. Since columns are encoded independently, this is
+    equivalent to permuting the column before encoding, but avoids encoding each permutation.
     """
     random = np.random.default_rng(seed)
     sample = np.sort(random.choice(len(y), size=min(effort.max_rows, len(y)), replace=False))
     rows, labels = encoded.iloc[sample], y[sample]
     intact = roc_auc(labels, classifier.predict_proba(rows)[:, 1])
-    # All repeats of a column in one table: asking the model costs more for each call than for each row.
+    # All repeats of a column in one table: predict_proba has a high cost per call and a low one per row.
     repeated = pd.concat([rows] * effort.repeats, ignore_index=True)
     drops = []
     for feature, names in groups.items():
         orders = np.concatenate([random.permutation(len(rows)) for _ in range(effort.repeats)])
         shuffled = repeated.copy(deep=False)
-        for name in names:  # as `assign` does, which takes no column called self
+        for name in names:  # not `assign`, which cannot set a column named self
             shuffled[name] = rows[name].to_numpy()[orders]
         probability = classifier.predict_proba(shuffled)[:, 1].reshape(effort.repeats, len(rows))
         drops += [(feature, intact - roc_auc(labels, one)) for one in probability]
@@ -50,7 +50,7 @@ def permutation_drops(
 
 
 def importance_table(importance: pd.DataFrame) -> pd.DataFrame:
-    """Columns of the customer by falling importance, with the spread over folds and repeats."""
+    """Customer columns in decreasing order of importance, with the standard deviation over folds and repeats."""
     grouped = importance.groupby("feature", sort=True)["drop"]
     table = pd.DataFrame({"roc_auc_drop": grouped.mean(), "roc_auc_drop_sd": grouped.std(ddof=1)})
     return table.sort_values("roc_auc_drop", ascending=False, kind="stable").reset_index()

@@ -1,14 +1,14 @@
-"""What a pickle names, read from its opcodes as text: nothing of it is run."""
+"""Inspect the opcodes of a pickle without loading it."""
 
 import pickletools
 from collections.abc import Sequence
 
 OLD_FORM = "joblib"
-"""Module that a model names which was written before models were plain pickles; MLflow cannot load such a file."""
+"""Module referenced by models of earlier versions, which are joblib files; MLflow cannot load them."""
 
 
 def is_plain_pickle(content: bytes) -> bool:
-    """Whether `pickle` alone loads a model; one of an earlier version of this pipeline takes joblib."""
+    """Whether `pickle` can load the model; models of earlier versions of this pipeline need joblib."""
     try:
         return OLD_FORM not in {module.partition(".")[0] for module in modules_named(content)}
     except ValueError:
@@ -16,10 +16,10 @@ def is_plain_pickle(content: bytes) -> bool:
 
 
 def modules_named(content: bytes) -> set[str]:
-    """Modules whose classes and functions a pickle names, read from its opcodes; nothing of it is run.
+    """Modules whose classes and functions a pickle references; the pickle is not loaded.
 
     Raises:
-        ValueError: it is no pickle, or holds something else beside.
+        ValueError: the content is not a plain pickle.
     """
     modules: set[str] = set()
     texts: list[str] = []

@@ -1,4 +1,4 @@
-"""A batch of customers read by the contract and judged by the decision: no files, no threads."""
+"""Validate and score a batch of customers. Uses no files and no threads."""
 
 from dataclasses import dataclass
 
@@ -18,22 +18,22 @@ from churn.table.reader import Batch
 from churn.types import ROW_KEY
 
 SCORES = ("data_row", ROW_KEY, "probability", "contact", "expected_profit_of_contact")
-"""Columns of the output, beside the id."""
+"""Columns of the output, besides the id."""
 
 REJECTS = ("data_row", "reason")
-"""Columns of the rejects."""
+"""Columns of the rejects file."""
 
 
 @dataclass(frozen=True)
 class Customers:
-    """A batch, read by the contract.
+    """A batch, parsed and validated.
 
     Attributes:
-        rows: typed columns of those who keep the contract.
-        numbers: place of each of them in the table.
-        keys: row key of each of them.
-        refused: place and reason of every other row.
-        done: share of the table that the batch ends at.
+        rows: typed columns of the valid rows.
+        numbers: row number of each valid row in the table.
+        keys: row key of each valid row.
+        refused: row number and reason of each rejected row.
+        done: share of the table that has been read after this batch, 0 to 1.
     """
 
     rows: pd.DataFrame
@@ -44,7 +44,7 @@ class Customers:
 
 
 def read_customers(batch: Batch, contract: TableContract) -> Customers:
-    """A batch as typed columns, those who break the contract set apart with the reason."""
+    """Parse a batch to typed columns; rows that violate the contract are separated, with the reason."""
     rows, reasons = parsing.parse_customers(batch.texts, contract)
     broken = (reasons != "").to_numpy()
     kept = rows[~broken]
@@ -53,9 +53,9 @@ def read_customers(batch: Batch, contract: TableContract) -> Customers:
 
 
 def name_of_id(name: str) -> str:
-    """What the id is called in the output: as in the table, unless that is the name of another column there.
+    """Name of the id column in the output, prefixed with id_ if it clashes with another column.
 
-    Many programs do not tell upper from lower case in the name of a column.
+    The comparison ignores case, since many programs treat column names as case-insensitive.
     """
     while name.casefold() in SCORES:
         name = f"id_{name}"
@@ -63,10 +63,10 @@ def name_of_id(name: str) -> str:
 
 
 def require_columns_of_model(model: FixedThresholdClassifier, contract: TableContract) -> None:
-    """See that the contract has the columns that the model was fitted with.
+    """Check that the contract has the columns that the model was fitted with.
 
     Raises:
-        ChurnError: it lacks one, or has it in another type.
+        ChurnError: a column is missing or has another type.
     """
     types = encoding.column_types(decision.pipeline_of(model).named_steps["encoders"])
     other = [
@@ -75,14 +75,14 @@ def require_columns_of_model(model: FixedThresholdClassifier, contract: TableCon
     if other:
         raise ChurnError(
             f"params.yaml: data.columns: the model was fitted with {other[0]!r} as {types[other[0]]}; "
-            "restore the contract it was fitted with, or run `dvc repro`"
+            "restore that contract, or run `dvc repro`"
         )
 
 
 def score_customers(
     model: FixedThresholdClassifier, customers: Customers, contract: TableContract, economics: Economics
 ) -> pd.DataFrame:
-    """One row a customer: place, id, key, probability, decision, and what contacting is expected to earn."""
+    """Score customers: row number, id, key, probability, decision, and expected profit of a contact."""
     rows = customers.rows
     identifiers = {} if contract.id is None else {name_of_id(contract.id): rows[contract.id].tolist()}
     probability = decision.churn_probability(model, rows) if len(rows) else pd.Series(dtype="float64").to_numpy()
@@ -92,7 +92,7 @@ def score_customers(
             **identifiers,
             "row_key": customers.keys,
             "probability": probability,
-            # What `predict` of the decision says, without scoring a second time.
+            # Equal to `model.predict`, without computing probabilities twice.
             "contact": (probability >= model.threshold).astype("int64"),
             "expected_profit_of_contact": profit.expected_gain(probability, economics),
         }
@@ -106,6 +106,6 @@ def _rejects_table(batch: Batch, reasons: pd.Series) -> pd.DataFrame:
 
 
 def first_fault(refused: pd.DataFrame) -> str:
-    """The first refused row and why, in a line."""
+    """The first rejected row and its reason, on one line."""
     first = refused.sort_values("data_row", kind="stable").iloc[0]
     return f"data row {first['data_row']:,}: {first['reason']}"

@@ -1,1 +1,1 @@
-"""The analyst's report: the page, the model card, and their pictures."""
+"""The report: HTML page, model card and figures."""

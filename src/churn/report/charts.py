@@ -1,4 +1,4 @@
-"""The curves of the page as SVG, and what its script computes from."""
+"""Charts of the page as SVG, and the data for its script."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,12 +15,12 @@ from churn.report.svg import Axis, Plane, reach, thin
 from churn.types import DECIMALS
 
 CURVE_POINTS = 200
-"""Points of a curve on the page, at most, however many are kept in the files."""
+"""Maximum points of a curve on the page."""
 
 
 @dataclass(frozen=True)
 class Chart:
-    """One curve, drawn, and its points for whoever reads it off."""
+    """One chart as SVG paths, with its points for the slider."""
 
     name: str
     title: str
@@ -36,7 +36,7 @@ class Chart:
 
     @property
     def start(self) -> int:
-        """The point nearest to the decision, where reading begins."""
+        """Index of the point nearest to the decision: the initial position of the slider."""
         if self.decision is None:
             return 0
         xs, decided = self.points["x"], self.decision[0]
@@ -44,7 +44,7 @@ class Chart:
 
 
 def drawings(results: ReportContent) -> dict[str, Any]:
-    """What only the page has."""
+    """Template values that only the page uses."""
     charts = {chart.name: chart for chart in _charts(results)}
     return {
         "charts": charts,
@@ -55,7 +55,7 @@ def drawings(results: ReportContent) -> dict[str, Any]:
 
 
 def _drop_plane(table: pd.DataFrame) -> Plane:
-    """Holds every bar of importance, its line, and zero."""
+    """Plane that fits all importance bars, their ± sd lines, and zero."""
     ends = [
         0.0,
         *(table["roc_auc_drop"] - table["roc_auc_drop_sd"]),
@@ -75,7 +75,7 @@ def _charts(results: ReportContent) -> Iterator[Chart]:
     earned = results.money["profit_per_1000"]
     everybody = results.money["profit_contact_everybody_per_1000"]
     profit = curves["profit"]
-    across = _share_axis("customers contacted, likeliest churners first")
+    across = _share_axis("customers contacted, most likely churners first")
     earnings = [profit[f"profit_per_1000{end}"] for end in ("", "_low", "_high")]
     low, high = reach([0.0, everybody, *(value for column in earnings for value in column)])
     yield _curve(
@@ -95,7 +95,7 @@ def _charts(results: ReportContent) -> Iterator[Chart]:
     )  # fmt: skip
     yield _curve(
         "precision_recall", "Precision and recall", found, curves["precision_recall"][::-1], ("recall", "precision"),
-        Plane(_share_axis("churners contacted (recall)"), _share_axis("contacted who churned (precision)")),
+        Plane(_share_axis("churners contacted (recall)"), _share_axis("churners among the contacted (precision)")),
         chance=[(0, rate), (1, rate)], chance_label="by chance", decision=(recall, precision_of(decision)),
     )  # fmt: skip
     top = _top_of(curves["calibration"])
@@ -111,7 +111,7 @@ def _share_axis(label: str, top: float = 1.0) -> Axis:
 
 
 def _top_of(groups: pd.DataFrame) -> float:
-    """Of an axis that shows where few churn, too: not more than is needed, if that is much less than all."""
+    """Upper end of the calibration axes: 1, or less if all values are below 0.5."""
     highest = float(np.nanmax([0.0, *groups["predicted"], *groups["observed"], *groups["observed_high"]]))
     return 1.05 * highest if 0 < highest < 0.5 else 1.0
 
@@ -163,16 +163,16 @@ def _curve(
 
 
 def _plain(value: float) -> float | None:
-    """As JSON has it: six places, and None where a figure is not defined."""
+    """Value for JSON: rounded to six decimals, None if undefined."""
     return round(float(value), DECIMALS) + 0.0 if math.isfinite(value) else None
 
 
 ROW_HEIGHT = 40
-"""Of a label and, below it, its bar."""
+"""Height of a label and the bar below it."""
 
 
 def _dependence_plane(one: Dependence) -> Plane:
-    """Quantities run across; labels stand one below the other."""
+    """Plane of a dependence chart: numeric values on the x axis, labels in rows."""
     low, high = reach([*one.lower, *one.upper])
     probability = Axis("probability of churn", max(low, 0.0), min(high, 1.0), "share")
     if one.is_quantity:
@@ -184,7 +184,7 @@ def _dependence_plane(one: Dependence) -> Plane:
 
 
 def _script_data(results: ReportContent, charts: Mapping[str, Chart]) -> dict[str, Any]:
-    """What the page's script computes from."""
+    """Data for the page's script."""
     counts, decision, costs = results.contacted, results.decision, results.economics
     return {
         "charts": {

@@ -1,4 +1,4 @@
-"""Everything that the page and the model card tell, as it stands in the files."""
+"""Content of the page and the model card, as in the metrics files."""
 
 import math
 from collections.abc import Mapping
@@ -14,12 +14,12 @@ from churn.report import captions
 from churn.report.captions import Caption
 
 COLUMNS_SHOWN, SLICES_SHOWN, VALUES_SHOWN, ENTRIES_SHOWN = 20, 8, 12, 12
-"""Columns by importance, columns sliced by, values of one of them, and lines of a list, at most."""
+"""Maximum number of columns by importance, slice columns, values of a slice column, and entries of a list."""
 
 
 @dataclass(frozen=True)
 class DecisionCounts:
-    """Who is contacted, as counts of the test rows."""
+    """Threshold and confusion matrix of the test rows."""
 
     threshold: float
     churners: int
@@ -29,18 +29,18 @@ class DecisionCounts:
 
     @property
     def customers(self) -> int:
-        """All of them."""
+        """Number of test customers."""
         return self.churners + self.stayers
 
     @property
     def contacted(self) -> int:
-        """Those that the decision picks."""
+        """Number of contacted test customers."""
         return self.churners_contacted + self.stayers_contacted
 
 
 @dataclass(frozen=True)
 class ReportContent:
-    """Everything that is told, as it stands in the files: figures rounded, None where one is not defined."""
+    """Content of the report, as in the metrics files: values are rounded, undefined ones None."""
 
     decision: DecisionCounts
     economics: Economics
@@ -51,30 +51,30 @@ class ReportContent:
     money: Mapping[str, Any]
     curves: Mapping[str, pd.DataFrame]
     contacted: pd.DataFrame
-    """Churners and stayers contacted at falling thresholds."""
+    """Churners and stayers contacted at decreasing thresholds."""
     slices: pd.DataFrame
     importance: pd.DataFrame
     dependence: tuple[Dependence, ...]
     outcome: str
-    """Column that is predicted."""
+    """Name of the target column."""
     classifier: str
     inputs: Mapping[str, str]
-    """md5 of what was read, by path."""
+    """md5 of the input files, by path."""
 
 
 def calibration_error(test: Mapping[str, Any]) -> Interval:
-    """With the bounds between which chance alone would bring it."""
+    """Calibration error, with the bounds expected under perfect calibration."""
     return Interval(test["test_ece"], test["test_ece_by_chance_low"], test["test_ece_by_chance_high"])
 
 
 def interval(figures: Mapping[str, Any], name: str) -> Interval:
-    """A figure with its bounds, NaN where it is not defined."""
+    """A metric with its bounds; NaN if undefined."""
     value, low, high = (figures.get(key) for key in (name, f"{name}_low", f"{name}_high"))
     return Interval(*(math.nan if figure is None else float(figure) for figure in (value, low, high)))
 
 
 def captions_of(results: ReportContent) -> dict[str, Caption]:
-    """The sentence over each picture, as the PNGs have them."""
+    """Caption of each figure by name; equal to those of the PNGs."""
     decision, test, money = results.decision, results.test, results.money
     groups = results.curves["calibration"]
     found = {
@@ -104,10 +104,10 @@ def captions_of(results: ReportContent) -> dict[str, Caption]:
 
 
 def precision_of(decision: DecisionCounts) -> float:
-    """Of the contacted, the part that churned; NaN where nobody is contacted."""
+    """Precision; NaN if no customer is contacted."""
     return part_of(decision.churners_contacted, decision.contacted)
 
 
 def part_of(some: float, all_of: float) -> float:
-    """A share; NaN of nothing."""
+    """The share some / all_of; NaN if all_of is 0."""
     return some / all_of if all_of else math.nan

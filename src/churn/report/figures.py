@@ -1,4 +1,4 @@
-"""Figures from points and counts. Colours keep apart for the colour-blind."""
+"""Matplotlib figures from curve points and counts, in a color-blind safe palette."""
 
 from typing import Any, Literal
 
@@ -17,21 +17,21 @@ from churn.report import captions
 from churn.report.captions import BAND, Caption, short
 from churn.types import Labels
 
-BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#6b6b6b"  # of the palette of Okabe and Ito (2008)
+BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#6b6b6b"  # Okabe and Ito (2008)
 
 LONGEST_CHART = 20
 HALF_BLUE = 0.4805
-"""Share above which a cell of the colour map Blues is dark, so that its text is white."""
+"""Share above which a cell is so dark (color map Blues) that its text is white."""
 
 STYLE: dict[Any, Any] = {
-    **mpl.rcParamsDefault,  # whatever a matplotlibrc of the user says
+    **mpl.rcParamsDefault,  # ignore the user's matplotlibrc
     "axes.grid": True,
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlelocation": "left",
     "axes.titleweight": "bold",
     "figure.figsize": (5.6, 4.6),
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so the same everywhere
+    "font.family": "DejaVu Sans",  # bundled with matplotlib, so equal on all machines
     "font.size": 10,
     "grid.alpha": 0.3,
     "legend.edgecolor": "none",
@@ -41,7 +41,7 @@ STYLE: dict[Any, Any] = {
 
 @mpl.rc_context(STYLE)
 def confusion_matrix(churned: Labels, contacted: NDArray[np.bool_], threshold: float) -> Figure:
-    """Decisions against what happened, as counts and as shares of each row."""
+    """Confusion matrix as counts and shares of each row."""
     counts = np.array(
         [[np.sum((churned == actual) & (contacted == decided)) for decided in (0, 1)] for actual in (1, 0)]
     )
@@ -57,16 +57,16 @@ def confusion_matrix(churned: Labels, contacted: NDArray[np.bool_], threshold: f
         axes.text(column + 0.5, row + 0.5, texts[row][column], size=13, color=colour, ha="center", va="center")
     axes.grid(visible=False)
     axes.set(xlim=(0, 2), ylim=(2, 0))
-    axes.set_xticks([0.5, 1.5], ["left alone", "contacted"])
+    axes.set_xticks([0.5, 1.5], ["not contacted", "contacted"])
     axes.set_yticks([0.5, 1.5], ["churned", "stayed"], va="center")
     axes.spines[:].set_visible(False)
-    axes.set(xlabel=f"decision at threshold {threshold:.3f}", ylabel="what happened")
+    axes.set(xlabel=f"decision at threshold {threshold:.3f}", ylabel="outcome")
     return figure
 
 
 @mpl.rc_context(STYLE)
 def roc_curve(curve: pd.DataFrame, area: Interval, churned: Labels, contacted: NDArray[np.bool_]) -> Figure:
-    """Churners found against stayers bothered."""
+    """ROC curve with the decision."""
     figure, axes = _axes(captions.of_roc(area))
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="by chance")
     _draw_with_band(axes, curve, "false_positive_rate", "true_positive_rate", "model")
@@ -81,7 +81,7 @@ def roc_curve(curve: pd.DataFrame, area: Interval, churned: Labels, contacted: N
 def precision_recall_curve(
     curve: pd.DataFrame, area: Interval, churned: Labels, contacted: NDArray[np.bool_]
 ) -> Figure:
-    """How many of the contacted would have left, against how many of the leavers are contacted."""
+    """Precision-recall curve with the decision."""
     rate = float(churned.mean())
     decision = decision_scores(churned, contacted)
     precision = decision["precision"] if contacted.any() else float("nan")
@@ -96,7 +96,7 @@ def precision_recall_curve(
 
 @mpl.rc_context(STYLE)
 def calibration_curve(groups: pd.DataFrame, error: Interval) -> Figure:
-    """Share of churn that came against the share that was predicted, in groups of equal size."""
+    """Observed churn rate against mean predicted probability, in groups of equal size."""
     figure, axes = _axes(captions.of_calibration(error, len(groups), groups["customers"].median()))
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="as predicted")
     observed = groups["observed"]
@@ -111,7 +111,7 @@ def calibration_curve(groups: pd.DataFrame, error: Interval) -> Figure:
 def profit_curve(
     curve: pd.DataFrame, earned: Interval, over_everybody: Interval, contacted_share: float, economics: Economics
 ) -> Figure:
-    """What a campaign earns against how many customers it contacts, most likely churners first."""
+    """Profit against the share of customers contacted, most likely churners first."""
     figure, axes = _axes(captions.of_profit(contacted_share, earned, over_everybody, economics.currency))
     everybody = curve["profit_per_1000"].iloc[-1]
     axes.axhline(0, color=GREY, linewidth=1)
@@ -128,7 +128,7 @@ def profit_curve(
 
 @mpl.rc_context(STYLE)
 def feature_importance(table: pd.DataFrame) -> Figure:
-    """What the model loses when a column is shuffled, with its spread; the columns that matter most, at most 20."""
+    """Permutation importance with standard deviations, of the LONGEST_CHART most important columns."""
     shown = table.head(LONGEST_CHART)[::-1]
     rest = len(table) - len(shown)
     first = table.iloc[0]
@@ -154,7 +154,7 @@ def _mark_decision(axes: Axes, x: float, y: float) -> None:
 
 
 def _axes(finding: Caption) -> tuple[Figure, Axes]:
-    """Axes under what is to be seen in them, in words: these may hold names of columns, so no formula is read there."""
+    """Axes with a caption; captions contain column names, so math text is disabled."""
     figure = Figure(layout="constrained")
     axes = figure.subplots()
     axes.set_title(finding.title, pad=24 if finding.detail else 6, parse_math=False)

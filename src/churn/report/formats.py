@@ -1,4 +1,4 @@
-"""How figures and texts of users are written on the page and in the card."""
+"""Formatting of numbers and of user text for the page and the card."""
 
 import math
 from collections.abc import Callable
@@ -11,7 +11,7 @@ LONGEST_TEXT = 60
 
 
 def form_of(spec: str) -> Callable[[Any], str]:
-    """Writes a figure; one that is not defined as a dash."""
+    """Return a function that formats a number by `spec`, and an undefined one as a dash."""
 
     def written(value: Any) -> str:
         if value is None or (isinstance(value, float) and not math.isfinite(value)):
@@ -23,17 +23,17 @@ def form_of(spec: str) -> Callable[[Any], str]:
 
 
 def exact_figure(value: float) -> str:
-    """All that the files say of it."""
+    """Format a number with all decimals that the files hold."""
     text = form_of(f",.{DECIMALS}f")(value)
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 UNITS = {"share": (100, "%"), "money": (1, ""), "number": (1, "")}
-"""How a tick of an axis is written: times what, and in which unit."""
+"""Factor and unit of axis ticks, by form of the axis."""
 
 
 def ticks_of(axis: Axis) -> list[tuple[float, str]]:
-    """Place and text of each tick, with as many decimals as tell them apart."""
+    """Value and text of each tick, with as many decimals as needed to be exact."""
     times, unit = UNITS[axis.form]
     values = [times * tick for tick in axis.ticks]
     exact = (
@@ -44,17 +44,17 @@ def ticks_of(axis: Axis) -> list[tuple[float, str]]:
 
 
 def on_one_line(text: object) -> str:
-    """A user's text on one line."""
+    """Put user text on one line."""
     return " ".join(str(text).split())
 
 
 def brief(text: object) -> str:
-    """The same, where there is little room."""
+    """Put user text on one line, shortened to LONGEST_TEXT characters."""
     line = on_one_line(text)
     return line if len(line) <= LONGEST_TEXT else f"{line[: LONGEST_TEXT - 1]}…"
 
 
 def inert_markdown(text: object) -> str:
-    """A user's text in Markdown, where it must be neither markup nor a cell's end."""
+    """Escape user text for Markdown, so that it is neither markup nor ends a table cell."""
     plain = on_one_line(text).replace("&", "&amp;").replace("<", "&lt;")
     return "".join(f"\\{sign}" if sign in r"\`*_{}[]()#+!|~" else sign for sign in plain)

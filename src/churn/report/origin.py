@@ -1,16 +1,16 @@
-"""Where a copy of the report belongs: commit, fingerprint and the way back, which the committed page cannot know."""
+"""Add commit, fingerprint and restore commands to a copy of the report; the committed page cannot contain them."""
 
 from dataclasses import dataclass
 
 import jinja2
 
 PLACE = "<!-- lineage -->"
-"""Where the page has room for it."""
+"""Placeholder in the page."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """A state of the pipeline, and what brings it back."""
+    """A state of the pipeline, and the commands that restore it."""
 
     fingerprint: str
     commit: str | None
@@ -18,7 +18,7 @@ class Origin:
 
 
 def with_origin(page: str, origin: Origin, warning: str = "") -> str:
-    """The page, saying where it belongs and, if it is so, that the files have moved on."""
+    """Insert the origin into the page, with a warning if the files have changed since."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("churn.report", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )

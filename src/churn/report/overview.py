@@ -1,9 +1,9 @@
-"""The few figures that `dvc metrics diff`, the everyday screen, prints: what one chooses by, then what confirms it."""
+"""The main metrics for `dvc metrics diff`: those for model selection first, then those for confirmation."""
 
 from churn.report.content import ReportContent
 
-# DVC goes through the names of a file in alphabetical order, and through files in none (it holds their paths in a
-# set). So all of them stand in one file, and what a group is called decides where it comes.
+# DVC sorts the metrics within a file by name but does not sort files (it keeps paths in a set). So all metrics are in
+# one file, and the names of the groups determine their order.
 GROUPS = {
     "choose": (
         "cv_roc_auc",
@@ -15,10 +15,10 @@ GROUPS = {
     ),
     "confirm": ("test_roc_auc", "test_pr_auc", "test_accuracy", "test_f1", "profit_per_1000", "test_ece"),
 }
-"""Names of figures, by what they are for."""
+"""Names of metrics, by purpose."""
 
 
 def overview_of(results: ReportContent) -> dict[str, dict[str, float | None]]:
-    """The figures of the screen by group, as the other files have them."""
+    """The main metrics by group, equal to those in the other files."""
     known = {**results.training, **results.test, **results.money}
     return {group: {name: known[name] for name in names} for group, names in GROUPS.items()}

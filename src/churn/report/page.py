@@ -1,4 +1,4 @@
-"""The analyst's report: one page and one model card, made of the same values by the templates."""
+"""Render the report page and the model card from the same values."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -31,18 +31,18 @@ PAGE, CARD = "report.html.j2", "model_card.md.j2"
 
 
 def render_page(results: ReportContent) -> str:
-    """The report as one HTML document that needs nothing else."""
+    """Render the report as one self-contained HTML document."""
     return _environment().get_template(PAGE).render(**_shared_values(results), **drawings(results))
 
 
 def render_card(results: ReportContent) -> str:
-    """The model card as Markdown."""
+    """Render the model card as Markdown."""
     return _environment().get_template(CARD).render(**_shared_values(results))
 
 
 @cache
 def _environment() -> jinja2.Environment:
-    """Names and labels come from anybody's table: on the page they are text, whatever is in them."""
+    """Jinja environment; HTML is escaped because column names and labels are untrusted."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("churn.report", "templates"),
         autoescape=jinja2.select_autoescape(["html.j2"], default=False),
@@ -70,7 +70,7 @@ def _environment() -> jinja2.Environment:
 
 
 def _shared_values(results: ReportContent) -> dict[str, Any]:
-    """What both the page and the card tell."""
+    """Template values of both the page and the card."""
     return {
         "results": results,
         "decision": results.decision,
@@ -95,87 +95,87 @@ def _shared_values(results: ReportContent) -> dict[str, Any]:
 
 
 def _sentences(results: ReportContent) -> Iterator[str]:
-    """The decision and its worth, in words."""
+    """Sentences on the decision and its profit."""
     decision, money = results.decision, results.money
     amount, signed, currency = form_of(",.0f"), form_of("+,.0f"), results.economics.currency
     if decision.contacted == 0 and decision.threshold >= NOBODY:
-        yield "Contact nobody: at these costs no contact paid on the training customers."
+        yield "Contact no one: at these costs, no contact was profitable on the training customers."
         return
     everybody = decision.contacted == decision.customers
     threshold = f"{exact_figure(decision.threshold)} or more"
     if everybody:
-        yield f"Contact everybody: all have a probability of churn of {threshold}."
+        yield f"Contact everyone: all customers have a probability of churn of {threshold}."
     elif decision.contacted:
         share = _share_between(decision.contacted, decision.customers)
         yield f"Contact the {share} of customers whose probability of churn is {threshold}."
     else:
-        yield f"Contact no customer here: none has a probability of churn of {threshold}."
+        yield f"Contact no test customer: none has a probability of churn of {threshold}."
     low, high = money["profit_per_1000_low"], money["profit_per_1000_high"]
     yield (
-        f"That is worth {amount(money['profit_per_1000'])} {results.economics.per_1000} "
-        f"({captions.BAND} {amount(low)} to {amount(high)}) against contacting nobody{_doubt(low, high)}"
+        f"The profit is {amount(money['profit_per_1000'])} {results.economics.per_1000} "
+        f"({captions.BAND} {amount(low)} to {amount(high)}) compared with contacting no one{_doubt(low, high)}"
     )
     if everybody:
         return
     name = "profit_over_everybody_per_1000"
     low, high = money[f"{name}_low"], money[f"{name}_high"]
     yield (
-        f"Against contacting everybody it is {signed(money[name])} {currency} per 1,000 "
+        f"Compared with contacting everyone, it is {signed(money[name])} {currency} per 1,000 "
         f"({captions.BAND} {signed(low)} to {signed(high)}){_doubt(low, high)}"
     )
 
 
 def _share_between(some: int, all_of: int) -> str:
-    """A share of some but not all, which rounding must make neither."""
+    """Format a share with as many decimals as needed to be neither 0 % nor 100 %."""
     share = some / all_of
     enough = (places for places in range(DECIMALS) if 0 < round(100 * share, places) < 100)
     return f"{share:.{next(enough, DECIMALS)}%}"
 
 
 def _assumption(economics: Economics) -> str:
-    """What every amount rests on, and nobody has measured (see `metrics/profit`)."""
+    """The assumptions behind all amounts (see `metrics/profit`)."""
     costs = (economics.contact_cost, economics.offer_cost, economics.customer_value)
     contact, offer, value = (f"{exact_figure(one)} {economics.currency}" for one in costs)
     return (
-        f"Amounts assume, and do not measure, how the campaign goes: a contact costs {contact}; "
-        f"{form_of('.0%')(economics.acceptance_rate)} of the contacted churners take the offer and stay, each worth "
-        f"{value}; every contacted customer who would have stayed takes the offer, too; an offer taken costs {offer}."
+        f"Amounts are based on assumptions, not on measurements: a contact costs {contact}; "
+        f"{form_of('.0%')(economics.acceptance_rate)} of the contacted churners accept the offer and stay, each worth "
+        f"{value}; all contacted stayers accept the offer, too; an accepted offer costs {offer}."
     )
 
 
 def _doubt(low: float, high: float) -> str:
-    """The end of a sentence on a gain."""
+    """End of a sentence on a difference in profit."""
     if low <= 0 <= high and (low, high) != (0, 0):
-        return "; the two cannot be told apart by these customers."
+        return "; the difference is not significant."
     return "."
 
 
 @dataclass(frozen=True)
 class Headline:
-    """One figure of the test rows beside the one that was promised out of fold."""
+    """One metric on the test rows, with the out-of-fold estimate and a random baseline."""
 
     title: str
     meaning: str
     form: Callable[[Any], str]
     test: Interval
     by_chance: float
-    """The same, were as many customers contacted by lot, and all given the churn rate as their probability."""
+    """Random baseline: as many customers contacted, chosen at random; the churn rate as each customer's probability."""
     promised: float | None
     spread: float | None
     """Standard deviation over folds."""
 
 
 HEADLINES = (
-    ("ROC-AUC", "pairs of a churner and a stayer ranked right", "roc_auc", "cv_roc_auc", form_of(".3f")),
+    ("ROC-AUC", "correctly ranked pairs of a churner and a stayer", "roc_auc", "cv_roc_auc", form_of(".3f")),
     ("PR-AUC", "average precision", "pr_auc", "cv_pr_auc", form_of(".3f")),
-    ("Precision", "of the contacted, those who left", "precision", "train_precision", form_of(".1%")),
-    ("Recall", "of those who left, the contacted", "recall", "train_recall", form_of(".1%")),
-    ("F1", "precision and recall in one", "f1", "train_f1", form_of(".3f")),
-    ("Accuracy", "decisions that came true", "accuracy", "train_accuracy", form_of(".1%")),
+    ("Precision", "share of the contacted who churned", "precision", "train_precision", form_of(".1%")),
+    ("Recall", "share of churners who are contacted", "recall", "train_recall", form_of(".1%")),
+    ("F1", "harmonic mean of precision and recall", "f1", "train_f1", form_of(".3f")),
+    ("Accuracy", "share of correct decisions", "accuracy", "train_accuracy", form_of(".1%")),
     ("Log loss", "lower is better", "log_loss", "cv_log_loss", form_of(".3f")),
     ("Brier score", "lower is better", "brier", "cv_brier", form_of(".3f")),
 )
-"""Title, meaning, name among the test figures, name out of fold, form."""
+"""Title, meaning, name of the test metric, name of the out-of-fold metric, format."""
 
 
 def _headline(results: ReportContent) -> Iterator[Headline]:
@@ -192,7 +192,7 @@ def _headline(results: ReportContent) -> Iterator[Headline]:
 
 
 def by_lot(results: ReportContent) -> dict[str, float]:
-    """What to expect of each headline figure when customers are drawn by lot and nothing is known of them."""
+    """Expected value of each headline metric for a random choice of as many customers."""
     decision = results.decision
     rate, share = decision.churners / decision.customers, decision.contacted / decision.customers
     sides = [part for part in (rate, 1 - rate) if part]
@@ -211,7 +211,7 @@ def by_lot(results: ReportContent) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class SliceRow:
-    """The customers with one value of a column."""
+    """Metrics of the customers with one value of a column."""
 
     value: str
     customers: int
@@ -220,7 +220,7 @@ class SliceRow:
 
 @dataclass(frozen=True)
 class SliceTable:
-    """The values of one column, the most frequent ones."""
+    """Slices of one column: its most frequent values."""
 
     column: str
     rows: tuple[SliceRow, ...]
@@ -234,11 +234,11 @@ SLICE_FIGURES = {
     "roc_auc": ("ROC-AUC", form_of(".3f")),
     "profit_per_1000": ("Profit per 1,000", form_of(",.0f")),
 }
-"""Figures told of each slice: heading and form, by name."""
+"""Metrics shown for each slice: heading and format, by name."""
 
 
 def _slices(table: pd.DataFrame) -> Iterator[SliceTable]:
-    """A figure without an interval is not told: there are too few customers to say anything."""
+    """Tables of slices. Metrics without an interval are omitted, since the slice is too small."""
     for column in table["column"].unique()[:SLICES_SHOWN]:
         of_column = table[table["column"] == column]
         kept = of_column.nlargest(VALUES_SHOWN, "customers", keep="first").sort_index()
@@ -253,5 +253,5 @@ def _slice_row(row: Mapping[Any, Any]) -> SliceRow:
 
 
 def _most(counts: Mapping[str, int]) -> list[tuple[str, int]]:
-    """Columns by their count, the highest first, those with none left out."""
+    """Columns with a positive count, in decreasing order of the count."""
     return sorted(((name, count) for name, count in counts.items() if count), key=lambda one: (-one[1], one[0]))

@@ -1,4 +1,4 @@
-"""Vector graphics: values on two axes as the coordinates and paths of an SVG."""
+"""Convert values on two axes to coordinates and paths of an SVG."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -12,17 +12,17 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Axis:
-    """What one direction shows."""
+    """One axis of a chart."""
 
     label: str
     low: float
     high: float
     form: str
-    """How a value is written: share, money or number."""
+    """Format of values: share, money or number."""
 
     @property
     def ticks(self) -> tuple[float, ...]:
-        """Round values within the axis, some five of them."""
+        """About five round values within the axis."""
         values = MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]).tick_values(self.low, self.high)
         slack = 1e-9 * (self.high - self.low)
         return tuple(float(value) + 0.0 for value in values if self.low - slack <= value <= self.high + slack)
@@ -30,7 +30,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Plane:
-    """Two axes on a sheet of so many units; the origin of a sheet is its upper left corner."""
+    """Two axes in an SVG of `width` x `height` units; the origin is the upper left corner."""
 
     x: Axis
     y: Axis
@@ -43,34 +43,34 @@ class Plane:
 
     @property
     def floor(self) -> int:
-        """Lower edge of what is drawn."""
+        """Y coordinate of the lower edge of the plot area."""
         return self.height - self.bottom
 
     @property
     def wall(self) -> int:
-        """Right edge of what is drawn."""
+        """X coordinate of the right edge of the plot area."""
         return self.width - self.right
 
     def across(self, value: float) -> float:
-        """Place of a value of x."""
+        """X coordinate of a value."""
         return round(self.left + (self.wall - self.left) * (value - self.x.low) / (self.x.high - self.x.low), 1)
 
     def up(self, value: float) -> float:
-        """Place of a value of y."""
+        """Y coordinate of a value."""
         return round(self.floor - (self.floor - self.top) * (value - self.y.low) / (self.y.high - self.y.low), 1)
 
     def path(self, points: Iterable[Point]) -> str:
-        """A line through points."""
+        """SVG path of a line through points."""
         return "M" + "L".join(f"{self.across(x):g} {self.up(y):g}" for x, y in points)
 
     def band(self, x: Sequence[float], low: Sequence[float], high: Sequence[float]) -> str:
-        """The area between two lines."""
+        """SVG path of the area between two lines."""
         there, back = zip(x, high, strict=True), zip(reversed(x), reversed(low), strict=True)
         return self.path([*there, *back]) + "Z"
 
 
 def reach(values: Iterable[float]) -> tuple[float, float]:
-    """Lowest and highest of what an axis has to show, with some air, and never nothing."""
+    """Range of an axis for these values, with a margin; never empty. NaN is ignored."""
     known = [value for value in values if not math.isnan(value)]
     low, high = min(known, default=0.0), max(known, default=1.0)
     air = 0.04 * (high - low) or 1.0
@@ -78,7 +78,7 @@ def reach(values: Iterable[float]) -> tuple[float, float]:
 
 
 def thin(count: int, most: int) -> list[int]:
-    """Positions of at most so many of a number of points, both ends included."""
+    """At most `most` of `count` positions, evenly spaced, including both ends."""
     if count <= most:
         return list(range(count))
     step = (count - 1) / (most - 1)

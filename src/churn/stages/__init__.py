@@ -1,1 +1,1 @@
-"""The three stages of dvc.yaml, each a module that reads, calls, writes and records."""
+"""The three stages of dvc.yaml, one module for each."""

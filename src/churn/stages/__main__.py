@@ -1,4 +1,4 @@
-"""A stage in the current folder: `python -m churn.stages NAME`, as dvc.yaml runs it."""
+"""Run a stage in the current folder: `python -m churn.stages NAME`, as in dvc.yaml."""
 
 from churn.stages.start import main
 

@@ -1,4 +1,4 @@
-"""evaluate: the test rows, looked at once, confirm what the training rows promised."""
+"""evaluate: confirm the model on the test rows, which are used only here."""
 
 import logging
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Predictions:
-    """What the decision says of each test customer, and what he did."""
+    """Probability, decision and outcome of each test customer."""
 
     churned: Labels
     probability: Floats
@@ -58,7 +58,7 @@ class Predictions:
 
 @dataclass(frozen=True)
 class HeadlineIntervals:
-    """The headline figures by the file that they stand in: `scores` in test.json, `money` in business_metrics.json."""
+    """Headline metrics by file: `scores` in test.json, `money` in business_metrics.json."""
 
     scores: dict[str, Interval]
     money: dict[str, Interval]
@@ -66,7 +66,7 @@ class HeadlineIntervals:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Everything to be written, by file: nothing is, until all of it is there."""
+    """All results by file; none is written before all are computed."""
 
     figures: dict[Path, Figure]
     metrics: dict[Path, dict[str, Any]]
@@ -83,14 +83,14 @@ TOLD_INPUTS = (
     files.AUDIT,
     files.TRAIN_METRICS,
 )
-"""Files that the report names by their md5: all that this stage reads, but for code and parameters."""
+"""Files whose md5 the report lists: all inputs of this stage except code and parameters."""
 
 COLUMNS_VARIED = 4
-"""Columns, the most important ones, whose partial dependence is shown."""
+"""Number of columns, most important first, whose partial dependence is shown."""
 
 
 def run(root: Path, params: Params) -> Measurements:
-    """Do the whole stage in a folder."""
+    """Run the stage in a folder."""
     model, rows, churned = load_model_and_data(root)
     require_slices(rows, params)
     predictions = generate_predictions(model, rows, churned)
@@ -128,7 +128,7 @@ def run(root: Path, params: Params) -> Measurements:
 
 
 def load_model_and_data(root: Path) -> tuple[FixedThresholdClassifier, pd.DataFrame, Labels]:
-    """Read the decision and the test customers, not encoded."""
+    """Read the model and the test rows, not encoded."""
     model = files.read_pickle(root / files.MODEL, known_md5s(root))
     types = encoding.column_types(decision.pipeline_of(model).named_steps["encoders"])
     rows = files.read_rows(root / files.TEST_ROWS, types)
@@ -138,10 +138,10 @@ def load_model_and_data(root: Path) -> tuple[FixedThresholdClassifier, pd.DataFr
 
 
 def require_slices(rows: pd.DataFrame, params: Params) -> None:
-    """See that every slice is a column of the customer.
+    """Check that every slice is a column of the model.
 
     Raises:
-        ParameterError: one is not.
+        ParameterError: a slice is not.
     """
     for name in params.evaluate.slices:
         if name not in rows.columns:
@@ -151,14 +151,14 @@ def require_slices(rows: pd.DataFrame, params: Params) -> None:
 
 
 def generate_predictions(model: FixedThresholdClassifier, rows: pd.DataFrame, churned: Labels) -> Predictions:
-    """Score and decide by the fitted object alone."""
+    """Predict with the fitted object alone."""
     contacted = model.predict(rows) == 1
     log.info("%s of %s customers to be contacted", f"{contacted.sum():,}", f"{len(rows):,}")
     return Predictions(churned, decision.churn_probability(model, rows), contacted, float(model.threshold))
 
 
 def score(predictions: Predictions, params: Params) -> HeadlineIntervals:
-    """The headline figures with their intervals, which one seed makes those of the same resamples."""
+    """Headline metrics with intervals; one seed gives all of them the same resamples."""
     intervals = partial(
         with_intervals,
         churned=predictions.churned,
@@ -185,30 +185,30 @@ def points_of_curves(predictions: Predictions, params: Params) -> dict[str, pd.D
 
 
 def generate_confusion_matrix(predictions: Predictions) -> Figure:
-    """Decisions against what happened."""
+    """Decisions by outcome."""
     return confusion_matrix(predictions.churned, predictions.contacted, predictions.threshold)
 
 
 def generate_roc_curve(predictions: Predictions, curve: pd.DataFrame, area: Interval) -> Figure:
-    """Receiver operating characteristic, the decision marked."""
+    """ROC curve with the threshold marked."""
     return roc_curve(curve, area, predictions.churned, predictions.contacted)
 
 
 def generate_pr_curve(predictions: Predictions, curve: pd.DataFrame, area: Interval) -> Figure:
-    """Precision against recall, the decision marked."""
+    """Precision-recall curve with the threshold marked."""
     return precision_recall_curve(curve, area, predictions.churned, predictions.contacted)
 
 
 def generate_profit_curve(
     predictions: Predictions, curve: pd.DataFrame, money: dict[str, Interval], params: Params
 ) -> Figure:
-    """Profit against the share of customers contacted, the decision marked."""
+    """Profit by share of customers contacted, with the decision marked."""
     earned, over_everybody = money["profit_per_1000"], money["profit_over_everybody_per_1000"]
     return profit_curve(curve, earned, over_everybody, float(predictions.contacted.mean()), params.business)
 
 
 def figures_on_test_rows(predictions: Predictions, scores: dict[str, Interval], params: Params) -> dict[str, float]:
-    """The scores, and the calibration error beside what chance alone would give."""
+    """Scores, the calibration error, and the calibration error expected by chance."""
     bins = params.evaluate.calibration_bins
     error = calibration.expected_calibration_error(predictions.churned, predictions.probability, bins)
     by_chance = calibration.calibration_error_by_chance(
@@ -218,7 +218,7 @@ def figures_on_test_rows(predictions: Predictions, scores: dict[str, Interval], 
 
 
 def report_by_class(predictions: Predictions) -> dict[str, Any]:
-    """Precision, recall and F1 of stayers and churners at the decision."""
+    """Precision, recall and F1 of stayers and churners at the threshold."""
     by_class: dict[str, Any] = classification_report(
         predictions.churned,
         predictions.contacted.astype(int),
@@ -233,7 +233,7 @@ def report_by_class(predictions: Predictions) -> dict[str, Any]:
 def calculate_business_metrics(
     predictions: Predictions, profits: dict[str, Interval], params: Params
 ) -> dict[str, float]:
-    """What the decision is worth, beside contacting nobody, contacting everybody, and the best in hindsight."""
+    """Profit of the decisions, of contacting no one or everyone, and of the best threshold in hindsight."""
     money = flatten(profits)
     curve = profit.profit_curve(predictions.churned, predictions.probability, params.business)
     maximum = profit.maximum_profit(predictions.churned, predictions.probability, params.business)
@@ -251,7 +251,7 @@ def calculate_business_metrics(
 
 
 def score_slices(rows: pd.DataFrame, predictions: Predictions, params: Params) -> pd.DataFrame:
-    """The headline figures of each group of customers, those that the report tells with their intervals."""
+    """Headline metrics of each group of customers; those in the report have intervals."""
     statistics = headline_scores(predictions.threshold, params.business)
     intervals = slice_intervals(
         predictions.threshold,
@@ -275,7 +275,7 @@ def gather_for_report(
     curves: dict[str, pd.DataFrame],
     slices: pd.DataFrame,
 ) -> content.ReportContent:
-    """Everything that the report tells, as the files have it."""
+    """Content of the report, rounded as in the files."""
     importance = files.read_table(root / files.IMPORTANCE)
     pipeline = decision.pipeline_of(model)
     points = min(params.evaluate.curve_points, charts.CURVE_POINTS)
@@ -304,7 +304,7 @@ def gather_for_report(
 
 
 def count_decisions(predictions: Predictions) -> content.DecisionCounts:
-    """Who is contacted, by what he did."""
+    """Numbers of customers and of contacts, by outcome."""
     left, contacted = predictions.churned == 1, predictions.contacted
     return content.DecisionCounts(
         threshold=predictions.threshold,
@@ -316,7 +316,7 @@ def count_decisions(predictions: Predictions) -> content.DecisionCounts:
 
 
 def save_results(root: Path, results: Evaluation, predictions: Predictions, keys: pd.Index) -> None:
-    """Write all of it."""
+    """Write all results."""
     for path, figure in results.figures.items():
         files.write_figure(root / path, figure)
     for path, metrics in results.metrics.items():

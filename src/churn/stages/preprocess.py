@@ -1,6 +1,6 @@
-"""preprocess: the raw table becomes clean rows, divided into training and test, and encoded for the classifier.
+"""preprocess: clean the raw table, split it into training and test rows, and encode both.
 
-The split comes before the encoding: whatever is learned (labels, medians, means) is learned from training rows.
+The split precedes the encoding, so labels, medians and means are learned from training rows only.
 """
 
 import logging
@@ -30,7 +30,7 @@ from churn.table.reader import lines_of, read_source
 log = logging.getLogger(__name__)
 
 NAME_NOBODY: frozenset[UnusedKind] = frozenset({"date", "copy", "constant"})
-"""Kinds of unused columns whose values are not looked for on both sides of the split."""
+"""Kinds of unused columns that do not identify customers, so the audit ignores values on both sides of the split."""
 
 AUDIT_FOLDS = 5
 FIRST_LINES = 3
@@ -38,12 +38,12 @@ FIRST_LINES = 3
 
 @dataclass(frozen=True)
 class KeyedRows:
-    """The rows that are kept, in the order of their keys.
+    """Kept rows, sorted by key.
 
     Attributes:
         table: customer columns and target, indexed by row key.
-        places: place of each row in the file, from 1.
-        times: by the name of each column of dates, numbers that rise with time.
+        places: position of each row in the file, from 1.
+        times: increasing numbers, by name of the date column.
     """
 
     table: pd.DataFrame
@@ -53,19 +53,19 @@ class KeyedRows:
 
 @dataclass(frozen=True)
 class Split:
-    """Customer columns and target of both sides, indexed by row key; place of each row in the file, from 1."""
+    """Customer columns and target of both sides, indexed by row key; position of each row in the file, from 1."""
 
     train: pd.DataFrame
     test: pd.DataFrame
     train_places: NDArray[np.int64]
     test_places: NDArray[np.int64]
     times: dict[str, NDArray[np.float64]]
-    """Those of the training rows."""
+    """Of the training rows, as in `KeyedRows`."""
 
 
 @dataclass(frozen=True)
 class EncodedRows:
-    """Fitted on the training rows; both sides as the classifier gets them."""
+    """Encoders and scaler, fitted on training rows, and both sides encoded."""
 
     encoders: ColumnTransformer
     scaler: ColumnTransformer
@@ -74,7 +74,7 @@ class EncodedRows:
 
 
 def run(root: Path, params: Params) -> Measurements:
-    """Do the whole stage in a folder."""
+    """Run the stage in a folder."""
     source = root / params.data.source
     texts = load_data(source, params.data, params.preprocess.split)
     settled = validate_data(root, source, texts, params.data)
@@ -89,7 +89,7 @@ def run(root: Path, params: Params) -> Measurements:
 
 
 def load_data(source: Path, contract: TableContract, how: SplitBy) -> pd.DataFrame:
-    """Read the table as texts and see that its columns are there, once each."""
+    """Read the table as texts and check that each column exists exactly once."""
     texts = read_source(source, contract.format)
     problem = validation.header_problem(list(texts.columns), contract)
     if problem:
@@ -104,10 +104,10 @@ def load_data(source: Path, contract: TableContract, how: SplitBy) -> pd.DataFra
 
 
 def validate_data(root: Path, source: Path, texts: pd.DataFrame, contract: TableContract) -> validation.SettledTable:
-    """Give every column its type; breaches that the contract does not settle are told all at once.
+    """Convert each column to its type and apply the contract; all violations are reported together.
 
     Raises:
-        DataError: a line a fault; every single case then stands in a file.
+        DataError: one line for each kind of violation; data/faults.csv lists every case.
     """
     settled = validation.settle(*parsing.parse_table(texts, contract), contract)
     if settled.faults:
@@ -127,7 +127,7 @@ def validate_data(root: Path, source: Path, texts: pd.DataFrame, contract: Table
 def _refusal(
     root: Path, source: Path, texts: pd.DataFrame, faults: list[validation.Fault], contract: TableContract
 ) -> Iterator[str]:
-    """Each fault in a line, with the lines of the file it is first met in; all cases go to a file."""
+    """One line for each kind of violation, with its first line numbers; all cases are written to a file."""
     rows = sorted({int(row) for fault in faults for row in fault.rows})
     line = dict(zip(rows, lines_of(source, contract.format, rows), strict=True))
     cases = [
@@ -149,12 +149,12 @@ def _refusal(
 
 
 def _is_list_of_faults(path: Path) -> bool:
-    """Whether an earlier run wrote it; a file of the user's may have the same name."""
+    """Whether an earlier run wrote the file; a file of the user may have the same name."""
     return path.is_file() and files.has_header(path, files.FAULT_COLUMNS)
 
 
 def read_times(texts: pd.DataFrame, contract: TableContract, how: SplitBy) -> dict[str, pd.Series]:
-    """When each row was, by each column of dates that the table has; the one that decides the sides comes first."""
+    """Times of all rows by date column; the column that defines the split comes first."""
     formats: dict[str, str | None] = {} if how.column is None else {how.column: how.format}
     for name, column in contract.unused.items():
         if column.kind == "date" and name in texts.columns and name not in formats:
@@ -169,21 +169,21 @@ def read_times(texts: pd.DataFrame, contract: TableContract, how: SplitBy) -> di
 def _times_of(texts: pd.Series, form: str | None, key: str) -> pd.Series:
     try:
         return parsing.parse_times(texts, form)
-    except (ValueError, re.error):  # what pandas says of a format that it cannot use
+    except (ValueError, re.error):  # raised by pandas for an invalid format
         raise ParameterError(
-            f'params.yaml: {key}: {form!r} cannot be read as a format of dates; write it as in "%d.%m.%Y", or null for '
-            "ISO 8601 or numbers"
+            f'params.yaml: {key}: {form!r} is not a date format; write it like "%d.%m.%Y", or null for ISO 8601 or '
+            "numbers"
         ) from None
 
 
 def clean_data(
     texts: pd.DataFrame, settled: validation.SettledTable, times: dict[str, pd.Series], contract: TableContract
 ) -> tuple[KeyedRows, dict[str, Any]]:
-    """Leave out incomplete rows where the policy says so, and give every row its key."""
+    """Drop incomplete rows if the policy says so, and add row keys."""
     table = settled.table
     complete, dropped = validation.drop_incomplete(table, contract)
     if complete.empty:
-        raise DataError("every row has a gap in a column whose missing policy is drop; set one of them to allow")
+        raise DataError("every row has a missing value in a column with `missing: drop`; set one of them to `allow`")
     times = {name: moments.loc[complete.index] for name, moments in times.items()}
     keyed, order = keys.with_row_keys(complete, contract, then_by=list(times.values()))
     rows = KeyedRows(
@@ -207,7 +207,7 @@ def clean_data(
 
 
 def split_data(rows: KeyedRows, contract: TableContract, how: Preprocess) -> Split:
-    """Put every row on the side that its key says, or its time."""
+    """Split rows into training and test, by key or by time."""
     test = SIDES[how.split.by](rows, how)
     split = Split(
         train=rows.table[~test],
@@ -247,10 +247,10 @@ SIDES = {"key": _by_key, "time": _by_time}
 
 
 def audit_split(root: Path, split: Split, texts: pd.DataFrame, contract: TableContract, how: Preprocess) -> None:
-    """Look for what would flatter the figures; the findings are written in any case, and told.
+    """Check for problems that make metrics too optimistic; write and log the findings.
 
     Raises:
-        DataError: a finding that stops the run and that data.audit.accept does not list.
+        DataError: a finding fails the run, and data.audit.accept does not list it.
     """
     findings = checks.find_leaks(audit_input(split, texts, contract, how), contract, by_time=how.split.by == "time")
     open_ones = checks.open_findings(findings, contract)
@@ -272,7 +272,7 @@ def audit_split(root: Path, split: Split, texts: pd.DataFrame, contract: TableCo
 
 
 def audit_input(split: Split, texts: pd.DataFrame, contract: TableContract, how: Preprocess) -> view.AuditInput:
-    """What the audit may see: of the test rows no outcome."""
+    """Input of the audit, without outcomes of test rows."""
     customers = list(contract.columns)
     return view.AuditInput(
         train=split.train[customers],
@@ -288,7 +288,7 @@ def audit_input(split: Split, texts: pd.DataFrame, contract: TableContract, how:
 def _names_of_customers(
     split: Split, texts: pd.DataFrame, contract: TableContract
 ) -> Iterator[tuple[str, tuple[NDArray[np.int64], NDArray[np.int64]]]]:
-    """The id, and columns that the model does not get but for those of a kind that names nobody."""
+    """The id, and unused columns that may identify customers."""
     others = [name for name, column in contract.unused.items() if column.kind not in NAME_NOBODY]
     for name in filter(None, [contract.id, *others]):
         if name in texts.columns:
@@ -320,13 +320,13 @@ def _finding_text(finding: view.AuditFinding) -> str:
 
 def _objection(finding: view.AuditFinding) -> str:
     return (
-        f"audit: {_finding_text(finding)}; mend the table or remove the column from data.columns, or, if it is "
-        f"right as it is, list {finding.name!r} under data.audit.accept"
+        f"audit: {_finding_text(finding)}; fix the table, remove the column from data.columns, or accept the finding: "
+        f"list {finding.name!r} under data.audit.accept"
     )
 
 
 def encode_features(split: Split, contract: TableContract) -> EncodedRows:
-    """Fit encoders and scaler on the training rows, then apply them to both sides."""
+    """Fit encoders and scaler on training rows, then apply them to both sides."""
     customer_columns = list(contract.columns)
     train, test = split.train[customer_columns], split.test[customer_columns]
     encoders = encoding.make_encoders(contract.columns)
@@ -338,7 +338,7 @@ def encode_features(split: Split, contract: TableContract) -> EncodedRows:
 
 
 def describe_split(split: Split, encoded: EncodedRows, contract: TableContract) -> dict[str, Any]:
-    """Figures of both sides; labels of the test rows that training never saw are counted."""
+    """Row counts and churn rates of both sides, and counts of test labels that training rows lack."""
     target = contract.target.column
     return {
         "rows_train": len(split.train),
@@ -350,7 +350,7 @@ def describe_split(split: Split, encoded: EncodedRows, contract: TableContract) 
 
 
 def save_processed_data(root: Path, split: Split, encoded: EncodedRows, report: dict[str, Any], target: str) -> None:
-    """Write both sides, what was fitted, and the figures."""
+    """Write both sides, encoders, scaler and metrics."""
     files.write_rows(root / files.TRAIN_ROWS, split.train.drop(columns=target))
     files.write_rows(root / files.TEST_ROWS, split.test.drop(columns=target))
     files.write_table(root / files.X_TRAIN, encoded.X_train)

@@ -1,4 +1,4 @@
-"""How every stage is run: parameters read, threads limited, faults told in one line each, the outcome recorded."""
+"""Run a stage: read parameters, limit threads, report errors and record the outcome."""
 
 import errno
 import logging
@@ -16,13 +16,13 @@ from churn.tracking.record import Execution
 from churn.tracking.recorder import Recorder
 
 Measurements = Mapping[str, float]
-"""What was measured on the way and belongs in no file, such as seconds; by metric name."""
+"""Measurements that belong in no result file, such as seconds, by metric name."""
 
 log = logging.getLogger(__name__)
 
 
 def run_stage(recorder: Recorder, work: Callable[[Path, Params], Measurements]) -> None:
-    """Do a stage's work in its folder and record it; on a fault tell it and leave with exit code 1."""
+    """Run a stage in its folder and record it; log an error and exit with code 1."""
     workspace, stage = recorder.workspace, recorder.stage
     started = time.time()
 
@@ -34,7 +34,7 @@ def run_stage(recorder: Recorder, work: Callable[[Path, Params], Measurements]) 
         params = load_params(workspace)
         with at_work_alone(workspace), limited_threads(params.compute.threads):
             measurements = work(workspace, params)
-            # DVC reads the inputs again when a stage has ended, and would take these results for theirs.
+            # DVC hashes the inputs after the stage has ended, and would record these results for the new inputs.
             if inputs_of(workspace, stage) != inputs:
                 raise ChurnError("parameters, code or data changed while this stage ran; run `dvc repro` again")
             if inputs is not None:
@@ -53,11 +53,11 @@ def run_stage(recorder: Recorder, work: Callable[[Path, Params], Measurements]) 
 
 
 def inputs_of(workspace: Path, stage: str) -> StageInputs | None:
-    """What decides a stage's results, as it stands in the files now; None outside a pipeline."""
+    """Inputs of a stage by the present files; None outside a pipeline."""
     try:
         return inputs_from_files(workspace, stage)
     except (ParameterError, UnidentifiedError):
-        return None  # told where it matters: by the stage itself, or when it is recorded
+        return None  # reported later: by the stage itself, or when it is recorded
 
 
 def _fault_text(error: ChurnError | OSError) -> str:

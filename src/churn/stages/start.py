@@ -1,4 +1,4 @@
-"""How a stage starts: what records it first, then the stage; both take seconds to import what they need."""
+"""Entry point of the stages: start the recorder, then the stage."""
 
 import argparse
 import importlib
@@ -12,10 +12,10 @@ STAGES = ("preprocess", "train", "evaluate")
 
 
 def main(*stage: str) -> None:
-    """Start what records the stage, then the stage: both take seconds to import what they need, side by side."""
+    """Start the recorder before the stage's imports, so that MLflow is imported in parallel in its own process."""
     parser = argparse.ArgumentParser(prog="python -m churn.stages")
     parser.add_argument("stage", choices=STAGES)
-    parser.add_argument("--verbose", action="store_true", help="say more on the way, and where a fault was raised")
+    parser.add_argument("--verbose", action="store_true", help="log details, and the traceback of an error")
     given = parser.parse_args([*stage, *sys.argv[1:]])
     logging.basicConfig(format=f"{given.stage}: %(message)s", stream=sys.stderr)
     logging.getLogger("churn").setLevel(logging.DEBUG if given.verbose else logging.INFO)

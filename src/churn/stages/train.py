@@ -1,4 +1,4 @@
-"""train: the classifier is fitted, judged out of fold on training rows, and joined with its threshold to a decision."""
+"""train: fit the classifier, evaluate it out-of-fold on training rows, and choose the decision threshold."""
 
 import logging
 import time
@@ -28,12 +28,12 @@ from churn.types import Labels
 log = logging.getLogger(__name__)
 
 RESAMPLES = 10_000
-"""Of the training customers, behind the interval of their profit."""
+"""Bootstrap resamples of the training customers for the interval of their profit."""
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What preprocess left: the same customers as customer columns (`rows`) and encoded (`X`), in one order."""
+    """Output of preprocess: the same customers in the same order, as raw columns (`rows`) and encoded (`X`)."""
 
     rows: pd.DataFrame
     X: pd.DataFrame
@@ -44,7 +44,7 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class TrainingJudgement:
-    """The model as the training rows see it, out of fold."""
+    """Out-of-fold evaluation of the model on training rows."""
 
     threshold: float
     out_of_fold: cross_validation.OutOfFold
@@ -52,7 +52,7 @@ class TrainingJudgement:
 
 
 def run(root: Path, params: Params) -> Measurements:
-    """Do the whole stage in a folder."""
+    """Run the stage in a folder."""
     data = load_processed_data(root)
     started = time.perf_counter()
     classifier = train_model(data, params)
@@ -63,7 +63,7 @@ def run(root: Path, params: Params) -> Measurements:
 
 
 def load_processed_data(root: Path) -> TrainingData:
-    """Read the training side; the test side is not opened."""
+    """Read the training rows; test rows are not opened."""
     vouched = known_md5s(root)
     encoders = files.read_pickle(root / files.ENCODERS, vouched)
     data = TrainingData(
@@ -78,7 +78,7 @@ def load_processed_data(root: Path) -> TrainingData:
 
 
 def make_classifier(params: Params) -> ClassifierMixin:
-    """The unfitted estimator that params.yaml names."""
+    """The unfitted estimator of `train.estimator`."""
     return estimators.make_classifier(
         params.train.estimator, params.train.params, seed=params.compute.seed, threads=params.compute.threads
     )
@@ -92,7 +92,7 @@ def train_model(data: TrainingData, params: Params) -> ClassifierMixin:
 
 
 def evaluate_model(data: TrainingData, params: Params) -> TrainingJudgement:
-    """Cross-validate with everything refitted in each fold, and choose the threshold from what comes out."""
+    """Cross-validate, refitting everything in each fold, and choose the threshold on out-of-fold probabilities."""
     untrained = cross_validation.untrained_pipeline(data.encoders, data.scaler, make_classifier(params))
     folds = splits.fold_of(data.rows.index, str(params.compute.seed), params.train.folds)
     effort = importance.ImportanceEffort(params.train.importance.repeats, params.train.importance.max_rows)
@@ -112,7 +112,7 @@ def evaluate_model(data: TrainingData, params: Params) -> TrainingJudgement:
 def training_metrics(
     data: TrainingData, folds: Labels, out_of_fold: cross_validation.OutOfFold, params: Params
 ) -> dict[str, float]:
-    """All of it out of fold: no row is judged by a model, or decided by a threshold, that has seen it."""
+    """Out-of-fold metrics: neither the model nor the threshold applied to a row has seen it."""
     contacted = contacted_out_of_fold(data.y, out_of_fold.probability, folds, params.train.threshold, params.business)
     metrics = {f"train_{name}": value for name, value in scores.decision_scores(data.y, contacted).items()}
     for name, values in out_of_fold.scores.items():
@@ -122,7 +122,7 @@ def training_metrics(
 
 
 def profit_interval(data: TrainingData, contacted: NDArray[np.bool_], params: Params) -> Interval:
-    """What these decisions earn, per 1,000, by the comparison with contacting nobody, which earns nothing."""
+    """Profit of these decisions per 1,000 customers, with its 95 % interval (bootstrap)."""
     nobody = paired.PairedAnswers(np.zeros(len(contacted)), np.zeros_like(contacted))
     model = paired.PairedAnswers(contacted.astype(float), contacted)
     pair = paired.Pair(data.rows.index, data.y, nobody, model, only_old=0, only_new=0, contradicted=0)
@@ -133,12 +133,12 @@ def profit_interval(data: TrainingData, contacted: NDArray[np.bool_], params: Pa
 
 
 def assemble(data: TrainingData, classifier: ClassifierMixin, threshold: float) -> FixedThresholdClassifier:
-    """The fitted parts as one object, from customer columns to the decision."""
+    """Combine the fitted parts into one object, from customer columns to the decision."""
     return decision.assemble_decision(data.encoders, data.scaler, classifier, threshold, data.rows, data.y)
 
 
 def save_model(root: Path, data: TrainingData, classifier: ClassifierMixin, judgement: TrainingJudgement) -> None:
-    """Write the decision, what it was judged by, and the figures."""
+    """Write the model, its out-of-fold predictions and importance, and the metrics."""
     files.write_pickle(root / files.MODEL, assemble(data, classifier, judgement.threshold))
     table = importance.importance_table(judgement.out_of_fold.importance)
     files.write_rounded_table(root / files.IMPORTANCE, table)

@@ -1,1 +1,1 @@
-"""A table of customers: read, typed, held against its contract, keyed and divided."""
+"""The customer table: reading, parsing, validation against the contract, row keys and splits."""

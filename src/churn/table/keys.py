@@ -1,4 +1,4 @@
-"""The key of each row, by which rows are known again: the start of a hash of who the customer is."""
+"""Row keys, which identify a row across runs: the start of a hash of the customer's id or features."""
 
 import hashlib
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ from churn.types import ROW_KEY
 KEY_DIGITS = 16
 SEPARATOR = "\x1f"
 GAP = "\x00"
-# The other type of text is limited to 2 GB a column.
+# pa.string() is limited to 2 GB per column.
 TEXT = pa.large_string()
 
 
 def canonical_text(table: pd.DataFrame, contract: TableContract) -> list[str]:
-    """One text a row that says who the customer is: his id, or without one all his features.
+    """One text per row that identifies the customer: the id or, without an id, all features.
 
-    Made by the contract's types: 1, 1.0 and True in a numeric or boolean column are the same text.
+    Values are written by the contract's types: 1, 1.0 and True in a numeric or boolean column give the same text.
     """
     if contract.id is not None:
         return table[contract.id].tolist()
@@ -37,7 +37,7 @@ def canonical_text(table: pd.DataFrame, contract: TableContract) -> list[str]:
 
 
 def _texts(column: pd.Series, *, numeric: bool) -> pa.Array:
-    """Each value as a text, a gap as null; written once for all rows that share it."""
+    """Each value as text, missing values as null. Converts each distinct value once."""
     codes, values = pd.factorize(column, use_na_sentinel=True)
     # + 0.0 turns -0.0 into 0.0
     texts = map(repr, (values.astype("float64") + 0.0).tolist()) if numeric else map(str, values)
@@ -45,20 +45,20 @@ def _texts(column: pd.Series, *, numeric: bool) -> pa.Array:
 
 
 def row_keys(table: pd.DataFrame, contract: TableContract) -> list[str]:
-    """Key of each row, in the order of the table; rows with one text have one key."""
+    """Key of each row, in the order of the table; rows with equal canonical texts have equal keys."""
     return [sha256_of(text)[:KEY_DIGITS] for text in canonical_text(table, contract)]
 
 
 def with_row_keys(
     table: pd.DataFrame, contract: TableContract, then_by: Sequence[pd.Series] = ()
 ) -> tuple[pd.DataFrame, NDArray[np.intp]]:
-    """Index the rows by key and sort by it, so that the order in the file changes nothing; also where each row was.
+    """Sort the rows by key, so that their order in the file has no effect; also return each original position.
 
-    The key is the start of the SHA-256 of the canonical text; the second and later rows with one text get -2, -3, …
-    `then_by`: values of each row that decide, beside those of the contract, which of them is the second.
+    The index holds the keys: the start of the SHA-256 of the canonical text. Further rows with the same text get the
+    suffixes -2, -3, … `then_by`: columns outside the contract that break ties in the order of such rows.
     """
     keys = row_keys(table, contract)
-    # The target comes last: rows that still tie are equal throughout, whichever is numbered first.
+    # The target comes last: rows that still tie are equal in all columns, so their order does not matter.
     ties = [*(table[name] for name in contract.columns), *then_by, table[contract.target.column]]
     order = np.lexsort([pd.factorize(column, sort=True)[0] for column in reversed(ties)] + [np.array(keys)])
     ordered = table.iloc[order]
@@ -69,31 +69,31 @@ def with_row_keys(
 
 
 def equal_rows(keyed: pd.DataFrame) -> int:
-    """Rows whose canonical text another row has too, the first of each apart."""
+    """Number of rows that repeat the canonical text of an earlier row."""
     return int(keyed.index.str.contains("-").sum())
 
 
 def customer_of(keys: pd.Index) -> NDArray[np.int64]:
-    """Number of each row's customer, from 0 on: rows with one text are one customer."""
+    """Index of each row's customer, from 0; rows with equal canonical texts are one customer."""
     numbers, _ = pd.factorize(keys.astype("str").str[:KEY_DIGITS])
     return numbers.astype(np.int64)
 
 
 def sha256_of(text: str) -> str:
-    """In hex digits."""
+    """SHA-256 in hex digits."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 SKETCHED = 64
-"""Row keys by which test rows are known again."""
+"""Number of row keys in a sketch."""
 
 
 def sketch(keys: pd.Index) -> tuple[str, ...]:
-    """The smallest row keys. They are hashes, so they are a fair sample, and the same one of the same rows."""
+    """The smallest row keys. Keys are hashes, so this is a random sample that is the same for equal sets of rows."""
     return tuple(sorted(keys)[:SKETCHED])
 
 
 def mostly_the_same(one: Sequence[str], other: Sequence[str]) -> bool:
-    """Whether two sets of rows share at least half of all their rows, as their sketches tell (Broder 1997)."""
+    """Whether two sets of rows have a Jaccard similarity of at least 0.5, estimated from sketches (Broder 1997)."""
     smallest = sorted({*one, *other})[:SKETCHED]
     return 2 * len(set(one) & set(other) & set(smallest)) >= len(smallest)

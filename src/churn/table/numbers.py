@@ -1,4 +1,4 @@
-"""Numbers as people write them: with thousands parted, a currency, a percent sign, or in brackets below zero."""
+"""Parse numbers with thousands separators, currencies, percent signs, or brackets for negative amounts."""
 
 import re
 
@@ -12,20 +12,20 @@ CURRENCY = (
 )
 BLANK = r"[ \x{a0}\x{202f}]"
 THOUSANDS = {".": rf"(?:[,'’]|{BLANK})", ",": rf"(?:[.'’]|{BLANK})"}
-"""What may part groups of three digits, by decimal sign."""
+"""Pattern of thousands separators, by decimal separator."""
 
 
 def read_amounts(texts: pa.Array, decimal: str) -> NDArray[np.float64]:
-    """Numbers as float64, NaN where a text is none: 1,234.50 €, $12, 8 %, (5.00) for -5.
+    """Parse texts to float64, NaN if a text is not a number: 1,234.50 €, $12, 8 %, (5.00) for -5.
 
-    Unit and percent sign are dropped, not reckoned with. A group of three digits counts as thousands only beside the
-    other decimal sign, so 1.234 is 1.234 with `decimal` "." and 1234 with ",".
+    Currencies and percent signs are dropped without conversion: 8 % is 8. With `decimal` ".", 1.234 is 1.234; with
+    ",", it is 1234.
     """
     is_number = pc.match_substring_regex(texts, number_pattern(decimal)).fill_null(False)
     plain = pc.replace_substring_regex(texts.filter(is_number), r"^\((.*)\)$", r"-\1")
     plain = pc.replace_substring(plain, "−", "-")
     plain = pc.replace_substring_regex(plain, rf"{CURRENCY}|[^0-9eE+{decimal}-]", "")
-    plain = pc.replace_substring_regex(plain, r"^\+", "")  # Arrow knows no plus
+    plain = pc.replace_substring_regex(plain, r"^\+", "")  # Arrow does not parse a plus sign
     if decimal == ",":
         plain = pc.replace_substring(plain, ",", ".")
     values = np.full(len(texts), np.nan)
@@ -34,7 +34,7 @@ def read_amounts(texts: pa.Array, decimal: str) -> NDArray[np.float64]:
 
 
 def number_pattern(decimal: str) -> str:
-    """Expression of the numbers that `read_amounts` reads; with an exponent only as programs write them."""
+    """Regular expression of the numbers that `read_amounts` parses; exponents only with `decimal` "."."""
     sign = re.escape(decimal)
     digits = rf"(?:[1-9]\d{{0,2}}(?:{THOUSANDS[decimal]}\d{{3}})+(?:{sign}\d*)?|\d+(?:{sign}\d*)?|{sign}\d+)"
     start = rf"(?:[+−-]?{BLANK}?(?:{CURRENCY}{BLANK}?)?|{CURRENCY}{BLANK}?[+−-])"

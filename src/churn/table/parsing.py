@@ -1,4 +1,4 @@
-"""From text to typed columns, by the contract."""
+"""Parse text columns to the types of the contract."""
 
 from collections.abc import Callable
 
@@ -18,10 +18,10 @@ BOOLEAN_TEXTS |= {"1": 1.0, "1.0": 1.0, "true": 1.0, "t": 1.0, "yes": 1.0, "y": 
 
 
 def parse_table(texts: pd.DataFrame, contract: TableContract) -> tuple[pd.DataFrame, list[Fault]]:
-    """Give each column of the contract its type; what has no value in that type is a fault.
+    """Parse each column of the contract to its type; values that cannot be parsed are returned as faults.
 
-    Numbers and booleans become float64, labels and ids text, the target 1.0 (positive) or 0.0 (negative);
-    a gap is NaN everywhere. Columns outside the contract are left out.
+    Numbers and booleans become float64, labels and ids text, the target 1.0 (positive) or 0.0 (negative).
+    Missing values are NaN. Columns outside the contract are dropped.
     """
     parsers = {name: PARSERS[column.type] for name, column in contract.columns.items()}
     numeric = columns_of_type(contract.columns, "numeric")
@@ -32,7 +32,7 @@ def parse_table(texts: pd.DataFrame, contract: TableContract) -> tuple[pd.DataFr
         if name in numeric and (plain := _plain_numbers(texts[name], contract)) is not None:
             typed[name] = plain
             continue
-        # Numbers seldom repeat enough for that to pay.
+        # Numbers rarely repeat often enough for deduplication to pay off.
         places, cells = (np.arange(len(texts)), texts[name]) if name in numeric else _distinct_texts(texts[name])
         known = known_texts(cells, contract)
         values, problem = parsers.get(name, _parse_label)(known, contract.format.decimal)
@@ -45,7 +45,7 @@ def parse_table(texts: pd.DataFrame, contract: TableContract) -> tuple[pd.DataFr
 
 
 def _plain_numbers(texts: pd.Series, contract: TableContract) -> pd.Series | None:
-    """The fast way, for a column that holds gaps and numbers as programs write them; None when it holds more."""
+    """Fast path for columns of missing values and plain numbers; None if the column holds anything else."""
     if contract.format.decimal != ".":
         return None
     cells = pa.array(texts, pa.large_string())
@@ -54,27 +54,27 @@ def _plain_numbers(texts: pd.Series, contract: TableContract) -> pd.Series | Non
         numbers = pc.cast(pc.if_else(is_gap, None, cells), pa.float64())
     except pa.ArrowInvalid:
         return None
-    if pc.any(pc.is_nan(numbers)).as_py():  # a text that says so is no gap
+    if pc.any(pc.is_nan(numbers)).as_py():  # the text "nan" is a missing value only if the contract lists it
         return None
     return pd.Series(numbers.to_numpy(zero_copy_only=False), index=texts.index)
 
 
 def _distinct_texts(texts: pd.Series) -> tuple[NDArray[np.intp], pd.Series]:
-    """Each text once, and where in that list each row's is: what is done with a text is then done once for all rows."""
+    """Position of each row's text in the list of distinct texts, and that list, so that each text is parsed once."""
     places, distinct = pd.factorize(texts, use_na_sentinel=False)
     return places, pd.Series(distinct, dtype=texts.dtype)
 
 
 def known_texts(texts: pd.Series, contract: TableContract) -> pd.Series:
-    """Texts without the blanks around them, NaN where they mean a gap."""
+    """Stripped texts, NaN where they mean a missing value."""
     stripped = texts.str.strip()
     return stripped.mask(stripped.isin(["", *contract.missing_values]))
 
 
 def parse_customers(texts: pd.DataFrame, contract: TableContract) -> tuple[pd.DataFrame, pd.Series]:
-    """Typed columns of customers to be scored, and for each row all that breaks the contract, in words ('': nothing).
+    """Parse customers to be scored; also return all contract violations of each row as text ('' if there are none).
 
-    The target is not looked at. A gap is let in only where the contract allows it: the model was fitted without others.
+    The target is not read. Missing values are accepted only with `missing: allow`, as in training.
     """
     reasons = pd.Series("", index=texts.index, dtype="object")
     typed: dict[str, pd.Series] = {}
@@ -90,7 +90,7 @@ def parse_customers(texts: pd.DataFrame, contract: TableContract) -> tuple[pd.Da
 
 
 def _read_cells(name: str, texts: pd.Series, contract: TableContract) -> tuple[pd.Series, pd.Series]:
-    """Typed values of some cells of one column, and of each all that breaks the contract, '; ' after each breach."""
+    """Typed values of some cells of one column, and the contract violations of each, '; ' after each violation."""
     column = contract.columns.get(name)
     known = known_texts(texts, contract)
     parser = _parse_label if column is None else PARSERS[column.type]
@@ -106,13 +106,13 @@ def _read_cells(name: str, texts: pd.Series, contract: TableContract) -> tuple[p
     told = pd.Series("", index=texts.index, dtype="object")
     for said, cells in broken.items():
         if cells.any():
-            shown_values = ["it" if pd.isna(value) else excerpt(value) for value in known[cells]]
+            shown_values = ["the value" if pd.isna(value) else excerpt(value) for value in known[cells]]
             told[cells] += [f"column {name!r}: {value} is {said}; " for value in shown_values]
     return values, told
 
 
 def parse_times(texts: pd.Series, how: str | None) -> pd.Series:
-    """Numbers that rise with time, NaN where a text is none: days since 1970 of dates, or the numbers themselves.
+    """Parse times to numbers: days since 1970 for dates, or the numbers themselves; NaN for any other text.
 
     `how`: format of the dates as in `datetime.strptime`, None for ISO 8601 or numbers.
     """
@@ -127,10 +127,10 @@ def parse_times(texts: pd.Series, how: str | None) -> pd.Series:
 
 
 def parse_numbers(texts: pd.Series, decimal: str) -> pd.Series:
-    """Numbers as float64, NaN where a text is none; as people write them, or else as programs do."""
+    """Parse texts to float64, NaN if a text is not a number; accepts amounts and all that pandas parses."""
     numbers = pd.Series(read_amounts(pa.array(texts, pa.large_string()), decimal), index=texts.index)
     unread = texts[numbers.isna() & texts.notna()]
-    if decimal == ",":  # what looks like a number may mean another one
+    if decimal == ",":  # pandas would read a thousands separator "." as the decimal separator
         unread = unread[~unread.str.contains(".", regex=False)]
     numbers[unread.index] = pd.to_numeric(unread, errors="coerce").astype("float64")
     return numbers

@@ -1,4 +1,4 @@
-"""A table of customers as texts, batch by batch or whole: nothing interpreted, nothing filled in silently."""
+"""Read a customer table as text, whole or in batches, without type inference."""
 
 import codecs
 import csv
@@ -29,26 +29,26 @@ from churn.table.validation import header_problem
 
 PARQUET = ".parquet"
 BLOCK_BYTES = 8 * 1024 * 1024
-"""Of a table that is scored, which small blocks make slower."""
+"""Block size for scoring, where small blocks are slower."""
 BLOCK_BYTES_OF_SOURCE = 1024 * 1024
-"""Of a table that is read whole: Arrow reads 32 blocks ahead, and large ones would only take memory."""
+"""Block size for reading a whole table: Arrow reads 32 blocks ahead, so larger ones would only use more memory."""
 ROWS_A_BATCH = 65_536
 LONGEST_CELL = 2**31 - 1
-"""Characters; the csv module's own limit is shorter than what the reader of tables takes."""
+"""Maximum characters of a cell; the csv module's default is lower than what Arrow reads."""
 NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", '"': "double quotes", "'": "single quotes"}
 NOT_PACKED = (gzip.BadGzipFile, zipfile.BadZipFile, EOFError, RuntimeError, zlib.error)
-"""What unpacking raises; RuntimeError: packed with a password."""
+"""Errors of decompression; RuntimeError: the file is encrypted."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Some rows of a table.
+    """Consecutive rows of a table.
 
     Attributes:
-        texts: one column a column of the table; an empty text is a gap.
-        numbers: place of each row in the table, from 1, the header apart.
-        ragged: rows left out because they have another number of cells: place and reason.
-        done: share of the table that this batch ends at.
+        texts: the columns of the table as text; an empty text is a missing value.
+        numbers: row number of each row in the table, from 1, without the header.
+        ragged: reason by row number, for rows dropped because their number of cells differs from the header.
+        done: share of the table that has been read after this batch, 0 to 1.
     """
 
     texts: pd.DataFrame
@@ -59,7 +59,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class _Advice:
-    """What to do about a table that is not there, is a folder, or has no rows: that depends on where it is named."""
+    """Advice in error messages; it depends on whether the path comes from params.yaml or from an argument."""
 
     absent: str
     folder: str
@@ -79,13 +79,13 @@ OF_ARGUMENT = _Advice(
 
 
 def read_source(path: Path, how: TableFormat) -> pd.DataFrame:
-    """Read a table as texts, nothing interpreted; names as in the header, repeated ones included.
+    """Read a whole table as text, with the column names of the header, including duplicates.
 
-    A CSV table may be packed (.gz, .zip); the values of a Parquet table are written out, a null as ''.
+    A CSV table may be compressed (.gz, .zip). Values of a Parquet table are converted to text, nulls to ''.
 
     Raises:
-        DataError: missing, empty, not in that encoding, with a quote left open, or a row of another length than the
-            header.
+        DataError: the file is missing, empty, not in the given encoding, has an unclosed quote, or a row whose number
+            of cells differs from the header.
     """
     batches = list(_batches(path, how, OF_SOURCE, BLOCK_BYTES_OF_SOURCE))
     ragged = {number: reason for batch in batches for number, reason in batch.ragged.items()}
@@ -100,10 +100,10 @@ def read_source(path: Path, how: TableFormat) -> pd.DataFrame:
 
 
 def read_batches(path: Path, contract: TableContract) -> Iterator[Batch]:
-    """Read a CSV or Parquet table of customers; it needs the contract's columns, but no target.
+    """Read a CSV or Parquet table in batches; the target column is optional.
 
     Raises:
-        DataError: missing, not readable, or without rows or a column of the contract.
+        DataError: the file is missing, cannot be read, or has no rows or lacks a column of the contract.
     """
     for batch in _batches(path, contract.format, OF_ARGUMENT, BLOCK_BYTES):
         problem = header_problem(list(batch.texts.columns), contract, target=False)
@@ -124,7 +124,7 @@ def _batches(path: Path, how: TableFormat, advice: _Advice, block_bytes: int) ->
         raise DataError(f"{path}: no such file; {advice.absent}") from None
     except IsADirectoryError:
         raise DataError(f"{path}: is a folder; {advice.folder}") from None
-    # Before NOT_PACKED, since one of Arrow's is a RuntimeError; UnicodeError: no byte order mark in UTF-16.
+    # Before NOT_PACKED, since one of Arrow's errors is a RuntimeError; UnicodeError: UTF-16 without its mark.
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeError) as error:
         cure = "save the table as CSV or Parquet, and check data.format"
         raise DataError(f"{path}: {first_line(error)}; {cure}") from None
@@ -141,7 +141,7 @@ def _csv_batches(path: Path, how: TableFormat, advice: _Advice, block_bytes: int
 
     def set_aside(row: pyarrow.csv.InvalidRow) -> str:
         cells, expected = row.actual_columns, row.expected_columns
-        ragged[row.number - 1] = f"has another number of cells ({cells}) than the header ({expected})"
+        ragged[row.number - 1] = f"differs from the header in its number of cells ({cells} instead of {expected})"
         return "skip"
 
     _require_text(path, how, advice)
@@ -149,17 +149,17 @@ def _csv_batches(path: Path, how: TableFormat, advice: _Advice, block_bytes: int
     with open_table(path) as (file, stream):
         blocks = pyarrow.csv.open_csv(
             stream,
-            # With threads, ragged rows have no number.
+            # With threads, Arrow does not report the numbers of ragged rows.
             pyarrow.csv.ReadOptions(use_threads=False, block_size=block_bytes, encoding=_encoding(how)),
             pyarrow.csv.ParseOptions(
                 delimiter=how.delimiter, quote_char=how.quote, newlines_in_values=True, invalid_row_handler=set_aside
             ),
             pyarrow.csv.ConvertOptions(default_column_type=pa.string()),
         )
-        for block in filter(len, blocks):  # one of ragged rows alone is empty
+        for block in filter(len, blocks):  # a block of only ragged rows is empty
             numbers = _numbers(following, len(block), ragged)
             following = int(numbers[-1]) + 1
-            # The reader looks ahead: what it met beyond this block belongs to the next one.
+            # Arrow reads ahead: ragged rows beyond this block belong to a later batch.
             here = {number: ragged.pop(number) for number in sorted(ragged) if number < following}
             yield Batch(block.to_pandas(), numbers, here, file.tell() / size)
         if ragged:
@@ -168,7 +168,7 @@ def _csv_batches(path: Path, how: TableFormat, advice: _Advice, block_bytes: int
 
 
 def _require_text(path: Path, how: TableFormat, advice: _Advice) -> None:
-    """See that a table can be decoded, and has rows and no open quote: what is behind one would be one cell."""
+    """Check that a table can be decoded, has rows, and has no open quote (all text after it would be one cell)."""
     decoder = codecs.getincrementaldecoder(_encoding(how))()
     place = lines = quotes = 0
     start = ""
@@ -177,12 +177,12 @@ def _require_text(path: Path, how: TableFormat, advice: _Advice) -> None:
             try:
                 text = decoder.decode(block, final=not block)
             except UnicodeDecodeError as error:
-                earlier = error.object[: len(error.object) - len(block)]  # of a character that the block before began
+                earlier = error.object[: len(error.object) - len(block)]  # a character begun in the previous block
                 place += error.start - len(earlier)
                 lines += error.object.count(b"\n", 0, error.start) - earlier.count(b"\n")
                 raise DataError(
-                    f"{path}: byte {place:,} is not {_encoding(how)}, in line {lines + 1:,}; save the table as UTF-8, "
-                    "or name its encoding in data.format"
+                    f"{path}: byte {place:,} (line {lines + 1:,}) is not valid {_encoding(how)}; "
+                    "save the table as UTF-8, or set data.format.encoding"
                 ) from None
             start = start or text
             place += len(block)
@@ -193,16 +193,16 @@ def _require_text(path: Path, how: TableFormat, advice: _Advice) -> None:
         raise DataError(f"{path}: {'holds no rows' if start else 'is empty'}; {advice.rowless}")
     if quotes % 2:
         name = NAMES.get(how.quote, repr(how.quote))
-        raise DataError(f"{path}: has an odd number of {name}; close the open one, or double it inside a cell")
+        raise DataError(f"{path}: has an odd number of {name}; close the open quote, or double those inside a cell")
 
 
 def _encoding(how: TableFormat) -> str:
-    """Its name; a table in UTF-8 is read as it is, with or without a mark at its start."""
+    """Name of the encoding for Arrow, which reads UTF-8 with or without a byte order mark."""
     return "UTF-8" if codecs.lookup(how.encoding).name in ("utf-8", "utf-8-sig") else how.encoding
 
 
 def _numbers(first: int, count: int, ragged: Collection[int]) -> NDArray[np.int64]:
-    """Places of as many rows from the first place on, those of ragged rows left out."""
+    """Row numbers of the next `count` rows from `first` on, without the numbers of ragged rows."""
     places = np.arange(first, first + count + len(ragged), dtype=np.int64)
     return places[~np.isin(places, list(ragged))][:count]
 
@@ -220,11 +220,11 @@ def _parquet_batches(path: Path, how: TableFormat) -> Iterator[Batch]:
 
 
 def _texts_of(column: pa.Array, how: TableFormat) -> pa.Array:
-    """Values of a typed column written out, numbers with the format's decimal sign; null and not-a-number as ''."""
+    """Values of a typed column as text, numbers with the format's decimal separator, null and NaN as ''."""
     kind = column.type
     if pa.types.is_floating(kind):
         column = pyarrow.compute.if_else(pyarrow.compute.is_nan(column), None, column)
-        if how.decimal != ".":  # beside another sign, an exponent could not be read
+        if how.decimal != ".":  # exponents are parsed only with "." as decimal separator
             numbers = column.to_pylist()
             plain = [None if one is None else np.format_float_positional(one, trim="-") for one in numbers]
             column = pa.array(plain, pa.string())
@@ -236,20 +236,22 @@ def _texts_of(column: pa.Array, how: TableFormat) -> pa.Array:
 
 @contextmanager
 def open_table(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
-    """A file, and the stream of what is packed in it; the place in the first tells how far the second has come.
+    """Open a table; yield the file and the stream of its decompressed content.
+
+    The position in the file shows the progress of the stream.
 
     Raises:
-        DataError: a .zip file that holds other than one file.
+        DataError: a .zip file does not contain exactly one file.
     """
     with path.open("rb") as file:
         if path.suffix == ".gz":
             with gzip.GzipFile(fileobj=file) as stream:
-                yield file, stream  # type: ignore[misc]  # a binary stream, though not typed as one
+                yield file, stream  # type: ignore[misc]  # GzipFile is a binary stream but not typed as IO[bytes]
         elif path.suffix == ".zip":
             with zipfile.ZipFile(file) as archive:
                 names = [name for name in archive.namelist() if not name.endswith("/")]
                 if len(names) != 1:
-                    raise DataError(f"{path}: holds {len(names)} files; compress only the table")
+                    raise DataError(f"{path}: contains {len(names)} files; compress only the table")
                 with archive.open(names[0]) as stream:
                     yield file, stream
         else:
@@ -257,9 +259,9 @@ def open_table(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
 
 
 def lines_of(path: Path, how: TableFormat, rows: Sequence[int]) -> list[int]:
-    """Line of the file on which each row ends, counting from 1; of a Parquet table its place, the first being 1.
+    """Line of the file on which each row ends, from 1; for a Parquet table the row number, from 1.
 
-    Reads the table once more, so only for a table that is refused. `rows`: places from 0, in any order.
+    Reads the table again, so use it only for error messages. `rows`: positions from 0, in any order.
     """
     if path.suffix == PARQUET:
         return [row + 1 for row in rows]
@@ -271,5 +273,5 @@ def lines_of(path: Path, how: TableFormat, rows: Sequence[int]) -> list[int]:
 
 
 def first_line(error: Exception) -> str:
-    """What a library says, without its explanations."""
+    """The first line of a library's error message."""
     return (str(error).splitlines() or [type(error).__name__])[0].rstrip(". ")

@@ -1,7 +1,7 @@
-"""Which side and which fold a row is on: a row's key decides, or time.
+"""Assign rows to training or test set and to folds, by row key or by time.
 
-A row's side depends on the row alone: neither its place in the file, nor other rows, nor columns outside the
-contract move it. Rows that are equal in every feature share a side, so none is learned by heart and then tested.
+With a split by key, the assignment depends on the row's key alone: not on its position in the file, other rows, or
+columns outside the contract. Rows of one customer (equal id or, without an id, equal features) are in the same split.
 """
 
 import numpy as np
@@ -12,14 +12,14 @@ from churn.table.keys import KEY_DIGITS, SEPARATOR, sha256_of
 
 
 def is_test(keys: pd.Index, salt: str, share: float) -> NDArray[np.bool_]:
-    """Which rows are kept aside; `share` is the expected part of the customers."""
+    """Which rows are test rows; `share` is the expected share of the customers."""
     return _fractions(keys, f"split {salt}") < share
 
 
 def is_newest(times: NDArray[np.float64], share: float) -> NDArray[np.bool_]:
-    """Which rows are kept aside when time decides: the newest, as near to `share` of them as equal times allow.
+    """Which rows are test rows in a split by time: the newest ones, as close to `share` as equal times allow.
 
-    Without two different times, none.
+    If all times are equal, no row is a test row.
     """
     moments, counts = np.unique(times, return_counts=True)
     if len(moments) < 2:
@@ -31,11 +31,11 @@ def is_newest(times: NDArray[np.float64], share: float) -> NDArray[np.bool_]:
 
 
 def fold_of(keys: pd.Index, salt: str, folds: int) -> NDArray[np.int64]:
-    """Fold of each row, 0 to folds - 1; rows with one text share a fold."""
+    """Fold of each row, 0 to folds - 1; rows with equal canonical texts are in the same fold."""
     return np.floor(_fractions(keys, f"folds {salt}") * folds).astype(np.int64)
 
 
 def _fractions(keys: pd.Index, salt: str) -> NDArray[np.float64]:
-    """A number from 0 to below 1 for each row, uniform over salts, from the key without its repeat number."""
+    """A number in [0, 1) for each row, uniform over salts, from the key without the suffix for repeats."""
     hashed = [int(sha256_of(f"{salt}{SEPARATOR}{key[:KEY_DIGITS]}")[:13], 16) for key in keys]
     return np.array(hashed, dtype=np.float64) / 16.0**13

@@ -1,4 +1,4 @@
-"""Every way in which a table breaks its contract, and what the contract says is to be done about it."""
+"""Find all contract violations of a table, and apply the contract's policies to them."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ from churn.errors import excerpt
 
 
 class Problem(StrEnum):
-    """What can be wrong with values of a column, in the words in which it is told."""
+    """Kinds of contract violations, as worded in messages."""
 
     NOT_A_NUMBER = "not a number"
     NOT_0_OR_1 = "not 0 or 1"
@@ -38,7 +38,7 @@ class Problem(StrEnum):
     ALL_MISSING_ID = "entirely missing in the id"
     NO_TARGET_VALUE = "neither positive nor negative"
     ONE_TARGET_VALUE = "the only value of the target"
-    NAME_TAKEN = "encoded under the name of another column or label"
+    NAME_TAKEN = "encoded with the same name as another column or label"
 
 
 REMEDIES_OF_VALUES = {
@@ -49,7 +49,7 @@ REMEDIES_OF_VALUES = {
     Problem.ABOVE_MAX: "correct them, or raise max",
     Problem.NOT_IN_VALUES: "correct them, or add them to values",
 }
-"""By what is wrong with single values, which `on_error` decides about."""
+"""Remedies for violations by single values, which `on_error` handles."""
 
 REMEDIES_OF_GAPS = {
     Problem.MISSING: "fill them in, or set the column's missing policy to drop or allow",
@@ -59,7 +59,7 @@ REMEDIES_OF_GAPS = {
     Problem.ALL_MISSING_TARGET: "check data.target.column and data.missing_values",
     Problem.ALL_MISSING_ID: "check data.missing_values, or set data.id to null",
 }
-"""By what is wrong where there is no value."""
+"""Remedies for missing values."""
 
 REMEDIES = {
     **REMEDIES_OF_VALUES,
@@ -72,7 +72,7 @@ REMEDIES = {
 
 @dataclass(frozen=True)
 class Fault:
-    """One way in which one column breaks the contract. Rows count from 1, the header apart."""
+    """One kind of contract violation in one column. Row numbers count from 1, without the header."""
 
     column: str
     problem: Problem
@@ -80,45 +80,45 @@ class Fault:
     first_value: str
     first_row: int
     rows: NDArray[np.int64] = field(default_factory=lambda: np.array([], dtype=np.int64), compare=False, repr=False)
-    """Places of all of them in the table, from 0."""
+    """Positions of all affected rows in the table, from 0."""
 
     def __str__(self) -> str:
         return self.describe(f"data row {self.first_row:,}")
 
     def describe(self, place: str) -> str:
-        """The fault in a line, its first rows named as the place says."""
+        """One line of text about the fault; `place` names the affected rows."""
         values = "1 value is" if self.count == 1 else f"{self.count:,} values are"
         first = f", first {excerpt(self.first_value)}" if self.first_value else ", first"
         return f"column {self.column!r}: {values} {self.problem}{first} in {place}; {REMEDIES[self.problem]}"
 
     @property
     def is_value(self) -> bool:
-        """Whether single values are wrong, which `on_error` decides about."""
+        """Whether single values are invalid, which `on_error` handles."""
         return self.problem in REMEDIES_OF_VALUES
 
     @property
     def is_gap(self) -> bool:
-        """Whether what is wrong is that there is no value."""
+        """Whether the fault is about missing values."""
         return self.problem in REMEDIES_OF_GAPS
 
 
 def header_problem(header: list[str], contract: TableContract, *, target: bool = True) -> str | None:
-    """Say what is wrong with the names of the columns, or None; without `target`, that column may be absent."""
+    """Describe a fault of the column names, or return None; with `target` False, the target may be absent."""
     repeated = sorted({name for name in header if header.count(name) > 1})
     if repeated:
         times = header.count(repeated[0])
-        return f"column {repeated[0]!r} stands {times} times in the header; rename or remove the duplicates"
+        return f"column {repeated[0]!r} appears {times} times in the header; rename or remove the duplicates"
     absent = [name for name in (contract.needed if target else contract.of_customer) if name not in header]
     if contract.target.column in absent:
         return f"no column {contract.target.column!r} (data.target.column); the file has: {', '.join(header)}"
     if absent:
-        advice = "remove it from data.columns or data.id, or fix the file" if target else "the model needs it"
+        advice = "remove it from data.columns or data.id, or fix the file" if target else "the model requires it"
         return f"no column {', '.join(map(repr, absent))}; {advice} (the file has: {', '.join(header)})"
     return None
 
 
 def all_faults(table: pd.DataFrame, unparsed: list[Fault], contract: TableContract) -> list[Fault]:
-    """Every fault of a typed table, those of parsing first; what did not parse is not told again as missing."""
+    """All faults of a typed table, parsing faults first; unparsed values are not reported again as missing."""
     columns = {fault.column for fault in unparsed}
     broken = [fault for fault in contract_faults(table, contract) if fault.column not in columns or not fault.is_gap]
     one_sided = [] if contract.target.column in columns else target_faults(table, contract)
@@ -127,13 +127,13 @@ def all_faults(table: pd.DataFrame, unparsed: list[Fault], contract: TableContra
 
 @dataclass(frozen=True)
 class SettledTable:
-    """A table after `on_error` has been obeyed.
+    """A table after `on_error` has been applied.
 
     Attributes:
-        table: without rows that were left out, with gaps in place of values taken for gaps; places kept as index.
-        faults: what nothing in the contract settles.
-        rows_dropped: rows left out, by the first column that said so.
-        taken_for_gaps: values, by column.
+        table: without dropped rows; values treated as missing are NaN; the index holds the original positions.
+        faults: the faults that `on_error` does not resolve.
+        rows_dropped: number of dropped rows, by the first column that caused the drop.
+        taken_for_gaps: number of values treated as missing, by column.
     """
 
     table: pd.DataFrame
@@ -143,7 +143,7 @@ class SettledTable:
 
 
 def settle(table: pd.DataFrame, unparsed: list[Fault], contract: TableContract) -> SettledTable:
-    """Do with values that break the contract what their column's `on_error` says; the rest is told."""
+    """Apply each column's `on_error` to invalid values; return the faults that remain."""
     faults = all_faults(table, unparsed, contract)
     policy = {name: column.on_error for name, column in contract.columns.items()}
     settled = [fault for fault in faults if fault.is_value and policy[fault.column] != "fail"]
@@ -170,11 +170,11 @@ def settle(table: pd.DataFrame, unparsed: list[Fault], contract: TableContract) 
 
 
 def _without(going: set[int], fault: Fault) -> Fault | None:
-    """The fault as it stands when some rows have been left out; None when all of its rows have."""
+    """The fault without dropped rows; None if all of its rows were dropped."""
     rows = fault.rows[~np.isin(fault.rows, list(going))]
     if not len(rows):
         return None
-    moved = rows[0] != fault.rows[0]  # the first value is then another one, which is not known here
+    moved = rows[0] != fault.rows[0]  # the first value is then another one, unknown here
     return replace(
         fault, count=len(rows), first_row=int(rows[0]) + 1, first_value="" if moved else fault.first_value, rows=rows
     )
@@ -184,7 +184,7 @@ def _infinite(values: pd.Series, _: NumericColumn) -> pd.Series:
     return values.abs() == np.inf
 
 
-# What is infinite is told as that alone, so the ranges below are open at both ends.
+# Infinite values are reported only as infinite, so the ranges below exclude both ends.
 def _below_min(values: pd.Series, column: NumericColumn) -> pd.Series:
     return values.between(-np.inf, -np.inf if column.min is None else column.min, inclusive="neither")
 
@@ -204,16 +204,16 @@ CHECKS: dict[str, dict[Problem, Callable[[pd.Series, Any], pd.Series]]] = {
     "boolean": {},
     "categorical": {Problem.NOT_IN_VALUES: _not_in_values},
 }
-"""By type of column, what may be wrong with its typed values, and which of them it is. A gap is none of these."""
+"""Checks of typed values by column type and problem; each returns a mask. Missing values pass all of them."""
 
 
 def breaches(values: pd.Series, column: Column) -> dict[Problem, pd.Series]:
-    """Which typed values break what the contract says of their column, by problem; of training and scoring alike."""
+    """Masks of the typed values that violate the contract, by problem; used for training and for scoring."""
     return {problem: check(values, column) for problem, check in CHECKS[column.type].items()}
 
 
 def contract_faults(table: pd.DataFrame, contract: TableContract) -> Iterator[Fault]:
-    """Check every value of a typed table: in the contract's order, then the target and the id."""
+    """Check all values of a typed table: features in the contract's order, then the target and the id."""
     for name, column in contract.columns.items():
         yield from _faults_of(table, name, _gaps(table[name], column.missing) | breaches(table[name], column))
     target = contract.target
@@ -230,7 +230,7 @@ def _gaps(
     some: Problem = Problem.MISSING,
     throughout: Problem = Problem.ALL_MISSING,
 ) -> dict[Problem, pd.Series]:
-    """The gaps that break the contract, by problem: that of a column with some of them, or with nothing else."""
+    """Masks of missing values that violate the contract, by problem: `throughout` if all are missing, else `some`."""
     gaps = values.isna()
     if gaps.all():
         return {throughout: gaps}
@@ -246,7 +246,7 @@ def _faults_of(table: pd.DataFrame, name: str, broken: dict[Problem, pd.Series])
 
 
 def target_faults(table: pd.DataFrame, contract: TableContract) -> list[Fault]:
-    """A target with one value only has nothing to be learned from."""
+    """Report a target that has only one value."""
     name = contract.target.column
     labels = table[name].dropna()
     if labels.nunique() != 1:
@@ -257,7 +257,7 @@ def target_faults(table: pd.DataFrame, contract: TableContract) -> list[Fault]:
 
 
 def name_faults(table: pd.DataFrame, contract: TableContract) -> Iterator[Fault]:
-    """Encoded columns that would share a name, such as that of label b_c of column a and of label c of column a_b."""
+    """Report encoded columns with equal names, such as label b_c of column a and label c of column a_b."""
     labelled = columns_of_type(contract.columns, "categorical")
     taken = set(contract.columns) - set(labelled)
     for name in labelled:
@@ -265,7 +265,7 @@ def name_faults(table: pd.DataFrame, contract: TableContract) -> Iterator[Fault]
         if contract.columns[name].missing != "allow":
             labels = labels.dropna()
         for label in labels:
-            encoded = f"{name}_{label}"  # so does the encoder; an allowed gap is a label called nan
+            encoded = f"{name}_{label}"  # as the encoder names it; allowed missing values are the label nan
             if encoded in taken:
                 rows = table.index[table[name].astype("object").map(str) == str(label)].to_numpy()
                 yield Fault(name, Problem.NAME_TAKEN, len(rows), str(label), int(rows[0]) + 1, rows)
@@ -273,7 +273,7 @@ def name_faults(table: pd.DataFrame, contract: TableContract) -> Iterator[Fault]
 
 
 def drop_incomplete(table: pd.DataFrame, contract: TableContract) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Leave out the rows with a gap where the policy says drop; also how many, by the first column that said so."""
+    """Drop rows with a missing value where the policy is drop; count them by the first column that caused it."""
     policies: dict[str, str] = {contract.target.column: contract.target.missing}
     policies |= {name: column.missing for name, column in contract.columns.items()}
     dropped: dict[str, int] = {}

@@ -1,7 +1,7 @@
-"""What happened, shown in MLflow. Files are the record; this is a view of them.
+"""Publish states and executions to MLflow. The files are the source of truth; MLflow is a view of them.
 
-`description` turns a state of `history` into the plain values of `record`, which `outbox` keeps. `recorder` is what a
-stage calls; it sees that `publisher`, a process beside, carries the outbox to the `store`, which alone imports mlflow,
-at the place that `destination` names. `sync` does so by hand, and `lineage` tells what belongs together. `ledger` says
-who was champion when.
+`description` converts a state of `history` into the plain values of `record`, which `outbox` stores. A stage calls
+`recorder`; it starts `publisher`, a background process that publishes the outbox to the `store`, the only package that
+imports mlflow, at the `destination`. `sync` publishes on demand. `lineage` finds all names of a state. `ledger` records
+the champions.
 """

@@ -1,4 +1,4 @@
-"""An experiment as plain values: what MLflow will show of a snapshot."""
+"""Describe a snapshot as plain values for MLflow."""
 
 import csv
 import io
@@ -8,7 +8,7 @@ import math
 import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from churn.config.params import PARAMS_FILE, parse_yaml
@@ -25,6 +25,7 @@ from churn.files import (
 from churn.history.snapshot import Snapshot
 from churn.history.state import PIPELINE_FILE, Stages
 from churn.model.pickles import is_plain_pickle
+from churn.texts import shortened
 from churn.tracking.record import (
     COMMIT,
     COMPLETE,
@@ -50,20 +51,17 @@ from churn.tracking.record import (
     Experiment,
     ModelNote,
     Record,
+    metric_name,
     user_name,
 )
-from churn.tracking.row_texts import row_description, row_name
 
 PARAMETER_DEPTH = 3
-"""Keys deep that a parameter's name goes, as train.params.learning_rate; what is below is shown as JSON."""
+"""Levels of keys in a parameter's name, as in train.params.learning_rate; deeper values are shown as JSON."""
 
 LONGEST_VALUE = 6000
-"""MLflow cuts a longer parameter without a word."""
+"""MLflow silently truncates longer parameters."""
 
 UNFIT_FOR_A_NAME = re.compile(r"[^\w\-. ]")
-UNFIT_FOR_A_METRIC = re.compile(r"[^\w.]")
-"""Also what a filter such as `metrics.test_f1 > 0.6` could only hold in quotes."""
-
 EXPLAINED: Mapping[str, Mapping[str | None, str]] = {
     str(AUDIT): {None: "audit_findings_{}"},
     str(CLASSIFICATION_REPORT): {None: "test_rows.{}"},
@@ -75,15 +73,20 @@ COUNTS_BY_COLUMN = ("missing_values.", "unknown_labels_test.")
 """Starts of names that every column of the table has one of."""
 
 EXAMPLE_ROWS = 5
+LONGEST_NAME = 80
+LONGEST_ITEM = 30
+NOT_PRINTABLE = re.compile(r"[^\S ]|[\x00-\x1f\x7f]")
 
 
 def describe(
     snapshot: Snapshot, execution: Execution | None = None, *, vouched: bool = True
 ) -> tuple[Record, Callable[[str], bytes]]:
-    """What a snapshot says, and the bytes of what it refers to, by md5; without `vouched`, its model is a mere file.
+    """Describe a snapshot; return also a function that gives the content with an md5.
+
+    Without `vouched`, its model is a plain file that MLflow does not offer for loading.
 
     Raises:
-        UnidentifiedError: the files belong to no experiment.
+        UnidentifiedError: the files identify no experiment.
     """
     contents: dict[str, bytes] = {}
 
@@ -108,7 +111,7 @@ def describe(
     example_md5 = kept(_example(snapshot.read(str(TRAIN_ROWS)))) if model_md5 else None
     experiment = Experiment(
         fingerprint=fingerprint,
-        name=row_name(snapshot),
+        name=_name(snapshot),
         status=_status(snapshot, execution),
         parameters=parameters,
         metrics=metrics,
@@ -129,7 +132,7 @@ def describe(
                 MODEL_MD5: snapshot.results.get(str(MODEL)),
                 MODEL_NOTE: note if str(MODEL) in snapshot.results else None,
                 FORM: PRESENT_FORM,
-                DESCRIPTION: row_description(snapshot, execution, metrics, parameters.get("business.currency", "")),
+                DESCRIPTION: _text(snapshot, execution, metrics, parameters.get("business.currency", "")),
                 USER: snapshot.user or user_name(),
                 SOURCE: PIPELINE_FILE,
                 SOURCE_KIND: "LOCAL",
@@ -171,14 +174,14 @@ def _metrics(snapshot: Snapshot) -> dict[str, float]:
     for name, value in _figures(snapshot):
         if value == 0 and name.startswith(COUNTS_BY_COLUMN):
             continue  # one for each column of the table, and nothing to see
-        fit = UNFIT_FOR_A_METRIC.sub("_", name)
+        fit = metric_name(name)
         numbered = (f"{fit}_{number}" for number in itertools.count(2))
         found[next(one for one in itertools.chain([fit], numbered) if one not in found)] = value
     return found
 
 
 def _figures(snapshot: Snapshot) -> Iterator[tuple[str, float]]:
-    """What DVC calls metrics, and what its screen leaves out; the overview only repeats some of that."""
+    """Metrics declared in dvc.yaml and the detailed metrics, without the overview, which repeats some of them."""
     detailed = snapshot.results.keys() & set(map(str, DETAILED_METRICS))
     for path in sorted((snapshot.results_called("metrics") | detailed) - {str(OVERVIEW)}):
         content = snapshot.read(path)
@@ -191,9 +194,9 @@ def _figures(snapshot: Snapshot) -> Iterator[tuple[str, float]]:
 
 
 def _numbers(name: str, value: Any) -> Iterator[tuple[str, float]]:
-    """Numbers by dotted name, what is not defined as NaN; texts and lists are no metrics, for DVC neither.
+    """Numbers by dotted name, NaN for null; texts and lists are not metrics, as in DVC.
 
-    What is infinite is left out: MLflow would show it as 1.8e308.
+    Infinite values are left out: MLflow would show them as 1.8e308.
     """
     if isinstance(value, Mapping):
         for key, inner in value.items():
@@ -243,7 +246,7 @@ def _dataset(snapshot: Snapshot, parameters: Mapping[str, str], metrics: Mapping
 
 
 def _example(rows: bytes | None) -> bytes | None:
-    """The header and the first customers of a table."""
+    """Header and first rows of a table."""
     if rows is None:
         return None
     reader = csv.reader(io.StringIO(rows.decode(), newline=""))
@@ -254,3 +257,89 @@ def _example(rows: bytes | None) -> bytes | None:
 
 def _without_gaps(tags: Mapping[str, str | None]) -> dict[str, str]:
     return {name: value for name, value in tags.items() if value}
+
+
+def _name(snapshot: Snapshot) -> str:
+    """What changed: the name of a DVC experiment, the subject of a commit, or the edit of one."""
+    if snapshot.experiment:
+        return snapshot.experiment
+    if snapshot.commit is None:
+        return f"no commit, state {snapshot.fingerprint[:6]}"
+    if snapshot.is_edited:
+        return shortened(", ".join(_edits(snapshot)), LONGEST_NAME)
+    subject = snapshot.change.subject if snapshot.change else ""
+    return shortened(NOT_PRINTABLE.sub(" ", subject).strip(), LONGEST_NAME) or snapshot.commit[:7]
+
+
+def _text(snapshot: Snapshot, execution: Execution | None, metrics: Mapping[str, float], money: str) -> str:
+    """Markdown: the verdict, then what the state is and how to restore it. `money` is the currency."""
+    if execution is not None and execution.fault:
+        verdict = [f"**{execution.stage} failed:** {_quoted(execution.fault)}"]
+    elif snapshot.complete:
+        verdict = list(_verdict(metrics, money))
+    else:
+        verdict = ["Not all stages have run yet."]
+    return "\n\n".join([*verdict, *_origin(snapshot)])
+
+
+def _verdict(metrics: Mapping[str, float], money: str) -> Iterator[str]:
+    if profit := _with_interval(metrics, "profit_per_1000", ",.0f"):
+        everyone = _figure(metrics, "profit_contact_everybody_per_1000", ",.0f")
+        against = f"; contacting everyone: {everyone} {money}" if everyone else ""
+        yield f"**Profit on test rows: {profit} {money} per 1,000 customers**{against}"
+    ranks = [
+        f"{where} {told}"
+        for where, name in (("out-of-fold", "cv_roc_auc"), ("test", "test_roc_auc"))
+        if (told := _with_interval(metrics, name, ".3f"))
+    ]
+    if ranks:
+        yield f"ROC-AUC: {', '.join(ranks)}"
+    accepted = metrics.get("audit_findings_accepted", 0)
+    warnings = metrics.get("audit_findings_warning", 0)
+    if accepted or warnings:
+        yield f"Audit: {accepted:.0f} accepted findings, {warnings:.0f} warnings"
+
+
+def _origin(snapshot: Snapshot) -> Iterator[str]:
+    commit = snapshot.commit or ""
+    if snapshot.is_edited:
+        changed = [f"`{key}`: {_short(old)} → {_short(new)}" for key, old, new in snapshot.edited_values]
+        changed += [f"`{path}`" for path in _other_edits(snapshot)]
+        yield f"Edited since commit {commit[:7]}: {'; '.join(changed)}"
+    elif commit:
+        yield f"Commit {commit[:7]}. Restore it with `git checkout {commit[:7]}` and `dvc checkout`."
+
+
+def _with_interval(metrics: Mapping[str, float], name: str, form: str) -> str:
+    """A figure with its bounds or its standard deviation, where they are known; empty without the figure."""
+    told = _figure(metrics, name, form)
+    low, high, deviation = (_figure(metrics, f"{name}_{part}", form) for part in ("low", "high", "sd"))
+    if told and low and high:
+        return f"{told} (95 % interval {low} to {high})"
+    return f"{told} ± {deviation}" if told and deviation else told
+
+
+def _figure(metrics: Mapping[str, float], name: str, form: str) -> str:
+    value = metrics.get(name, math.nan)
+    return "" if math.isnan(value) else format(value, form)
+
+
+def _edits(snapshot: Snapshot) -> Iterator[str]:
+    for key, old, new in snapshot.edited_values:
+        yield f"{key.rpartition('.')[2]} {_short(old)} → {_short(new)}"
+    for path in _other_edits(snapshot):
+        yield f"edited {PurePosixPath(path).name}"
+
+
+def _other_edits(snapshot: Snapshot) -> list[str]:
+    """Edited files but that of the parameters, where those say themselves what changed."""
+    return [path for path in snapshot.edits if path != PARAMS_FILE or not snapshot.edited_values]
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return shortened(text, LONGEST_ITEM)
+
+
+def _quoted(text: str) -> str:
+    return f"`{' '.join(text.replace('`', chr(39)).split())}`"

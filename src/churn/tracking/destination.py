@@ -1,4 +1,4 @@
-"""Where tracking goes: settings from the environment, and a look at whether anybody is there."""
+"""Tracking destination: settings from the environment, and a quick check that the server answers."""
 
 import hashlib
 import os
@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 from churn.errors import ChurnError
 
 DEFAULT_EXPERIMENT = "churn"
+LOCAL_PAGES = "http://localhost:5000"
+"""Where `make ui` serves the embedded store."""
 SECONDS_TO_ANSWER = 0.3
 SQLITE = "sqlite:///"
 PORTS = {"http": 80, "https": 443}
@@ -25,21 +27,21 @@ CLIENT_SETTINGS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
-"""Taken where the user has set nothing: by default a server that refuses costs MLflow four minutes a call."""
+"""Defaults for unset variables: with MLflow's own, a server that refuses costs four minutes a call."""
 
 
 class StoreError(ChurnError):
-    """A store that is away, or refuses."""
+    """A store is unavailable, or refuses."""
 
     def __init__(self, reason: str, *, refused: bool) -> None:
         super().__init__(without_password(reason))
         self.refused = refused
-        """Whether asking again later will not help."""
+        """Whether a retry will not help."""
 
 
 @dataclass(frozen=True)
 class Destination:
-    """A store, the name of its experiment, and the folder of the project."""
+    """A tracking store, the name of its experiment, and the folder of the project."""
 
     uri: str
     experiment: str
@@ -47,17 +49,17 @@ class Destination:
 
     @property
     def executions(self) -> str:
-        """Name of the experiment that lists single runs of stages."""
+        """Name of the experiment with executions of stages."""
         return f"{self.experiment}-executions"
 
     @property
     def tuning(self) -> str:
-        """Name of the experiment that lists the trials of searches."""
+        """Name of the experiment with trials of searches."""
         return f"{self.experiment}-tuning"
 
     @property
     def promotions(self) -> str:
-        """Name of the experiment that lists what was decided of models: the ledger."""
+        """Name of the experiment with judgements of promotions: the ledger."""
         return f"{self.experiment}-promotions"
 
     def description_of(self, experiment: str) -> str:
@@ -75,31 +77,39 @@ class Destination:
         """Whether the store is a database that this process opens itself."""
         return "://" in self.uri and urlsplit(self.uri).scheme not in PORTS
 
+    def pages_of(self, experiment_id: str) -> str:
+        """Address at which a browser shows the runs of an experiment.
+
+        By default MLflow opens on its pages for generative AI, so the address names the kind of work.
+        """
+        at = os.environ.get("CHURN_MLFLOW_PAGES") or (LOCAL_PAGES if self.is_embedded else self.address)
+        return f"{at.rstrip('/')}/#/experiments/{experiment_id}/runs?workflowType=machine_learning"
+
     @property
     def lock(self) -> Path:
-        """Held while a row is looked for and made."""
+        """Lock that is held while a run is looked up and created."""
         return self.root / ".churn" / "tracking.lock"
 
     @property
     def publisher_lock(self) -> Path:
-        """Held by the process that publishes there; one for all settings that a store or its client goes by."""
+        """Lock of the publisher for this destination; its name depends on all settings of the store and its client."""
         settings = sorted((name, value) for name, value in os.environ.items() if name.startswith("MLFLOW_"))
         key = hashlib.sha256(repr((self.uri, self.experiment, settings)).encode()).hexdigest()[:12]
         return self.root / ".churn" / f"publisher-{key}.lock"
 
     @property
     def address(self) -> str:
-        """The address, fit for a log."""
+        """The URI without credentials, for logs."""
         return without_password(self.uri)
 
 
 PATIENT_SETTINGS = {**CLIENT_SETTINGS, "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
-"""For what a person waits for, such as a sync, and not a stage."""
+"""For commands that a user waits for, such as `churn sync`, in contrast to stages."""
 PATIENCE = 5.0
 
 
 def find_destination(root: Path) -> Destination:
-    """By MLFLOW_TRACKING_URI and MLFLOW_EXPERIMENT_NAME; without them, mlflow.db in the project's folder."""
+    """Destination from MLFLOW_TRACKING_URI and MLFLOW_EXPERIMENT_NAME; by default mlflow.db in the project's folder."""
     uri = os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}mlflow.db"
     return Destination(
         uri=_anchor(uri, root),
@@ -109,12 +119,12 @@ def find_destination(root: Path) -> Destination:
 
 
 def project_root(workspace: Path) -> Path:
-    """The project's own folder, also for a stage that DVC runs in a temporary copy of it."""
+    """Folder of the project, even for a stage that DVC runs in a temporary copy of it."""
     return Path(os.environ.get("DVC_ROOT") or workspace).resolve()
 
 
 def refusal(destination: Destination, patience: float = SECONDS_TO_ANSWER) -> str | None:
-    """Why a server cannot be reached, found out in a moment and without importing mlflow; None when it can."""
+    """Why a server cannot be reached within `patience` seconds; None if it can. Does not import mlflow."""
     try:
         parts = urlsplit(destination.uri)
         if parts.scheme not in PORTS:
@@ -123,7 +133,7 @@ def refusal(destination: Destination, patience: float = SECONDS_TO_ANSWER) -> st
     except ValueError as error:
         return str(error)
     reasons = [f"no answer within {patience:g} s"]
-    # In a thread, since looking up a name has no time limit of its own.
+    # In a thread, because name resolution has no timeout.
     look = threading.Thread(target=_look, args=[address, patience, reasons], daemon=True)
     look.start()
     look.join(patience)
@@ -140,12 +150,12 @@ def _look(address: tuple[str, int], patience: float, reasons: list[str]) -> None
 
 
 def without_password(text: str) -> str:
-    """A text fit for a log: addresses in it without the name and password that they may carry."""
+    """Remove user names and passwords from URLs in a text, for logs."""
     return re.sub(r"://[^/\s]*@", "://", text)
 
 
 def _anchor(uri: str, root: Path) -> str:
-    """A relative database path counts from the project's folder, whatever folder a stage runs in."""
+    """Make a relative database path relative to the project's folder, whatever folder a stage runs in."""
     path = uri.removeprefix(SQLITE)
     if path == uri or path.startswith("/") or path == ":memory:":
         return uri

@@ -1,8 +1,8 @@
-"""Who was champion when: a list of judgements that anybody may add to at any time, read in one way only.
+"""The ledger: an append-only list of judgements, from which every machine derives the same sequence of champions.
 
-There is no lock that all machines share, and no clock. So a judgement that makes a champion names the one that it
-followed, and of two that follow the same one that counts which was first written down there, once and for all; the
-other has to be judged again, against the first.
+The machines share neither a lock nor a clock. So a judgement that makes a champion names the entry that it follows. If
+two follow the same entry, the one that was recorded there first counts; recording cannot be undone. The other one must
+be re-evaluated against the new champion.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,21 +14,21 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 """Aliases of registered versions."""
 REFUSED, PROMOTED, FORCED, ROLLED_BACK = "refused", "promoted", "forced", "rolled back"
 BY_HAND = "by hand"
-"""The alias was moved in MLflow itself."""
+"""The alias was moved directly in MLflow."""
 CAME_SECOND = "came second"
-"""Another promotion that followed the same champion came first."""
+"""Another promotion against the same champion came first."""
 MAKES_CHAMPION = {PROMOTED, FORCED, ROLLED_BACK, BY_HAND}
 
 
 @dataclass(frozen=True)
 class Judges:
-    """Sketches of the rows that judged; empty when none did, and of training rows also in old entries."""
+    """Sketches of the rows used in an evaluation; empty without one. Old entries have no training rows."""
 
     training: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
 
     def overlap(self, other: "Judges") -> bool:
-        """Whether training rows, test rows, or all of them together, as after another split, are mostly the same."""
+        """Whether training rows, test rows, or both together (after another split) are mostly the same."""
         pairs = [(self.training, other.training), (self.test, other.test)]
         if self.training and other.training:
             pairs.append((self.training + self.test, other.training + other.test))
@@ -37,14 +37,14 @@ class Judges:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What was decided of a registered version.
+    """A decision about a registered version.
 
     Attributes:
-        follows: id of the entry that made the champion before; none before the first.
+        follows: id of the entry that made the previous champion; empty for the first.
         fingerprint: of the version's state.
         rival: fingerprint of the champion's state at that time.
-        judges: the rows that judged.
-        reason: why it was forced, or rolled back.
+        judges: rows used in the evaluation.
+        reason: why the promotion was forced, or rolled back.
     """
 
     outcome: str
@@ -62,8 +62,8 @@ class Entry:
 
     Attributes:
         made: milliseconds since 1970.
-        settled: when the champion's alias was first moved accordingly; None before that.
-        followed_by: id of the entry that is written down here as the next champion's; empty before there is one.
+        settled: when the champion alias was first moved accordingly, in milliseconds since 1970; None before.
+        followed_by: id of the entry recorded here as that of the next champion; empty before there is one.
     """
 
     id: str
@@ -74,7 +74,7 @@ class Entry:
 
 
 def reigns(entries: Iterable[Entry]) -> list[Entry]:
-    """The entries that made champions, first to last."""
+    """The entries that made champions, in order."""
     by_predecessor: dict[str, list[Entry]] = {}
     for entry in entries:
         if entry.judgement.outcome in MAKES_CHAMPION:
@@ -86,13 +86,13 @@ def reigns(entries: Iterable[Entry]) -> list[Entry]:
 
 
 def _first(claims: Sequence[Entry], written_down: str) -> Entry:
-    """The claim that is written down; where none can be, the one that was settled first, then the one made first."""
+    """The recorded entry; if none is recorded, the one that was settled first, then the one that was made first."""
     named = [entry for entry in claims if entry.id == written_down]
     return min(named or claims, key=lambda entry: (entry.settled is None, entry.settled or 0, entry.made, entry.id))
 
 
 def before(chain: Sequence[Entry]) -> Entry | None:
-    """The reign that a rollback goes back to: the last one that is not rolled back itself."""
+    """The entry that a rollback restores: the last champion before the present one that was not rolled back."""
     standing: list[Entry] = []
     for entry in chain:
         if entry.judgement.outcome == ROLLED_BACK:
@@ -103,9 +103,9 @@ def before(chain: Sequence[Entry]) -> Entry | None:
 
 
 def attempt_of(entries: Iterable[Entry], fingerprint: str, rival: str, judges: Judges) -> int:
-    """How many promotions these rows have judged, with this one; the same one again has its number again.
+    """Number of promotions evaluated on these rows, including this one; repeating one does not increase it.
 
-    The training rows decide and the test rows may contradict, so either of them makes it an attempt at the same rows.
+    Training rows decide and test rows can veto, so reusing either of them counts as an attempt.
     """
     judged = [
         (entry.judgement.fingerprint, entry.judgement.rival)

@@ -1,4 +1,4 @@
-"""From a model, a row in MLflow, a registered version, a fingerprint or a commit to the others of the same state."""
+"""Find the state of a model, MLflow run, registered version, fingerprint or commit, and all its other names."""
 
 import logging
 import re
@@ -33,28 +33,28 @@ RUN_FORM = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(frozen=True)
 class _FoundState:
-    """The state that something is of, and which of its models, where what was asked says that."""
+    """A state, and the md5 of its model if the given name identifies the model."""
 
     fingerprint: str
     model_md5: str | None = None
 
     def is_of(self, one: Snapshot) -> bool:
-        """Whether a state is that one, with that model."""
+        """Whether a snapshot is this state, with this model."""
         return one.fingerprint == self.fingerprint and self.model_md5 in (None, one.results.get(str(files.MODEL)))
 
 
 def lineage_of(root: Path, asked: str) -> Lineage:
-    """Find the state that something belongs to.
+    """Find the state that an object belongs to.
 
     Raises:
-        ChurnError: it belongs to nothing that is known here.
+        ChurnError: no known state has it.
     """
     with ExitStack() as stack:
         store, unknown = _store(root, stack)
         try:
             return _lineage_of(root, asked, store, unknown)
-        except StoreError as error:  # git may know all the same
-            return _lineage_of(root, asked, None, (f"rows in MLflow: {error}",))
+        except StoreError as error:  # git may still know the state
+            return _lineage_of(root, asked, None, (f"MLflow runs: {error}",))
 
 
 def _lineage_of(root: Path, asked: str, store: "Store | None", unknown: tuple[str, ...]) -> Lineage:
@@ -98,18 +98,18 @@ def _store(root: Path, stack: ExitStack) -> tuple["Store | None", tuple[str, ...
     try:
         return stack.enter_context(connection(find_destination(root))), ()
     except ChurnError as error:
-        return None, (f"rows in MLflow: {without_password(str(error))}",)
+        return None, (f"MLflow runs: {without_password(str(error))}",)
 
 
 def _tags(state: Snapshot | None, rows: "list[Run]") -> Mapping[str, str]:
-    """What the state says of itself, or its row in MLflow."""
+    """Tags of the state, or of its MLflow run."""
     if state is None:
         return rows[0].data.tags if rows else {}
     try:
         return describe(state)[0].experiment.tags
-    except Exception as error:  # a branch that was fetched may hold anything
+    except Exception as error:  # a fetched branch can contain anything
         log.warning("%s: %s", state.commit, " ".join(f"{type(error).__name__}: {error}".split()))
-        log.debug("the fault in full", exc_info=True)
+        log.debug("traceback", exc_info=True)
         return {name: md5 for name, md5 in ((MODEL_MD5, _model_of(state)),) if md5}
 
 
@@ -120,7 +120,7 @@ def _find(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | No
             return found
     foreign = next((one.objection for one in states if one.objection), None) if (root / asked).is_file() else None
     raise ChurnError(
-        f"{asked}: not known here: no commit, DVC experiment, row or registered model has it"
+        f"{asked}: unknown: it matches no commit, DVC experiment, MLflow run or registered model"
         f"{f'; {foreign}' if foreign else ''}"
     )
 

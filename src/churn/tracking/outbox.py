@@ -1,7 +1,7 @@
-"""The record of what has to be shown in MLflow: written first, always, and whatever becomes of a server.
+"""The outbox: records to be published to MLflow, written first and independently of any server.
 
 A record names no store. Each store has receipts for the records that it shows, so that another store can be brought up
-to date later. Records and what they need to be shown (`contents`, by md5) outlive the files of the workspace.
+to date later. Records and the files they need (`contents`, by md5) outlive the files of the workspace.
 """
 
 import logging
@@ -20,17 +20,17 @@ from churn.tracking.record import Record, record_from
 log = logging.getLogger(__name__)
 
 KEPT = 200
-"""Records kept for other stores once a store has shown them; those that none has shown are kept without limit."""
+"""Published records kept for other stores; unpublished ones are kept without limit."""
 
 
 @dataclass(frozen=True)
 class Outbox:
-    """Under .churn in the project's folder, also for stages that run in a temporary copy of it."""
+    """The outbox in .churn of the project's folder, also for stages that run in a temporary copy of it."""
 
     folder: Path
 
     def add(self, record: Record, content_of: Callable[[str], bytes]) -> None:
-        """Keep a record. What it refers to comes first, so that a record that is there can be shown.
+        """Store a record. Its contents are written first, so every stored record can be published.
 
         Raises:
             OSError: it cannot be written; then there is no record.
@@ -42,15 +42,15 @@ class Outbox:
             _write(self._records / f"{record.name}.json", record.as_text().encode())
 
     def content(self, md5: str) -> Path:
-        """Where the bytes with that md5 are."""
+        """Path of the content with an md5."""
         return self.folder / "contents" / md5
 
     def names(self) -> list[str]:
-        """Of every record, oldest first."""
+        """Names of all records, oldest first."""
         return sorted(path.stem for path in self._records.glob("*.json"))
 
     def record(self, name: str) -> Record | None:
-        """A record by name; one that cannot be read, or lacks contents, is set aside and said to be."""
+        """Read a record by name. If it is unreadable or lacks contents, set it aside, log a warning and return None."""
         path = self._records / f"{name}.json"
         try:
             record = record_from(path.read_text(encoding="utf-8"))
@@ -60,18 +60,18 @@ class Outbox:
             self._set_aside(path, "not readable as a record")
             return None
         if not all(MD5_FORM.fullmatch(md5) and self.content(md5).exists() for md5 in record.experiment.contents):
-            self._set_aside(path, "what it refers to is not there any more")
+            self._set_aside(path, "contents are missing")
             return None
         return record
 
     def _set_aside(self, path: Path, reason: str) -> None:
         self._aside.mkdir(parents=True, exist_ok=True)
-        with suppress(FileNotFoundError):  # another process was quicker
+        with suppress(FileNotFoundError):  # another process moved it first
             path.replace(self._aside / path.name)
         log.warning("%s: %s; set aside to %s", path.name, reason, self._aside)
 
     def records_set_aside(self) -> list[Path]:
-        """Records that could not be read."""
+        """Paths of the records that could not be read."""
         return sorted(self._aside.glob("*"))
 
     def without_receipt(self, store: str) -> list[str]:
@@ -91,19 +91,19 @@ class Outbox:
         receipt.touch()
 
     def note_outcome(self, name: str, reason: str) -> None:
-        """Note how the last attempt to show a record ended; an empty reason is a success."""
+        """Store the result of the last attempt to publish a record; an empty reason means success."""
         _write(self.folder / "outcomes" / name, without_password(reason).encode())
 
     def outcome(self, name: str) -> str | None:
-        """How the last attempt to show a record ended; None before there was one."""
+        """Result of the last attempt to publish a record, empty on success; None before the first attempt."""
         try:
             return (self.folder / "outcomes" / name).read_text(encoding="utf-8")
         except FileNotFoundError:
             return None
 
     def prune(self) -> None:
-        """Drop the oldest of the records that some store has shown, and what no record refers to any more."""
-        with lock(self._lock):  # nobody adds meanwhile, so every draft is one that a kill has left
+        """Remove the oldest published records beyond KEPT, and contents that no record refers to."""
+        with lock(self._lock):  # no process is adding a record, so all drafts are left over from kills
             unshown = set(self.names_never_shown())
             shown = [name for name in self.names() if name not in unshown]
             for name in shown[: max(0, len(shown) - KEPT)]:
@@ -140,7 +140,7 @@ def outbox_of(root: Path) -> Outbox:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Whole and on the disk, or not at all."""
+    """Write atomically and flush to disk."""
     with replacing(path) as draft, draft.open("wb") as file:
         file.write(content)
         file.flush()

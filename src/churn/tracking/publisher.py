@@ -1,8 +1,8 @@
-"""The process that publishes beside the computation: one for a whole `dvc repro`, ready before the first stage ends.
+"""Background process that publishes the outbox while stages compute: one for a whole `dvc repro`.
 
-MLflow takes seconds to import and to open a store; beside the computation, and once, they cost the stages little. It
-works through the outbox, tells how each attempt ended, and leaves when no stage has been at work for a while. Whatever
-ends it, the outbox still holds what has not been published.
+Importing MLflow and opening a store take seconds; done once and in parallel, they cost the stages little. The process
+publishes records, notes the result of each attempt, and exits when no stage has run for a while. If it is killed, the
+outbox still contains all unpublished records.
 """
 
 import logging
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class KeptRecord:
-    """Why a record could not be published, and whether it was refused, so that trying again will not help."""
+    """Why a record could not be published; if it was refused, a retry will not help."""
 
     reason: str
     refused: bool
@@ -38,14 +38,14 @@ class KeptRecord:
 
 @dataclass
 class FlushResult:
-    """What became of the records that a store does not show yet."""
+    """Published records, and those that are still in the outbox."""
 
     published: list[str] = field(default_factory=list)
     kept: dict[str, KeptRecord] = field(default_factory=dict)
 
 
 def flush(outbox: Outbox, store: Store, names: Iterable[str]) -> FlushResult:
-    """Publish records, oldest first. One that is refused stops no other; a store that is away stops all."""
+    """Publish records, oldest first. If one is refused, continue; if the store is unavailable, stop."""
     result = FlushResult()
     away: KeptRecord | None = None
     for name in sorted(set(names).intersection(outbox.without_receipt(store.identity))):
@@ -53,7 +53,7 @@ def flush(outbox: Outbox, store: Store, names: Iterable[str]) -> FlushResult:
         if record is None:
             continue
         kept = away or _attempt(outbox, store, name, record)
-        with suppress(OSError):  # told below all the same
+        with suppress(OSError):  # the result is returned anyway
             outbox.note_outcome(name, kept.reason if kept else "")
         if kept is None:
             result.published.append(name)
@@ -64,7 +64,7 @@ def flush(outbox: Outbox, store: Store, names: Iterable[str]) -> FlushResult:
 
 
 def _attempt(outbox: Outbox, store: Store, name: str, record: Record) -> KeptRecord | None:
-    """None: it was published."""
+    """Publish a record; None on success."""
     try:
         store.publish(record, outbox.content)
         outbox.give_receipt(store.identity, name)
@@ -72,21 +72,21 @@ def _attempt(outbox: Outbox, store: Store, name: str, record: Record) -> KeptRec
         return KeptRecord(str(error), error.refused)
     except OSError as error:
         return KeptRecord(str(error), refused=False)
-    except Exception as error:  # one record that MLflow or a model's own code chokes on must not hold up the others
+    except Exception as error:  # a record that fails in MLflow or in a model's code must not block the others
         log.debug("%s", name, exc_info=True)
         return KeptRecord(f"{type(error).__name__}: {error}", refused=True)
     return None
 
 
 def work(destination: Destination, outbox: Outbox) -> None:
-    """Publish what no store shows yet and whatever comes, each record tried once, until no stage has been at work."""
+    """Publish pending and new records, trying each once, until no stage has run for SECONDS_WITHOUT_A_STAGE."""
     store, reason = _open(destination)
     tried = set(outbox.names()).difference(outbox.names_never_shown())
     left = time.monotonic() + SECONDS_WITHOUT_A_STAGE
     pruned = False
     while time.monotonic() < left or is_locked(destination.root / STAGES_LOCK) or not pruned:
         if not outbox.folder.parent.is_dir():
-            return  # the project is gone
+            return  # the project was deleted
         new = [name for name in outbox.names() if name not in tried]
         if new:
             tried.update(new)
@@ -116,7 +116,7 @@ def _open(destination: Destination) -> tuple[Store | None, str]:
 
 
 def main() -> None:
-    """Publish for the project in the current folder; whoever starts this has taken the publisher's lock for it."""
+    """Publish for the project in the current folder; the process that starts this one holds the publisher's lock."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.basicConfig(format="%(asctime)s %(message)s", stream=sys.stderr)
     logging.getLogger("churn").setLevel(logging.DEBUG)

@@ -1,12 +1,13 @@
-"""What happened, as plain values that outlive the process and the folder: what MLflow will show, without MLflow.
+"""Plain values that describe what is published to MLflow; they outlive the process and the workspace.
 
-Light to import: a stage starts with it.
+Fast to import, because every stage starts with it.
 """
 
 import getpass
 import hashlib
 import json
 import os
+import re
 import shlex
 import socket
 import time
@@ -28,15 +29,15 @@ FINGERPRINT, COMPLETE, MODEL_MD5, DATA_MD5, COMMIT, EDITED, DVC_EXPERIMENT = (
     "git.edited",
     "dvc.experiment",
 )
-"""Tags that rows and models are found by; complete has the results of every stage."""
+"""Tags by which runs and models are found; a complete run has the results of every stage."""
 
 EDITED_FILES = "git.edits"
-"""Tag of a row that lists what was edited, where `EDITED` says that something was."""
+"""Tag of a run that lists the edited files, if `EDITED` is true."""
 
 FORM, PRESENT_FORM = "churn.form", "2"
-"""Tag of a row for how its name, texts and metrics are written, and its value now; rows of other forms are rewritten.
+"""Tag of a run with the form of its name, texts and metric names, and the present form.
 
-Raise it with every change of these that `churn sync` is to bring to the rows that are there.
+Increase it when you change one of these, so that `churn sync` rewrites existing runs.
 """
 
 DESCRIPTION, USER, SOURCE, SOURCE_KIND, SOURCE_COMMIT = (
@@ -49,10 +50,15 @@ DESCRIPTION, USER, SOURCE, SOURCE_KIND, SOURCE_COMMIT = (
 """Tags that MLflow's own pages show."""
 
 DIGEST = "churn.digest"
-"""Tag by which a row's results are known again."""
+"""Tag that identifies the results of a run."""
 
 MODEL_NOTE = "model"
-"""Tag of a row that says where its model is, in the words of a `ModelNote`."""
+"""Tag of a run with a `ModelNote`: where its model is."""
+
+
+def metric_name(text: str) -> str:
+    """A text as the name of a metric, which a filter such as `metrics.test_f1 > 0.6` takes without quotes."""
+    return re.sub(r"[^\w.]", "_", text)
 
 
 def user_name() -> str:
@@ -64,20 +70,20 @@ def user_name() -> str:
 
 
 def standing(tags: Mapping[str, str]) -> int:
-    """How well a row's name says where its state is: 2 a commit, 1 a DVC experiment, 0 an edit that is nowhere else."""
+    """What the name of a run refers to: 2 a commit, 1 a DVC experiment, 0 an edit that is stored nowhere else."""
     if DVC_EXPERIMENT in tags:
         return 1
     return 2 if tags.get(EDITED) == "false" else 0
 
 
 def is_outdated(shown: Mapping[str, str], present: Mapping[str, str]) -> bool:
-    """Whether a row's name and texts are to be rewritten: its edit is committed by now, or its form is old."""
+    """Whether the name and texts of a run need an update: its edit was committed, or its form is old."""
     before, now = standing(shown), standing(present)
     return now > before or (now == before and shown.get(FORM, "") < present.get(FORM, ""))
 
 
 class ModelNote(StrEnum):
-    """Where the model of a row is, as people read it there."""
+    """Where the model of a run is. The values are stored and shown in MLflow."""
 
     SHOWN = "shown"
     NOT_IN_CACHE = "not in the cache"
@@ -89,7 +95,7 @@ class ModelNote(StrEnum):
 
 @dataclass(frozen=True)
 class Execution:
-    """One stage, run once. Times in seconds since 1970."""
+    """One execution of a stage. Times in seconds since 1970."""
 
     stage: str
     started: float
@@ -102,7 +108,7 @@ class Execution:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The table that was learned from."""
+    """The table that the model was trained on."""
 
     name: str
     source: str
@@ -113,7 +119,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Experiment:
-    """One state of the pipeline, with the results of those stages that belong to it."""
+    """A state of the pipeline, with the results of the stages that belong to it."""
 
     fingerprint: str
     name: str
@@ -121,21 +127,21 @@ class Experiment:
     parameters: Mapping[str, str]
     metrics: Mapping[str, float]
     files: Mapping[str, str]
-    """md5 by path within the project: shown as they are, the report with its origin beside."""
+    """md5 by path within the project; published unchanged, except that the report gets its origin."""
     dataset: Dataset | None
     model_md5: str | None
-    """The model to be offered for loading; one that is not stands among the files."""
+    """md5 of the model that is offered for loading; any other model is one of the files."""
     example_md5: str | None
-    """A few customers such as the model takes."""
+    """md5 of a few customers as input example of the model."""
     tags: Mapping[str, str]
     columns: Mapping[str, str] = field(default_factory=dict)
-    """Type of each column that the model takes, in its order; empty where the parameters do not say it."""
+    """Type of each input column of the model, in order; empty if the parameters do not list them."""
     committed: float | None = None
     """When its commit was made, in seconds since 1970; None for an edit of a commit."""
 
     @property
     def origin(self) -> Origin:
-        """Where its results belong; a commit that the files differed from is not named."""
+        """Origin of the results; a commit is named only if the files did not differ from it."""
         commit = self.tags.get(COMMIT) if self.tags.get(EDITED) == "false" else None
         name = self.tags.get(DVC_EXPERIMENT)
         if commit:
@@ -144,19 +150,19 @@ class Experiment:
 
     @property
     def digest(self) -> str:
-        """The same for the same results, whenever and wherever they were made."""
+        """Hash of the results, independent of time and place."""
         text = repr((sorted(self.metrics.items()), sorted(self.files.items()), self.dataset, self.model_md5))
         return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
     @property
     def contents(self) -> set[str]:
-        """md5 of everything that has to be at hand to show it."""
+        """md5 of every file needed to publish it."""
         return {*self.files.values(), *filter(None, (self.model_md5, self.example_md5))}
 
 
 @dataclass(frozen=True)
 class Record:
-    """What is to be shown once: an experiment, and the execution that brought it there, if one did."""
+    """One record to publish: an experiment, and the execution that produced it, if any."""
 
     experiment: Experiment
     execution: Execution | None
@@ -165,7 +171,7 @@ class Record:
 
     @property
     def name(self) -> str:
-        """Sorts by time; no two records share one."""
+        """Unique name; sorts by time."""
         return f"{int(1000 * self.recorded):013d}-{self.serial}"
 
     @property
@@ -181,16 +187,16 @@ class Record:
         return self.recorded if self.execution is None else self.execution.ended
 
     def as_text(self) -> str:
-        """All of it; a figure that is not defined as NaN."""
+        """JSON of the record; undefined numbers are NaN."""
         return json.dumps(asdict(self), ensure_ascii=False)
 
 
 def record_from(text: str) -> Record:
-    """What `as_text` wrote.
+    """Parse the output of `as_text`.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: the text is not a record.
     """
-    from pydantic import TypeAdapter  # here: whoever only writes records does without
+    from pydantic import TypeAdapter  # imported here: writing records does not need it
 
     return TypeAdapter(Record).validate_python(json.loads(text))

@@ -1,4 +1,4 @@
-"""What `churn status` and `churn sync` found and did: lines for people, and the same facts for programs."""
+"""Results of `churn status` and `churn sync`: lines of text, and the same facts as JSON."""
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -8,37 +8,37 @@ from churn.tracking.destination import without_password
 
 
 class ShownAs(StrEnum):
-    """How MLflow shows a state."""
+    """Whether and how MLflow has a state."""
 
     SHOWN = "shown"
     OTHER_RUN = "other_run"
-    """With the figures of another run of it."""
+    """With the results of another execution."""
     LACKS_FILES = "lacks_files"
     DELETED = "deleted"
     ABSENT = "absent"
 
 
 class SyncOutcome(StrEnum):
-    """What a sync did for a state."""
+    """What a sync did for one state."""
 
     PUBLISHED = "published"
     FOREIGN = "foreign"
-    """Its results are not those of its inputs."""
+    """Its results do not belong to its inputs."""
     INCOMPLETE = "incomplete"
-    """Not all of its results are here."""
+    """Some of its results are missing on this machine."""
     DELETED = "deleted"
-    """Its row was deleted, and not asked for again."""
+    """Its MLflow run was deleted, and `--again` was not given."""
 
 
 @dataclass(frozen=True)
 class SyncedState:
-    """What a sync did for one state, or why it did nothing; one that is shown already has no entry.
+    """What a sync did for one state, or why it did nothing; states that were already published are left out.
 
     The JSON has the attributes as keys.
 
     Attributes:
         name: commit or DVC experiment.
-        note: for people.
+        note: text for the terminal.
     """
 
     name: str
@@ -49,10 +49,10 @@ class SyncedState:
 
 @dataclass(frozen=True)
 class Unpublished:
-    """What of the outbox no store shows. The JSON has the attributes as keys.
+    """Records of the outbox that no store has. The JSON has the attributes as keys.
 
     Attributes:
-        records: how many wait.
+        records: number of pending records.
         set_aside: paths of records that could not be read.
     """
 
@@ -62,41 +62,44 @@ class Unpublished:
 
 @dataclass(frozen=True)
 class SyncReport:
-    """What was published, and what was not. The JSON has the attributes as keys, but for `lines`.
+    """What was published, and what was not. The JSON has the attributes as keys, except `lines`.
 
     Attributes:
-        address: of MLflow.
-        published: records from the outbox; None when the store is away.
-        states: what was done beside the outbox.
-        lines: for people.
-        faults: what is not as it should be, for people.
+        address: URI of MLflow.
+        published: number of records published from the outbox; None if the store is unavailable.
+        states: what was done in addition to the outbox.
+        pages: address of the runs for a browser; empty if the store is unavailable.
+        lines: text for the terminal.
+        faults: problems, as text for the terminal.
     """
 
     address: str
     published: int | None
     states: tuple[SyncedState, ...]
     unpublished: Unpublished
+    pages: str
     lines: tuple[str, ...]
     faults: tuple[str, ...]
 
     def as_json(self) -> str:
-        """For programs."""
+        """JSON of all attributes except `lines`."""
         return _json_without_lines(self)
 
 
 @dataclass(frozen=True)
 class StatusReport:
-    """Where tracking goes, and what of this folder it shows. The JSON has the attributes as keys, but for `lines`.
+    """Where tracking goes, and whether this state is there. The JSON has the attributes as keys, except `lines`.
 
     Attributes:
-        address: of MLflow.
-        fingerprint: of the state of the workspace; None when its files belong to no experiment.
+        address: URI of MLflow.
+        fingerprint: of the state of the workspace; None if its files identify no experiment.
         complete: whether every stage of it has run; None without a fingerprint.
-        waiting: records that this store does not show yet; None when it is away.
-        shown_as: None when the store is away.
-        unpublished: what no store shows.
-        lines: for people.
-        faults: what is not as it should be, for people.
+        waiting: number of records that this store does not have yet; None if it is unavailable.
+        shown_as: None if the store is unavailable.
+        unpublished: records that no store has.
+        pages: address of the runs for a browser; empty if the store is unavailable.
+        lines: text for the terminal.
+        faults: problems, as text for the terminal.
     """
 
     address: str
@@ -106,11 +109,12 @@ class StatusReport:
     waiting: int | None
     shown_as: ShownAs | None
     unpublished: Unpublished
+    pages: str
     lines: tuple[str, ...]
     faults: tuple[str, ...]
 
     def as_json(self) -> str:
-        """For programs."""
+        """JSON of all attributes except `lines`."""
         return _json_without_lines(self)
 
 

@@ -1,4 +1,4 @@
-"""MLflow brought up to date with what happened: first what waits in the outbox, then states that nobody ran here."""
+"""Bring MLflow up to date: publish the outbox, then states that were not run on this machine."""
 
 import functools
 import logging
@@ -33,21 +33,21 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SyncRequest:
-    """Which states are to be shown beside those that wait in the outbox."""
+    """Which states to publish in addition to the outbox."""
 
     everything: bool
-    """Every state that git records, and not the workspace alone."""
+    """Every state that git records, not only the workspace."""
     again: bool
-    """Also those whose row somebody deleted."""
+    """Also states whose run was deleted in MLflow."""
     trusted: tuple[str, ...] = ()
-    """Revisions whose history is vouched for beside that of HEAD."""
+    """Revisions whose history is trusted in addition to that of HEAD."""
 
 
 def sync(root: Path, wanted: SyncRequest) -> SyncReport:
-    """Publish what waits, then what is wanted and not shown.
+    """Publish the outbox, then the requested states that MLflow lacks.
 
     Raises:
-        ChurnError: this is no project's folder.
+        ChurnError: the folder is not a project.
     """
     read_yaml(root / PIPELINE_FILE)
     require_names(root, wanted.trusted)
@@ -56,6 +56,7 @@ def sync(root: Path, wanted: SyncRequest) -> SyncReport:
     faults: list[str] = []
     published: int | None = None
     states: list[SyncedState] = []
+    pages = ""
     try:
         with connection(destination) as store:
             published = _flush(outbox, store, outbox.names(), faults)
@@ -64,6 +65,7 @@ def sync(root: Path, wanted: SyncRequest) -> SyncReport:
             for one in _states(root, wanted, faults):
                 states += _reconcile(one, commits, outbox, store, wanted, faults)
             outbox.prune()
+            pages = destination.pages_of(store.experiment_id)
     except (ChurnError, OSError) as error:
         faults.append(str(error))
     return SyncReport(
@@ -71,16 +73,17 @@ def sync(root: Path, wanted: SyncRequest) -> SyncReport:
         published=published,
         states=tuple(states),
         unpublished=_unpublished(outbox),
-        lines=(*lines, *(one.note for one in states), *_waiting_lines(outbox)),
+        pages=pages,
+        lines=(*lines, *(one.note for one in states), *_waiting_lines(outbox), *_pages_line(destination, pages)),
         faults=tuple(faults),
     )
 
 
 def status(root: Path) -> StatusReport:
-    """Where tracking goes, what waits, and whether the state of the workspace is shown.
+    """Tracking destination, pending records, and whether MLflow has the state of the workspace.
 
     Raises:
-        ChurnError: this is no project's folder.
+        ChurnError: the folder is not a project.
     """
     read_yaml(root / PIPELINE_FILE)
     destination, outbox = find_destination(root), outbox_of(root)
@@ -90,6 +93,7 @@ def status(root: Path) -> StatusReport:
     complete: bool | None = None
     unshown: int | None = None
     shown_as: ShownAs | None = None
+    pages = ""
     try:
         state = snapshot.state_of_workspace(root)
         fingerprint, complete = state.fingerprint, state.complete
@@ -102,6 +106,7 @@ def status(root: Path) -> StatusReport:
             if waiting:
                 faults.append(f"{len(waiting):,} records wait in the outbox: {_last_reason(outbox, waiting)}")
             shown_as = _look_for_row(state, store, lines, faults)
+            pages = destination.pages_of(store.experiment_id)
     except (ChurnError, OSError) as error:
         faults.append(str(error))
     return StatusReport(
@@ -112,68 +117,69 @@ def status(root: Path) -> StatusReport:
         waiting=unshown,
         shown_as=shown_as,
         unpublished=_unpublished(outbox),
-        lines=(*lines, *_waiting_lines(outbox)),
+        pages=pages,
+        lines=(*lines, *_waiting_lines(outbox), *_pages_line(destination, pages)),
         faults=tuple(faults),
     )
 
 
 def _look_for_row(state: Snapshot, store: "Store", lines: list[str], faults: list[str]) -> ShownAs:
-    """Say whether a state is shown, and what of it is missing."""
+    """Report whether MLflow has a state, and what is missing."""
     row = store.complete_row(state.fingerprint)
     if row is not None and state.complete:
         experiment = describe(state)[0].experiment
         if gone := store.lacking(row, experiment):
             faults.append(
-                f"files of this state's row in MLflow are missing ({first_few(gone)}); `churn sync` restores them"
+                f"files of this state's MLflow run are missing ({first_few(gone)}); `churn sync` restores them"
             )
             return ShownAs.LACKS_FILES
         if is_outdated(row.data.tags, experiment.tags):
             lines.append("this state is in MLflow; `churn sync` brings its name and description up to date")
             return ShownAs.SHOWN
         same = row.data.tags.get(DIGEST) == experiment.digest
-        lines.append(f"this state is in MLflow{'' if same else ', with the figures of another run'}")
+        lines.append(f"this state is in MLflow{'' if same else ', with the results of another execution'}")
         return ShownAs.SHOWN if same else ShownAs.OTHER_RUN
     if row is not None:
-        lines.append("this state is in MLflow; not all of its results are in this folder")
+        lines.append("this state is in MLflow; some of its results are missing in this folder")
         return ShownAs.SHOWN
     if store.was_deleted(state.fingerprint):
-        lines.append("the row of this state was deleted in MLflow; `churn sync --again` brings it back")
+        lines.append("the MLflow run of this state was deleted; `churn sync --again` restores it")
         return ShownAs.DELETED
     if state.complete:
-        faults.append("this state is not shown in MLflow; `churn sync` publishes it")
+        faults.append("this state is not in MLflow; `churn sync` publishes it")
     return ShownAs.ABSENT
 
 
 def row_of(root: Path, one: Snapshot, store: "Store", trusted: Sequence[str]) -> "Run":
-    """The row of a whole state with its model, published if it is not shown yet.
+    """The MLflow run of a complete state with its model; it is published if necessary.
 
     Raises:
-        ChurnError: it cannot be shown.
+        ChurnError: it cannot be published.
     """
     faults: list[str] = []
     outbox = outbox_of(root)
     _flush(outbox, store, outbox.names(), faults)
-    faults.clear()  # what waits of other states is theirs
+    faults.clear()  # errors of other states do not matter here
     commits = vouched_commits(root, trusted)
     wanted = SyncRequest(everything=False, again=True)
     told = [done.note for done in _reconcile(one, commits, outbox, store, wanted, faults)]
     row = store.complete_row(one.fingerprint)
     if row is None or faults:
-        raise ChurnError("\n".join(faults or told) or f"{one.fingerprint}: cannot be shown in MLflow; `churn status`")
+        raise ChurnError("\n".join(faults or told) or f"{one.fingerprint}: cannot be published; see `churn status`")
     note = row.data.tags.get(MODEL_NOTE)
     if note == ModelNote.NOT_IN_CACHE:
-        raise ChurnError(f"{one.commit}: its model is not in the cache; `dvc fetch --all-commits` brings it")
+        raise ChurnError(f"{one.commit}: its model is not in the cache; `dvc fetch --all-commits` gets it")
     if note != ModelNote.SHOWN:
-        raise ChurnError(f"{one.commit}: its model is {note}; `dvc repro` and a commit make one that can be registered")
+        raise ChurnError(f"{one.commit}: its model is {note}; `dvc repro` and a commit give one that can be registered")
     return row
 
 
 @contextmanager
 def connection(destination: Destination) -> Iterator["Store"]:
-    """The store, for as long as MLflow is asked to be patient with it.
+    """Open the store, with longer timeouts.
 
     Raises:
-        ChurnError: it is away, or refuses.
+        ChurnError: it is unavailable, or refuses.
     """
     refused = refusal(destination, PATIENCE)
     if refused:
@@ -187,24 +193,24 @@ def connection(destination: Destination) -> Iterator["Store"]:
 def _reconcile(
     one: Snapshot, commits: frozenset[str], outbox: Outbox, store: "Store", wanted: SyncRequest, faults: list[str]
 ) -> Iterator[SyncedState]:
-    """Publish a state that is not shown, or not all of it, and say so."""
+    """Publish a state that MLflow lacks, or has incompletely, and report it."""
     name = one.experiment or (one.commit or "")[:7]
     done = functools.partial(SyncedState, name, one.fingerprint)
     if one.objection:
-        yield done(SyncOutcome.FOREIGN, f"{name}: not shown: {one.objection.reason}")
+        yield done(SyncOutcome.FOREIGN, f"{name}: not published: {one.objection.reason}")
         return
     if not one.complete:
-        told = f"{name}: its results are incomplete, so there is nothing to publish; `dvc pull` or `dvc repro`"
+        told = f"{name}: its results are incomplete, so there is nothing to publish; run `dvc pull` or `dvc repro`"
         yield done(SyncOutcome.INCOMPLETE, told)
         return
     row = store.complete_row(one.fingerprint)
     if row is None and store.was_deleted(one.fingerprint) and not wanted.again:
-        told = f"{name}: its row was deleted in MLflow and is not restored; pass --again to restore it"
+        told = f"{name}: its MLflow run was deleted; pass --again to restore it"
         yield done(SyncOutcome.DELETED, told)
         return
     try:
         record, content_of = describe(one, vouched=is_vouched(one, commits) or _offers_its_model(row, one))
-    except Exception as error:  # a branch that was fetched may hold anything; it must not stop the others
+    except Exception as error:  # a fetched branch can contain anything; it must not block the other states
         faults.append(f"{name}: {' '.join(f'{type(error).__name__}: {error}'.split())}")
         log.debug("%s", name, exc_info=True)
         return
@@ -212,7 +218,7 @@ def _reconcile(
         return
     waiting = (outbox.record(other) for other in outbox.names_never_shown())
     if any(other.experiment.digest == record.experiment.digest for other in waiting if other):
-        return  # refused, and told
+        return  # already refused and reported
     outbox.add(record, content_of)
     if _flush(outbox, store, [record.name], faults):
         note = record.experiment.tags.get(MODEL_NOTE, ModelNote.SHOWN)
@@ -221,24 +227,24 @@ def _reconcile(
 
 
 def _offers_its_model(row: "Run | None", one: Snapshot) -> bool:
-    """Whether a row offers the state's very model for loading already, so that putting it back trusts nothing new."""
+    """Whether a run already offers this very model for loading, so that restoring it trusts nothing new."""
     tags = row.data.tags if row else {}
     return tags.get(MODEL_NOTE) == ModelNote.SHOWN and tags.get(MODEL_MD5) == one.results.get(str(files.MODEL))
 
 
 def _nothing_to_add(row: "Run", experiment: Experiment, store: "Store") -> bool:
-    """Whether a whole row shows as much as this checkout could show, and all of it is there."""
+    """Whether a complete run has everything that this checkout could publish."""
     if is_outdated(row.data.tags, experiment.tags):
         return False
     shown, here = row.data.tags.get(MODEL_NOTE), experiment.tags.get(MODEL_NOTE)
-    if here != ModelNote.SHOWN:  # the model may be there all the same
+    if here != ModelNote.SHOWN:  # another machine may have published the model
         others = {path: md5 for path, md5 in experiment.files.items() if path != str(files.MODEL)}
         return shown in (here, ModelNote.SHOWN) and not store.lacking(row, replace(experiment, files=others))
     return shown == here and not store.lacking(row, experiment)
 
 
 def _states(root: Path, wanted: SyncRequest, faults: list[str]) -> Iterator[Snapshot]:
-    """Each once, by fingerprint; that of the workspace first."""
+    """States to publish, each fingerprint once; the workspace first."""
     seen: set[str] = set()
     try:
         workspace = snapshot.state_of_workspace(root)
@@ -256,7 +262,7 @@ def _states(root: Path, wanted: SyncRequest, faults: list[str]) -> Iterator[Snap
 
 
 def _flush(outbox: Outbox, store: "Store", names: list[str], faults: list[str]) -> int:
-    """How many records were published; what was kept goes to the faults."""
+    """Publish records and return how many were published; append the errors of the others to `faults`."""
     from churn.tracking.publisher import flush  # here: it imports mlflow
 
     flushed = flush(outbox, store, names)
@@ -266,6 +272,11 @@ def _flush(outbox: Outbox, store: "Store", names: list[str], faults: list[str]) 
 
 def _unpublished(outbox: Outbox) -> Unpublished:
     return Unpublished(len(outbox.names_never_shown()), tuple(map(str, outbox.records_set_aside())))
+
+
+def _pages_line(destination: Destination, pages: str) -> Iterator[str]:
+    if pages:
+        yield f"{'`make ui`, then ' if destination.is_embedded else ''}{pages}"
 
 
 def _waiting_lines(outbox: Outbox) -> Iterator[str]:

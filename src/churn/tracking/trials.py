@@ -1,4 +1,4 @@
-"""A study's trials as plain values, and their way to MLflow, which is brought up to date after each search."""
+"""Trials of a study as plain values; they are published to MLflow after each search."""
 
 import importlib
 import threading
@@ -12,11 +12,11 @@ from churn.tracking.destination import PATIENCE, PATIENT_SETTINGS, StoreError, f
 
 @dataclass(frozen=True)
 class Selection:
-    """That the challenger was tried in a search by the very customers who judge it now.
+    """A search that tried the challenger on the same customers that now evaluate it.
 
     Attributes:
-        flattery: how much more the best of the trials seems to earn for that reason, per 1,000 customers (see
-            `metrics/selection_bias`): for another one of them it is too much, not too little.
+        flattery: selection bias of the best trial in profit per 1,000 customers (see `metrics/selection_bias`); for
+            another trial it is an overestimate, never an underestimate.
     """
 
     trials: int
@@ -25,25 +25,25 @@ class Selection:
 
 VIEW = "churn.tracking.store.trials"
 CHOSEN_BY = "tuning.training_rows"
-"""Tag of a study: sketch of the rows that it chose by."""
+"""Tag of a study: sketch of the rows used for selection."""
 FLATTERY = "flattery_per_1000"
 FORMER_FLATTERY = "flattery_per_1000_eur"
-"""Metric of a study: how much more its best seems to earn than it does, as it was chosen by the same customers."""
+"""Metric of a study, present and former name: selection bias of its best trial in profit per 1,000 customers."""
 
 
 @dataclass(frozen=True)
 class TrialRow:
-    """One trial as MLflow shows it."""
+    """One trial as an MLflow run."""
 
     number: int
     candidate: str
-    """Digest of what was tried."""
+    """Digest of the estimator and its arguments."""
     state: str
     failed: bool
     parameters: Mapping[str, str]
     metrics: Mapping[str, float]
     folds: Mapping[int, float]
-    """What each judged fold was worth."""
+    """Objective value of each evaluated fold."""
     reason: str | None
     started: float
     ended: float
@@ -62,13 +62,13 @@ class StudyRow:
 
 
 def warm_up(root: Path) -> None:
-    """Load MLflow beside the search, which takes seconds, unless its server is away."""
+    """Import MLflow in parallel to the search, unless its server is unavailable; the import takes seconds."""
     if not refusal(find_destination(root)):
         threading.Thread(target=_import_view, daemon=True).start()
 
 
 def show(root: Path, study: StudyRow) -> str | None:
-    """Add to MLflow what it does not show of a study yet; why that was not possible, or None."""
+    """Publish what MLflow lacks of a study; return why that failed, or None."""
     destination = find_destination(root)
     refused = refusal(destination, PATIENCE)
     if refused:
@@ -82,5 +82,5 @@ def show(root: Path, study: StudyRow) -> str | None:
 
 
 def _import_view() -> None:
-    with environment(PATIENT_SETTINGS, unless_given=True):  # some of which MLflow reads when it is imported
+    with environment(PATIENT_SETTINGS, unless_given=True):  # MLflow reads some of them on import
         importlib.import_module(VIEW)

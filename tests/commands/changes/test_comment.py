@@ -70,7 +70,7 @@ def test_the_verdict_on_the_same_customers_stands_above_all_figures() -> None:
 def test_what_is_chosen_by_stands_before_what_confirms() -> None:
     metrics = [Difference(file, name, 0.8, 0.81) for group in HEADLINE.values() for file, name in group]
     text = comment(with_metrics(*metrics))
-    order = ["choose by these", "profit per", "ROC-AUC", "PR-AUC", "confirmation only"]
+    order = ["select on these", "profit per", "ROC-AUC", "PR-AUC", "confirmation only"]
     assert [text.index(part) for part in order] == sorted(text.index(part) for part in order)
     assert "<details>" not in text, "all of them are headlines"
 
@@ -111,7 +111,7 @@ def test_only_the_interval_says_how_far_the_old_figure_is(old: float, said: str)
 
 def test_amounts_in_two_currencies_are_said_to_have_no_difference() -> None:
     text = comment(replace(NONE, parameters=[parameter("business.currency", "EUR", "CHF")]))
-    assert "**Old amounts are in `EUR`, new ones in `CHF`:** the difference between them means nothing." in text
+    assert "**Old amounts are in `EUR`, new ones in `CHF`:** their difference has no meaning." in text
 
 
 def test_the_interval_out_of_fold_says_nothing_of_test_rows() -> None:
@@ -189,7 +189,7 @@ def test_parameters_without_results_of_their_own_are_told() -> None:
 
 
 def test_other_customers_are_told() -> None:
-    assert "not about the same customers" in comment(with_metrics(Difference("metrics/data.json", "rows_in", 10, 11)))
+    assert "not of the same customers" in comment(with_metrics(Difference("metrics/data.json", "rows_in", 10, 11)))
 
 
 def test_metrics_that_dvc_could_not_read_are_told() -> None:
@@ -273,7 +273,7 @@ def test_a_comment_is_never_longer_than_github_takes_and_says_what_is_missing() 
     text = comment(many)
     assert len(text) <= MOST_CHARACTERS
     assert "| ROC-AUC | 0.8000 |" in text
-    assert re.search(r"Left out, for want of room: [\d,]+ of 3,000 metrics( and 1 of 1 pictures)?\.", text)
+    assert re.search(r"Left out to limit the length: [\d,]+ of 3,000 metrics( and 1 of 1 pictures)?\.", text)
     assert text.count("<details>") == text.count("</details>")
 
 

@@ -72,7 +72,7 @@ def test_states_that_were_run_are_judged_on_the_same_customers(finished: Path) -
     assert "no significant difference with" in changes_of(run, "HEAD~1 HEAD")
     run("git clone --quiet . ../clone")
     clone = shell(finished.parent / "clone")
-    assert "**<code>not judged on the same customers" in changes_of(clone, "HEAD~1 HEAD")
+    assert "**<code>not compared on the same customers" in changes_of(clone, "HEAD~1 HEAD")
     assert "no significant difference with" in changes_of(clone, "HEAD~1 HEAD --compute")
 
 
@@ -130,10 +130,10 @@ def test_a_link_that_is_given_for_the_comment_stays(finished: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ("HEAD --output .git", "churn: .git: is a folder, which is not replaced; name another file"),
-        ("HEAD --output /dev/null", "churn: /dev/null: is a device, pipe or socket, which is not replaced"),
-        ("nope", "churn: 'nope': no such revision here; name a branch, tag or commit (`git fetch` brings more)"),
-        ("HEAD -- --all", "churn: '--all': no such revision here"),
+        ("HEAD --output .git", "churn: .git: is a folder and cannot be replaced; name another file"),
+        ("HEAD --output /dev/null", "churn: /dev/null: is a device, pipe or socket and cannot be replaced"),
+        ("nope", "churn: 'nope': unknown revision; name a branch, tag or commit (`git fetch` gets more)"),
+        ("HEAD -- --all", "churn: '--all': unknown revision"),
         ("HEAD --repository 'a b'", "churn: repository 'a b': write it as owner/name"),
         ("HEAD --repository a/b --server 'javascript:x'", "churn: server 'javascript:x': not an address"),
         ("HEAD --output params.yaml/comment.md", "churn: params.yaml/comment.md: cannot be written: "),
@@ -159,9 +159,9 @@ def test_what_dvc_refuses_is_told_in_a_line(finished: Path) -> None:
 def test_a_folder_that_dvc_does_not_know_is_not_taken_for_one_without_differences(finished: Path) -> None:
     (finished / ".dvc").rename(finished.parent / "elsewhere")
     refused = shell(finished)("churn changes", check=False, **NO_ADDRESS)
-    assert refused.stderr == "churn: .dvc: not in this folder; run the command where it is\n"
+    assert refused.stderr == "churn: .dvc: not in this folder; run the command in the project's folder\n"
 
 
 def test_outside_of_a_project_the_folder_is_named(tmp_path: Path) -> None:
     refused = shell(tmp_path)("churn changes", check=False)
-    assert refused.stderr == "churn: dvc.yaml: not in this folder; run the command where it is\n"
+    assert refused.stderr == "churn: dvc.yaml: not in this folder; run the command in the project's folder\n"

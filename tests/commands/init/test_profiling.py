@@ -160,8 +160,8 @@ def test_one_column_becomes_the_id_and_other_ids_are_left_out() -> None:
     )
     assert profile.id == "customerId"
     assert profile.unused == {
-        "row": UnusedColumn(kind="row_number", format=None, reason="counts the rows"),
-        "phone": UnusedColumn(kind="id", format=None, reason="id: nearly every row has a code of its own"),
+        "row": UnusedColumn(kind="row_number", format=None, reason="row number"),
+        "phone": UnusedColumn(kind="id", format=None, reason="id: almost unique codes"),
     }
 
 
@@ -190,8 +190,8 @@ def test_the_id_that_is_asked_for_is_taken_if_it_has_no_gaps() -> None:
         (cells("", "NA"), "no_value", "no value at all"),
         (["Mr " + chr(97 + row // 26) + chr(97 + row % 26) for row in range(ROWS)], "free_text", "names or free text"),
         ([f"has called {row} times about the bill of his neighbour" for row in range(ROWS)], "free_text", "free text"),
-        (LEFT, "target_copy", "says the same as the target"),
-        (cells("in", "out", "out", "out"), "target_copy", "says the same as the target"),
+        (LEFT, "target_copy", "copy of the target"),
+        (cells("in", "out", "out", "out"), "target_copy", "copy of the target"),
     ],
 )
 def test_what_a_model_cannot_use_is_left_out(texts: list[str], kind: str, reason: str) -> None:
@@ -203,7 +203,7 @@ def test_what_a_model_cannot_use_is_left_out(texts: list[str], kind: str, reason
 
 
 def copy_of(name: str) -> UnusedColumn:
-    return UnusedColumn(kind="copy", format=None, reason=f"copy: says the same as {name!r}")
+    return UnusedColumn(kind="copy", format=None, reason=f"copy of {name!r}")
 
 
 def test_of_columns_that_say_the_same_the_first_stays() -> None:
@@ -244,13 +244,13 @@ def test_too_many_labels_for_the_rows_are_left_out_and_many_are_not_listed() -> 
 def test_a_few_texts_among_numbers_are_told() -> None:
     found = column("fee", ["much", *(f"{row}.5" for row in range(ROWS - 1))])
     assert found.role == "numeric"
-    assert "1 more are none, such as 'much': correct or list them in missing_values" in found.reason
+    assert "1 are not numbers, such as 'much': correct them, or list them in missing_values" in found.reason
 
 
 def test_a_lone_negative_number_may_stand_for_a_gap() -> None:
     found = column("days", mixed("1.5", "2", "-999", "12"))
     assert found.spec == NumericColumn(type="numeric", min=None, max=None, missing="fail", on_error="fail")
-    assert "if -999, alone below 0, stands for a gap, list it in missing_values" in found.reason
+    assert "if -999, the only negative value, means missing, list it in missing_values" in found.reason
 
 
 @pytest.mark.parametrize(
@@ -308,11 +308,11 @@ def test_what_cannot_be_profiled_is_told_in_one_line() -> None:
     assert refusal({"gone": cells("a")}) == "no column 'left' (--target); the table has: 'gone'"
     assert refusal({"left": LEFT}, identifier="who") == "no column 'who' (--id); the table has: 'left'"
     assert refusal({"left": []}) == "holds no rows"
-    assert refusal({"left": LEFT}) == "no column is left for a model to learn from (there is only the target)"
-    reason = "no column is left for a model to learn from ('one': constant: always 'x')"
+    assert refusal({"left": LEFT}) == "no column can be used by a model (there is only the target)"
+    reason = "no column can be used by a model ('one': constant: always 'x')"
     assert refusal({"left": LEFT, "one": cells("x")}) == reason
     twice = pd.DataFrame([["a", "b", "yes"]], columns=["fee", "fee", "left"])
-    assert refusal(twice) == "column 'fee' stands 2 times in the header; rename or remove the duplicates"
+    assert refusal(twice) == "column 'fee' appears 2 times in the header; rename or remove the duplicates"
 
 
 NUMBER_PARTS = st.lists(

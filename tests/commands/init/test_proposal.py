@@ -252,7 +252,7 @@ def test_an_edit_while_it_asks_is_not_overwritten(home: Path) -> None:
     proposed = proposal.propose(home, examined, proposal.target_with(examined.profile.target, None))
     path = home / "params.yaml"
     path.write_text(f"{path.read_text()}# edited\n")
-    with pytest.raises(ChurnError, match=r"^params.yaml: was edited meanwhile; run the same command again$"):
+    with pytest.raises(ChurnError, match=r"^params.yaml: was edited in the meantime; run the same command again$"):
         proposal.write(home, proposed)
     assert path.read_text().endswith("# edited\n")
 
@@ -298,7 +298,7 @@ def test_wrong_options_are_told_in_one_line(home: Path, init: Churn) -> None:
         "data/raw/t.csv: no column 'gone' (--target); the table has: 'fee', 'left'"
     )
     assert refused(home, init, "--target", "left", "--positive", "C", "--yes") == (
-        "--positive 'C' does not stand in column 'left', which holds 'A' and 'B'"
+        "--positive 'C' is not a value of column 'left', which holds 'A' and 'B'"
     )
     assert refused(home, init, "--target", "left", "--id", "no") == (
         "data/raw/t.csv: no column 'no' (--id); the table has: 'fee', 'left'"
@@ -309,13 +309,13 @@ def test_wrong_options_are_told_in_one_line(home: Path, init: Churn) -> None:
     ("name", "content", "line"),
     [
         ("t.csv", b"", "is empty; name a table with a header and rows"),
-        ("t.csv", b"left\nyes\nno\n", "no column is left for a model to learn from (there is only the target)"),
+        ("t.csv", b"left\nyes\nno\n", "no column can be used by a model (there is only the target)"),
         ("t.csv", b"fee,left\n", "holds no rows"),
-        ("t.csv", b"fee,left\n1,yes\n2\n3,no\n", "data row 2 has another number of cells"),
+        ("t.csv", b"fee,left\n1,yes\n2\n3,no\n", "data row 2 differs from the header in its number of cells"),
         ("t.gz", b"fee,left\n1,yes\n", "cannot be decompressed (not a gzipped file"),
         ("t.gz", gzip.compress(TABLE, mtime=0)[:20], "cannot be decompressed ("),
         ("t.zip", TABLE, "cannot be decompressed (file is not a zip file"),
-        ("t.zip", zipped(TABLE, "a.csv", "b.csv"), "holds 2 files; compress only the table"),
+        ("t.zip", zipped(TABLE, "a.csv", "b.csv"), "contains 2 files; compress only the table"),
         ("t.parquet", TABLE, "parquet magic bytes not found"),
         ("t.csv", zipped(TABLE, "a.csv"), "is a spreadsheet or another archive; save the table as CSV"),
     ],

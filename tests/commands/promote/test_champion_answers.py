@@ -50,9 +50,9 @@ def judged(keys: pd.Index) -> ModelAnswers:
 @pytest.mark.parametrize(
     ("model", "told"),
     [
-        (b"no pickle", "champion's model cannot judge these rows: "),
-        (pickled(Spiteful()), "champion's model cannot judge these rows: RuntimeError: gone for good"),
-        (pickled({"not": "a model"}), "champion's model cannot judge these rows: "),
+        (b"no pickle", "champion's model cannot score these rows: "),
+        (pickled(Spiteful()), "champion's model cannot score these rows: RuntimeError: gone for good"),
+        (pickled({"not": "a model"}), "champion's model cannot score these rows: "),
     ],
 )
 def test_a_model_that_cannot_be_loaded_or_asked_judges_nobody_and_that_is_one_line(model: bytes, told: str) -> None:

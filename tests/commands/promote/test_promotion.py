@@ -20,7 +20,7 @@ from churn.history.verify import leave_provenance
 from churn.tracking import ledger
 from churn.tracking.destination import StoreError, find_destination
 from churn.tracking.ledger import CHALLENGER, CHAMPION, Entry, Judgement, Judges
-from churn.tracking.store.registry import OUTCOME, SETTLED, Registry, open_registry
+from churn.tracking.store.registry import OUTCOME, REASON, SETTLED, Registry, open_registry
 from churn.tracking.store.rows import open_store
 from tests.helpers.command_line import churn
 from tests.helpers.projects import NO_SERVER, made_once, make_customers, make_project, shell
@@ -97,8 +97,8 @@ class TestOneMachine:
         outcome = promote(root)
         assert outcome.promoted, outcome.lines
         assert "champion    none yet" in outcome.lines
-        assert line(outcome, "contacting everybody").lstrip().startswith("passed")
-        assert line(outcome, "contacting nobody").lstrip().startswith("passed")
+        assert line(outcome, "contacting everyone").lstrip().startswith("passed")
+        assert line(outcome, "contacting no one").lstrip().startswith("passed")
         assert not any("logistic regression" in one for one in outcome.lines)  # it is one itself
         registry = registry_of(root)
         assert (registry.at(CHAMPION), registry.at(CHALLENGER)) == ("1", None)
@@ -121,6 +121,11 @@ class TestOneMachine:
     def test_a_better_model_takes_over_and_a_weaker_one_or_one_alike_does_not(self, root: Path) -> None:
         forced = promote(root, "weak", reason="to have one")
         assert forced.lines[-1].endswith("is @champion, by force: to have one")
+        version = registry_of(root).version("1")
+        assert version
+        assert (version.tags[OUTCOME], version.tags[REASON]) == (ledger.FORCED, "to have one")
+        assert version.description.startswith("**forced**: to have one\n\n```text\nchallenger ")
+        assert "CLOSED  earns more than contacting everyone" in version.description
         taken_over = promote(root, "strong")
         assert taken_over.promoted, taken_over.lines
         assert not promote(root, "weak").promoted
@@ -165,7 +170,7 @@ class TestOneMachine:
         promote(root, "weak", reason="to have one")
         promote(root, "strong")
         registry_of(root).store.client.delete_model_version("churn", "1")
-        with pytest.raises(ChurnError, match="the champion before, was deleted in MLflow"):
+        with pytest.raises(ChurnError, match="the previous champion, was deleted in MLflow"):
             promotion.roll_back(root, "")
         assert champion(root) == "2"
 
@@ -217,7 +222,7 @@ class TestOneMachine:
         edit(root / "params.yaml", ALIKE, "C: 0.7")
         run("git commit --quiet --all --message unrun")
         fingerprint = state_named(root, "alike").fingerprint
-        told = r"HEAD: params\.yaml \(train\.params\.C\): not what dvc\.lock was computed with"
+        told = r"HEAD: params\.yaml \(train\.params\.C\): differs from the inputs in dvc\.lock"
         for reason in ("", "anyhow"):
             with pytest.raises(ChurnError, match=told):
                 promote(root, "HEAD", reason=reason)
@@ -229,7 +234,7 @@ class TestOneMachine:
         run("git rm --quiet --cached data/raw/customers.csv && git commit --quiet --message lost")
         told = line(promote(root, "HEAD"), "committed")
         assert told.lstrip().startswith("CLOSED")
-        assert "data/raw/customers.csv: neither in git nor behind a .dvc file" in told
+        assert "data/raw/customers.csv: neither in git nor in DVC" in told
 
     def test_a_champion_that_cannot_be_compared_is_replaced_by_force_only(self, root: Path) -> None:
         promote(root)
@@ -253,7 +258,7 @@ class TestOneMachine:
         run("dvc repro", MLFLOW_TRACKING_URI=NO_SERVER)
         run("git commit --quiet --all --message texts")
         told = line(promote(root, "HEAD"), "can be judged")
-        assert "the champion's model cannot judge these rows: ValueError: " in told
+        assert "the champion's model cannot score these rows: ValueError: " in told
         assert promote(root, "HEAD", reason="another table").promoted
 
     def test_test_rows_that_the_champion_has_learned_from_do_not_judge_it(self, root: Path) -> None:
@@ -287,7 +292,7 @@ class TestOneMachine:
         run("git commit --quiet --all --message elsewhere")
         promote(root, "HEAD", reason="to have one")
         run("git reset --quiet --hard HEAD~1")
-        assert "`git fetch` may bring it" in line(promote(root), "can be judged")
+        assert "`git fetch` may get it" in line(promote(root), "can be judged")
 
     def test_a_champion_whose_predictions_are_gone_is_told_with_what_brings_them(self, root: Path) -> None:
         promote(root)
@@ -502,9 +507,9 @@ def test_the_commands_promote_refuse_and_roll_back_on_a_server(
         assert "churn/1" in run("churn lineage churn@champion", PYTHONPATH="src").stdout
         registry = registry_of(root)
         text = registry.store.client.download_artifacts(registry.entries()[0].id, "gates.txt")
-        assert "earns more than contacting nobody" in Path(text).read_text()
+        assert "earns more than contacting no one" in Path(text).read_text()
         metrics = registry.store.client.get_run(registry.entries()[0].id).data.metrics
-        assert metrics["earns more than contacting nobody.low"] > 0
+        assert metrics["earns_more_than_contacting_no_one.low"] > 0
 
 
 def test_a_commit_that_does_not_come_out_again_is_kept_out(root: Path) -> None:
@@ -515,7 +520,7 @@ def test_a_commit_that_does_not_come_out_again_is_kept_out(root: Path) -> None:
     run("dvc commit --force train && dvc repro evaluate", MLFLOW_TRACKING_URI=NO_SERVER)
     run("git commit --quiet --all --message by-hand")
     for reason in ("", "anyhow"):
-        with pytest.raises(ChurnError, match=r"models/feature_importance\.csv is not the file that it wrote"):
+        with pytest.raises(ChurnError, match=r"models/feature_importance\.csv is not the file that the stage wrote"):
             promote(root, "HEAD", reason=reason)
     leave_provenance(root, "train", inputs_from_files(root, "train"))  # forged as well
     run("dvc commit --force train && dvc repro evaluate", MLFLOW_TRACKING_URI=NO_SERVER)

@@ -175,7 +175,9 @@ def test_a_value_that_the_estimator_refuses_fails_its_trial_alone(root: Path) ->
     result = tune(root, 12)
     failed = [one for one in result.ended if one.outcome is TrialOutcome.FAILED]
     assert {one.candidate.arguments["criterion"] for one in failed} == {"wrong"}
-    assert all(str(one.reason).startswith(f"params.yaml: tune.space.{TREE}: DecisionTree") for one in failed)
+    assert all(
+        str(one.reason).startswith(f"params.yaml: tune.space.{TREE}: rejected by DecisionTree") for one in failed
+    )
     assert result.counts()["failed"] == len(failed) < 12
 
 
@@ -187,7 +189,9 @@ def test_when_all_trials_fail_the_reason_is_told(root: Path) -> None:
 
 def test_data_of_other_parameters_are_not_searched(root: Path) -> None:
     edit(root / PARAMS_FILE, "test_share: 0.3", "test_share: 0.4")
-    with pytest.raises(ChurnError, match=r"data/processed: not what the present .*; run `dvc repro preprocess`"):
+    with pytest.raises(
+        ChurnError, match=r"data/processed: does not belong to the present .*; run `dvc repro preprocess`"
+    ):
         search.prepare(root)
 
 
@@ -269,7 +273,7 @@ def test_a_process_that_is_killed_while_it_waits_is_replaced(root: Path, monkeyp
 
 def test_two_searches_do_not_work_on_one_study(root: Path) -> None:
     def second(ended: EndedTrial, best: float, left: int) -> None:
-        with pytest.raises(ChurnError, match="another `churn tune` is at work on this study"):
+        with pytest.raises(ChurnError, match="another `churn tune` is using this study"):
             tune(root)
 
     search.run(search.prepare(root, trials=1), 1, second)
@@ -279,7 +283,7 @@ def test_a_study_that_cannot_be_read_is_told_in_a_line(root: Path) -> None:
     path = root / ".churn/tuning" / f"{search.prepare(root).key}.db"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"no database, but longer than the header of one" * 100)
-    with pytest.raises(ChurnError, match=r"\.db: file is not a database; when it is broken, remove it") as refused:
+    with pytest.raises(ChurnError, match=r"\.db: file is not a database; if the file is damaged, remove it") as refused:
         tune(root)
     assert "\n" not in str(refused.value)
 
@@ -308,7 +312,7 @@ def test_the_best_is_written_in_place_and_then_nothing_better_is_found(root: Pat
     assert again.present == result.best.value
     assert again.new is None
     assert not search.apply(again)
-    assert "nothing better than the present parameters was found" in again.as_text()
+    assert "no trial is better than the present parameters" in again.as_text()
 
 
 def test_a_params_file_that_is_a_link_stays_one(root: Path) -> None:
@@ -427,7 +431,7 @@ def test_a_server_that_is_away_costs_one_line_and_nothing_else(root: Path) -> No
     done = shell(root)("churn tune --trials 2", **QUIET)
     warned = [line for line in done.stderr.splitlines() if "MLflow" in line]
     assert len(warned) == 1
-    assert warned[0].startswith("not shown in MLflow: http://127.0.0.1:9: ")
+    assert warned[0].startswith("not published to MLflow: http://127.0.0.1:9: ")
 
 
 def test_without_optuna_one_line_says_how_to_get_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,9 +28,12 @@ from churn.tracking.record import (
     COMPLETE,
     DVC_EXPERIMENT,
     EDITED,
+    EDITED_FILES,
     FAILED,
     FINGERPRINT,
     FINISHED,
+    FORM,
+    PRESENT_FORM,
     RUNNING,
     Dataset,
     Execution,
@@ -182,6 +185,58 @@ def test_a_row_grows_from_stage_to_stage(destination: Destination, experiment: E
     assert (row.info.status, row.info.end_time, row.data.tags[COMPLETE]) == (FINISHED, 201_500, "true")
 
 
+def test_a_row_of_an_edit_gets_the_name_of_its_commit_and_keeps_it(
+    destination: Destination, experiment: Experiment
+) -> None:
+    form = {**experiment.tags, FORM: PRESENT_FORM}
+    edit_of_it = {**form, COMMIT: "a" * 40, EDITED: "true", EDITED_FILES: "params.yaml"}
+    edited = replace(experiment, name="C 1.0 → 0.5", tags=edit_of_it)
+    committed = replace(experiment, name="Smaller C", tags={**form, COMMIT: "b" * 40, EDITED: "false"})
+    with_another_readme = replace(committed, name="Another README", tags={**committed.tags, COMMIT: "c" * 40})
+    publish(destination, edited, ended("evaluate"))
+    assert [row.info.run_name for row in rows(destination)] == ["C 1.0 → 0.5"]
+    for published in (committed, with_another_readme, edited):
+        publish(destination, published, None)
+        (row,) = rows(destination)
+        assert (row.info.run_name, row.data.tags[COMMIT]) == ("Smaller C", "b" * 40)
+        assert EDITED_FILES not in row.data.tags
+        assert (row.info.start_time, row.info.end_time) == (100_000, 101_500), "when it ran"
+
+
+def test_a_state_that_nobody_ran_begins_with_its_commit_and_has_no_duration(
+    destination: Destination, experiment: Experiment
+) -> None:
+    publish(destination, replace(experiment, committed=50.0), None)
+    (row,) = rows(destination)
+    assert (row.info.status, row.info.start_time, row.info.end_time) == (FINISHED, 50_000, None)
+
+
+def test_a_run_whose_last_stage_was_restored_ends_with_the_last_one_that_ran(
+    destination: Destination, experiment: Experiment
+) -> None:
+    publish(destination, unfinished(experiment, RUNNING), ended("train"))
+    publish(destination, experiment, None)
+    (row,) = rows(destination)
+    assert (row.info.status, row.info.start_time, row.info.end_time) == (FINISHED, 100_000, 101_500)
+
+
+def test_experiments_say_what_a_row_of_them_is_and_open_on_their_runs(destination: Destination) -> None:
+    client = mlflow.MlflowClient(destination.uri)
+    client.create_experiment("churn")  # by an earlier version
+    open_store(destination)
+    for name in (destination.experiment, destination.executions):
+        tags = client.get_experiment_by_name(name).tags
+        assert tags["mlflow.note.content"].startswith("One row for each ")
+        assert tags["mlflow.experimentKind"] == "custom_model_development"
+
+
+def test_every_metric_of_the_pipeline_can_be_asked_for_without_quotes(destination: Destination, finished: Path) -> None:
+    publish_workspace(destination, finished, ended("evaluate"))
+    (row,) = rows(destination)
+    for name in row.data.metrics:
+        assert mlflow.MlflowClient(destination.uri).search_runs(["1"], f"metrics.{name} <= 1e12"), name
+
+
 def test_hundreds_of_parameters_and_metrics_are_all_there(destination: Destination, experiment: Experiment) -> None:
     many = {f"column {number}": number for number in range(1050)}
     parameters = {name: str(value) for name, value in many.items()}
@@ -249,7 +304,7 @@ def test_a_deleted_experiment_is_told_with_the_way_to_bring_it_back(
         publish(destination, experiment, ended("train"))
     assert told.value.refused
     assert str(told.value) == (
-        "experiment 'churn' was deleted there; bring it back with `mlflow experiments restore "
+        "experiment 'churn' was deleted in MLflow; restore it with `mlflow experiments restore "
         f"--experiment-id {number}`, or set MLFLOW_EXPERIMENT_NAME to another name"
     )
 

@@ -1,1 +1,1 @@
-"""`churn changes`: what differs between two states, as a pull-request comment."""
+"""`churn changes`: differences between two states, as a pull-request comment."""

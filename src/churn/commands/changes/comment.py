@@ -1,6 +1,6 @@
-"""A pull-request comment: what differs between two states of the project, as Markdown.
+"""A pull-request comment: differences between two states of the project, as Markdown.
 
-Names and values may come from a stranger's branch: none of them is let out except as inert text.
+Names and values can come from an untrusted branch, so they are escaped.
 """
 
 import re
@@ -12,9 +12,9 @@ from urllib.parse import quote
 from churn.files import BUSINESS_METRICS, DATA_METRICS, TEST_METRICS, TRAIN_METRICS
 
 MARKER = "<!-- churn-changes -->"
-"""The first line, by which the comment to update is found."""
+"""First line, which identifies the comment to be updated."""
 MOST_CHARACTERS = 65_000
-"""GitHub takes 65,536; the rest is for what the workflow says about where the comment comes from."""
+"""GitHub's limit is 65,536; the rest is for the workflow's note about the origin of the comment."""
 ROOM_FOR_NOTE = 500
 MOST_OPEN_ROWS = 10
 PARAMS_FILE = "params.yaml"
@@ -22,12 +22,12 @@ LONGEST_VALUE, LONGEST_SENTENCE = 120, 400
 TOO_LARGE_TO_ROUND = 1e15
 
 Value = str | int | float | bool | None
-"""None: not there, or null; DVC does not tell the two apart."""
+"""None: missing or null, which DVC does not distinguish."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A parameter or a metric of two states; it may also be equal in both."""
+    """A parameter or a metric of two states; both values may be equal."""
 
     file: str
     name: str
@@ -42,7 +42,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture that differs, and the states that have it."""
+    """A picture that differs, and which states have it."""
 
     path: str
     in_old: bool
@@ -51,7 +51,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Side:
-    """One of two states: what people call it, and the address before the path of each of its files, if it has one."""
+    """One of two states: its label, and the URL prefix of its files, if it has one."""
 
     label: str
     address: str | None
@@ -59,7 +59,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Changes:
-    """Two states: parameters and pictures that differ, and all metrics."""
+    """Two states: differing parameters and pictures, and all metrics."""
 
     old: Side
     new: Side
@@ -68,14 +68,14 @@ class Changes:
     pictures: Sequence[Picture]
     lock_differs: bool
     unreadable: Sequence[str] = ()
-    """What DVC could not read in one of the states, or in both."""
+    """What DVC could not read in at least one of the states."""
     verdict: str | None = None
-    """What both models' answers for the same customers say, or why that is not known."""
+    """Verdict of the paired comparison on the same customers, or why there is none."""
 
 
 @dataclass(frozen=True)
 class _Figure:
-    """A metric with what belongs to it: its interval, or its spread over folds."""
+    """A metric with its interval, or its standard deviation over folds."""
 
     value: Difference
     low: Difference | None
@@ -89,7 +89,7 @@ class _Figure:
 
 @dataclass(frozen=True)
 class _Table:
-    """Rows under a heading; as many of them are shown as there is room for."""
+    """Rows under a heading; as many are shown as fit."""
 
     title: str
     noun: str
@@ -103,7 +103,7 @@ _Key = tuple[str, str]
 CURRENCY = "business.currency"
 ON_TEST_ROWS = "Test rows: confirmation only"
 HEADLINE: Mapping[str, Mapping[_Key, str]] = {
-    "Out of fold, training rows: choose by these": {
+    "Out-of-fold, training rows: select on these": {
         (str(TRAIN_METRICS), "train_profit_per_1000"): "profit per 1,000 customers",
         (str(TRAIN_METRICS), "cv_roc_auc"): "ROC-AUC",
         (str(TRAIN_METRICS), "cv_pr_auc"): "PR-AUC",
@@ -119,7 +119,7 @@ _FIGURE_HEAD = "| | old | new | difference | interval of the new |\n| --- | ---:
 
 
 def comment(changes: Changes) -> str:
-    """The whole comment, ending in a newline, never longer than GitHub takes."""
+    """The whole comment, ending in a newline and within GitHub's limit."""
     figures = _figures(changes.metrics)
     different = {key: figure for key, figure in figures.items() if figure.differs}
     sides = f"{_code(changes.old.label)} (old) and {_code(changes.new.label)} (new)"
@@ -164,7 +164,7 @@ def _tables(changes: Changes, different: Mapping[_Key, _Figure]) -> list[_Table]
 
 
 def _rows_by_file(figures: Mapping[_Key, _Figure]) -> Iterator[str]:
-    """A row a figure; the first of each file has the file above it."""
+    """One row for each metric; a heading with the file precedes the first one of each file."""
     above = ""
     for (file, name), figure in figures.items():
         heading = "" if file == above else f"| **{_code(file)}** | | | | |\n"
@@ -208,7 +208,7 @@ def _remarks(changes: Changes, figures: Mapping[_Key, _Figure]) -> Iterator[str]
         if one.name == CURRENCY:
             yield (
                 f"**Old amounts are in {_setting(one.old)}, new ones in {_setting(one.new)}:** "
-                "the difference between them means nothing."
+                "their difference has no meaning."
             )
     for adjective, values in (
         ("old", [one.old for one in changes.metrics]),
@@ -217,7 +217,7 @@ def _remarks(changes: Changes, figures: Mapping[_Key, _Figure]) -> Iterator[str]
         if values and all(value is None for value in values):
             yield f"**The {adjective} state has no metrics.**"
     if any(one.differs and one.file == str(DATA_METRICS) and None not in (one.old, one.new) for one in changes.metrics):
-        yield "The data differ as well (`metrics/data.json`): old and new figures are not about the same customers."
+        yield "The data differ as well (`metrics/data.json`): old and new metrics are not of the same customers."
     if any(key in figures for key in _HEADLINE_KEYS):
         yield (
             "Intervals: 95 %, over customers; ±: standard deviation over the folds of the training rows. "
@@ -226,7 +226,7 @@ def _remarks(changes: Changes, figures: Mapping[_Key, _Figure]) -> Iterator[str]
 
 
 def _inside_or_outside(figures: Mapping[_Key, _Figure]) -> str:
-    """What the intervals say about the difference, and no more."""
+    """Which old values lie inside and outside the new intervals."""
     inside: list[str] = []
     outside: list[str] = []
     for key, name in HEADLINE[ON_TEST_ROWS].items():
@@ -270,14 +270,14 @@ def _difference(old: Value, new: Value, places: int) -> str:
     if not (_is_plain(old) and _is_plain(new)):
         return "differs"
     arrow, sign = ("▲", "+") if new > old else ("▼", "−")
-    size = abs(round(new, places) - round(old, places))  # of what is shown, so that a reader can check it
+    size = abs(round(new, places) - round(old, places))  # of the rounded values, so that readers can verify it
     if size == 0:
         return f"{arrow} less than {10**-places:.{places}f}"
     return f"{arrow} {sign}{_number_text(size, places)}"
 
 
 def _places(*values: Value) -> int:
-    """Decimals by which two figures can be compared at a glance."""
+    """Number of decimals with which the values are easy to compare."""
     plain = [value for value in values if _is_plain(value)]
     largest = max((abs(value) for value in plain), default=0.0)
     if largest >= 1000 or all(float(value).is_integer() for value in plain):
@@ -286,7 +286,7 @@ def _places(*values: Value) -> int:
 
 
 def _is_plain(value: Value) -> TypeGuard[int | float]:
-    """A number that can be rounded and subtracted."""
+    """Whether a value can be rounded and subtracted."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < TOO_LARGE_TO_ROUND
 
 
@@ -301,7 +301,7 @@ def _score(value: Value, places: int) -> str:
 
 
 def _setting(value: Value) -> str:
-    """A parameter as it was written: unrounded."""
+    """A parameter as written, unrounded."""
     if value is None:
         return "not set"
     if isinstance(value, bool):
@@ -346,12 +346,12 @@ def _within_limit(opening: str, tables: Sequence[_Table]) -> str:
             left_out.append(f"{missing:,} of {len(table.rows):,} {table.noun}")
     if left_out:
         listed = _join_words(left_out)
-        text += f"\n**Left out, for want of room: {listed}.** `churn changes` prints them for two revisions.\n"
+        text += f"\n**Left out to limit the length: {listed}.** `churn changes` prints them for two revisions.\n"
     return text
 
 
 def _fit_table(table: _Table, room: int) -> tuple[str, int]:
-    """The table with the rows that there is room for, and how many there is none for."""
+    """The table with as many rows as fit, and the number of rows left out."""
     if not table.rows:
         return "", 0
     title = f"{table.title} that differ: {len(table.rows):,}"
@@ -369,14 +369,14 @@ def _fit_table(table: _Table, room: int) -> tuple[str, int]:
 
 
 def _code(text: str, longest: int = LONGEST_VALUE) -> str:
-    """Text as it is, in code: there GitHub sees no markup, link, mention or emoji."""
+    """Text as a code span, in which GitHub renders no markup, link, mention or emoji."""
     visible = _visible(text, longest)
-    # Neither a pipe after a backslash nor a backtick can stand in a code span within a table.
+    # A code span in a table cannot contain a backtick, or a pipe after a backslash.
     return f"<code>{_entities(visible, longest)}</code>" if re.search(r"[`|\\]", visible) else f"`{visible}`"
 
 
 def _entities(text: str, longest: int = LONGEST_VALUE) -> str:
-    """Text in which nothing can begin or end markup."""
+    """Text as HTML entities, so that it contains no markup."""
     return "".join(char if char.isalnum() or char == " " else f"&#{ord(char)};" for char in _visible(text, longest))
 
 

@@ -1,4 +1,4 @@
-"""What differs between two states of this project, asked of DVC and git by their command lines."""
+"""Differences between two states of this project, from the command lines of DVC and git."""
 
 import json
 import re
@@ -21,22 +21,22 @@ from churn.history.state import LOCK_FILE, PIPELINE_FILE, content_of
 
 PICTURES = f":(glob){METRICS}/*.png"
 NOT_FROM_DVC = {str(OVERVIEW), *map(str, DETAILED_METRICS)}
-"""The overview only repeats figures; the others are metrics to DVC in old states alone, so they are read here."""
+"""The overview only repeats metrics. The others are metrics to DVC only in old states, so they are read here."""
 
 
 @dataclass(frozen=True)
 class Forge:
-    """Where the files of a commit have an address: GitHub, or a server like it."""
+    """A server that shows the files of a commit: GitHub or a similar one."""
 
     server: str
     base: str | None
     head: str | None
 
     def address(self, repository: str | None, commit: str | None) -> str | None:
-        """What stands before the path of a file of a commit; None where there is none.
+        """URL prefix of the files of a commit; None if there is none.
 
         Raises:
-            ChurnError: server or repository cannot be part of an address.
+            ChurnError: server or repository cannot be part of a URL.
         """
         if not repository or not commit:
             return None
@@ -49,7 +49,7 @@ class Forge:
 
 @dataclass(frozen=True)
 class _Revision:
-    """A commit by its full name; none for the workspace."""
+    """A commit by its full hash, None for the workspace, and its label."""
 
     commit: str | None
     label: str
@@ -58,16 +58,16 @@ class _Revision:
 def compare(
     folder: Path, base: str, head: str | None, forge: Forge, *, from_merge_base: bool = False, compute: bool = False
 ) -> Changes:
-    """What differs in `head`, or in the workspace without one, from `base`, or from where it left `base`.
+    """Differences of `head` (None: the workspace) from `base`, or from their merge base.
 
-    With `compute`, states whose predictions are not here are run again.
+    With `compute`, states whose predictions are missing are rerun.
 
     Raises:
-        ChurnError: a revision is not known, or DVC or git cannot compare.
+        ChurnError: a revision is unknown, or DVC or git fails.
     """
-    for needed in (PIPELINE_FILE, ".dvc"):  # without the second, DVC finds no difference in anything
+    for needed in (PIPELINE_FILE, ".dvc"):  # without .dvc, DVC reports no differences
         if not (folder / needed).exists():
-            raise ChurnError(f"{needed}: not in this folder; run the command where it is")
+            raise ChurnError(f"{needed}: not in this folder; run the command in the project's folder")
     new = _revision(folder, head) if head else _Revision(None, "workspace")
     old = _revision(folder, base)
     if from_merge_base:
@@ -91,19 +91,17 @@ def compare(
 
 
 def _verdict(folder: Path, old: "_Revision", new: "_Revision", *, compute: bool) -> str:
-    """What a paired comparison says; a comment is worth having without one, too."""
+    """Verdict of the paired comparison; an error does not fail the comment."""
     try:
         return compare_states(folder, str(old.commit), new.commit or WORKSPACE, compute=compute).verdict
     except ChurnError as error:
-        return f"not judged on the same customers: {str(error).splitlines()[0]}"
+        return f"not compared on the same customers: {str(error).splitlines()[0]}"
 
 
 def _revision(folder: Path, name: str) -> _Revision:
     commit = commit_of(folder, name)
     if commit is None:
-        raise ChurnError(
-            f"{excerpt(name)}: no such revision here; name a branch, tag or commit (`git fetch` brings more)"
-        )
+        raise ChurnError(f"{excerpt(name)}: unknown revision; name a branch, tag or commit (`git fetch` gets more)")
     return _Revision(commit, commit[:7] if commit.startswith(name) else f"{name} ({commit[:7]})")
 
 
@@ -111,15 +109,15 @@ def _merge_base(folder: Path, old: _Revision, new: _Revision) -> _Revision:
     done = _run(folder, ["git", "merge-base", str(old.commit), new.commit or "HEAD"])
     if done.returncode:
         raise ChurnError(
-            f"{old.label} and {new.label}: no common commit in this clone; `git fetch --unshallow` brings all"
+            f"{old.label} and {new.label}: no common commit in this clone; `git fetch --unshallow` gets all commits"
         )
     commit = done.stdout.strip()
     return old if commit == old.commit else _Revision(commit, commit[:7])
 
 
 def _differences(folder: Path, kind: str, *arguments: str) -> tuple[list[Difference], bool]:
-    """What `dvc metrics diff` or `dvc params diff` answers, in its names' order, and whether it could read all."""
-    # -P: a module in the current folder is not taken for one of DVC's.
+    """Output of `dvc metrics diff` or `dvc params diff`, sorted by name, and whether DVC could read all files."""
+    # -P: modules in the current folder must not shadow DVC's.
     command = [sys.executable, "-P", "-m", "dvc", kind, "diff", "--json", *arguments]
     done = _run(folder, command)
     try:
@@ -140,7 +138,7 @@ def _place(one: Difference) -> tuple[str, str]:
 def _read(answer: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[Difference]:
     for file, values in answer.items():
         merged: dict[str, dict[str, Any]] = defaultdict(dict)
-        for name, sides in values.items():  # an old name has only an old value, and the present one only a new one
+        for name, sides in values.items():  # a former name has only an old value, and the present name only a new one
             merged[present_name(name)] |= {side: value for side, value in sides.items() if value is not None}
         if CURRENCY in merged and any(present_name(name) != name for name in values):
             merged[CURRENCY].setdefault("old", FORMER_CURRENCY)
@@ -149,7 +147,7 @@ def _read(answer: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[Dif
 
 
 def _detailed_differences(folder: Path, old: _Revision, new: _Revision) -> tuple[list[Difference], bool]:
-    """All figures of both states, and whether every file of them can be read."""
+    """All detailed metrics of both states, and whether every file can be read."""
     before, before_whole = _detailed_figures(folder, old)
     after, after_whole = _detailed_figures(folder, new)
     differences = [Difference(*key, before.get(key), after.get(key)) for key in before.keys() | after.keys()]
@@ -157,13 +155,13 @@ def _detailed_differences(folder: Path, old: _Revision, new: _Revision) -> tuple
 
 
 def _detailed_figures(folder: Path, revision: _Revision) -> tuple[dict[tuple[str, str], Value], bool]:
-    """Value of each figure by file and dotted name, and whether every file can be read."""
+    """Value of each metric by file and dotted name, and whether every file can be read."""
     figures: dict[tuple[str, str], Value] = {}
     whole = True
     for file, content in _detailed_files(folder, revision).items():
         try:
             found = json.loads(content, parse_constant=str)
-        except (ValueError, RecursionError):  # it may come from a stranger's branch
+        except (ValueError, RecursionError):  # the file may come from an untrusted branch
             whole = False
         else:
             figures |= {(file, present_name(name)): value for name, value in _leaves("", found)}
@@ -171,7 +169,7 @@ def _detailed_figures(folder: Path, revision: _Revision) -> tuple[dict[tuple[str
 
 
 def _detailed_files(folder: Path, revision: _Revision) -> dict[str, bytes]:
-    """What the files hold that are there."""
+    """Contents of the files that exist."""
     paths = [str(path) for path in DETAILED_METRICS]
     if revision.commit:
         return git_files(folder, revision.commit, paths)
@@ -179,7 +177,7 @@ def _detailed_files(folder: Path, revision: _Revision) -> dict[str, bytes]:
 
 
 def _leaves(name: str, value: Any) -> Iterator[tuple[str, Value]]:
-    """Values by dotted name, as DVC finds them: neither lists nor null."""
+    """Values by dotted name, without lists and nulls, as in DVC."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _leaves(f"{name}.{key}" if name else key, inner)

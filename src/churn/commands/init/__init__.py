@@ -1,1 +1,1 @@
-"""`churn init`: another table looked at, and params.yaml written for it."""
+"""`churn init`: examine another table, and write params.yaml for it."""

@@ -1,4 +1,4 @@
-"""How dates are written in tables of other people."""
+"""Date formats in users' tables."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ _DAY, _MONTH, _YEAR = r"(?:0?[1-9]|[12]\d|3[01])", r"(?:0?[1-9]|1[0-2])", r"(?:\
 
 @dataclass(frozen=True)
 class DateForm:
-    """How a date is written: in words, and as `datetime.strptime` has it; None where none is needed, or none fits."""
+    """A date format, in words and for `datetime.strptime`; None if no format is needed, or none fits."""
 
     words: str
     format: str | None
@@ -24,7 +24,7 @@ DATES = {
     r"^\d{1,2}:\d{2}(?::\d{2})?$": DateForm("hh:mm", None),
     rf"^\pL{{3,9}}\.? {_DAY},? {_YEAR}{_TIME}$": DateForm("month dd, yyyy", None),
 }
-"""By the pattern of the texts."""
+"""By pattern of the texts."""
 
 SERIAL_DATES = {
     (19000101, 21001231): DateForm("yyyymmdd", "%Y%m%d"),
@@ -32,4 +32,4 @@ SERIAL_DATES = {
     (10**8, 10**10): DateForm("seconds since 1970", None),
     (10**11, 10**13): DateForm("milliseconds since 1970", None),
 }
-"""By their range, numbers that are dates when the name says so."""
+"""By range: numbers that are dates if the column's name says so."""

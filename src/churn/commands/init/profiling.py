@@ -1,4 +1,4 @@
-"""What each column of an unknown table is, and why; which names a customer, and which say the same as another."""
+"""Profile an unknown table: the role of each column and the reason, the customer id, and copies of columns."""
 
 import re
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from churn.errors import DataError, excerpt
 from churn.table.parsing import BOOLEAN_TEXTS
 
 ANSWERS = BOOLEAN_TEXTS | {"ja": 1, "nein": 0}
-"""Texts of the target that agree with its name, or do not."""
+"""Target values that confirm (1) or deny (0) the target's name."""
 
 COPY_BITS = 20
-"""Two columns that agree by chance do so with a probability of one in two to this power, at most."""
+"""Two columns are copies if they agree by chance with a probability of at most 2 to the power of minus this."""
 
 SAME_CORRELATION = 0.999999
-"""Two columns of different amounts are one and the same from this correlation on."""
+"""Correlation from which two columns of different amounts are copies."""
 
 LEFT = (
     *("attrited", "attrition", "cancel", "canceled", "cancelled", "churn", "churned", "churner", "closed", "departed"),
@@ -31,25 +31,25 @@ STAYED = (
     *("staying", "subscribed"),
 )
 LEAVING_WORDS = frozenset({*LEFT, "cancellation", "churners", "gekündigt", "kündigung", "kuendigung"})
-"""In the name of the target: there, and only there, a yes is taken to mean that the customer has left."""
+"""Words in the target's name with which a yes means that the customer left."""
 
 MEANINGS = dict.fromkeys(LEFT, True) | dict.fromkeys(STAYED, False)
-"""Words of the target's values: whether they mean that the customer has left."""
+"""Words in the target's values: whether they mean that the customer left."""
 
 NEGATIONS = frozenset({"no", "non", "not", "never", "didn", "hasn"})
 
 
 @dataclass(frozen=True)
 class ColumnProfile:
-    """What one column is.
+    """Role of a column, with statistics.
 
     Attributes:
-        spec: its entry among the columns of the contract; none for the target, the id and columns that are not used.
-        unused: its entry among those that are not used.
-        reason: why, in a few words.
-        examples: its commonest values.
-        distinct: how many values there are, gaps apart.
-        missing_share: share of the rows that have none.
+        spec: its entry under `columns` of the contract; None for the target, the id and columns that are not used.
+        unused: its entry under `unused` of the contract; None for other columns.
+        reason: why it has that role.
+        examples: its most common values.
+        distinct: number of distinct values, without gaps.
+        missing_share: share of rows without a value.
     """
 
     name: str
@@ -67,8 +67,8 @@ class TargetProfile:
     """The two values of the target.
 
     Attributes:
-        counts: rows of each value.
-        positive: the value that means: has churned; None when name and values do not say.
+        counts: number of rows with each value.
+        positive: the value that means churned; None if it cannot be inferred.
     """
 
     column: str
@@ -80,7 +80,7 @@ class TargetProfile:
 
 @dataclass(frozen=True)
 class TableProfile:
-    """What every column is, in the order of the table."""
+    """Profiles of all columns, in the order of the table."""
 
     rows: int
     columns: tuple[ColumnProfile, ...]
@@ -89,31 +89,31 @@ class TableProfile:
 
     @property
     def id(self) -> str | None:
-        """The column that names a customer."""
+        """The column that identifies a customer."""
         return next((column.name for column in self.columns if column.role == "id"), None)
 
     @property
     def features(self) -> dict[str, Column]:
-        """What the model may use."""
+        """Columns that the model uses."""
         return {column.name: column.spec for column in self.columns if column.spec is not None}
 
     @property
     def unused(self) -> dict[str, UnusedColumn]:
-        """What it may not, with the reasons."""
+        """Columns that the model does not use, with reasons."""
         return {column.name: column.unused for column in self.columns if column.unused is not None}
 
 
 def profile_table(texts: pd.DataFrame, target: str, *, decimal: str, identifier: str | None = None) -> TableProfile:
-    """Decide what each column of a table of texts is.
+    """Infer the role of each column of a table of texts.
 
     Args:
-        texts: one column of texts a column; '' is a gap.
+        texts: the table, all columns as texts; '' is a gap.
         target: name of the column to predict.
-        decimal: sign before the decimals of numbers.
-        identifier: the column that names a customer; None: it is looked for.
+        decimal: decimal sign of numbers.
+        identifier: the column that identifies a customer; None to infer it.
 
     Raises:
-        DataError: no rows, a repeated or absent name, a target without exactly two values, or nothing to learn from.
+        DataError: no rows, a repeated or missing name, a target without exactly two values, or no usable column.
     """
     names = [str(name) for name in texts.columns]
     _require_names(names, target, identifier)
@@ -131,7 +131,7 @@ def profile_table(texts: pd.DataFrame, target: str, *, decimal: str, identifier:
     if not any(column.spec for column in columns):
         reasons = [f"{excerpt(column.name)}: {column.reason}" for column in columns if column.role != "target"]
         why = "; ".join(reasons[:5]) or "there is only the target"
-        raise DataError(f"no column is left for a model to learn from ({why})")
+        raise DataError(f"no column can be used by a model ({why})")
     used = [cells[column.name] for column in columns if column.role != "unused"]
     gap_texts = sorted({text for column in used for text in column.gap_texts})
     return TableProfile(len(texts), columns, outcome, tuple(gap_texts))
@@ -141,7 +141,7 @@ def _require_names(names: list[str], target: str, identifier: str | None) -> Non
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated is not None:
         times = names.count(repeated)
-        raise DataError(f"column {repeated!r} stands {times} times in the header; rename or remove the duplicates")
+        raise DataError(f"column {repeated!r} appears {times} times in the header; rename or remove the duplicates")
     for option, name in (("--target", target), ("--id", identifier)):
         if name is not None and name not in names:
             raise DataError(f"no column {name!r} ({option}); the table has: {_few(names)}")
@@ -170,7 +170,7 @@ def _profile(cells: ColumnCells, verdict: ColumnVerdict) -> ColumnProfile:
 def _with_one_id(
     cells: list[ColumnCells], verdicts: dict[str, ColumnVerdict], identifier: str | None
 ) -> dict[str, ColumnVerdict]:
-    """At most one column names the customers: the one asked for, or the first that does so without gap or repeat."""
+    """Keep at most one id: the given one, or the first without gaps and duplicates."""
     named = [column for column in cells if verdicts[column.name].role == "id"]
     if identifier is not None:
         chosen = next(column for column in cells if column.name == identifier)
@@ -187,7 +187,7 @@ def _with_one_id(
 def _without_copies(
     cells: dict[str, ColumnCells], verdicts: dict[str, ColumnVerdict], target: str
 ) -> dict[str, ColumnVerdict]:
-    """Of columns that say the same, the first stays; none that says the same as the target does."""
+    """Drop copies: of equal columns the first is kept; columns equal to the target are dropped."""
     changed: dict[str, ColumnVerdict] = {}
     kept = [cells[target]]
     for name, column in cells.items():
@@ -197,22 +197,22 @@ def _without_copies(
         if first is None:
             kept.append(column)
         elif first.name == target:
-            changed[name] = leave_out("target_copy", "says the same as the target: it would give the answer away")
+            changed[name] = leave_out("target_copy", "copy of the target: it would leak the answer")
         else:
-            changed[name] = leave_out("copy", f"copy: says the same as {excerpt(first.name)}")
+            changed[name] = leave_out("copy", f"copy of {excerpt(first.name)}")
     return changed
 
 
 def _say_the_same(one: ColumnCells, other: ColumnCells) -> bool:
-    """Whether each value of one column goes with one value of the other, and not by chance."""
+    """Whether two columns map one to one, and not by chance."""
     if one.pattern != other.pattern or one.bits < COPY_BITS:
         return False
-    # Where nearly every value is its own, any two columns map one to one.
+    # Any two columns of nearly unique values map one to one.
     return 2 * one.distinct <= one.known or one.labels.equals(other.labels) or _proportional(one, other)
 
 
 def _proportional(one: ColumnCells, other: ColumnCells) -> bool:
-    """Whether one column is the other in another unit, but for rounding."""
+    """Whether one column is the other in another unit, apart from rounding."""
     pair = np.vstack([one.numbers, other.numbers])
     if np.isnan(pair).any():
         return False
@@ -237,7 +237,7 @@ def _target(cells: ColumnCells) -> TargetProfile:
 
 
 def _has_left(value: str, *, truths_count: bool) -> bool | None:
-    """Whether a value of the target means: has churned. None: cannot be told."""
+    """Whether a value of the target means churned; None if unknown."""
     plain = value.lower().rstrip(".!")
     if plain in ANSWERS:
         return bool(ANSWERS[plain]) if truths_count else None

@@ -1,4 +1,4 @@
-"""Another table: what it is, and params.yaml rewritten for it. Only `data`, and slices that no longer fit, change."""
+"""Examine another table, and rewrite params.yaml for it. Only `data`, and slices that no longer fit, change."""
 
 import shlex
 import subprocess
@@ -23,10 +23,10 @@ from churn.table.reader import NOT_PACKED, PARQUET, first_line, open_table, read
 from churn.texts import aligned
 
 PLAIN = TableFormat(delimiter=",", quote='"', encoding="utf-8", decimal=".")
-"""What stands in `format` for a Parquet table, which is read without it."""
+"""Value of `format` for a Parquet table, which is read without it."""
 
 LARGE_BYTES = 10_000_000
-"""A larger table belongs into DVC, not into git."""
+"""A larger table belongs in DVC, not in git."""
 
 MOST_SLICES = 3
 MOST_VALUES_OF_A_SLICE = 10
@@ -39,12 +39,12 @@ ENTRY = ("type", "values", "min", "max", "missing", "on_error")
 
 @dataclass(frozen=True)
 class ExaminedTable:
-    """A table inside the project, read and understood.
+    """A table inside the project, with its format and profile.
 
     Attributes:
-        source: its path, as it stands in data.source.
-        format: how it is written.
-        profile: what its columns are.
+        source: its path, as in data.source.
+        format: of a CSV table.
+        profile: of its columns.
     """
 
     source: str
@@ -57,9 +57,9 @@ class Proposal:
     """params.yaml for another table.
 
     Attributes:
-        old: its text now.
-        new: its text for the table; it loads.
-        described: source of the table that the old text describes otherwise; None when nothing is lost.
+        old: its present text.
+        new: its text for the table, which is valid.
+        described: source of the table whose description is replaced; None if nothing is lost.
     """
 
     old: str
@@ -68,10 +68,10 @@ class Proposal:
 
 
 def examine(root: Path, table: Path, target: str, identifier: str | None = None) -> ExaminedTable:
-    """Read a table and decide what its columns are.
+    """Read a table and profile its columns.
 
     Raises:
-        DataError: it is outside the project, no table, or nothing that a model could learn from.
+        DataError: it is outside the project, is not a table, or has no usable column.
     """
     source = _source(root, table)
     head = b"" if table.suffix == PARQUET else _head(table)
@@ -84,10 +84,10 @@ def examine(root: Path, table: Path, target: str, identifier: str | None = None)
 
 
 def target_with(profile: TargetProfile, positive: str | None) -> Target:
-    """The target as the contract has it; `positive` is the value that means: has churned, None to take what is clear.
+    """Target of the contract; `positive` is the value that means churned, None to use the inferred one.
 
     Raises:
-        DataError: it is none of the two values, or not clear.
+        DataError: it is not one of the two values, or cannot be inferred.
     """
     one, other = profile.values
     chosen = profile.positive if positive is None else positive.strip()
@@ -99,7 +99,7 @@ def target_with(profile: TargetProfile, positive: str | None) -> Target:
         )
     if chosen not in profile.values:
         raise DataError(
-            f"--positive {excerpt(chosen)} does not stand in column {profile.column!r}, which holds {excerpt(one)} and "
+            f"--positive {excerpt(chosen)} is not a value of column {profile.column!r}, which holds {excerpt(one)} and "
             f"{excerpt(other)}"
         )
     negative = other if chosen == one else one
@@ -107,10 +107,10 @@ def target_with(profile: TargetProfile, positive: str | None) -> Target:
 
 
 def propose(root: Path, examined: ExaminedTable, target: Target) -> Proposal:
-    """Rewrite params.yaml for the table, without touching the file.
+    """New text of params.yaml for the table; the file is not written.
 
     Raises:
-        ParameterError: the file cannot be read, or does not go with the table.
+        ParameterError: the file cannot be read, or does not fit the table.
     """
     path = root / PARAMS_FILE
     content = read_yaml(path)
@@ -136,19 +136,19 @@ def propose(root: Path, examined: ExaminedTable, target: Target) -> Proposal:
 
 
 def read_data(text: str) -> Any:
-    """The data part of a text of params.yaml, as plain values."""
+    """The data section of a text of params.yaml, as plain values."""
     return YAML(typ="safe").load(text)["data"]
 
 
 def write(root: Path, proposal: Proposal) -> None:
-    """Put the new text in place, whole or not at all.
+    """Write the new text atomically.
 
     Raises:
-        ChurnError: the file changed meanwhile, or cannot be written.
+        ChurnError: the file has changed since, or cannot be written.
     """
     try:
         if (root / PARAMS_FILE).read_bytes() != proposal.old.encode("utf-8"):
-            raise ChurnError(f"{PARAMS_FILE}: was edited meanwhile; run the same command again")
+            raise ChurnError(f"{PARAMS_FILE}: was edited in the meantime; run the same command again")
         with replacing_outputs(root / PARAMS_FILE) as (draft,):
             draft.write_bytes(proposal.new.encode("utf-8"))
     except OSError as error:
@@ -156,12 +156,12 @@ def write(root: Path, proposal: Proposal) -> None:
 
 
 def as_text(examined: ExaminedTable) -> str:
-    """What was found, for the terminal: a line a column, then how the table is written, then the target."""
+    """Text for the terminal: one line per column, the format of the table, and the target."""
     return "\n".join([*_column_lines(examined.profile), "", *_table_lines(examined)])
 
 
 def is_large_and_untracked(root: Path, source: str) -> bool:
-    """Whether neither DVC nor git knows a table that is too large to be left like that."""
+    """Whether a table is large and tracked by neither DVC nor git."""
     path = root / source
     if path.stat().st_size <= LARGE_BYTES:
         return False
@@ -171,10 +171,10 @@ def is_large_and_untracked(root: Path, source: str) -> bool:
 
 
 def add_to_dvc(root: Path, source: str) -> None:
-    """Let DVC keep the table.
+    """Add the table to DVC.
 
     Raises:
-        ChurnError: DVC refuses.
+        ChurnError: `dvc add` fails.
     """
     done = _run(root, sys.executable, "-P", "-m", "dvc", "add", "--", source)
     if done.returncode != 0:
@@ -192,7 +192,7 @@ def _run(root: Path, *command: str) -> subprocess.CompletedProcess[str]:
 
 
 def _source(root: Path, table: Path) -> str:
-    # The name itself is not followed: DVC may have put a link to its cache there.
+    # The file itself is not resolved: it may be a link to DVC's cache.
     place = table.parent.resolve() / table.name
     try:
         return place.relative_to(root.resolve()).as_posix()
@@ -204,7 +204,7 @@ def _source(root: Path, table: Path) -> str:
 
 @contextmanager
 def _faults_with_table_name(table: Path) -> Iterator[None]:
-    """What is wrong with a table is told with its name."""
+    """Add the table's name to errors."""
     try:
         yield
     except DataError as error:
@@ -224,7 +224,7 @@ def _head(path: Path) -> bytes:
 def _rewrite(document: CommentedMap, examined: ExaminedTable, target: Target) -> None:
     profile, data = examined.profile, document["data"]
     if plain(data.get("source")) != examined.source and isinstance(data.get("audit"), CommentedMap):
-        put(data["audit"], "accept", [])  # what was right in another table
+        put(data["audit"], "accept", [])  # findings accepted for another table
     put(data, "source", examined.source)
     _put_keys(data, "format", examined.format.model_dump())
     put(data, "id", profile.id)
@@ -250,10 +250,10 @@ def _put_columns(data: CommentedMap, profile: TableProfile) -> None:
         data["columns"] = CommentedMap()
     columns = data["columns"]
     proposed = {column.name: _entry(column.spec) for column in profile.columns if column.spec is not None}
-    if plain(columns) == proposed:  # what the user wrote beside them stays
+    if plain(columns) == proposed:  # the user's comments are kept
         return
     columns.clear()
-    columns.ca.items.clear()  # the comments of the columns that went
+    columns.ca.items.clear()  # comments of removed columns
     columns.fa.set_block_style()
     for column in profile.columns:
         if column.spec is not None:
@@ -278,14 +278,14 @@ def _entry(spec: Column) -> dict[str, Any]:
 
 
 def _slices(profile: TableProfile) -> list[str]:
-    """Up to three columns of few values, those with labels first."""
+    """Up to three columns with few values, categorical ones first."""
     few = [column for column in profile.columns if 2 <= column.distinct <= MOST_VALUES_OF_A_SLICE]
     ranked = [column.name for role in ("categorical", "boolean") for column in few if column.role == role]
     return ranked[:MOST_SLICES]
 
 
 def _require_same(loaded: Params, examined: ExaminedTable, target: Target) -> None:
-    """YAML has its traps; what is read back must be what was meant."""
+    """Check that the written YAML reads back as the intended values."""
     data, profile = loaded.data, examined.profile
     read = (data.source, data.format, data.id, data.target, data.missing_values, data.columns, data.unused)
     meant = (examined.source, examined.format, profile.id, target, profile.missing_values, profile.features)
@@ -297,8 +297,8 @@ def _column_lines(profile: TableProfile) -> Iterator[str]:
     header = ("column", "becomes", "missing", "distinct", "why")
     yield from aligned([header, *map(_cells_of, profile.columns)], right=(2, 3))
     yield ""
-    yield "missing: allow where there are gaps now; fail elsewhere, so that a new gap is seen"
-    yield "numbers: min 0 where none is negative, so that a wrong sign is seen; no max"
+    yield "missing: allow for columns with gaps, fail for all others, so that new gaps are noticed"
+    yield "numbers: min 0 for columns without negative values, so that a wrong sign is noticed; no max"
 
 
 def _cells_of(column: ColumnProfile) -> tuple[str, str, str, str, str]:

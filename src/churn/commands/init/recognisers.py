@@ -1,4 +1,4 @@
-"""What a column of an unknown table is, told from its distinct values and its name, without a model."""
+"""Infer the role of a column from its distinct values and its name."""
 
 import hashlib
 import re
@@ -31,25 +31,25 @@ from churn.types import ROW_KEY
 Role = Literal["numeric", "categorical", "boolean", "id", "target", "unused"]
 
 MISSING_TEXTS = frozenset({"", "na", "n/a", "#n/a", "<na>", "null", "none", "nan", "?", "-", "--", "."})
-"""Texts that mean missing, in any case. `unknown` is an answer and stays a label."""
+"""Texts that mean missing, whatever their case. `unknown` is an answer and stays a label."""
 
 LISTED_LABELS = 50
-"""Up to as many labels are written out as the values that may stand in a column."""
+"""Up to this number, labels are listed as the valid values of a column."""
 
 MOST_LABELS = 300
-"""More labels than this are not for a model: each becomes a column of its own."""
+"""A column with more labels is not used: each label would become an input of the model."""
 
 ROWS_A_LABEL = 10
-"""With fewer rows a label on average, a column of many labels names customers rather than groups of them."""
+"""With fewer rows per label on average, a column of many labels identifies customers rather than groups."""
 
 NEAR_UNIQUE = 0.95
-"""Share of distinct values above which a column names rows."""
+"""Share of distinct values above which a column identifies rows."""
 
 ENOUGH_ROWS = 20
-"""In shorter tables, distinct values say nothing."""
+"""In shorter tables, distinct values prove nothing."""
 
 NEARLY_ALL = 0.95
-"""Share of the known cells that must be numbers, or dates, for the column to be one."""
+"""Share of known cells that must be numbers (or dates) for a column of numbers (or dates)."""
 
 ID_WORDS = frozenset({"id", "ids", "uuid", "guid", "identifier", "key"})
 ID_ENDS = frozenset({"no", "nr", "num", "number", "nummer"})
@@ -65,13 +65,13 @@ GROUP_WORDS = frozenset(
 
 @dataclass(frozen=True)
 class ColumnCells:
-    """A column reduced to its distinct values, so that nothing below looks at each row.
+    """A column reduced to its distinct values, so that no function below scans rows.
 
     Attributes:
-        labels: known values without spaces around them, in order of appearance.
-        counts: rows of each.
-        gap_texts: texts that stand for a gap, the empty one apart.
-        pattern: digest of which rows share a value; equal for columns that map one to one.
+        labels: known values without surrounding spaces, in order of appearance.
+        counts: number of rows of each.
+        gap_texts: texts that mean missing, except the empty one.
+        pattern: hash of which rows share a value; equal for columns that map one to one.
     """
 
     name: str
@@ -85,12 +85,12 @@ class ColumnCells:
 
     @property
     def known(self) -> int:
-        """Rows that have a value."""
+        """Number of rows with a value."""
         return self.rows - self.gaps
 
     @property
     def distinct(self) -> int:
-        """How many values there are."""
+        """Number of distinct values."""
         return len(self.labels)
 
     @property
@@ -100,49 +100,49 @@ class ColumnCells:
 
     @property
     def missing(self) -> MissingPolicy:
-        """What the contract is to say about gaps."""
+        """Missing policy for the contract."""
         return "allow" if self.gaps else "fail"
 
     @cached_property
     def words(self) -> list[str]:
-        """The words of the name, whether divided by signs or by capitals."""
+        """The words of the name, separated by signs or capitals."""
         return [word.lower() for word in re.findall(r"[A-Z]+(?![^\W\d_A-Z])|[A-Z]?[^\W\d_A-Z]+|\d+", self.name)]
 
     @cached_property
     def numbers(self) -> NDArray[np.float64]:
-        """Value of each label, NaN where it is no number."""
+        """Value of each label; NaN if it is not a number."""
         return _numbers(self.labels, self.decimal)
 
     @cached_property
     def number_share(self) -> float:
-        """Share of the known rows that hold a number."""
+        """Share of known rows with a number."""
         return self._share(~np.isnan(self.numbers))
 
     @cached_property
     def whole(self) -> bool:
-        """Whether each value is written as a whole number."""
+        """Whether every value is a whole number."""
         return self.share_matching(r"^-?\d+$") == 1 and self.number_share == 1
 
     @cached_property
     def bits(self) -> float:
-        """How improbable it is that another column with these counts agrees by chance, as a power of two."""
+        """Improbability, in bits, that another column with these counts agrees by chance."""
         counts = np.append(self.counts, self.gaps) if self.gaps else self.counts
         return float((counts * np.log2(self.rows / counts)).sum())
 
     def share_matching(self, pattern: str) -> float:
-        """Share of the known rows whose value matches; a glance at a few of them spares most columns the rest."""
+        """Share of known rows whose value matches; a sample first, which is enough for most columns."""
         glance = self.labels[:: max(1, self.distinct // 200)]
         if pc.mean(pc.match_substring_regex(glance, pattern)).as_py() < 0.5:
             return 0.0
         return self._share(pc.match_substring_regex(self.labels, pattern).to_numpy(zero_copy_only=False))
 
     def texts(self, where: NDArray[np.bool_]) -> list[str]:
-        """The labels that a mask chooses."""
+        """The labels that a mask selects."""
         chosen: list[str] = self.labels.filter(pa.array(where)).to_pylist()
         return chosen
 
     def examples(self) -> tuple[str, ...]:
-        """The three commonest values."""
+        """The three most common values."""
         if self.distinct > 1000:
             return tuple(self.labels[:3].to_pylist())
         return tuple(self.labels.take(np.argsort(-self.counts, kind="stable")[:3]).to_pylist())
@@ -153,7 +153,7 @@ class ColumnCells:
 
 @dataclass(frozen=True)
 class ColumnVerdict:
-    """What a column is, and why; with its entry in the contract under `columns`, or under `unused`."""
+    """Role of a column and the reason, with its entry under `columns` or `unused` of the contract."""
 
     role: Role
     reason: str
@@ -162,12 +162,12 @@ class ColumnVerdict:
 
 
 def leave_out(kind: UnusedKind, reason: str, form: str | None = None) -> ColumnVerdict:
-    """The verdict that a model cannot use a column; `form`: how its dates are written."""
+    """Verdict that a column is not used; `form` is its date format."""
     return ColumnVerdict("unused", reason, unused=UnusedColumn(kind=kind, format=form, reason=reason))
 
 
 def cells_of(name: str, texts: pd.Series, decimal: str) -> ColumnCells:
-    """A column of texts, reduced to its distinct values."""
+    """Reduce a column of texts to its distinct values."""
     array = pa.array(texts, type=pa.large_string())
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
@@ -192,7 +192,7 @@ def cells_of(name: str, texts: pd.Series, decimal: str) -> ColumnCells:
 
 def _numbers(labels: pa.Array, decimal: str) -> NDArray[np.float64]:
     if decimal == ".":
-        # The fast way, for columns of plain numbers.
+        # Fast path for columns of plain numbers.
         try:
             values = pc.cast(labels, pa.float64()).to_numpy()
         except pa.ArrowInvalid:
@@ -208,7 +208,7 @@ def _numbers(labels: pa.Array, decimal: str) -> NDArray[np.float64]:
 
 
 def verdict_on(cells: ColumnCells) -> ColumnVerdict:
-    """What the first recogniser that knows the column says."""
+    """Verdict of the first recogniser that knows the column."""
     return next(verdict for recognise in RECOGNISERS if (verdict := recognise(cells)) is not None)
 
 
@@ -219,7 +219,7 @@ def _no_value(cells: ColumnCells) -> ColumnVerdict | None:
 def _name_taken(cells: ColumnCells) -> ColumnVerdict | None:
     if cells.name != ROW_KEY:
         return None
-    reason = "has the name of the key that every row is given; rename it in the table to use it"
+    reason = "has the reserved name of the row key; rename it in the table to use it"
     return leave_out("reserved_name", reason)
 
 
@@ -243,7 +243,7 @@ def _date(cells: ColumnCells) -> ColumnVerdict | None:
 def _value_or_gap(cells: ColumnCells) -> ColumnVerdict | None:
     if cells.distinct > 1:
         return None
-    return _labels(cells, f"{excerpt(cells.labels[0].as_py())} or a gap, which may mean something")
+    return _labels(cells, f"{excerpt(cells.labels[0].as_py())} or missing, which may carry information")
 
 
 def _row_name(cells: ColumnCells) -> ColumnVerdict | None:
@@ -253,18 +253,18 @@ def _row_name(cells: ColumnCells) -> ColumnVerdict | None:
     says_so = says_so or GLUED_ID.search("".join(cells.words)) is not None
     if cells.whole:
         if cells.known >= ENOUGH_ROWS and _counts_rows(cells):
-            return leave_out("row_number", "counts the rows")
+            return leave_out("row_number", "row number")
         if says_so:
-            return ColumnVerdict("id", "nearly every row has its own, and the name says id")
+            return ColumnVerdict("id", "almost unique, and the name says id")
         if cells.known >= ENOUGH_ROWS and cells.share_matching(r"^\d{6,}$") == 1 and _are_equally_long(cells):
-            return ColumnVerdict("id", "nearly every row has a long number of its own, all of one length")
+            return ColumnVerdict("id", "almost unique long numbers of equal length")
         return None
     if cells.number_share > 0.5 or cells.share_matching(r"^\S+$") < NEARLY_ALL:
         return None
     if says_so:
-        return ColumnVerdict("id", "nearly every row has its own, and the name says id")
+        return ColumnVerdict("id", "almost unique, and the name says id")
     if cells.known >= ENOUGH_ROWS and cells.share_matching(r"\d") >= NEARLY_ALL:
-        return ColumnVerdict("id", "nearly every row has a code of its own")
+        return ColumnVerdict("id", "almost unique codes")
     return None
 
 
@@ -273,7 +273,7 @@ def _are_equally_long(cells: ColumnCells) -> bool:
 
 
 def _counts_rows(cells: ColumnCells) -> bool:
-    """Whether the values are 0, 1, 2, … or 1, 2, 3, … in the order of the rows."""
+    """Whether the values are 0, 1, 2, … or 1, 2, 3, … in row order."""
     steps = np.diff(cells.numbers)
     return cells.numbers[0] in (0, 1) and cells.distinct == cells.rows and bool((steps == 1).all())
 
@@ -310,11 +310,11 @@ def _quantity(cells: ColumnCells) -> ColumnVerdict | None:
     if cells.whole and cells.distinct <= 10:
         reason = f"{cells.distinct} whole numbers from {low:.10g} to {high:.10g}; no sign that they are codes"
     if np.count_nonzero(cells.numbers < 0) == 1:
-        reason += f"; if {low:.10g}, alone below 0, stands for a gap, list it in missing_values"
+        reason += f"; if {low:.10g}, the only negative value, means missing, list it in missing_values"
     others = np.isnan(cells.numbers)
     if others.any():
         count, first = int(cells.counts[others].sum()), excerpt(cells.texts(others)[0])
-        reason += f"; {count:,} more are none, such as {first}: correct or list them in missing_values"
+        reason += f"; {count:,} are not numbers, such as {first}: correct them, or list them in missing_values"
     floor = 0.0 if low >= 0 else None
     spec = NumericColumn(type="numeric", min=floor, max=None, missing=cells.missing, on_error="fail")
     return ColumnVerdict("numeric", reason, spec)
@@ -322,10 +322,10 @@ def _quantity(cells: ColumnCells) -> ColumnVerdict | None:
 
 def _text(cells: ColumnCells) -> ColumnVerdict:
     if cells.near_unique and cells.known >= ENOUGH_ROWS:
-        return leave_out("free_text", f"{_kind_of_text(cells)}: nearly every row has its own")
+        return leave_out("free_text", f"{_kind_of_text(cells)}: almost unique")
     if cells.distinct > LISTED_LABELS and (cells.name.lower().endswith("name") or _is_prose(cells)):
-        return leave_out("free_text", f"{_kind_of_text(cells)}: {cells.distinct:,} different ones")
-    return _labels(cells, "texts that repeat")
+        return leave_out("free_text", f"{_kind_of_text(cells)}: {cells.distinct:,} different values")
+    return _labels(cells, "repeated texts")
 
 
 def _is_prose(cells: ColumnCells) -> bool:
@@ -338,11 +338,11 @@ def _kind_of_text(cells: ColumnCells) -> str:
 
 
 def _labels(cells: ColumnCells, reason: str) -> ColumnVerdict:
-    """A categorical column, unless it has too many labels for the rows."""
+    """A categorical column, unless it has too many labels for its rows."""
     crowded = cells.distinct > LISTED_LABELS and cells.distinct * ROWS_A_LABEL > cells.known
     if crowded or cells.distinct > MOST_LABELS:
         return leave_out(
-            "too_many_labels", f"{reason}, but {cells.distinct:,} different ones in {cells.known:,} rows: too many"
+            "too_many_labels", f"{reason}, but {cells.distinct:,} different values in {cells.known:,} rows: too many"
         )
     values: tuple[str, ...] | None = None
     if cells.distinct <= LISTED_LABELS:
@@ -366,4 +366,4 @@ RECOGNISERS: tuple[Callable[[ColumnCells], ColumnVerdict | None], ...] = (
     _quantity,
     _text,
 )
-"""The first that knows a column decides; the last knows every column."""
+"""The first that returns a verdict decides; the last one always does."""

@@ -1,4 +1,4 @@
-"""How a CSV table is written, told from its first bytes."""
+"""Infer the format of a CSV table from its first bytes."""
 
 import codecs
 import csv
@@ -14,10 +14,10 @@ from churn.config.contract import TableFormat
 from churn.errors import DataError
 
 HEAD_BYTES = 1_000_000
-"""As much of a table, unpacked, is enough to tell."""
+"""Uncompressed bytes that are examined."""
 
 MARKS = {
-    codecs.BOM_UTF8: "utf-8",  # every reader here skips the mark
+    codecs.BOM_UTF8: "utf-8",  # readers skip the mark
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
@@ -30,20 +30,20 @@ MADE_BY_OTHERS = {
     b"SQLite format 3\0": "is a database; save the table as CSV",
     b"%PDF": "is a PDF; save the table as CSV",
 }
-"""First bytes of files that people take for tables, and what to do instead."""
+"""First bytes of files that are not CSV tables, and what to do instead."""
 
 DELIMITERS = (",", ";", "\t", "|")
-"""In order of preference, should two fit equally."""
+"""In order of preference if two fit equally."""
 
 QUOTES = ('"', "'")
 
 ROWS = 2_000
 CELLS = 200_000
 STEADY = 0.9
-"""Share of rows that must be as long as the header before width decides between delimiters."""
+"""Share of rows as long as the header from which the width decides between delimiters."""
 
 STRAY = 0.001
-"""Share of control characters that slip into the texts of real tables; more of them, and it is no text."""
+"""Highest share of control characters in a text; real tables contain a few."""
 
 CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 
@@ -53,9 +53,9 @@ DecimalSign = Literal[".", ","]
 
 
 def _decimal_number(this: str, other: str) -> re.Pattern[str]:
-    """A number that can be read with this decimal sign only.
+    """Pattern of numbers that are valid with this decimal sign only.
 
-    Three digits after one sign may be thousands, unless a zero or more than three digits stand before it.
+    Three digits after one sign may be thousands, unless a zero or more than three digits precede it.
     """
     return re.compile(
         rf"\d{{1,3}}(?:{other}\d{{3}})+{this}\d+|\d+{this}(?:\d{{1,2}}|\d{{4,}})|(?:0|\d{{4,}}){this}\d{{3}}"
@@ -74,7 +74,7 @@ GROUPED_BY_COMMA = re.compile(r"\d{1,3},\d{3}")
 
 @dataclass(frozen=True)
 class _Cut:
-    """The rows that one delimiter and one quote make of a text."""
+    """The rows of a text for one delimiter and one quote."""
 
     delimiter: str
     quote: str
@@ -86,15 +86,15 @@ class _Cut:
 
     @property
     def steadiness(self) -> float:
-        """Share of the rows that are as long as the header."""
+        """Share of rows that are as long as the header."""
         return sum(len(row) == self.width for row in self.rows) / max(len(self.rows), 1)
 
 
 def sniff(head: bytes) -> TableFormat:
-    """Tell how a table is written. What is in doubt gets the commoner answer: comma, double quote, decimal point.
+    """Infer the format of a table. Doubtful cases get the common answer: comma, double quote, decimal point.
 
     Raises:
-        DataError: no table: empty, or no text.
+        DataError: it is empty or not a text.
     """
     encoding, text = _decode(head)
     if not text.strip():
@@ -109,7 +109,7 @@ def _decode(head: bytes) -> tuple[str, str]:
             raise DataError(advice)
     for encoding in _candidates(head):
         try:
-            # Not final: the head may end inside a character.
+            # Incremental: the head may end inside a character.
             text = codecs.getincrementaldecoder(encoding)().decode(head)
         except UnicodeDecodeError:
             continue
@@ -153,7 +153,7 @@ def _with_quote(cuts: list[_Cut], delimiter: str, quote: str) -> _Cut:
 
 
 def _is_quoted_singly(plain: _Cut, single: _Cut) -> bool:
-    """Whether ' stands around cells, rather than in them as an apostrophe."""
+    """Whether ' quotes cells, rather than being an apostrophe."""
     if any(cell.startswith('"') for row in single.rows for cell in row):
         return False
     opened = [cell for row in plain.rows for cell in row if cell.startswith("'")]
@@ -165,7 +165,7 @@ def _is_quoted_singly(plain: _Cut, single: _Cut) -> bool:
 
 
 def _rows(text: str, delimiter: str, quote: str) -> list[list[str]]:
-    """The first rows, empty lines apart; none when an open quote swallows the text."""
+    """The first rows without empty lines; none if an unclosed quote swallows the text."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quotechar=quote)
     rows: list[list[str]] = []
     cells = 0
@@ -179,7 +179,7 @@ def _rows(text: str, delimiter: str, quote: str) -> list[list[str]]:
     except csv.Error:
         return []
     if len(rows) > 2 and not text.endswith(("\n", "\r")):
-        rows.pop()  # the head may have been cut inside it
+        rows.pop()  # the head may end inside this row
     return rows
 
 
@@ -193,6 +193,8 @@ def _decimal(cut: _Cut) -> DecimalSign:
                 commas += bool(GROUPED_BY_COMMA.fullmatch(number))
                 points += "." in number
                 votes.update(sign for sign, pattern in DECIMAL_NUMBERS.items() if pattern.fullmatch(number))
-    if not votes and cut.delimiter == ";" and commas and not points:  # cells are parted so where the comma is taken
+    if (
+        not votes and cut.delimiter == ";" and commas and not points
+    ):  # semicolons are used where the comma is the decimal sign
         return ","
     return "," if votes[","] > votes["."] else "."

@@ -1,1 +1,1 @@
-"""`churn promote` and `churn rollback`: which registered model is the champion."""
+"""`churn promote` and `churn rollback`: choose the registered model that is the champion."""

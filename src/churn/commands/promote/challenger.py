@@ -1,4 +1,4 @@
-"""The state whose model is to become the champion, and whether its users will get what was judged."""
+"""The state whose model is to become the champion, and the check that users will load the evaluated model."""
 
 import logging
 import tempfile
@@ -41,25 +41,25 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SAME_PROBABILITY = 1e-6
-"""How far probabilities of one model on two kinds of processors may lie apart."""
+"""Tolerance for probabilities of one model on two kinds of processors."""
 
 
 @dataclass(frozen=True)
 class NamedVersion:
-    """A version of the registered model. The JSON has the attributes as keys; without a commit that is empty."""
+    """A version of the registered model. The JSON has the attributes as keys; `commit` is empty if there is none."""
 
     model: str
     version: str
     commit: str
 
     def __str__(self) -> str:
-        """By its names."""
+        """Model, version and commit."""
         return f"{self.model} version {self.version}{f' (commit {self.commit[:7]})' if self.commit else ''}"
 
 
 @dataclass(frozen=True)
 class JudgedState:
-    """A state and what its model said."""
+    """A state with its predictions."""
 
     name: str
     state: Snapshot
@@ -68,35 +68,35 @@ class JudgedState:
 
     @property
     def model_md5(self) -> str:
-        """Of its model."""
+        """md5 of its model."""
         return str(self.state.results[str(files.MODEL)])
 
     def section(self, name: str) -> Mapping[str, Any]:
-        """A section of params.yaml as the state was computed with it."""
+        """A section of params.yaml with the values that the state was computed with."""
         return section_of(self.state, self.name, name)
 
     @property
     def economics(self) -> Economics:
-        """The money by which it decided."""
+        """Costs and values that it was computed with."""
         return economics_of(self.state, self.name)
 
 
 def judge_state(root: Path, name: str, model_md5: str | None = None) -> JudgedState:
-    """A state by name, with what its model said of customers that it had not seen.
+    """Find a state by name, with its predictions for customers that its model had not seen.
 
     Raises:
-        ChurnError: nothing has that name, or its predictions are not here.
+        ChurnError: the name is unknown, or predictions are missing.
     """
     state = state_named(root, name, model_md5)
     return JudgedState(name, state, answers_out_of_fold(state, name), answers_on_test_rows(state, name))
 
 
 def loads_from_registry(registry: "Registry", version: str, challenger: JudgedState) -> Gate:
-    """Whether users will load what was judged: the version, as MLflow gives it back, is the commit's very file.
+    """Check that users will load the evaluated model: the version in MLflow is the commit's file.
 
     Raises:
-        ChurnError: it is not to be had, has other bytes, is to be loaded otherwise, or says something else of the test
-            rows. Force does not help: nobody could use it.
+        ChurnError: the version is not available, has other bytes or another loader, or scores test rows differently. A
+            promotion cannot be forced then: the version would be useless.
     """
     called = name_of_version(registry, version)
     wanted = (files.MODEL, files.TEST_ROWS)
@@ -112,29 +112,29 @@ def loads_from_registry(registry: "Registry", version: str, challenger: JudgedSt
     if not all(one.equals(other) for one, other in zip(loaded, own, strict=True)):
         raise ChurnError(f"{called}: loaded from MLflow, it scores test rows differently from the commit's file")
     written = table_of(challenger.state, challenger.name, files.TEST_PREDICTIONS, index_col=ROW_KEY)["probability"]
-    # On another kind of processor last bits differ, and the very same file is the same model there.
+    # On another kind of processor the same file gives other last bits.
     if not np.allclose(loaded[0].loc[written.index], written, rtol=SAME_PROBABILITY, atol=SAME_PROBABILITY):
         raise ChurnError(f"{called}: it scores test rows differently from {files.TEST_PREDICTIONS} of the commit")
     return Gate("loads", True, f"loaded from MLflow, it scores {len(written):,} test rows identically", {})
 
 
 def is_committed(root: Path, challenger: JudgedState) -> Gate:
-    """Whether who has the commit has the whole state."""
+    """Check that the commit contains the whole state."""
     commit = (challenger.state.commit or "")[:7]
     strays = require_inputs_of_commit(root, challenger.name, challenger.state)
     if strays.absent:
-        told = (
-            f"{first_few(strays.absent)}: neither in git nor behind a .dvc file in commit {commit}; add it and commit"
-        )
+        told = f"{first_few(strays.absent)}: neither in git nor in DVC at commit {commit}; add it and commit"
     elif strays.results:
-        told = f"{first_few(strays.results)}: not the bytes that {LOCK_FILE} of commit {commit} recorded; commit those"
+        told = (
+            f"{first_few(strays.results)}: not as recorded in {LOCK_FILE} of commit {commit}; commit the recorded file"
+        )
     else:
         return Gate("committed", True, f"commit {commit} holds the whole state", {})
     return Gate("committed", False, told, {})
 
 
 def is_reproducible(root: Path, challenger: JudgedState, found: Sequence[Gate], *, forced: bool) -> list[Gate]:
-    """Whether the commit gives the same bytes once more; not tried when another gate keeps it out already."""
+    """Check that a rerun of the commit gives the same bytes; skipped if another gate is closed."""
     if not forced and not all(gate.passed for gate in found):
         log.info("not reproduced: another gate is closed")
         return []
@@ -147,7 +147,7 @@ def is_reproducible(root: Path, challenger: JudgedState, found: Sequence[Gate], 
 
 
 def answers_of(model: FixedThresholdClassifier, rows_file: Path) -> tuple[pd.Series, pd.Series]:
-    """Probability and decision of a model for the rows of a table."""
+    """Probability and decision of a model for each row of a table."""
     types = encoding.column_types(decision.pipeline_of(model).named_steps["encoders"])
     rows = files.read_rows(rows_file, types)
     return (
@@ -158,7 +158,7 @@ def answers_of(model: FixedThresholdClassifier, rows_file: Path) -> tuple[pd.Ser
 
 @contextmanager
 def files_of_state(challenger: JudgedState, *paths: Path) -> Iterator[Path]:
-    """A folder that holds some of a state's files."""
+    """Write files of a state to a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="churn-promote-") as folder:
         for path in paths:
             file = Path(folder, path)
@@ -168,11 +168,11 @@ def files_of_state(challenger: JudgedState, *paths: Path) -> Iterator[Path]:
 
 
 def named_version(registry: "Registry", number: str) -> NamedVersion:
-    """A version with its names; also one that was deleted."""
+    """A version with its model and commit, even if it was deleted."""
     version = registry.version(number)
     return NamedVersion(registry.name, number, version.tags.get(COMMIT, "") if version else "")
 
 
 def name_of_version(registry: "Registry", number: str) -> str:
-    """A version by its names."""
+    """Text of `named_version`."""
     return str(named_version(registry, number))

@@ -1,7 +1,7 @@
-"""What a model has to show before it becomes the champion: pure arithmetic, each gate with its figures.
+"""Gates that a model must pass to become the champion: pure arithmetic, each gate with its figures.
 
-It is judged by training rows, out of fold; the test rows may only contradict. Each promotion that the same rows have
-judged before makes the next one harder, so that trying often is no way in.
+Training rows decide, out-of-fold; test rows can only veto. Every promotion that was evaluated on the same rows before
+widens the interval, so repeated attempts do not help.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,17 +18,17 @@ from churn.tracking.trials import Selection
 from churn.types import Floats, Labels
 
 FALSE_PROMOTIONS = 0.05
-"""Chance to let in models that are no better, over all promotions that the same rows judge; measured by
+"""Probability of promoting models that are no better, over all promotions evaluated on the same rows; measured by
 `bench.promotion`."""
 RESAMPLES = 100_000
 SEED = 2013
 FEWEST_IN_SLICE = 100
-"""Customers of a slice from which on an interval says something."""
+"""Fewest customers of a slice for which an interval is computed."""
 
 
 @dataclass(frozen=True)
 class Gate:
-    """One condition, whether it holds, and in a line by which figures."""
+    """One condition, whether it holds, and why, with its figures."""
 
     name: str
     passed: bool
@@ -38,10 +38,10 @@ class Gate:
 
 @dataclass(frozen=True)
 class Rival:
-    """Whom the challenger is judged against; in both pairs the rival is the old side.
+    """An opponent of the challenger; in both pairs it is the old side.
 
     Attributes:
-        is_model: whether it was learned and tells customers apart, and does not take all or nobody.
+        is_model: whether it is a model, in contrast to the contact-everyone and contact-no-one policies.
     """
 
     name: str
@@ -52,15 +52,15 @@ class Rival:
 
 @dataclass(frozen=True)
 class Challenge:
-    """A challenger, and all that it is judged by.
+    """A challenger, and everything that its evaluation needs.
 
     Attributes:
-        churned, probability: of its training rows, the probability out of fold.
-        slices: columns by whose values it is looked at, as texts, of its training rows, by row key.
+        churned, probability: of its training rows, the probability out-of-fold.
+        slices: values, as texts, of the columns that define slices, of its training rows, by row key.
         folds: of the challenger's cross-validation.
-        attempt: counts the promotions that these rows have judged, from 1.
-        selection: None when no search is known that tried it.
-        calibration_bins: groups of equal size for the calibration error.
+        attempt: number of promotions evaluated on these rows, from 1.
+        selection: None if no recorded search tried it.
+        calibration_bins: number of groups of equal size for the calibration error.
     """
 
     rivals: Sequence[Rival]
@@ -78,28 +78,28 @@ class Challenge:
 def confidence_of(attempt: int) -> float:
     """Confidence of the interval that decides an attempt: 95 % for the first one, then more each time.
 
-    Attempt k may err, to the side that promotes, with 0.05 / (k (k + 1)), which is 0.05 over all of them.
+    Attempt k may promote in error with probability 0.05 / (k (k + 1)); over all attempts these add up to 0.05.
     """
     return 1 - 2 * FALSE_PROMOTIONS / (attempt * (attempt + 1))
 
 
 def widening_of(folds: int) -> float:
-    """How much wider the interval between two models has to be, to cover other fits and not other customers alone.
+    """Factor that widens the interval between two models, so that it covers refit variance as well as other customers.
 
-    A bootstrap of answers keeps the fits as they are, but those of J folds learn from mostly the same rows, so what is
-    odd about these shows in all of them. Nadeau and Bengio (2003), Machine Learning 52: where a fold is tested on 1/J
-    of the rows and learned from the rest, the variance of the mean is not 1/J but 1/J + 1/(J - 1) of a fold's.
+    A bootstrap of predictions keeps the fits as they are. But the J fits learn from mostly the same rows, so their
+    errors are correlated. Nadeau and Bengio (2003), Machine Learning 52: if a fold is tested on 1/J of the rows and
+    trained on the rest, the variance of the mean is not 1/J of a fold's variance but 1/J + 1/(J - 1) of it.
     """
     return float(np.sqrt(1 + folds / (folds - 1)))
 
 
 def judge(challenge: Challenge) -> list[Gate]:
-    """Every gate, in the order in which people read them."""
+    """All gates, in display order."""
     return [gate for gates in GATES for gate in gates(challenge)]
 
 
 def _searches(challenge: Challenge) -> Iterator[Gate]:
-    """Never closed; what is known of searches is told, because what is not known cannot be taken off."""
+    """Always passes; reports the known searches, because the bias of unknown ones cannot be subtracted."""
     chosen = challenge.selection
     if chosen is None:
         yield Gate("searches on record", True, "no recorded search on this data tried these parameters", {})
@@ -110,7 +110,7 @@ def _searches(challenge: Challenge) -> Iterator[Gate]:
 
 
 def earns_more(challenge: Challenge) -> Iterator[Gate]:
-    """Against each rival, out of fold."""
+    """Profit compared with each rival, out-of-fold."""
     confidence = confidence_of(challenge.attempt)
     for rival in challenge.rivals:
         times = widening_of(challenge.folds) if rival.is_model else 1.0

@@ -1,4 +1,4 @@
-"""What became of a promotion or a rollback: lines for people, and the same facts for programs."""
+"""Results of a promotion or a rollback: lines of text, and the same facts as JSON."""
 
 from dataclasses import asdict, dataclass
 
@@ -7,22 +7,22 @@ from churn.commands.promote.challenger import NamedVersion
 from churn.commands.promote.gates import Gate
 
 ALREADY_CHAMPION = "already champion"
-"""Outcome beside those of the ledger, which keeps no entry of it."""
+"""Outcome that has no entry in the ledger, unlike the others."""
 
 
 @dataclass(frozen=True)
 class PromotionOutcome:
-    """What became of a promotion. The JSON has the attributes as keys, but for `lines`.
+    """Result of a promotion. The JSON has the attributes as keys, except `lines`.
 
     Attributes:
-        promoted: whether the challenger is champion now.
-        lines: for people.
+        promoted: whether the challenger is the champion now.
+        lines: text for the terminal.
         outcome: promoted, forced, refused, or already champion.
         version: number of the challenger in the registry.
         fingerprint: of its state.
-        challenger: model, version and commit.
-        champion: the same of the champion that it was judged against; None where there was none.
-        gates: name, passed, explanation and figures of each, as they were judged.
+        challenger: its model, version and commit.
+        champion: the same of the champion that it was compared with; None if there was none.
+        gates: name, passed, explanation and figures of each, in the order of evaluation.
         reason: given by --reason.
     """
 
@@ -37,7 +37,7 @@ class PromotionOutcome:
     reason: str
 
     def as_json(self) -> str:
-        """For programs."""
+        """JSON of all attributes except `lines`."""
         content = asdict(self)
         del content["lines"]
         return files.json_text(content)
@@ -45,15 +45,15 @@ class PromotionOutcome:
 
 @dataclass(frozen=True)
 class RollbackOutcome:
-    """What a rollback did. The JSON has the attributes as keys, but for `lines`.
+    """Result of a rollback. The JSON has the attributes as keys, except `lines`.
 
     Attributes:
-        lines: for people.
+        lines: text for the terminal.
         outcome: rolled back.
         version: number of the champion in the registry.
         fingerprint: of its state.
-        champion: model, version and commit of who is champion again.
-        replaced: the same of who was.
+        champion: model, version and commit of the restored champion.
+        replaced: the same of the champion that was rolled back.
         reason: given by --reason.
     """
 
@@ -66,7 +66,7 @@ class RollbackOutcome:
     reason: str
 
     def as_json(self) -> str:
-        """For programs."""
+        """JSON of all attributes except `lines`."""
         content = asdict(self)
         del content["lines"]
         return files.json_text(content)

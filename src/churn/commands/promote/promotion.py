@@ -1,6 +1,6 @@
-"""`churn promote` and `churn rollback`: which registered model is the champion.
+"""`churn promote` and `churn rollback`: choose the registered model that is the champion.
 
-A model becomes champion when every gate in `gates` lets it in; the ledger keeps every judgement, also refusals.
+A model becomes the champion when all gates in `gates` pass. The ledger keeps every judgement, including refusals.
 """
 
 import functools
@@ -53,10 +53,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class GateReport:
-    """What the gates say.
+    """Result of the gates.
 
     Attributes:
-        judges: the rows that judged; empty when none did.
+        judges: rows used in the evaluation; empty without one.
     """
 
     judges: Judges
@@ -64,14 +64,13 @@ class GateReport:
 
 
 def promote(root: Path, revision: str, *, forced: bool, reason: str, trusted: Sequence[str] = ()) -> PromotionOutcome:
-    """Judge a commit's model against the champion and let it take over if every gate lets it, or by force.
+    """Evaluate a commit's model against the champion, and promote it if all gates pass or if `forced`.
 
-    Models are unpickled, and pipelines run, of this branch's history and of those that are named: by `revision`, or
-    in `trusted`.
+    Models are unpickled and pipelines run only from the history of this branch, of `revision` and of `trusted`.
 
     Raises:
-        ChurnError: the commit holds no whole state, nobody vouches for it, the store is away, what the store gives
-            back is not the commit's model, or another promotion came first.
+        ChurnError: the commit has no complete state or is not trusted, the store is unavailable, the registered model
+            is not the commit's, or another promotion came first.
     """
     require_names(root, trusted)
     named = (revision, *trusted)
@@ -89,7 +88,7 @@ def promote(root: Path, revision: str, *, forced: bool, reason: str, trusted: Se
         present = _present_champion(registry, entries)
         if present is not None and present.judgement.fingerprint == challenger.state.fingerprint:
             return _confirm_champion(root, registry, present, challenger, named)
-        # Before anything is written, so that a fault of the moment leaves nothing behind.
+        # Before anything is written, so that a temporary error leaves nothing behind.
         judged = _judge(root, challenger, registry, present, entries, named, forced=forced)
         row = row_of(root, challenger.state, registry.store, named)
         version = registry.challenge(row, challenger.model_md5, commit)
@@ -115,7 +114,7 @@ def _carry_out(
     *,
     reason: str,
 ) -> PromotionOutcome:
-    """Write the judgement down, and let the version take over unless it is refused."""
+    """Add the judgement to the ledger, and make the version the champion unless it is refused."""
     lines = tuple(_report_lines(registry, judgement, present, found))
     figures = {f"{gate.name}.{name}": value for gate in found for name, value in gate.figures.items()}
     called = named_version(registry, judgement.version)
@@ -139,7 +138,7 @@ def _carry_out(
 
 
 def roll_back(root: Path, reason: str) -> RollbackOutcome:
-    """Let the champion before the present one be it again.
+    """Restore the previous champion.
 
     Raises:
         ChurnError: there is none, or it was deleted.
@@ -156,7 +155,7 @@ def roll_back(root: Path, reason: str) -> RollbackOutcome:
             )
         version = earlier.judgement.version
         if registry.version(version) is None:
-            raise ChurnError(f"{name_of_version(registry, version)}, the champion before, was deleted in MLflow")
+            raise ChurnError(f"{name_of_version(registry, version)}, the previous champion, was deleted in MLflow")
         _require_files(registry, version)
         back = Judgement(
             outcome=ledger.ROLLED_BACK,
@@ -180,10 +179,10 @@ def roll_back(root: Path, reason: str) -> RollbackOutcome:
 
 
 def _require_files(registry: "Registry", version: str) -> None:
-    """See that a version which was judged before can still be loaded.
+    """Check that an earlier version can still be loaded.
 
     Raises:
-        ChurnError: its files are gone, or others.
+        ChurnError: its files are missing or have changed.
     """
     called = name_of_version(registry, version)
     with registry.download(version) as folder:
@@ -195,7 +194,7 @@ def _require_files(registry: "Registry", version: str) -> None:
 
 
 def _present_champion(registry: "Registry", entries: Sequence[Entry]) -> Entry | None:
-    """Who made the present champion; what was interrupted is brought to its end, what was done by hand written down."""
+    """Ledger entry of the present champion; completes an interrupted promotion, and records an alias moved by hand."""
     chain = ledger.reigns(entries)
     head = chain[-1] if chain else None
     if head is not None and head.settled is None:
@@ -203,24 +202,24 @@ def _present_champion(registry: "Registry", entries: Sequence[Entry]) -> Entry |
     stands = registry.at(CHAMPION)
     if stands is None or (head is not None and head.judgement.version == stands):
         return head
-    log.warning("@champion was moved to version %s in MLflow itself", stands)
+    log.warning("@champion was moved to version %s directly in MLflow", stands)
     by_hand = Judgement(
         outcome=ledger.BY_HAND,
         version=stands,
         follows="" if head is None else head.id,
         fingerprint=registry.fingerprint_of(stands),
     )
-    return _take_over(registry, registry.add(by_hand, {}, "moved in MLflow itself"))
+    return _take_over(registry, registry.add(by_hand, {}, "moved directly in MLflow"))
 
 
 def _confirm_champion(
     root: Path, registry: "Registry", present: Entry, challenger: JudgedState, named: Sequence[str]
 ) -> PromotionOutcome:
-    """It is the champion; what somebody removed of it is put back."""
+    """The model is the champion already; restore what was deleted of it."""
     row_of(root, challenger.state, registry.store, named)
     loads = loads_from_registry(registry, present.judgement.version, challenger)
     if registry.at(CHAMPION) is None:
-        registry.settle(present)  # somebody removed the alias
+        registry.settle(present)  # the alias was deleted
     called = named_version(registry, present.judgement.version)
     return PromotionOutcome(
         True,
@@ -236,10 +235,10 @@ def _confirm_champion(
 
 
 def _take_over(registry: "Registry", entry: Entry) -> Entry:
-    """Move the alias, unless somebody else's entry came first.
+    """Move the alias, unless another entry came first.
 
     Raises:
-        ChurnError: it did.
+        ChurnError: another entry came first.
     """
     registry.claim(entry)
     chain = _settle_last(registry)
@@ -253,7 +252,7 @@ def _take_over(registry: "Registry", entry: Entry) -> Entry:
 
 
 def _settle_last(registry: "Registry") -> list[Entry]:
-    """Let the alias stand at the last champion; once more, where another one came in the meantime. All champions."""
+    """Move the alias to the last champion; repeat if another one was added meanwhile. Return all champions."""
     last = ledger.reigns(registry.entries())[-1]
     while True:
         registry.settle(last)
@@ -273,13 +272,13 @@ def _judge(
     *,
     forced: bool,
 ) -> GateReport:
-    """What the gates say of a challenger; one that is closed, where it cannot be judged for good.
+    """Evaluate the gates; if the challenger can never be evaluated, that is one closed gate.
 
     Raises:
-        ChurnError: a fault of the moment, such as a store that is away or an edit of params.yaml that is not finished.
+        ChurnError: a temporary error, such as an unavailable store or an unfinished edit of params.yaml.
     """
     judges = Judges(sketch(challenger.training.churned.index), sketch(challenger.test.churned.index))
-    lasting = (DataError, MissingError) if forced else DataError  # who forces does without the judgement
+    lasting = (DataError, MissingError) if forced else DataError  # --force does not need the evaluation
     try:
         attempt = ledger.attempt_of(entries, challenger.state.fingerprint, _fingerprint_of(present), judges)
         selection = _selection(registry, challenger, judges.training)
@@ -301,7 +300,7 @@ def _outcome(found: Sequence[Gate], *, forced: bool) -> str:
 
 
 def _selection(registry: "Registry", challenger: JudgedState, rows: Sequence[str]) -> Selection | None:
-    """Whether `churn tune` tried the challenger by the rows that judge it."""
+    """The search of `churn tune` that tried the challenger on the same rows, if any."""
     train = challenger.section("train")
     return registry.selection(rows, search_space.Candidate(train["estimator"], train["params"]).digest)
 
@@ -359,9 +358,9 @@ def _registry(root: Path) -> Iterator["Registry"]:
 
 @contextmanager
 def _alone(root: Path) -> Iterator[None]:
-    """One promotion of a project at a time on this machine; another one waits, and is judged by what the first did."""
+    """Allow one promotion of a project at a time on this machine; another one waits, then meets the new champion."""
     path = root / ".churn" / "promotion.lock"
     if is_locked(path):
-        log.info("another promotion is at work here; waiting for it")
+        log.info("another promotion is running here; waiting for it")
     with lock(path):
         yield

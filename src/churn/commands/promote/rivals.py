@@ -1,4 +1,4 @@
-"""Whom the challenger is judged against: the champion; before there is one, a plain model and none at all."""
+"""Opponents of the challenger: the champion; before there is one, a baseline model and two trivial policies."""
 
 import textwrap
 from collections.abc import Sequence
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
     from churn.tracking.store.registry import Registry
 
 BASELINE = ("sklearn.linear_model.LogisticRegression", {"max_iter": 1000})
-"""What the first champion has to beat: the plainest model that tells customers apart."""
+"""Baseline that the first champion must beat: the simplest model."""
 
 
 def rivals_of(
     root: Path, challenger: JudgedState, present: Entry | None, registry: "Registry", named: Sequence[str]
 ) -> list[Rival]:
-    """The champion; before there is one, a plain model and those that take everybody alike."""
+    """The champion; before there is one, a baseline model and the contact-everyone and contact-no-one policies."""
     if present is not None:
         champion = _champion(root, present, registry)
         require_vouched(root, champion.state, named, f"the champion (version {present.judgement.version})")
         return [_rival("the champion", champion.training, _champion_on_test_rows(champion, challenger), challenger)]
-    alike = {"contacting everybody": True, "contacting nobody": False}
+    alike = {"contacting everyone": True, "contacting no one": False}
     plain = [
         _rival(
             name,
@@ -59,22 +59,22 @@ def _champion(root: Path, present: Entry, registry: "Registry") -> JudgedState:
             f"version {version}, the champion, was not made by this pipeline, so nothing can be compared with it"
         )
     if state_in_git(root, fingerprint) is None:
-        raise DataError(f"no commit of this clone holds the champion's state {fingerprint}; `git fetch` may bring it")
+        raise DataError(f"no commit in this clone has the champion's state {fingerprint}; `git fetch` may get it")
     try:
         return judge_state(root, fingerprint, registry.model_md5_of(present.judgement.version))
     except MissingError:
         raise
-    except ChurnError as error:  # it will never be judged
+    except ChurnError as error:  # permanent: it can never be evaluated
         raise DataError(str(error)) from None
 
 
 def _champion_on_test_rows(champion: JudgedState, challenger: JudgedState) -> ModelAnswers:
-    """What the champion says of those test rows of the challenger that it has not learned from.
+    """Predictions of the champion for the challenger's test rows that it was not trained on.
 
-    They need not have been its own test rows: tables grow, and with a split by time the test moves on.
+    They need not be in its own test set: tables grow, and with a time-based split the test set moves.
 
     Raises:
-        DataError: there are none, or its model cannot be loaded, does not take such rows, or fails.
+        DataError: there are none, or its model cannot be loaded, does not accept such rows, or fails.
     """
     keys = challenger.test.churned.index
     unseen = keys[~keys.isin(champion.training.churned.index)]
@@ -88,7 +88,7 @@ def _champion_on_test_rows(champion: JudgedState, challenger: JudgedState) -> Mo
             probability, contacted = answers_of(asked, rows / files.TEST_ROWS)
         except Exception as error:  # a pickle runs code, so it can fail in any way
             why = textwrap.shorten(str(error), 200, placeholder="...")
-            raise DataError(f"the champion's model cannot judge these rows: {type(error).__name__}: {why}") from error
+            raise DataError(f"the champion's model cannot score these rows: {type(error).__name__}: {why}") from error
     return ModelAnswers(challenger.test.churned.loc[unseen], probability.loc[unseen], contacted.loc[unseen])
 
 
@@ -107,7 +107,7 @@ def _same_decision_for_all(judged: ModelAnswers, contacted: bool) -> ModelAnswer
 
 
 def _baseline(challenger: JudgedState) -> tuple[ModelAnswers, ModelAnswers]:
-    """The plain model, learned from the challenger's training rows: out of fold, and on the test rows."""
+    """Predictions of the baseline, trained on the challenger's training rows: out-of-fold, and for the test rows."""
     compute, how, economics = challenger.section("compute"), challenger.section("train"), challenger.economics
     with files_of_state(challenger, files.ENCODERS, files.SCALER, files.TRAIN_ROWS, files.TEST_ROWS) as at:
         vouched = frozenset(filter(None, challenger.state.results.values()))

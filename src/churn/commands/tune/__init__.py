@@ -1,1 +1,1 @@
-"""`churn tune`: a search for better arguments on training rows."""
+"""`churn tune`: search for better parameters on training rows."""

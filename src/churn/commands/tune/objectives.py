@@ -1,4 +1,4 @@
-"""What a search raises: a figure of metrics/train.json, out of fold, and the same figure of resampled customers."""
+"""Objectives of a search: out-of-fold metrics of metrics/train.json, also for resampled customers."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from churn.types import Floats, Labels
 
 @dataclass(frozen=True)
 class JudgingData:
-    """What every candidate is judged on: training customers, their folds, and the money."""
+    """Data on which every candidate is evaluated: outcomes and folds of training customers, costs and values."""
 
     churned: Labels
     folds: Labels
@@ -26,15 +26,15 @@ class JudgingData:
 
 @dataclass(frozen=True)
 class Objective:
-    """A figure that is to be as high as can be.
+    """A metric to be maximised.
 
     Attributes:
         metric: its name in metrics/train.json.
-        unit: what it is counted in.
-        form: how it is written.
-        value: of the out-of-fold probabilities of all customers.
-        of_fold: of the customers of one fold and their probabilities, to see early which candidate is not worth more.
-        weighted: for the probabilities of some candidates, what their values are when customers count otherwise.
+        unit: returns its unit.
+        form: its number format.
+        value: computes it from the out-of-fold probabilities of all customers.
+        of_fold: computes it for the customers of one fold, to prune candidates early.
+        weighted: for the probabilities of several candidates, computes their values for weighted customers.
     """
 
     metric: str
@@ -51,19 +51,19 @@ def folds_of(ground: JudgingData) -> list[NDArray[np.bool_]]:
 
 
 def _profit(ground: JudgingData, probability: Floats) -> float:
-    """As `train_profit_per_1000`: each fold decided by the threshold that the others chose."""
+    """`train_profit_per_1000`: each fold uses the threshold chosen on the others."""
     contacted = contacted_out_of_fold(ground.churned, probability, ground.folds, ground.threshold, ground.economics)
     return 1000 * profit_of(ground.churned, contacted, ground.economics)
 
 
 def _profit_of_fold(ground: JudgingData, churned: Labels, probability: Floats) -> float:
-    """At the threshold that the fold itself would choose: flattered, but equally for all."""
+    """Profit at the fold's own best threshold: too optimistic, but equally for all candidates."""
     threshold = choose_threshold(churned, probability, ground.threshold, ground.economics)
     return 1000 * profit_of(churned, probability >= threshold, ground.economics)
 
 
 def _weighted_profit(ground: JudgingData, candidates: Sequence[Floats]) -> WeightedValues:
-    """Decisions are made once, by all customers, so a resample is a weighted mean."""
+    """Decisions are made once, on all customers, so a resample is a weighted mean."""
     gained = gains(ground.churned, ground.economics)
     contacted = [
         contacted_out_of_fold(ground.churned, one, ground.folds, ground.threshold, ground.economics)
@@ -74,7 +74,7 @@ def _weighted_profit(ground: JudgingData, candidates: Sequence[Floats]) -> Weigh
 
 
 def _pr_auc(ground: JudgingData, probability: Floats) -> float:
-    """As `cv_pr_auc`: the mean over folds."""
+    """`cv_pr_auc`: the mean over folds."""
     return float(np.mean([pr_auc(ground.churned[fold], probability[fold]) for fold in folds_of(ground)]))
 
 
@@ -115,4 +115,4 @@ OBJECTIVES: dict[str, Objective] = {
         weighted=_weighted_pr_auc,
     ),
 }
-"""By what stands in tune.objective."""
+"""By value of tune.objective."""

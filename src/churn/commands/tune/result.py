@@ -1,4 +1,4 @@
-"""A search and what it found, in words, for programs and for MLflow."""
+"""A search and its result: as text, as JSON and for MLflow."""
 
 import json
 from collections.abc import Iterator
@@ -24,13 +24,13 @@ SHOWN = 5
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched, and on what.
+    """What is searched, and on which data.
 
     Attributes:
         text: of params.yaml.
-        present: what stands under `train` now: the one to beat.
-        key: identity of the study: the same for all that decides a candidate's value and the trials' order.
-        trials: how many there are to be, those of earlier searches included.
+        present: the candidate under `train`, which is to be beaten.
+        key: identity of the study: a hash of everything that affects the candidates' values and the trials' order.
+        trials: number of trials, including those of earlier searches.
     """
 
     root: Path
@@ -45,7 +45,7 @@ class Search:
     trials: int
 
     def as_text(self) -> str:
-        """For the terminal."""
+        """Text for the terminal."""
         estimators = ", ".join(_short(path) for path in self.tried)
         return (
             f"searching {estimators} for {self.objective.metric}: {self.trials:,} trials, "
@@ -55,14 +55,13 @@ class Search:
 
 @dataclass(frozen=True)
 class Result:
-    """What a search found.
+    """Result of a search.
 
     Attributes:
         present: value of the present parameters.
-        gain: what is left of the best one's gain; None when no trial is complete.
-        flattery: how much more the best trial seems to earn than it does, per 1,000 customers, as it was
-            chosen by the same ones; None when no trial is complete.
-        new: text of params.yaml with the best candidate; None when none is better than the present one.
+        gain: gain of the best trial, corrected for selection bias; None if no trial is complete.
+        flattery: selection bias of the best trial in profit per 1,000 customers; None if no trial is complete.
+        new: text of params.yaml with the best candidate; None if none is better than the present one.
     """
 
     search: Search
@@ -74,21 +73,21 @@ class Result:
 
     @property
     def ranking(self) -> list[EndedTrial]:
-        """Complete trials, best first; of equal ones the earlier."""
+        """Complete trials, best first; the earlier of equal ones first."""
         complete = [one for one in self.ended if one.value is not None]
         return sorted(complete, key=lambda one: (-value_of(one), one.number))
 
     @property
     def best(self) -> EndedTrial | None:
-        """The best trial, when it is better than the present parameters."""
+        """The best trial, if it is better than the present parameters."""
         return next((one for one in self.ranking[:1] if value_of(one) > self.present), None)
 
     def counts(self) -> dict[str, int]:
-        """How many trials ended in each way."""
+        """Number of trials by outcome."""
         return {outcome: sum(one.outcome is outcome for one in self.ended) for outcome in TrialOutcome}
 
     def as_json(self) -> str:
-        """For programs."""
+        """JSON of the result and all trials."""
         best = self.best
         content = {
             "study": self.search.key,
@@ -107,7 +106,7 @@ class Result:
         return files.json_text(content)
 
     def as_text(self) -> str:
-        """For the terminal."""
+        """Text for the terminal."""
         return "\n".join([*self._summary(), "", *self._table(), *self._offer()])
 
     def _summary(self) -> Iterator[str]:
@@ -116,7 +115,7 @@ class Result:
         unit = objective.unit(self.search.ground.economics)
         yield f"present    {self.present:{form}} {unit} ({objective.metric}, out of fold)"
         if best is None:
-            yield "best       nothing better than the present parameters was found"
+            yield "best       no trial is better than the present parameters"
         else:
             gained = f"{value_of(best) - self.present:+{form}}"
             yield f"best       {value_of(best):{form}}, trial {best.number}: {gained} on the data that selected it"
@@ -145,7 +144,7 @@ class Result:
 
 
 def value_of(one: EndedTrial) -> float:
-    """For comparing; below all others when the trial is not complete."""
+    """Value for comparisons; -inf if the trial is not complete."""
     return float("-inf") if one.value is None else one.value
 
 
@@ -168,7 +167,7 @@ def _verdict(gain: CorrectedGain) -> str:
 
 
 def as_rows(result: Result) -> StudyRow:
-    """The study as plain values."""
+    """The study as plain values for MLflow."""
     search, counts = result.search, result.counts()
     gain = result.gain
     corrected = {} if gain is None else {f"corrected_gain{name}": value for name, value in _bounds(gain)}

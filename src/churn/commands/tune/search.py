@@ -1,7 +1,7 @@
-"""`churn tune`: a search for better arguments on training rows, and what its gain is worth when corrected.
+"""`churn tune`: search for better parameters on training rows, and correct the gain for selection bias.
 
-This process asks for trials and notes how they end; others judge, a fold at a time (`workers`). What is already known
-is not judged again: neither trials of an earlier search of the same study, nor a candidate that was judged before.
+This process asks for trials and stores how they ended; workers evaluate one fold at a time (`workers`). Known results
+are reused: trials of an earlier search of the same study, and candidates that were evaluated before.
 """
 
 import hashlib
@@ -45,11 +45,11 @@ log = logging.getLogger(__name__)
 
 
 def prepare(root: Path, *, trials: int | None = None, estimator: str | None = None) -> Search:
-    """See that the search can be made, before anything is judged.
+    """Check that the search is possible before anything is evaluated.
 
     Raises:
-        ChurnError: the data are not those of the present parameters.
-        ParameterError: params.yaml asks for what cannot be tried.
+        ChurnError: the processed data do not belong to the present parameters.
+        ParameterError: params.yaml asks for something that cannot be tried.
         DataError: a fold lacks churners or stayers.
     """
     params = load_params(root)
@@ -104,10 +104,10 @@ def _keys(candidate: Candidate) -> Keys:
 
 
 def _vouched_inputs(root: Path) -> Mapping[str, str | None]:
-    """md5 of all that `train` reads, code included."""
+    """md5 of all inputs of `train`, code included."""
     if not verify.results_are_vouched_for(root, "preprocess", TRAINING_SIDE):
         raise ChurnError(
-            f"{files.PROCESSED}: not what the present parameters, code and table give; run `dvc repro preprocess`"
+            f"{files.PROCESSED}: does not belong to the present parameters, code and table; run `dvc repro preprocess`"
         )
     return state.inputs_from_files(root, "train").dependencies
 
@@ -120,7 +120,7 @@ def _key(inputs: Mapping[str, str | None], params: Params, tried: Space, fixed: 
     decides = {
         "inputs": dict(inputs),
         "objective": params.tune.objective,
-        # In lists, since a sampler goes by the order.
+        # Lists, because the order affects the sampler.
         "space": [(path, [(name, one.model_dump()) for name, one in given.items()]) for path, given in tried.items()],
         "fixed": {path: given for path, given in fixed.items() if path in tried},
         "business": params.business.model_dump(),
@@ -133,14 +133,14 @@ def _key(inputs: Mapping[str, str | None], params: Params, tried: Space, fixed: 
 
 
 OnTrial = Callable[[EndedTrial, float, int], None]
-"""Told of each trial that has ended, of the best value so far, and of how many trials are left."""
+"""Called with each ended trial, the best value so far, and the number of trials left."""
 
 
 def run(search: Search, jobs: int, on_trial: OnTrial) -> Result:
-    """Make the trials that are missing, and say what all of them found.
+    """Run the missing trials, and return the result of all.
 
     Raises:
-        ChurnError: the present parameters cannot be judged, all trials failed, or the study cannot be kept.
+        ChurnError: the present parameters cannot be evaluated, all trials failed, or the study cannot be stored.
     """
     with (
         limited_threads(search.material.threads),
@@ -172,7 +172,7 @@ def _progress_reporter(kept: Study, present: float, left: int, on_trial: OnTrial
 
 @dataclass
 class _Attempt:
-    """A candidate while it is judged, fold after fold; `asked` is the trial that it is of, or None."""
+    """A candidate that is evaluated fold by fold; `asked` is its trial, None for the present parameters."""
 
     search: Search
     candidate: Candidate
@@ -182,7 +182,7 @@ class _Attempt:
     outcome: TrialOutcome | None = None
     reason: str | None = None
     is_final: bool = True
-    """Whether another search would end it in the same way."""
+    """Whether another search would give the same result."""
 
     def __post_init__(self) -> None:
         self.probability = np.full(len(self.search.ground.churned), np.nan)
@@ -204,7 +204,7 @@ class _Attempt:
             self.is_final = not isinstance(error, WorkerGoneError)
 
     def remember(self, probability: Floats | None) -> "_Attempt":
-        """Take what was said of all customers when the candidate was judged before."""
+        """Reuse the predictions of an earlier evaluation of the candidate."""
         if probability is not None:
             for inside in self._folds:
                 if self.outcome is None:
@@ -213,7 +213,7 @@ class _Attempt:
 
     def _add(self, probability: Floats) -> None:
         if not np.isfinite(probability).all():
-            raise FoldError(f"params.yaml: {self.named.estimator}: gives probabilities that are not numbers")
+            raise FoldError(f"params.yaml: {self.named.estimator}: returns probabilities that are NaN or infinite")
         fold = len(self.by_fold)
         inside, ground = self._folds[fold], self.search.ground
         self.probability[inside] = probability
@@ -231,7 +231,7 @@ def _judge_present(search: Search, kept: Study, hired: Sequence[Worker]) -> floa
     _play(iter([attempt]), hired, lambda _: None)
     value = attempt.value
     if value is None:
-        raise ChurnError(f"the present parameters cannot be judged: {attempt.reason}")
+        raise ChurnError(f"the present parameters cannot be evaluated: {attempt.reason}")
     kept.keep(search.present, attempt.probability)
     kept.begin(search.present, value, attempt.by_fold)
     return value
@@ -244,9 +244,9 @@ def _begin(search: Search, kept: Study, number: int) -> _Attempt:
 
 
 def _note_end(kept: Study, attempt: _Attempt) -> EndedTrial:
-    """A trial that has ended, on disk; its predictions come first, so that a complete trial has them."""
+    """Store a trial that has ended; its predictions first, so that a complete trial always has them."""
     if attempt.asked is None or attempt.outcome is None:
-        raise ValueError("no trial, or not at its end")
+        raise ValueError("not a trial, or not ended")
     value = attempt.value
     if value is not None:
         kept.keep(attempt.candidate, attempt.probability)
@@ -254,7 +254,7 @@ def _note_end(kept: Study, attempt: _Attempt) -> EndedTrial:
 
 
 def _play(attempts: Iterator[_Attempt], hired: Sequence[Worker], settle: Callable[[_Attempt], None]) -> None:
-    """Judge attempts, each by one worker; the next one is asked for only when a worker is free for it."""
+    """Evaluate attempts, each by one worker; the next one is requested only when a worker is free."""
     idle = list(hired)
     busy: dict[Connection, tuple[Worker, _Attempt]] = {}
     exhausted = False
@@ -301,7 +301,7 @@ def _result(search: Search, kept: Study, present: float) -> Result:
 
 
 def _gain(search: Search, judged: Objective, predictions: Sequence[Floats]) -> CorrectedGain:
-    """What is left of a gain, in any figure, for having chosen by the figure that is searched for."""
+    """The gain in a metric, corrected for selection by the objective of the search."""
     weighted = judged.weighted(search.ground, predictions)
     chosen_by = None if judged is search.objective else search.objective.weighted(search.ground, predictions)
     customer, seed = keys.customer_of(search.material.rows.index), search.material.seed
@@ -309,9 +309,9 @@ def _gain(search: Search, judged: Objective, predictions: Sequence[Floats]) -> C
 
 
 def _flattery(found: Result, predictions: Sequence[Floats], highest: Floats) -> float:
-    """In profit, whatever was searched for, since promotions go by it.
+    """Selection bias of the best trial in profit, whatever the objective, because promotions use profit.
 
-    Also when the best trial is the present one by now: it was chosen all the same.
+    It is computed even if the best trial has become the present parameters: it was selected all the same.
     """
     search, profit = found.search, OBJECTIVES["profit"]
     seeming = profit.value(search.ground, highest) - profit.value(search.ground, predictions[0])
@@ -320,10 +320,10 @@ def _flattery(found: Result, predictions: Sequence[Floats], highest: Floats) -> 
 
 
 def apply(result: Result) -> bool:
-    """Write the best candidate into params.yaml, whole or not at all; whether there was one.
+    """Write the best candidate into params.yaml atomically; return whether there was one.
 
     Raises:
-        ChurnError: the file changed meanwhile, or cannot be written.
+        ChurnError: the file changed during the search, or cannot be written.
     """
     if result.new is None:
         return False
@@ -339,7 +339,7 @@ def apply(result: Result) -> bool:
 
 
 def show(result: Result) -> None:
-    """Bring MLflow up to date with the study; what hinders that costs a warning."""
+    """Publish the study to MLflow; log a warning if that fails."""
     refused = trials.show(result.search.root, as_rows(result))
     if refused:
-        log.warning("not shown in MLflow: %s; the next `churn tune` adds what is missing", refused)
+        log.warning("not published to MLflow: %s; the next `churn tune` publishes what is missing", refused)

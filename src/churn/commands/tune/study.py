@@ -1,7 +1,7 @@
-"""The study of a search: its trials, kept so that a kill loses none that has ended. Alone imports Optuna.
+"""The study of a search: its trials, stored so that a kill loses no ended trial. The only module that imports Optuna.
 
-The sampler works on a study in memory. A trial is written to disk when it is finished, in one transaction, so what is
-on disk is never half a trial; one that was under way at a kill is tried again under the same number.
+The sampler works on a study in memory. An ended trial is written to disk in one transaction, so the file never contains
+half a trial. A trial that a kill interrupted runs again with the same number.
 """
 
 import hashlib
@@ -30,11 +30,11 @@ from churn.types import Floats
 FOLDER = Path(".churn/tuning")
 NAME = "churn tune"
 PRUNE_BELOW_P = 0.15
-"""A trial is pruned when the signed-rank test on its folds says with less doubt that it is worse than the best. Of five
-folds, that is after the third when all three are worse (1/8); by the library's 0.1 it would be after the fourth."""
+"""A trial is pruned if the signed-rank test on its folds finds it worse than the best with a p-value below this. With
+five folds, that is after the third if all three are worse (p = 1/8); with Optuna's default 0.1, after the fourth."""
 
 NUMBER, PATH, ARGUMENTS, REASON = "number", "estimator", "arguments", "reason"
-"""What is noted of a trial beside what Optuna notes."""
+"""User attributes that are stored for each trial."""
 
 
 class TrialOutcome(StrEnum):
@@ -58,8 +58,8 @@ class EndedTrial:
     """A trial that has ended.
 
     Attributes:
-        value: of the objective; None unless complete.
-        by_fold: what each judged fold was worth.
+        value: of the objective; None if the trial is not complete.
+        by_fold: objective value of each evaluated fold.
         reason: why it failed.
     """
 
@@ -75,22 +75,22 @@ class EndedTrial:
 
 @dataclass(frozen=True)
 class AskedTrial:
-    """A trial that is to be judged."""
+    """A trial to be evaluated."""
 
     number: int
     candidate: Candidate
     trial: optuna.Trial
 
     def is_hopeless_after(self, fold: int, value: float) -> bool:
-        """Note what a fold was worth, and say whether the rest need not be judged."""
+        """Store the value of a fold, and return whether the trial can be pruned."""
         self.trial.report(value, fold)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the normal approximation, where differences of folds are tied
+            warnings.simplefilter("ignore")  # about the normal approximation, if differences of folds are tied
             return self.trial.should_prune()
 
 
 class Study:
-    """Trials of one space on one ground."""
+    """Trials of one search space on the same data."""
 
     def __init__(self, stored: optuna.Study, predictions: Path, tried: Space, fixed: Fixed, seed: int) -> None:
         self._stored, self._predictions = stored, predictions
@@ -100,7 +100,7 @@ class Study:
         self._memory = optuna.create_study(direction=StudyDirection.MAXIMIZE, pruner=_pruner())
 
     def predictions(self, candidate: Candidate) -> Floats | None:
-        """Out-of-fold probabilities that were kept of a candidate."""
+        """Stored out-of-fold probabilities of a candidate; None if there are none."""
         path = self._place_of(candidate)
         if not path.exists():
             return None
@@ -108,12 +108,12 @@ class Study:
         return found
 
     def keep(self, candidate: Candidate, probability: Floats) -> None:
-        """Keep a candidate's out-of-fold probabilities, whole or not at all."""
+        """Store a candidate's out-of-fold probabilities atomically."""
         with replacing(self._place_of(candidate)) as draft, draft.open("wb") as file:
             np.save(file, probability, allow_pickle=False)
 
     def begin(self, present: Candidate, value: float, by_fold: Mapping[int, float]) -> None:
-        """Let the sampler know the present candidate, which is to be beaten, and all trials that have ended."""
+        """Give the sampler the present candidate, which is to be beaten, and all ended trials."""
         point = search_space.point_of(self._tried, self._fixed, present)
         replayed = FixedTrial(point)
         if point:
@@ -130,7 +130,7 @@ class Study:
             self._memory.add_trial(self._found[number])
 
     def ask(self, number: int) -> AskedTrial:
-        """What the trial of that number is to try: by the seed, the number, and the trials that have ended."""
+        """Candidate of a trial, determined by the seed, the number and the ended trials."""
         digest = hashlib.sha256(f"{self._seed} {number}".encode()).digest()
         self._memory.sampler = _sampler(int.from_bytes(digest[:4]))
         trial = self._memory.ask()
@@ -145,7 +145,7 @@ class Study:
         *,
         lasting: bool,
     ) -> EndedTrial:
-        """Note how a trial ended, on disk if that is `lasting`: else the next search makes it again."""
+        """Store how a trial ended, on disk if it is `lasting`; otherwise the next search runs it again."""
         noted = {
             NUMBER: asked.number,
             PATH: asked.candidate.estimator,
@@ -161,7 +161,7 @@ class Study:
         return ended
 
     def _whole(self) -> Iterator[FrozenTrial]:
-        """Those on disk whose predictions, if they have any, are there too."""
+        """Stored trials, without complete ones whose predictions are missing."""
         for trial in self._stored.get_trials(deepcopy=False, states=tuple(OUTCOMES)):
             one = _ended_trial(trial)
             if one.outcome is not TrialOutcome.COMPLETE or self._place_of(one.candidate).exists():
@@ -191,20 +191,18 @@ def _seconds(moment: datetime | None) -> float:
 
 
 def _sampler(seed: int) -> optuna.samplers.BaseSampler:
-    with (
-        _accept_experimental_parts()
-    ):  # the one that learns how arguments of one estimator act together, for each estimator
+    with _accept_experimental_parts():  # models arguments jointly (multivariate), for each estimator (group)
         return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
 
 
 def _pruner() -> optuna.pruners.BasePruner:
-    with _accept_experimental_parts():  # the one that compares fold with fold, some of which are harder than others
+    with _accept_experimental_parts():  # compares fold with fold, because some folds are harder
         return optuna.pruners.WilcoxonPruner(p_threshold=PRUNE_BELOW_P)
 
 
 @contextmanager
 def _accept_experimental_parts() -> Iterator[None]:
-    """Optuna's version is locked, so what it calls experimental does not change unseen."""
+    """Suppress warnings about experimental features, which cannot change because Optuna's version is locked."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         yield
@@ -212,20 +210,20 @@ def _accept_experimental_parts() -> Iterator[None]:
 
 @contextmanager
 def open_study(root: Path, key: str, tried: Space, fixed: Fixed, seed: int) -> Iterator[Study]:
-    """The study of that key, for this process alone.
+    """Open the study with a key, for this process only.
 
     Raises:
-        ChurnError: another process has it, or it cannot be read or written.
+        ChurnError: another process uses it, or it cannot be read or written.
     """
     folder = root / FOLDER
     path = folder / f"{key}.db"
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with _explain_faults(path), lock(folder / f"{key}.lock", wait=False) as held:
         if held is None:
-            raise ChurnError(f"{path}: another `churn tune` is at work on this study; wait until it has ended")
+            raise ChurnError(f"{path}: another `churn tune` is using this study; wait until it ends")
         if not path.exists():
             with replacing(path) as draft, _open_storage(draft):
-                pass  # its tables are there from now on: a kill while they are made leaves none of them
+                pass  # creates the tables in the draft, so that a kill does not leave half of them
         with _open_storage(path) as stored:
             yield Study(stored, folder / key, tried, fixed, seed)
 
@@ -241,11 +239,11 @@ def _open_storage(path: Path) -> Iterator[optuna.Study]:
 
 @contextmanager
 def _explain_faults(path: Path) -> Iterator[None]:
-    """What Optuna, its database or the disk says, in one line."""
+    """Report errors of Optuna, its database or the disk on one line."""
     try:
         yield
     except OSError as error:
         raise ChurnError(f"{error.filename or path}: {error.strerror or error}") from error
     except (OptunaError, SQLAlchemyError) as error:
         reason = " ".join(str(getattr(error, "orig", None) or error.__cause__ or error).split())
-        raise ChurnError(f"{path}: {reason}; when it is broken, remove it: the search starts anew") from error
+        raise ChurnError(f"{path}: {reason}; if the file is damaged, remove it and start the search again") from error

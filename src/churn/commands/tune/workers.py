@@ -1,6 +1,6 @@
-"""Processes that judge one fold of one candidate at a time, so that a search uses several cores and outlives a crash.
+"""Processes that evaluate one fold of one candidate at a time: a search uses several cores and survives crashes.
 
-A process of its own for each job, and not a pool: when one is killed, it is known whose fold it had.
+Each job has its own process instead of a pool: if one is killed, its fold is known.
 """
 
 import multiprocessing
@@ -23,14 +23,14 @@ from churn.runtime import environment, limited_threads
 from churn.types import Floats, Labels
 
 SAFE_PATH = {"PYTHONSAFEPATH": "1"}
-"""For the processes that are started: Python would look into the current folder first."""
+"""For the worker processes: by default, Python would search the current folder for modules first."""
 CONTEXT = multiprocessing.get_context("forkserver")
-"""Forked from a process that has loaded the libraries and nothing else: quick, and no thread is cut in two."""
+"""Forked from a process that has loaded the libraries and runs no threads: fast and safe."""
 
 
 @dataclass(frozen=True)
 class Material:
-    """What a worker needs to judge: training rows, their outcome and fold, and what has not learned anything yet."""
+    """Data that a worker needs: training rows, outcomes and folds, and the transformers to be refitted in each fold."""
 
     rows: pd.DataFrame
     y: Labels
@@ -42,15 +42,15 @@ class Material:
 
 
 class FoldError(ChurnError):
-    """A fold that could not be judged: the candidate is refused."""
+    """A fold could not be evaluated, because of the candidate."""
 
 
 class WorkerGoneError(FoldError):
-    """Or the process is gone, which says nothing of the candidate."""
+    """A fold could not be evaluated, because its process ended; this says nothing about the candidate."""
 
 
 def judge(material: Material, candidate: Candidate, fold: int, named: Keys) -> Floats:
-    """Probability of churn of a fold's customers by a model that has not seen them.
+    """Churn probabilities of a fold's customers, by a model that has not seen them.
 
     Raises:
         ParameterError: the estimator refuses an argument's value.
@@ -63,7 +63,7 @@ def judge(material: Material, candidate: Candidate, fold: int, named: Keys) -> F
 
 
 class Worker:
-    """A process that judges; when it dies, another one takes its place."""
+    """A process that evaluates folds; it is restarted if it dies."""
 
     def __init__(self, material: Material) -> None:
         self._material = material
@@ -77,22 +77,22 @@ class Worker:
         theirs.close()
 
     def give(self, candidate: Candidate, fold: int, named: Keys) -> None:
-        """Hand over a fold; `connection` is ready when it is judged, or never will be."""
+        """Send a fold; `connection` becomes ready when it is evaluated, or when the process has died."""
         try:
             self.connection.send((candidate, fold, named))
-        except OSError:  # killed while it had nothing to do
+        except OSError:  # killed while idle
             self._restart()
             self.connection.send((candidate, fold, named))
 
     def take(self) -> Floats:
-        """The probabilities of the fold that was given.
+        """Receive the probabilities of the fold.
 
         Raises:
-            FoldError: it could not be judged.
+            FoldError: it could not be evaluated.
         """
         try:
             answer: Floats | str = self.connection.recv()
-        except (EOFError, OSError):  # killed before it answered, or in the middle of it
+        except (EOFError, OSError):  # killed before or during its answer
             self._process.join()
             code = self._process.exitcode
             self._restart()
@@ -108,7 +108,7 @@ class Worker:
         self._start()
 
     def stop(self) -> None:
-        """End the process, whatever it is doing."""
+        """Kill the process."""
         self._process.kill()
         self._process.join()
         self.connection.close()
@@ -116,7 +116,7 @@ class Worker:
 
 @contextmanager
 def workers(jobs: int, material: Material) -> Iterator[Sequence[Worker]]:
-    """Some processes, gone when the work is done or broken off."""
+    """Start processes, and kill them when the work is done or interrupted."""
     CONTEXT.set_forkserver_preload(["churn.commands.tune.workers"])
     hired: list[Worker] = []
     try:
@@ -130,8 +130,8 @@ def workers(jobs: int, material: Material) -> Iterator[Sequence[Worker]]:
 
 @contextmanager
 def _deaf_to_ctrl_c() -> Iterator[None]:
-    """For what is started meanwhile, for good: Ctrl-C reaches the whole group, and the search alone decides."""
-    resource_tracker.ensure_running()  # first, since it lets signals through again
+    """Block SIGINT in processes started here: Ctrl-C reaches the whole group, but only the search handles it."""
+    resource_tracker.ensure_running()  # started first, because it unblocks signals
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield
@@ -140,9 +140,9 @@ def _deaf_to_ctrl_c() -> Iterator[None]:
 
 
 def _serve(connection: Connection, material: Material) -> None:
-    """Judge what comes until the other side is gone, also when it was killed."""
+    """Evaluate folds until the other side closes the connection or is killed."""
     with limited_threads(material.threads), warnings.catch_warnings():
-        # What a library says of one of many fits (not converged, …) tells nobody anything; the value tells.
+        # Warnings of a library about one of many fits (not converged, …) do not help; its value shows the effect.
         warnings.simplefilter("ignore")
         while True:
             try:

@@ -15,11 +15,11 @@
   const count = money;
   const forms = { share: percent, money };
 
-  /** The position of the value nearest to one that is looked for. */
+  /** Index of the value nearest to `wanted`. */
   const nearest = (values, wanted) =>
     values.reduce((best, value, place) => (Math.abs(value - wanted) < Math.abs(values[best] - wanted) ? place : best), 0);
 
-  /** A chart is read off by its slider; pointing at the chart moves the slider. */
+  /** The slider moves the cursor of a chart; pointing at the chart moves the slider. */
   const makeReadable = (figure) => {
     const reader = figure.querySelector(".reader");
     if (!reader) return;
@@ -31,7 +31,7 @@
 
     const pair = (across, up) => `${x.label}: ${forms[x.form](across)}; ${y.label}: ${forms[y.form](up)}`;
     const told = (place) => {
-      /* Where both bounds are one figure there was nothing to resample, which is no certainty. */
+      /* Equal bounds mean that resampling had no effect, not that the value is certain. */
       const interval = points.low && points.low[place] < points.high[place] ? ` (95 % interval ${forms[y.form](points.low[place])} to ${forms[y.form](points.high[place])})` : "";
       return pair(points.x[place], points.y[place]) + interval;
     };
@@ -58,17 +58,17 @@
     svg.addEventListener("pointermove", point);
     svg.addEventListener("pointerdown", point);
     slider.addEventListener("input", show);
-    /* The decision need not be a point of the curve: until somebody reads the curve, its own figures stand here. */
+    /* The decision may lie between points of the curve, so its own values are shown until the slider moves. */
     tell(decision ? `The decision: ${pair(...decision)}` : told(Number(slider.value)));
   };
   document.querySelectorAll("figure[data-chart]").forEach(makeReadable);
 
-  /* What other thresholds and costs would bring, by the counts at some thresholds, the highest first. */
+  /* What-if analysis, from counts at decreasing thresholds. */
   const form = document.querySelector("#explorer form");
   const customers = data.all_churners + data.all_stayers;
   const contacted = data.thresholds.map((_, place) => (data.churners[place] + data.stayers[place]) / customers);
 
-  /** Profit per 1,000 customers at each of the thresholds. */
+  /** Profit per 1,000 customers at each threshold. */
   const profits = ({ value, offer, contact, acceptance }) => {
     const churner = acceptance * (value - offer) - contact;
     const stayer = -offer - contact;
@@ -86,7 +86,7 @@
     cell.querySelector(".quiet").textContent = share(some / (all || 1));
   };
 
-  /* One scale for both curves, so that other costs are seen to bring more or less. Each begins at zero: nobody contacted. */
+  /* Both curves share a scale, so that profits can be compared. Each begins at zero, with no one contacted. */
   const reference = profits(data.costs);
   const [left, wall, top, floor] = [70, 366, 30, 150];
   const draw = (curve, place, best) => {
@@ -113,14 +113,14 @@
     part(".highest").setAttribute("d", `M${left} ${up(curve[best])}H${wall}`);
     label(part(".at-zero"), up(0), "0");
     label(part(".at-end"), up(last), money(last));
-    /* A line above zero at least, or the two could not be read. */
+    /* Keep this label at least one line above that of zero, so that they do not overlap. */
     label(part(".at-highest"), Math.min(up(curve[best]), up(0) - 15), curve[best] > 0 ? money(curve[best]) : "");
   };
 
   const names = ["threshold", "value", "offer", "contact", "acceptance"];
   const settings = () => Object.fromEntries(names.map((name) => [name, Number(form.elements[name].value)]));
 
-  /** Whether a field holds what can be computed with; says what is allowed if it does not. */
+  /** Whether a field is valid; shows the allowed values if it is not. */
   const check = (name) => {
     const field = form.elements[name];
     const allowed = field.value !== "" && field.checkValidity();
@@ -136,7 +136,7 @@
       return;
     }
     const given = settings();
-    /* The lowest that is not below the one given: nobody is counted whom the one given would leave alone. */
+    /* The lowest threshold that is not below the given one, so that no customer below the given one is counted. */
     const place = data.thresholds.filter((one) => one >= given.threshold).length - 1;
     const curve = profits(given);
     const best = curve.indexOf(Math.max(...curve));
@@ -150,12 +150,12 @@
     say("over-everybody", signed(over), over);
     say("share", share(contacted[place]), contacted[place]);
     say("counted", data.thresholds[place].toFixed(6), data.thresholds[place]);
-    const most = curve[best] > 0 ? `contacting ${share(contacted[best])} (threshold ${data.thresholds[best].toFixed(3)}) would have brought most, ${money(curve[best])} ${data.currency}` : "contacting nobody would have been best";
-    say("hindsight", `In hindsight, at these costs, ${most}: it is known only because these customers’ outcomes are, and no threshold is chosen by them.`, data.thresholds[best]);
+    const most = curve[best] > 0 ? `contacting ${share(contacted[best])} (threshold ${data.thresholds[best].toFixed(3)}) would have earned the most, ${money(curve[best])} ${data.currency}` : "contacting no one would have been best";
+    say("hindsight", `In hindsight, at these costs, ${most}. This uses the outcomes of the test customers, so no threshold is selected by it.`, data.thresholds[best]);
     draw(curve, place, best);
     const changed = given.threshold !== data.decision || Object.entries(data.costs).some(([name, value]) => given[name] !== value);
     document.querySelectorAll(".changed").forEach((one) => (one.hidden = !changed));
-    const result = `${money(curve[place])} ${data.currency} per 1,000 customers, ${signed(over)} against everybody, ${share(contacted[place])} contacted`;
+    const result = `${money(curve[place])} ${data.currency} per 1,000 customers, ${signed(over)} against contacting everyone, ${share(contacted[place])} contacted`;
     element("heard").textContent = result;
     element("settings").textContent = `Your settings: threshold ${given.threshold}; a customer is worth ${given.value} ${data.currency}, an offer costs ${given.offer}, a contact ${given.contact}; ${share(given.acceptance)} of churners accept. That is ${result}.`;
   };

@@ -1,1 +1,1 @@
-"""All that imports MLflow: rows, models, trials and the registry."""
+"""The modules that import MLflow: runs of states, models, trials and the registry."""

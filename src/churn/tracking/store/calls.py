@@ -1,4 +1,4 @@
-"""Calls to MLflow: their faults as one kind, its news kept quiet, and one process at a time."""
+"""Helpers for calls to MLflow: uniform errors, no log messages, and one thread at a time."""
 
 import logging
 import threading
@@ -18,7 +18,7 @@ from churn.tracking.destination import Destination, StoreError
 from churn.tracking.record import DESCRIPTION
 from churn.tracking.store.places import artifact_location
 
-ENTRIES_A_CALL = 100  # the most parameters that MLflow takes at once
+ENTRIES_A_CALL = 100  # MLflow's limit for parameters
 
 KIND, MODEL_TRAINING = "mlflow.experimentKind", "custom_model_development"
 """Tag by which MLflow opens an experiment on its runs, and not on the pages for generative AI."""
@@ -31,14 +31,14 @@ CLIENT_ERRORS = range(400, 500)
 Found = TypeVar("Found")
 
 _in_use = threading.RLock()
-"""One thread at a time: MLflow keeps where it tracks, and Python its warnings, for the whole process."""
+"""One thread at a time: MLflow's tracking URI and Python's warning filters are global to the process."""
 
 
 def open_experiment(client: mlflow.MlflowClient, destination: Destination, name: str) -> mlflow.entities.Experiment:
-    """An experiment by name, with its description; made when it is not there.
+    """Get an experiment by name, with its description; create it if it does not exist.
 
     Raises:
-        StoreError: somebody deleted it.
+        StoreError: it was deleted.
     """
     tags = {KIND: MODEL_TRAINING, DESCRIPTION: destination.description_of(name)}
     found = client.get_experiment_by_name(name)
@@ -47,7 +47,7 @@ def open_experiment(client: mlflow.MlflowClient, destination: Destination, name:
         return client.get_experiment(made)
     if found.lifecycle_stage == "deleted":
         raise StoreError(
-            f"experiment {name!r} was deleted there; bring it back with `mlflow experiments restore "
+            f"experiment {name!r} was deleted in MLflow; restore it with `mlflow experiments restore "
             f"--experiment-id {found.experiment_id}`, or set MLFLOW_EXPERIMENT_NAME to another name",
             refused=True,
         )
@@ -58,7 +58,7 @@ def open_experiment(client: mlflow.MlflowClient, destination: Destination, name:
 
 
 def if_there(look: Callable[[], Found]) -> Found | None:
-    """What is looked up; None when the store does not have it."""
+    """Result of a lookup; None if the store does not have it."""
     with faults_as_store_errors():
         try:
             return look()
@@ -69,13 +69,13 @@ def if_there(look: Callable[[], Found]) -> Found | None:
 
 
 def milliseconds(seconds: float) -> int:
-    """As MLflow counts time."""
+    """Convert seconds to the unit of MLflow."""
     return int(seconds * 1000)
 
 
 @contextmanager
 def faults_as_store_errors() -> Iterator[None]:
-    """Whatever MLflow, its database or the disk says, as one kind of fault."""
+    """Raise errors of MLflow, its database and the disk as StoreError."""
     try:
         with _in_use, _quiet():
             yield
@@ -84,15 +84,15 @@ def faults_as_store_errors() -> Iterator[None]:
         raise StoreError(str(error), refused=status in CLIENT_ERRORS and status not in TRANSIENT) from error
     except (SQLAlchemyError, OSError) as error:
         raise StoreError(str(error) or type(error).__name__, refused=False) from error
-    except ImportError as error:  # the driver of a database
+    except ImportError as error:  # a missing database driver
         raise StoreError(str(error), refused=True) from error
 
 
 @contextmanager
 def default_store(destination: Destination, experiment_id: str = "0") -> Iterator[None]:
-    """Let MLflow itself track to a store and an experiment, for calls that do not take them; then to where it did."""
+    """Set MLflow's global store and experiment, for calls that do not take them, and restore them afterwards."""
     tracked_to, was_active = service._tracking_uri, fluent._active_experiment_id
-    # What MLflow is told, it also leaves in the environment.
+    # MLflow writes these settings to the environment, too.
     with _in_use, environment({"MLFLOW_TRACKING_URI": destination.uri, "MLFLOW_EXPERIMENT_ID": experiment_id}):
         mlflow.set_tracking_uri(destination.uri)
         fluent._active_experiment_id = experiment_id
@@ -105,7 +105,7 @@ def default_store(destination: Destination, experiment_id: str = "0") -> Iterato
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep MLflow's and Alembic's own news out of the story that a stage tells; errors are raised, not printed."""
+    """Suppress log messages and warnings of MLflow and Alembic; errors are raised, not printed."""
     loggers = [logging.getLogger(name) for name in ("mlflow", "alembic", "urllib3")]
     before = [logger.level for logger in loggers]
     for logger in loggers:

@@ -1,10 +1,11 @@
-"""A model for MLflow out of the file that the pipeline wrote: the same bytes, read as bytes and never loaded.
+"""Write an MLflow model from the pipeline's pickle: the same bytes, never loaded.
 
-What MLflow holds is then what dvc.lock names, md5 for md5, and showing a state runs none of its code.
+So MLflow has the file with the md5 in dvc.lock, and publishing a state runs none of its code.
 """
 
 import shutil
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,28 +21,58 @@ from churn.config.params import read_yaml
 from churn.errors import ChurnError
 from churn.history.packages import EstimatorAbsentError, distribution_of
 from churn.model.pickles import modules_named
+from churn.tracking.record import MODEL_MD5, Experiment
 
 MODEL_FILE = "model.pkl"
 LOADER = "mlflow.sklearn"
 FLAVOR = {"pickled_model": MODEL_FILE, "serialization_format": "pickle", "code": None}
-"""How MLflow is to load it: by `pickle`, with no code beside."""
+"""Makes MLflow load the file with `pickle`, without additional code."""
 ALWAYS_NEEDED = ("scikit-learn", "numpy", "scipy", "pandas", "joblib")
 MODEL_FILES = frozenset({MODEL_FILE, "MLmodel"})
-"""What a model cannot be loaded without."""
+"""Files without which a model cannot be loaded."""
+
+
+ContentOf = Callable[[str], Path]
+"""Returns the path of the content with an md5."""
+
+
+def log_model(run_id: str, experiment: Experiment, content_of: ContentOf) -> str:
+    """Log the model and return its id, without an active run, which MLflow would finish afterwards."""
+    logged = Model.log(
+        artifact_path=None,
+        name="model",
+        flavor=sys.modules[__name__],
+        flavor_name="sklearn",
+        run_id=run_id,
+        tags={MODEL_MD5: experiment.model_md5},
+        validate_serving_input=False,  # it would load the model
+        **parts_of_model(experiment, content_of),
+    )
+    return str(logged.model_id)
+
+
+def parts_of_model(experiment: Experiment, content_of: ContentOf) -> dict[str, Any]:
+    """Arguments of `save_model` for the model of an experiment."""
+    example = content_of(experiment.example_md5) if experiment.example_md5 and experiment.columns else None
+    return {
+        "model_file": content_of(str(experiment.model_md5)),
+        "example_file": example,
+        "columns": experiment.columns,
+    }
 
 
 def save_model(
     path: str, mlflow_model: Model, *, model_file: Path, example_file: Path | None, columns: Mapping[str, str], **_: Any
 ) -> None:
-    """Write the folder of an MLflow model; MLflow calls it as it does `mlflow.sklearn.save_model`.
+    """Write the folder of an MLflow model; MLflow calls this like `mlflow.sklearn.save_model`.
 
     Args:
         path: of the folder.
-        mlflow_model: what MLflow knows of the model so far.
+        mlflow_model: MLflow's metadata of the model.
         model_file: the pickle that the pipeline wrote.
         example_file: a few customers.
         columns: type of each of their columns, in the model's order.
-        **_: what MLflow means for itself.
+        **_: other arguments from MLflow, which are ignored.
     """
     folder = Path(path)
     folder.mkdir(parents=True, exist_ok=True)
@@ -49,7 +80,7 @@ def save_model(
     if example_file is not None:
         example = files.read_rows(example_file, columns).reset_index(drop=True)
         _save_example(mlflow_model, example, path)
-        # The decision gives 0 or 1 a customer, whatever the classifier.
+        # The model gives 0 or 1 for each customer, whatever the classifier.
         mlflow_model.signature = infer_signature(example, np.zeros(len(example), dtype=np.int64))
     mlflow_model.add_flavor("sklearn", sklearn_version=version("scikit-learn"), **FLAVOR)
     environment = {"conda_env": "conda.yaml", "python_env": "python_env.yaml"}
@@ -62,24 +93,24 @@ def save_model(
 
 
 def foreign_loader(folder: Path) -> str | None:
-    """Why a model's folder would make MLflow run something else than `pickle` on the model file; None where not."""
+    """Why loading a model folder would run anything else than `pickle` on the model file; None if it would not."""
     ours, general = (_flavor(folder, name) for name in ("sklearn", "python_function"))
     if ours is None or general is None:
         return "its MLmodel file cannot be read"
     alike = all(ours.get(name) == value for name, value in FLAVOR.items())
     if not alike or general.get("loader_module") != LOADER or general.get("code") or general.get("model_code_path"):
-        return "its MLmodel file asks for other code than this pipeline's models do"
+        return "its MLmodel file requests other code than this pipeline's models"
     return None
 
 
 def logged_by_cloudpickle(folder: Path) -> bool:
-    """Whether a model was written anew by MLflow when it was logged, as models of this pipeline once were."""
+    """Whether MLflow itself pickled the model when it was logged, as in earlier versions of this pipeline."""
     flavor = _flavor(folder, "sklearn") or {}
     return flavor.get("serialization_format") == "cloudpickle" and (folder / MODEL_FILE).is_file()
 
 
 def _flavor(folder: Path, name: str) -> Mapping[str, Any] | None:
-    """What an MLmodel file says of one way to load the model; None where it says nothing that can be read."""
+    """One flavor of an MLmodel file; None if it cannot be read."""
     try:
         flavor = read_yaml(folder / "MLmodel")["flavors"][name]
     except (ChurnError, OSError, KeyError, TypeError):
@@ -88,7 +119,7 @@ def _flavor(folder: Path, name: str) -> Mapping[str, Any] | None:
 
 
 def pinned_requirements(content: bytes) -> list[str]:
-    """The packages that a pickled model is made of, as installed here."""
+    """Packages that a pickled model needs, pinned to the installed versions."""
     modules = {module.partition(".")[0] for module in modules_named(content)}
     return [f"{name}=={version(name)}" for name in sorted({*ALWAYS_NEEDED, *_distributions(modules)})]
 
@@ -97,5 +128,5 @@ def _distributions(modules: set[str]) -> Iterator[str]:
     for module in modules.difference({"builtins", "sklearn"}):
         try:
             yield distribution_of(module)
-        except EstimatorAbsentError:  # of the standard library, or not installed where the model is only shown
+        except EstimatorAbsentError:  # in the standard library, or not installed on a machine that only publishes
             continue

@@ -1,4 +1,4 @@
-"""Where MLflow's files go, and that none of them goes into the project's own code."""
+"""Locations of MLflow's files, none of which may be inside the project's own code."""
 
 import errno
 from pathlib import Path
@@ -13,36 +13,35 @@ from churn.tracking.record import (
 
 
 def artifact_location(destination: Destination, name: str) -> str | None:
-    """For the embedded store a folder of the project, fixed now; a server knows its own."""
+    """Folder for the artifacts of an experiment in the embedded store; None for a server, which chooses its own."""
     if not destination.is_embedded:
         return None
     return (destination.root / "mlruns" / name).as_uri()
 
 
 def require_apart_from_project(destination: Destination, location: str) -> None:
-    """See that a store does not have files written into the project, which would be code; it chooses where they go.
+    """Check that a store, which chooses where files go, does not write them into the project, where they could be code.
 
     Raises:
-        StoreError: they would be.
+        StoreError: it would.
     """
     parts = urlsplit(location)
     if parts.scheme not in ("", "file"):
         return
     place, root = Path(unquote(parts.path)).resolve(), destination.root.resolve()
     if place in (root, *root.parents) or (place.is_relative_to(root) and not place.is_relative_to(root / "mlruns")):
-        raise StoreError(f"{destination.address} would have files written to {place}, so nothing is", refused=True)
+        raise StoreError(f"{destination.address} asks to write files to {place}, which is refused", refused=True)
 
 
 def lay_out_file(folder: Path, path: str, content: Path, experiment: Experiment) -> None:
-    """Put a file of an experiment where MLflow is to find it.
+    """Link a file of an experiment into the folder that is uploaded to MLflow.
 
     Raises:
-        StoreError: its path leads out of the folder, or is none that a file system takes; a branch that was fetched
-            may name any.
+        StoreError: its path leads out of the folder or is invalid; a fetched branch can declare any path.
     """
     link = folder / path
     if not link.resolve().is_relative_to(folder.resolve()):
-        raise StoreError(f"{path}: leads out of the project, so it is not shown", refused=True)
+        raise StoreError(f"{path}: is outside the project, so it is not published", refused=True)
     try:
         link.parent.mkdir(parents=True, exist_ok=True)
         if path == str(files.REPORT):
@@ -52,4 +51,4 @@ def lay_out_file(folder: Path, path: str, content: Path, experiment: Experiment)
             link.symlink_to(content)
     except OSError as error:
         full = error.errno == errno.ENOSPC
-        raise StoreError(f"{path[:60]}: cannot be shown: {error.strerror}", refused=not full) from error
+        raise StoreError(f"{path[:60]}: cannot be published: {error.strerror}", refused=not full) from error

@@ -1,10 +1,10 @@
-"""MLflow's model registry: the project's model, its versions and aliases, and the ledger of who was champion when."""
+"""MLflow's model registry: the project's model, its versions and aliases, and the ledger of champions."""
 
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from churn.runtime import lock
 from churn.table.keys import mostly_the_same
 from churn.tracking.destination import StoreError
 from churn.tracking.ledger import CAME_SECOND, CHALLENGER, CHAMPION, Entry, Judgement, Judges
-from churn.tracking.record import COMMIT, FINGERPRINT, MODEL_MD5, USER, user_name
+from churn.tracking.record import COMMIT, FINGERPRINT, MODEL_MD5, USER, metric_name, user_name
 from churn.tracking.store.calls import (
     ALREADY_THERE,
     default_store,
@@ -33,9 +33,9 @@ from churn.tracking.store.rows import LOGGED, Store
 from churn.tracking.store.trials import CANDIDATE, PARENT
 from churn.tracking.trials import CHOSEN_BY, FLATTERY, FORMER_FLATTERY, Selection
 
-MOST_ROWS = 50_000  # that MLflow gives at once
+MOST_ROWS = 50_000  # MLflow's limit for one search
 FOLLOWED_BY = "promotion.followed_by"
-"""Parameter of an entry, since MLflow lets nobody write another value over one."""
+"""A parameter of an entry, because MLflow parameters cannot be overwritten."""
 OUTCOME, VERSION, FOLLOWS, RIVAL, TRAINING_ROWS, TEST_ROWS, REASON, SETTLED = (
     "promotion.outcome",
     "promotion.version",
@@ -46,53 +46,51 @@ OUTCOME, VERSION, FOLLOWS, RIVAL, TRAINING_ROWS, TEST_ROWS, REASON, SETTLED = (
     "promotion.reason",
     "promotion.settled",
 )
-"""Tags of an entry of the ledger."""
+"""Tags of a ledger entry."""
 
 
 @dataclass(frozen=True)
 class Registry:
-    """The project's registered model, and the experiment that holds the ledger."""
+    """The project's registered model, and the experiment with the ledger."""
 
     store: Store
     ledger_id: str
 
     @property
     def name(self) -> str:
-        """Of the registered model; that of the experiment."""
+        """Name of the registered model, which is the name of the experiment."""
         return self.store.destination.experiment
 
     def version(self, number: str) -> ModelVersion | None:
-        """A version, if it was not deleted."""
+        """A version; None if it was deleted."""
         return self.store.version(self.name, number)
 
     def fingerprint_of(self, number: str) -> str:
-        """Of the state whose model a version is; empty for one that is not of this pipeline."""
+        """Fingerprint of the state whose model a version is; empty for a model of another origin."""
         version = self.version(number)
         row = self.store.row(version.run_id) if version and version.run_id else None
         return str(row.data.tags.get(FINGERPRINT, "")) if row else ""
 
     def at(self, alias: str) -> str | None:
-        """Number of the version that an alias stands at."""
+        """Number of the version with an alias; None if no version has it."""
         found = if_there(lambda: self.store.client.get_model_version_by_alias(self.name, alias))
         return None if found is None else str(found.version)
 
     def model_md5_of(self, number: str) -> str | None:
-        """md5 of a version's model as the pipeline wrote it; None for one that is not of this pipeline."""
+        """md5 of a version's model as the pipeline wrote it; None for a model of another origin."""
         version = self.version(number)
         return self.store.md5_of_version(version) if version else None
 
     @contextmanager
     def download(self, number: str) -> Iterator[Path]:
-        """A version from where everybody loads it, in a folder that goes afterwards; nothing of it is loaded.
+        """Download a version, from where users load it, into a temporary folder; nothing of it is loaded.
 
         Raises:
-            StoreError: its files are not to be had.
+            StoreError: its files are not available.
         """
         version = self.version(number)
         if version is None or not LOGGED.fullmatch(str(version.source)):
-            raise StoreError(
-                f"{self.name} version {number}: not of a model that was logged in this store", refused=True
-            )
+            raise StoreError(f"{self.name} version {number}: its model was not logged in this store", refused=True)
         with tempfile.TemporaryDirectory(prefix="churn-version-") as folder:
             with faults_as_store_errors(), default_store(self.store.destination):
                 source = f"models:/{self.name}/{number}"
@@ -100,28 +98,28 @@ class Registry:
             yield Path(at)
 
     def loading_problem(self, folder: Path, model_md5: str) -> str | None:
-        """Why a downloaded version is not the model with that md5, to be loaded as it was logged; None when it is."""
+        """Why a downloaded version is not the model with that md5, or would be loaded in another way; None if it is."""
         model = folder / MODEL_FILE
         if not model.is_file():
-            return "MLflow gives back no model file; `churn sync --all` brings back what this project knows"
+            return "MLflow returns no model file; `churn sync --all` restores files of states that this project has"
         if (found := md5_of(model)) != model_md5:
-            return f"MLflow gives back a model with md5 {found}, and not {model_md5}, which was judged"
+            return f"MLflow returns a model with md5 {found} instead of {model_md5}, which was evaluated"
         return foreign_loader(folder)
 
     def is_of_an_earlier_form(self, folder: Path) -> bool:
-        """Whether a downloaded version is one that this pipeline logged before it logged its own file."""
+        """Whether a version was logged by an earlier version of this pipeline, with a pickle made by MLflow."""
         return logged_by_cloudpickle(folder)
 
     def load(self, folder: Path) -> Any:
-        """A downloaded version as its users load it; its files have been looked at before (`loading_problem`)."""
+        """Load a downloaded version as users do; check it with `loading_problem` first."""
         with faults_as_store_errors():
             return load_model(str(folder))
 
     def challenge(self, row: Run, model_md5: str, commit: str) -> str:
-        """Register a model of a commit's row, unless it is, and let it be the challenger; its number.
+        """Register the model of a commit's run unless it is registered, make it the challenger, and return its version.
 
         Raises:
-            StoreError: the store refuses, or is away; or the row has no model.
+            StoreError: the store refuses or is unavailable, or the run has no model.
         """
         client = self.store.client
         with faults_as_store_errors(), lock(self.store.destination.lock):
@@ -131,10 +129,10 @@ class Registry:
                 if error.error_code != ALREADY_THERE:
                     raise
             known = client.search_model_versions(f"name='{self.name}' and run_id='{row.info.run_id}'")
-            # A row may have several: one fingerprint can give other bytes on another kind of processor.
+            # A run may have several models: a fingerprint can give other bytes on another kind of processor.
             same = [str(one.version) for one in known if one.tags.get(MODEL_MD5) == model_md5]
             number = min(same, key=int, default=None) or self._register(row, model_md5)
-            # The row may name the commit that the state was an edit of.
+            # The run may name an earlier commit, which was edited to get this state.
             client.set_model_version_tag(self.name, number, COMMIT, commit)
             client.set_registered_model_alias(self.name, CHALLENGER, number)
         return number
@@ -142,7 +140,7 @@ class Registry:
     def _register(self, row: Run, model_md5: str) -> str:
         model_id = self.store.model_of(row.info.run_id, model_md5)
         if model_id is None:
-            raise StoreError(f"row {row.info.run_name} has no model in MLflow; `churn sync` adds it", refused=True)
+            raise StoreError(f"MLflow run {row.info.run_name} has no model; `churn sync` adds it", refused=True)
         with default_store(self.store.destination):  # where MLflow looks for the model
             made = self.store.client.create_model_version(
                 self.name,
@@ -154,7 +152,7 @@ class Registry:
         return str(made.version)
 
     def selection(self, training_rows: Sequence[str], candidate: str) -> Selection | None:
-        """The search by mostly the same training rows (their sketch) that tried a candidate and flatters it most."""
+        """The most biased search that tried a candidate on mostly the same training rows (given as a sketch)."""
         client = self.store.client
         with faults_as_store_errors():
             tuning = client.get_experiment_by_name(self.store.destination.tuning)
@@ -167,7 +165,7 @@ class Registry:
                 Selection(int(study.data.metrics["complete_trials"]), flattery)
                 for study in studies
                 if mostly_the_same(study.data.tags.get(CHOSEN_BY, "").split(), training_rows)
-                # Once the best is the present one, what it had to beat is not among the candidates any more.
+                # The maximum over time counts: after the best trial is applied, what it beat is no longer a candidate.
                 if (flattery := self._most_ever(study, FLATTERY, FORMER_FLATTERY)) is not None
             ]
         return max(found, key=lambda one: one.flattery, default=None)
@@ -177,14 +175,14 @@ class Registry:
         return max((one.value for history in histories for one in history), default=None)
 
     def entries(self) -> list[Entry]:
-        """The whole ledger, oldest first."""
+        """All ledger entries, oldest first."""
         with faults_as_store_errors():
-            # What was decided counts, also when somebody deleted its row.
+            # A decision counts even if its run was deleted.
             runs = self.store.client.search_runs([self.ledger_id], run_view_type=ViewType.ALL, max_results=MOST_ROWS)
         return sorted(filter(None, map(_entry, runs)), key=lambda entry: (entry.made, entry.id))
 
     def add(self, judgement: Judgement, figures: Mapping[str, float], text: str) -> Entry:
-        """Write a judgement down, with what was said of it."""
+        """Add a judgement to the ledger, with its metrics and report."""
         client = self.store.client
         with faults_as_store_errors():
             tags = {
@@ -200,22 +198,33 @@ class Registry:
             }
             run = client.create_run(self.ledger_id, run_name=_row_name(judgement.outcome, judgement.version), tags=tags)
             made = run.info.start_time
-            client.log_batch(run.info.run_id, [Metric(name, value, made, 0) for name, value in figures.items()])
+            metrics = [Metric(metric_name(name), value, made, 0) for name, value in figures.items()]
+            client.log_batch(run.info.run_id, metrics)
             client.log_text(run.info.run_id, text, "gates.txt")
             client.set_terminated(run.info.run_id, "FINISHED")
+        if_there(lambda: self._describe_version(judgement, text))
         return Entry(run.info.run_id, made, settled=None, judgement=judgement)
 
-    def claim(self, entry: Entry) -> None:
-        """Write down, at the entry that this one follows, that it is followed by it, unless another one is there.
+    def _describe_version(self, judgement: Judgement, text: str) -> None:
+        """Show on a version's page what was decided of it last, why, and what each gate said."""
+        said = f"**{judgement.outcome}**{f': {judgement.reason}' if judgement.reason else ''}"
+        gates = f"\n\n```text\n{text}\n```" if "\n" in text else ""
+        client, number = self.store.client, judgement.version
+        client.update_model_version(self.name, number, description=f"{said}{gates}")
+        for tag, value in ((OUTCOME, judgement.outcome), (REASON, judgement.reason)):
+            client.set_model_version_tag(self.name, number, tag, value)
 
-        The first champion follows none, and where somebody deleted a row nothing is written; then moments decide.
+    def claim(self, entry: Entry) -> None:
+        """Record at the entry that this one follows that it is followed by this one, unless another one is recorded.
+
+        The first champion follows none, and a deleted run cannot be written to; then times decide.
         """
         followed = entry.judgement.follows
         if followed:
             if_there(lambda: self.store.client.log_param(followed, FOLLOWED_BY, entry.id))
 
     def settle(self, entry: Entry) -> None:
-        """Let the champion's alias stand where an entry says; its version is no challenger any more."""
+        """Move the champion alias to the version of an entry, which is no longer the challenger."""
         client = self.store.client
         self.claim(entry)
         with faults_as_store_errors():
@@ -226,17 +235,18 @@ class Registry:
                 client.set_tag(entry.id, SETTLED, str(milliseconds(time.time())))
 
     def give_way(self, entry: Entry) -> None:
-        """Write down that another entry came first."""
+        """Record that another entry came first."""
         with faults_as_store_errors():
             self.store.client.set_tag(entry.id, OUTCOME, CAME_SECOND)
             self.store.client.set_tag(entry.id, "mlflow.runName", _row_name(CAME_SECOND, entry.judgement.version))
+        if_there(lambda: self._describe_version(replace(entry.judgement, outcome=CAME_SECOND), ""))
 
 
 def open_registry(store: Store) -> Registry:
     """The registry of a store, with its ledger.
 
     Raises:
-        StoreError: the store refuses, or is away.
+        StoreError: the store refuses, or is unavailable.
     """
     with faults_as_store_errors(), lock(store.destination.lock):
         ledger = open_experiment(store.client, store.destination, store.destination.promotions)
@@ -246,7 +256,7 @@ def open_registry(store: Store) -> Registry:
 def _entry(run: Run) -> Entry | None:
     tags = run.data.tags
     if OUTCOME not in tags:
-        return None  # somebody else's run
+        return None  # not a run of this module
     judgement = Judgement(
         outcome=tags[OUTCOME],
         version=tags[VERSION],
@@ -263,7 +273,7 @@ def _entry(run: Run) -> Entry | None:
 
 
 def _moment(settled: str | None, made: int) -> int | None:
-    """When an entry was settled; older ones only say that they were."""
+    """When an entry was settled, in milliseconds since 1970; old entries only record that they were."""
     return made if settled == "true" else int(settled) if settled and settled.isdecimal() else None
 
 

@@ -1,7 +1,7 @@
-"""Rows in MLflow: one an experiment, found again by its fingerprint; one an execution, in an experiment apart.
+"""MLflow runs (rows): one for each state, found by its fingerprint, and one for each execution, in another experiment.
 
-Like everything here that imports mlflow it is itself imported late: that takes a second. Whatever is done here can be
-interrupted anywhere and done again: it looks for what is there and adds what is not.
+Modules that import mlflow are themselves imported late, because that takes a second. Every operation can be interrupted
+and repeated: it looks up what exists and adds what is missing.
 """
 
 import json
@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import mlflow
 from mlflow.entities import (
@@ -74,38 +73,35 @@ from churn.tracking.store.calls import (
     milliseconds,
     open_experiment,
 )
-from churn.tracking.store.model_file import MODEL_FILES
+from churn.tracking.store.model_file import MODEL_FILES, ContentOf
 from churn.tracking.store.places import lay_out_file, require_apart_from_project
 
 OF_ITS_NAME = frozenset({COMMIT, EDITED, EDITED_FILES, DVC_EXPERIMENT, DESCRIPTION, SOURCE_COMMIT, USER})
 """Tags that go with a row's name."""
 RECORD, ENDED = "churn.record", "churn.ended"
-"""Tags by which a record's execution and the latest word on a row's status are known again."""
+"""Tags with the record of an execution, and with the time of the latest status of a state's run."""
 LOGGED = re.compile(r"models:/(m-[0-9a-f]+)")
-"""Source of a version that is of a logged model; others could lead anywhere."""
+"""Source of a version of a logged model; other sources could point anywhere."""
 
 log = logging.getLogger(__name__)
-
-ContentOf = Callable[[str], Path]
-"""Where the bytes with an md5 are."""
 
 
 @dataclass(frozen=True)
 class Store:
-    """A destination with both its experiments open."""
+    """A destination with both of its experiments open."""
 
     destination: Destination
     client: mlflow.MlflowClient
     experiment_id: str
     executions_id: str
     identity: str
-    """Changes when the store, or its experiment, is made anew."""
+    """Changes if the store or its experiment is recreated."""
 
     def publish(self, given: Record, content_of: ContentOf) -> None:
-        """Bring the experiment's row up to date and add the execution.
+        """Update the run of the experiment and add the execution.
 
         Raises:
-            StoreError: the store refuses, or is away.
+            StoreError: the store refuses, or is unavailable.
         """
         with faults_as_store_errors(), lock(self.destination.lock):
             if given.execution is not None:
@@ -113,36 +109,36 @@ class Store:
             self._bring_up_to_date(given, content_of)
 
     def complete_row(self, fingerprint: str) -> Run | None:
-        """The row that shows all of an experiment."""
+        """The complete run of an experiment."""
         with faults_as_store_errors():
             complete = [row for row in self._rows(fingerprint) if row.data.tags.get(COMPLETE) == "true"]
             return complete[0] if complete else None
 
     def was_deleted(self, fingerprint: str) -> bool:
-        """Whether somebody deleted the row of an experiment, and there is no other."""
+        """Whether the run of an experiment was deleted, and there is no other."""
         with faults_as_store_errors():
             deleted = self._rows(fingerprint, ViewType.DELETED_ONLY)
             return bool(deleted) and not self._rows(fingerprint)
 
     def rows_tagged(self, tag: str, value: str) -> list[Run]:
-        """Rows with a value of a tag."""
+        """Runs with a value of a tag."""
         with faults_as_store_errors():
             found = self.client.search_runs([self.experiment_id], filter_string=f"tags.`{tag}` = '{value}'")
             return list(found)
 
     def row(self, run_id: str) -> Run | None:
-        """A row by MLflow's id."""
+        """A run by its id; None if there is none."""
         return if_there(lambda: self.client.get_run(run_id))
 
     def version(self, name: str, number: str) -> ModelVersion | None:
-        """A registered model's version, by number or alias."""
+        """A version of a registered model, by number or alias; None if there is none."""
         by_number, by_alias = self.client.get_model_version, self.client.get_model_version_by_alias
         return if_there(lambda: by_number(name, number) if number.isdigit() else by_alias(name, number))
 
     def md5_of_version(self, version: ModelVersion) -> str | None:
-        """md5 of a version's model as the pipeline wrote it; None for one that is not of this pipeline.
+        """md5 of a version's model as the pipeline wrote it; None for a model of another origin.
 
-        One that somebody registered in MLflow itself does not say it, but the logged model that it is of does.
+        A version that was registered directly in MLflow does not have it, but its logged model does.
         """
         if MODEL_MD5 in version.tags:
             return str(version.tags[MODEL_MD5])
@@ -151,12 +147,12 @@ class Store:
         return model.tags.get(MODEL_MD5) if model else None
 
     def versions_of(self, run_id: str) -> list[ModelVersion]:
-        """Registered versions of a row's models."""
+        """Registered versions of a run's models."""
         with faults_as_store_errors():
             return list(self.client.search_model_versions(f"run_id='{run_id}'"))
 
     def _rows(self, fingerprint: str, view: int = ViewType.ACTIVE_ONLY) -> list[Run]:
-        """Rows of an experiment, complete ones first, then the oldest."""
+        """Runs of an experiment, complete ones first, then the oldest."""
         found = self.client.search_runs(
             [self.experiment_id], filter_string=f"tags.`{FINGERPRINT}` = '{fingerprint}'", run_view_type=view
         )
@@ -165,7 +161,7 @@ class Store:
         )
 
     def _only_row(self, fingerprint: str) -> Run | None:
-        """The row of an experiment; another machine may have made a second one, which goes."""
+        """The run of an experiment; a second one, created by another machine, is deleted."""
         rows = self._rows(fingerprint)
         for other in rows[1:]:
             self.client.delete_run(other.info.run_id)
@@ -184,7 +180,7 @@ class Store:
         )
         made = self._only_row(experiment.fingerprint)
         if made is None:
-            raise StoreError("a row that was just made is not there", refused=False)
+            raise StoreError("a run that was just created is missing", refused=False)
         return made
 
     def _bring_up_to_date(self, given: Record, content_of: ContentOf) -> None:
@@ -202,7 +198,7 @@ class Store:
                 self._bring_back(row, experiment, content_of)
                 self._rename(row, experiment, content_of)
             self._log_metrics(row, measured, given.moment)
-            return  # all the rest is there
+            return  # everything else is logged already
         self._log_parameters(row, experiment.parameters)
         model_id = self._find_or_log_model(row, experiment, content_of)
         self._log_metrics(row, {**experiment.metrics, **measured}, given.moment, model_id)
@@ -210,10 +206,11 @@ class Store:
         self._log_files(run_id, experiment, content_of)
         if experiment.status == FINISHED or not older:
             self._set_status(run_id, experiment.status, ended if given.execution else _ended(row))
-            # Last, so that a row says complete only when all of it is there.
+            # Last, so that a run is marked complete only when everything is logged.
             said = {**experiment.tags, ENDED: str(ended), DIGEST: experiment.digest}
             if tags.get(MODEL_NOTE) == ModelNote.SHOWN and tags.get(MODEL_MD5) == said.get(MODEL_MD5):
-                said[MODEL_NOTE] = ModelNote.SHOWN.value  # another machine showed the model that is not to be had here
+                # Another machine published the model, which is not available here.
+                said[MODEL_NOTE] = ModelNote.SHOWN.value
             if standing(tags) > standing(said):
                 said = {name: value for name, value in said.items() if name not in OF_ITS_NAME}
             elif row.info.run_name != experiment.name:
@@ -234,15 +231,15 @@ class Store:
         self._log_files(run_id, experiment, content_of)  # the report names its commit
 
     def _log_parameters(self, row: Run, parameters: Mapping[str, str]) -> None:
-        # What DVC holds equal may be written otherwise (1, 1.0), and MLflow lets no value be changed.
+        # Values that DVC considers equal can differ in form (1, 1.0), and MLflow parameters cannot be changed.
         absent = [Param(name, value) for name, value in parameters.items() if name not in row.data.params]
         for start in range(0, len(absent), ENTRIES_A_CALL):
             self.client.log_batch(row.info.run_id, params=absent[start : start + ENTRIES_A_CALL])
 
     def _log_metrics(self, row: Run, metrics: Mapping[str, float], when: float, model_id: str | None = None) -> None:
-        """Log what the row does not say yet; a metric that is new to it is one of the model, too.
+        """Log metrics that the run lacks; a metric that is new to it is logged for the model, too.
 
-        Always with the time it was measured at: of two values MLflow shows the later one, whichever came first.
+        Always with the time of measurement: of two values MLflow shows the later one, whichever was logged first.
         """
         known = row.data.metrics
         logged = [
@@ -254,7 +251,7 @@ class Store:
             self.client.log_batch(row.info.run_id, metrics=logged[start : start + ENTRIES_A_CALL])
 
     def _log_dataset(self, run_id: str, dataset: record.Dataset | None) -> None:
-        """Note the table, when its rows are counted; MLflow keeps one of a name and digest."""
+        """Log the table once its rows are counted; MLflow keeps one dataset for each name and digest."""
         if dataset is None or dataset.rows is None:
             return
         entry = Dataset(
@@ -267,9 +264,9 @@ class Store:
         self.client.log_inputs(run_id, [DatasetInput(entry, [InputTag("mlflow.data.context", "training")])])
 
     def _log_files(self, run_id: str, experiment: Experiment, content_of: ContentOf) -> None:
-        """In one go: a folder of links under the names that the files had; the report with its origin filled in.
+        """Log all files in one call, from a folder of links with the files' own paths; the report gets its origin.
 
-        The digest is of the report as it was made, so that what is filled in never makes a row look new.
+        The digest is that of the report without origin, so the origin never makes a run look new.
         """
         with tempfile.TemporaryDirectory(prefix="churn-files-") as folder:
             for path, md5 in experiment.files.items():
@@ -278,7 +275,7 @@ class Store:
             self.client.log_artifacts(run_id, folder)
 
     def _find_or_log_model(self, row: Run, experiment: Experiment, content_of: ContentOf) -> str | None:
-        """MLflow's id of the row's model. Before the metrics: a model that comes later asks for each of them."""
+        """Id of the run's logged model. Logged before the metrics: a model logged later requires each of them again."""
         model = experiment.model_md5
         if model is None:
             return None
@@ -289,10 +286,10 @@ class Store:
             self.client.delete_logged_model(interrupted.model_id)
         require_apart_from_project(self.destination, self.client.get_experiment(self.experiment_id).artifact_location)
         with default_store(self.destination, self.experiment_id):
-            return _log_model(row.info.run_id, experiment, content_of)
+            return model_file.log_model(row.info.run_id, experiment, content_of)
 
     def lacking(self, row: Run, experiment: Experiment) -> list[str]:
-        """Files of an experiment that its row ought to show and does not, the model's among them."""
+        """Files of an experiment that its run lacks, including those of the model."""
         with faults_as_store_errors():
             there = set[str]()
             for folder in {posixpath.dirname(path) for path in experiment.files}:
@@ -308,7 +305,7 @@ class Store:
             return gone if whole else [*gone, str(files.MODEL)]
 
     def _listed(self, look: Callable[[], list[FileInfo]]) -> set[str]:
-        """Paths of the files in a folder of artifacts; none where the folder is gone."""
+        """Paths of the files in a folder of artifacts; empty if the folder is gone."""
         try:
             return {file.path for file in look() if not file.is_dir}
         except MlflowException as error:
@@ -317,20 +314,20 @@ class Store:
             raise
 
     def _bring_back(self, row: Run, experiment: Experiment, content_of: ContentOf) -> None:
-        """Put back what somebody removed of a row that was whole; registered versions load from there."""
+        """Restore files that were deleted from a complete run; registered versions load from there."""
         gone = self.lacking(row, experiment)
         if str(files.MODEL) in gone:
             model_id = self._find_or_log_model(row, experiment, content_of)
             with tempfile.TemporaryDirectory(prefix="churn-model-") as folder:
                 of_model = Model(model_uuid=model_id, run_id=row.info.run_id, model_id=model_id)
-                model_file.save_model(folder, of_model, **_parts_of_model(experiment, content_of))
+                model_file.save_model(folder, of_model, **model_file.parts_of_model(experiment, content_of))
                 require_apart_from_project(self.destination, self.client.get_logged_model(model_id).artifact_location)
                 self.client.log_model_artifacts(model_id, folder)
         if gone != [str(files.MODEL)] and gone:
             self._log_files(row.info.run_id, experiment, content_of)
 
     def model_of(self, run_id: str, md5: str) -> str | None:
-        """MLflow's id of a row's model, when it is whole."""
+        """Id of a run's logged model, if it is complete."""
         with faults_as_store_errors():
             ready = [one for one in self._models_of(run_id, md5) if one.status == LoggedModelStatus.READY]
         return str(ready[0].model_id) if ready else None
@@ -367,7 +364,7 @@ class Store:
         self._set_status(run.info.run_id, status, milliseconds(execution.ended))
 
     def _set_status(self, run_id: str, status: str, ended: int | None) -> None:
-        """`ended` in milliseconds; None for a state that nobody ran, so that it shows no duration."""
+        """`ended` in milliseconds; None for a state that was not run, so that it shows no duration."""
         if status == RUNNING or ended is None:
             self.client.update_run(run_id, status=status)
         else:
@@ -375,10 +372,10 @@ class Store:
 
 
 def open_store(destination: Destination) -> Store:
-    """Open a store; an embedded one, and what is not there yet of the experiments, is made.
+    """Open a store; an embedded one and missing experiments are created.
 
     Raises:
-        StoreError: the store refuses, or is away.
+        StoreError: the store refuses, or is unavailable.
     """
     with faults_as_store_errors(), lock(destination.lock):
         client = mlflow.MlflowClient(destination.uri)
@@ -386,30 +383,6 @@ def open_store(destination: Destination) -> Store:
         executions = open_experiment(client, destination, destination.executions)
     identity = f"{experiment.experiment_id}-{experiment.creation_time}"
     return Store(destination, client, str(experiment.experiment_id), str(executions.experiment_id), identity)
-
-
-def _log_model(run_id: str, experiment: Experiment, content_of: ContentOf) -> str:
-    """MLflow's id of the model, made without a run made active, which would be finished by it."""
-    logged = Model.log(
-        artifact_path=None,
-        name="model",
-        flavor=model_file,
-        flavor_name="sklearn",
-        run_id=run_id,
-        tags={MODEL_MD5: experiment.model_md5},
-        validate_serving_input=False,  # it would load the model
-        **_parts_of_model(experiment, content_of),
-    )
-    return str(logged.model_id)
-
-
-def _parts_of_model(experiment: Experiment, content_of: ContentOf) -> dict[str, Any]:
-    example = content_of(experiment.example_md5) if experiment.example_md5 and experiment.columns else None
-    return {
-        "model_file": content_of(str(experiment.model_md5)),
-        "example_file": example,
-        "columns": experiment.columns,
-    }
 
 
 def _ended(row: Run) -> int | None:

@@ -1,7 +1,7 @@
-"""Trials in MLflow: one row each, in an experiment apart, below one row of their study.
+"""Trials in MLflow: one run for each, below the run of their study, in a separate experiment.
 
-A row is found again by the study's key and the trial's number, so this can be interrupted anywhere and done again.
-A row that somebody deleted stays deleted.
+A run is found by the study's key and the trial's number, so that publishing can be interrupted and repeated. Deleted
+runs stay deleted.
 """
 
 import time
@@ -25,18 +25,18 @@ STUDY, TRIAL, STATE, REASON = "tuning.study", "tuning.trial", "tuning.state", "t
 CANDIDATE = "tuning.candidate"
 PARENT = "mlflow.parentRunId"
 WHOLE = "study"
-"""What the row of the study itself has for a trial's number."""
+"""Trial number of the study's own run."""
 ROWS_A_CALL = 1000
 FOLD = "fold"
 LONGEST_VALUE = 6000
-"""Of a parameter, in MLflow."""
+"""MLflow's limit for parameter values."""
 
 
 def publish(destination: Destination, study: StudyRow) -> None:
-    """Add what is not shown yet.
+    """Publish what MLflow lacks of a study.
 
     Raises:
-        StoreError: the store refuses, or is away.
+        StoreError: the store refuses, or is unavailable.
     """
     with faults_as_store_errors(), lock(destination.lock):
         client = mlflow.MlflowClient(destination.uri)
@@ -50,7 +50,7 @@ class _StudyRows:
         self._rows = self._found()
 
     def _found(self) -> dict[str, Run]:
-        """Rows of the study by trial, deleted ones too."""
+        """Runs of the study by trial, including deleted ones."""
         rows: dict[str, Run] = {}
         token = None
         while True:
@@ -75,7 +75,7 @@ class _StudyRows:
         for trial in self._study.trials:
             self._show(trial, parent.info.run_id)
         ended = max(trial.ended for trial in self._study.trials)
-        # As of now: of two values with one time MLflow shows the larger, not the later.
+        # With the present time: of two values with equal times MLflow shows the larger, not the later.
         metrics = self._metrics(self._study.metrics, time.time())
         self._log(parent, self._study.parameters, metrics, self._study.tags)
         self._client.set_terminated(parent.info.run_id, FINISHED, end_time=milliseconds(ended))
@@ -90,7 +90,7 @@ class _StudyRows:
         reason = {REASON: trial.reason or ""} if trial.reason or REASON in row.data.tags else {}
         said = {CANDIDATE: trial.candidate, STATE: trial.state, **reason}
         self._log(row, trial.parameters, [*self._metrics(trial.metrics, trial.ended), *by_fold], said)
-        # Last, so that a row that has ended holds all of it.
+        # Last, so that an ended run is complete.
         self._client.set_terminated(row.info.run_id, FAILED if trial.failed else FINISHED, end_time=when)
 
     def _row(self, trial: str, name: str, started: float, tags: dict[str, str]) -> Run:
