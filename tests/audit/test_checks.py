@@ -18,6 +18,7 @@ from churn.audit.checks import find_leaks, needless_accepts, open_findings
 from churn.audit.twins import exact_twins, near_twins
 from churn.audit.view import AuditFinding, AuditInput, AuditView
 from tests.helpers.audited_tables import Customers, clean_customers, contract_of, kind_of, sample_customers
+from tests.helpers.projects import every_night
 
 ROWS = (300, 2_000, 20_000)
 
@@ -347,8 +348,8 @@ def test_it_is_read_without_heavy_packages() -> None:
 
 
 @pytest.mark.slow
-def test_clean_tables_do_not_fail() -> None:
-    tables = 200
+@pytest.mark.parametrize("tables", [50, *every_night(200)])
+def test_clean_tables_do_not_fail(tables: int) -> None:
     warned: Counter[str] = Counter()
     failed, with_warning = {}, 0
     for seed in range(1000, 1000 + tables):  # the thresholds were chosen on others
@@ -363,10 +364,10 @@ def test_clean_tables_do_not_fail() -> None:
 
 
 @pytest.mark.slow
-def test_leaks_are_found_in_small_tables_of_all_kinds() -> None:
+@pytest.mark.parametrize("tables", [20, *every_night(40)])
+def test_leaks_are_found_in_small_tables_of_all_kinds(tables: int) -> None:
     """Not all: with a dozen churners, chance alone can hide a leak behind the limit."""
     caught: Counter[str] = Counter()
-    tables = 40
     for seed in range(tables):
         customers = clean_customers(5_000 + seed, 300)
         random = np.random.default_rng(seed)

@@ -13,7 +13,7 @@ from churn.history import snapshot
 from churn.history.predictions import answers_on_test_rows, state_named
 from churn.history.snapshot import Snapshot
 from churn.metrics.paired import ModelAnswers
-from tests.helpers.projects import NO_SERVER, make_customers, shell
+from tests.helpers.projects import NO_SERVER, made_once, make_customers, shell
 from tests.helpers.states import edit
 
 pytestmark = pytest.mark.slow
@@ -26,11 +26,15 @@ def compare(root: Path, old: str = "HEAD", new: str = "workspace") -> Comparison
 
 
 @pytest.fixture
-def edited(finished: Path) -> Path:
+def edited(finished: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project whose workspace has run with a far weaker model than HEAD."""
-    edit(finished / "params.yaml", "C: 1.0", "C: 0.0001")
-    shell(finished)("dvc repro", **QUIET)
-    return finished
+
+    def make(folder: Path) -> None:
+        shutil.copytree(finished, folder, symlinks=True, dirs_exist_ok=True)
+        edit(folder / "params.yaml", "C: 1.0", "C: 0.0001")
+        shell(folder)("dvc repro", **QUIET)
+
+    return shutil.copytree(made_once(tmp_path_factory, "edited", make), tmp_path / "edited", symlinks=True)
 
 
 def test_an_edit_is_judged_against_the_last_commit(edited: Path) -> None:
@@ -72,6 +76,7 @@ def test_outcomes_of_test_rows_decide_nothing(edited: Path) -> None:
     assert compare(edited).differences == before.differences
 
 
+@pytest.mark.long
 def test_only_common_training_rows_count(finished: Path) -> None:
     run = shell(finished)
     edit(finished / "params.yaml", "test_share: 0.3", "test_share: 0.4")
@@ -88,6 +93,7 @@ def test_only_common_training_rows_count(finished: Path) -> None:
         compare(finished)
 
 
+@pytest.mark.long
 def test_figures_of_test_rows_are_of_the_same_money(finished: Path) -> None:
     """With a threshold of its own, another value of a customer changes what is earned, and not what is decided."""
     edit(finished / "params.yaml", "threshold: profit", "threshold: 0.3")

@@ -16,7 +16,7 @@ from ruamel.yaml.error import YAMLError
 from churn.config.params import PARAMS_FILE, Params, load_params, parse_yaml, read_yaml
 from churn.config.yaml_edit import load_editable
 from churn.errors import ParameterError
-from tests.helpers.projects import PARAMS, REPOSITORY, shell
+from tests.helpers.projects import PARAMS, REPOSITORY, every_night, shell
 
 LINE, TREE = "tune.space.sklearn.linear_model.LogisticRegression", "tune.space.sklearn.tree.DecisionTreeClassifier"
 
@@ -327,7 +327,7 @@ def test_a_tag_of_python_is_refused_and_nothing_runs(tmp_path: Path, file: str, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("file", ["params.yaml", "dvc.yaml", "dvc.lock"])
+@pytest.mark.parametrize("file", ["params.yaml", *every_night("dvc.yaml", "dvc.lock")])
 def test_no_command_runs_what_a_tag_asks_for(finished: Path, file: str) -> None:
     run, marker = shell(finished), finished / "ran"
     with (finished / file).open("a") as content:

@@ -109,18 +109,22 @@ def make_project(folder: Path) -> None:
     run("git commit --quiet --message customers")
 
 
+def every_night(*cases: Any) -> list[Any]:
+    """Cases of a parametrized test that take too long for every change; `make test-long` runs them."""
+    return [pytest.param(case, marks=pytest.mark.long) for case in cases]
+
+
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
     """A folder that the first worker of a test run makes and the others take as it is; tests copy it."""
     base = factory.getbasetemp()
     base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base  # a worker has a folder of its own below
-    folder = base / "made-once" / name
-    with lock(base / "made-once" / f"{name}.lock"):
-        if not folder.exists():
-            draft = folder.with_name(f"{name}.draft")
-            shutil.rmtree(draft, ignore_errors=True)
-            draft.mkdir()
-            make(draft)
-            draft.rename(folder)
+    folder, finished = base / "made-once" / name, base / "made-once" / f"{name}.finished"
+    with lock(folder.with_name(f"{name}.lock")):
+        if not finished.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)  # not elsewhere and then renamed: a store notes where its files are
+            finished.touch()
     return folder
 
 

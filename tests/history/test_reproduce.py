@@ -33,7 +33,7 @@ PLANTED = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_state_that_comes_out_again_passes_under_every_circumstance(
     finished: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -45,7 +45,7 @@ def test_a_state_that_comes_out_again_passes_under_every_circumstance(
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("fault", PLANTED)
 def test_changed_bytes_are_found_and_their_file_named(fault: str, finished: Path) -> None:
     file, old, new, result = PLANTED[fault]
@@ -78,7 +78,7 @@ def test_results_that_were_not_committed_are_found(finished: Path) -> None:
         reproduce(finished, ONE)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_data_that_dvc_keeps_is_brought_to_the_clone(finished: Path) -> None:
     run = shell(finished)
     run("git rm --quiet --cached data/raw/customers.csv")

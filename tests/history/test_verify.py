@@ -229,7 +229,7 @@ def test_a_model_file_is_told_by_its_own_md5_and_no_other(root: Path) -> None:
         lineage_of(root, str(other))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_git_keeps_one_side_of_a_lock_whole_and_dvc_repro_works_inside_the_conflict(root: Path) -> None:
     run = shell(root)
     quiet = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}

@@ -184,7 +184,7 @@ def test_results_with_another_content_are_found(tmp_path: Path) -> None:
     assert set(sameness.different) == {"other.csv", "figure.json", "absent.csv", "other.pkl", "other.html"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_round_does_the_work_that_it_says_and_leaves_the_repository_alone(finished: Path, tmp_path: Path) -> None:
     places = prepare(finished, tmp_path)
     one = play(places, 1, "round")

@@ -17,10 +17,13 @@ from churn.config.contract import BooleanColumn, CategoricalColumn, NumericColum
 from churn.config.params import Params
 from churn.files import BUSINESS_METRICS, METRICS, TEST_METRICS, TRAIN_METRICS, read_json
 from tests.helpers.manual import MANUAL, README, blocks_of, commands_of, without_names_of_the_moment
-from tests.helpers.projects import REPOSITORY, made_once, shell
+from tests.helpers.projects import REPOSITORY, every_night, made_once, shell
 
 PAGES = [README, *MANUAL]
 WITH_COMMANDS = [page for page in PAGES if list(commands_of(page))]
+OF_MANY_RUNS = [page for page in WITH_COMMANDS if page.stem in ("experiments", "team", "tune-and-promote")]
+"""Pages whose commands run the pipeline again and again, for minutes."""
+OF_FEW_RUNS = [page for page in WITH_COMMANDS if page not in OF_MANY_RUNS]
 TARGETS = re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
@@ -43,7 +46,11 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page",
+    [*OF_FEW_RUNS, *every_night(*OF_MANY_RUNS)],
+    ids=lambda page: page.name,
+)
 def test_every_command_of_a_page_runs_in_order_after_make_run_and_prints_what_is_shown(
     page: Path, ready: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

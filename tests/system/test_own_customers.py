@@ -14,15 +14,21 @@ from churn.commands.init.proposal import examine, propose, target_with, write
 from churn.config.params import load_params
 from churn.errors import ChurnError
 from churn.stages import preprocess
-from tests.helpers.projects import NO_SERVER, REPOSITORY, make_folder, shell
+from tests.helpers.projects import NO_SERVER, REPOSITORY, every_night, make_folder, shell
 from tests.helpers.strategies import repeatable
 from tests.helpers.table_shapes import SHAPES, Shape
 
+QUICK = ("zip, UTF-16", "ids, names, free text and copies")
+"""Shapes that every change is tried with; the others every night."""
 QUIET = {"MLFLOW_TRACKING_URI": NO_SERVER, "PYTHONPATH": str(REPOSITORY / "src")}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize(
+    "shape",
+    [*(SHAPES[name] for name in QUICK), *every_night(*(SHAPES[name] for name in SHAPES if name not in QUICK))],
+    ids=[*QUICK, *(name for name in SHAPES if name not in QUICK)],
+)
 def test_a_table_of_any_shape_goes_from_file_to_a_finished_run(project: Path, shape: Shape) -> None:
     (project / "data/raw" / shape.file).write_bytes(shape.content)
     run = shell(project)
@@ -34,7 +40,7 @@ def test_a_table_of_any_shape_goes_from_file_to_a_finished_run(project: Path, sh
     assert (project / files.MODEL).exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_experiment_changes_one_line_of_what_init_wrote(project: Path) -> None:
     (project / "params.yaml").write_bytes((REPOSITORY / "params.yaml").read_bytes())
     run = shell(project)

@@ -10,7 +10,7 @@ import pytest
 
 from churn.config.params import read_yaml
 from churn.history.state import LOCK_FILE, PIPELINE_FILE
-from tests.helpers.projects import shell
+from tests.helpers.projects import every_night, shell
 from tests.helpers.states import edit
 
 STAGES = ["preprocess", "train", "evaluate"]
@@ -75,9 +75,9 @@ LEARNED_WITH = "estimator: sklearn.linear_model.LogisticRegression\n  params: {C
     ("old", "new"),
     [
         ("C: 1.0", "C: 0.01"),
-        ("threshold: profit", "threshold: 0.4"),
+        pytest.param("threshold: profit", "threshold: 0.4", marks=pytest.mark.long),
         (LEARNED_WITH, "estimator: sklearn.tree.DecisionTreeClassifier\n  params: {max_depth: 2}"),
-        ("test_share: 0.3", "test_share: 0.35"),
+        pytest.param("test_share: 0.3", "test_share: 0.35", marks=pytest.mark.long),
     ],
 )
 def test_what_an_edit_changes_is_told_on_one_screen_with_what_one_chooses_by_first(
@@ -95,7 +95,7 @@ def test_what_an_edit_changes_is_told_on_one_screen_with_what_one_chooses_by_fir
     assert {"choose.train_profit_per_1000", "confirm.profit_per_1000"} <= set(names)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_forced_run_in_a_fresh_clone_leaves_git_clean(finished: Path, tmp_path: Path) -> None:
     shell(tmp_path)(f"git clone --quiet {finished} clone")
     run = shell(tmp_path / "clone")
@@ -181,7 +181,7 @@ def test_a_refused_table_fails_the_run_and_leaves_the_record_as_it_was(finished:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", ["preprocess", *every_night("train", "evaluate")])
 def test_a_stage_needs_each_of_the_files_that_it_depends_on_and_no_other(
     stage: str, finished: Path, tmp_path: Path
 ) -> None:

@@ -19,8 +19,6 @@ from tests.helpers.projects import shell
 from tests.helpers.servers import free_port, mlflow_server
 from tests.helpers.states import edit
 
-pytestmark = pytest.mark.slow
-
 
 def fingerprint(root: Path) -> str:
     return state.fingerprint(state.stages_from_files(root))
@@ -38,6 +36,7 @@ def killed_in(stage: str, root: Path, uri: str) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
+@pytest.mark.long
 def test_a_day_leaves_as_many_complete_rows_as_there_were_states(project: Path, tmp_path: Path) -> None:
     shell(tmp_path)(f"git clone --quiet {project} clone")
     root, port = tmp_path / "clone", free_port()
@@ -86,6 +85,7 @@ def test_a_day_leaves_as_many_complete_rows_as_there_were_states(project: Path, 
     assert (root / state.LOCK_FILE).read_bytes() == locked
 
 
+@pytest.mark.long
 def test_what_belongs_together_is_found_from_every_side(
     finished: Path, migrated: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

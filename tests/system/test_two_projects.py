@@ -68,6 +68,7 @@ def test_stages_at_once_write_what_they_write_alone(two: list[Path]) -> None:
     assert not list(Path().iterdir())
 
 
+@pytest.mark.long
 def test_two_projects_are_shown_each_in_its_own_store(
     finished: Path, migrated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,7 +31,7 @@ from churn.tracking.recorder import Recorder
 from churn.tracking.store.rows import open_store
 from churn.tracking.sync import SyncRequest, status, sync
 from tests.helpers.mlflow_rows import ended, executions, rows
-from tests.helpers.projects import NO_SERVER, shell, unpickled
+from tests.helpers.projects import NO_SERVER, every_night, shell, unpickled
 from tests.helpers.servers import CUT, HANG, LOSE, Proxy, mlflow_server, proxy_to
 from tests.helpers.states import edit, fingerprint, write
 
@@ -361,7 +361,7 @@ def test_a_lock_in_git_that_records_no_whole_state_makes_no_row(embedded: Path, 
     assert_whole(only_row(embedded), embedded)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_model_that_comes_back_to_the_cache_is_added_to_its_row(embedded: Path) -> None:
     run = shell(embedded)
     first = fingerprint(embedded)
@@ -388,7 +388,7 @@ def test_a_folder_that_is_no_project_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("many", [3, 8])
+@pytest.mark.parametrize("many", [3, *every_night(8)])
 def test_many_syncs_at_once_on_a_store_that_is_not_there_yet_make_one_row(embedded: Path, many: int) -> None:
     (embedded / "mlflow.db").unlink()
     keep(embedded, *(ended(stage, started=100.0 + number) for number, stage in enumerate(STAGES)))
@@ -451,7 +451,7 @@ for last in itertools.count(1):
 """Before each call that changes the store or the outbox, in turn, kill -9; then sync undisturbed."""
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_killed_at_any_step_of_publishing_the_next_sync_makes_one_whole_row(embedded: Path, migrated: Path) -> None:
     keep(embedded, ended("evaluate"))
     done = subprocess.run(
@@ -473,7 +473,7 @@ def test_killed_at_any_step_of_publishing_the_next_sync_makes_one_whole_row(embe
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", [401, 403, 404, 500, 503, HANG, CUT])
+@pytest.mark.parametrize("fault", [401, 503, CUT, *every_night(403, 404, 500, HANG)])
 def test_whatever_a_server_answers_a_stage_ends_well_and_nothing_is_lost(
     proxy: Proxy, finished: Path, fault: int
 ) -> None:
@@ -554,7 +554,7 @@ def test_what_was_done_though_its_answer_was_lost_is_not_done_twice(proxy: Proxy
     assert len(executions(find_destination(finished))) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_store_can_be_changed_for_a_server_and_back(
     proxy: Proxy, finished: Path, migrated: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

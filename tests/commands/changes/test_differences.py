@@ -63,7 +63,7 @@ def test_two_revisions_are_compared_from_where_they_parted(finished: Path) -> No
     assert f'src="https://github.com/fork/churn/raw/{head}/metrics/roc_curve.png"' in text
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_states_that_were_run_are_judged_on_the_same_customers(finished: Path) -> None:
     run = shell(finished)
     larger_c(finished)

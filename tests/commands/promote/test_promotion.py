@@ -211,6 +211,7 @@ class TestOneMachine:
             promote(root, "HEAD")
         assert champion(root) is None
 
+    @pytest.mark.long
     def test_an_experiment_that_got_a_branch_can_be_promoted(self, root: Path) -> None:
         run = shell(root)
         run("dvc exp run --quiet --name one --set-param train.params.C=0.5", MLFLOW_TRACKING_URI=NO_SERVER)
@@ -236,6 +237,7 @@ class TestOneMachine:
         assert told.lstrip().startswith("CLOSED")
         assert "data/raw/customers.csv: neither in git nor in DVC" in told
 
+    @pytest.mark.long
     def test_a_champion_that_cannot_be_compared_is_replaced_by_force_only(self, root: Path) -> None:
         promote(root)
         make_customers(1500, seed=1).to_csv(root / "data/raw/customers.csv", index=False)
@@ -247,6 +249,7 @@ class TestOneMachine:
         assert promote(root, "HEAD", reason="other customers").promoted
         assert registry_of(root).entries()[-1].judgement.judges == Judges()
 
+    @pytest.mark.long
     def test_a_champion_that_cannot_read_a_column_any_more_is_replaced_by_force_only(self, root: Path) -> None:
         promote(root)
         others = make_customers(1500)
@@ -261,6 +264,7 @@ class TestOneMachine:
         assert "the champion's model cannot score these rows: ValueError: " in told
         assert promote(root, "HEAD", reason="another table").promoted
 
+    @pytest.mark.long
     def test_test_rows_that_the_champion_has_learned_from_do_not_judge_it(self, root: Path) -> None:
         promote(root)
         edit(root / "params.yaml", "split_salt: small", "split_salt: other")
@@ -285,6 +289,7 @@ class TestOneMachine:
         refused = promote(root, "alike")
         assert "was not made by this pipeline" in line(refused, "can be judged")
 
+    @pytest.mark.long
     def test_a_champion_whose_commit_is_not_here_is_told_with_what_brings_it(self, root: Path) -> None:
         edit(root / "params.yaml", ALIKE, "C: 0.8")
         run = shell(root)
@@ -486,6 +491,7 @@ def test_of_two_first_promotions_from_two_machines_in_the_same_moment_one_is_ref
     assert champion(root) == present.judgement.version
 
 
+@pytest.mark.long
 def test_the_commands_promote_refuse_and_roll_back_on_a_server(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -512,6 +518,7 @@ def test_the_commands_promote_refuse_and_roll_back_on_a_server(
         assert metrics["earns_more_than_contacting_no_one.low"] > 0
 
 
+@pytest.mark.long
 def test_a_commit_that_does_not_come_out_again_is_kept_out(root: Path) -> None:
     """Its results were made by hand: an importance that no run gives."""
     run = shell(root)

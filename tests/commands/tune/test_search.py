@@ -389,7 +389,7 @@ def is_there(group: int) -> bool:
     return True
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_killed_in_the_middle_it_goes_on_as_if_it_had_not_been(root: Path) -> None:
     whole = tune(root, 40)
     shutil.rmtree(root / ".churn/tuning")

@@ -410,7 +410,7 @@ def test_the_package_of_a_classifier_is_required_however_deep_it_stands(classifi
     assert not any("empulse" in one for one in pinned_requirements(pickle.dumps(CalibratedClassifierCV())))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_state_that_dvc_runs_is_one_complete_row(finished: Path, destination: Destination) -> None:
     root = finished
     shutil.copy(destination.root / "mlflow.db", root / "mlflow.db")
