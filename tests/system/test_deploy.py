@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -41,6 +42,30 @@ def test_without_an_engine_one_line_says_what_to_do(tmp_path: Path) -> None:
     assert len(told.stderr.splitlines()) == 1
 
 
+def test_without_the_plugin_one_line_says_which_compose_is_needed(tmp_path: Path) -> None:
+    (tmp_path / "docker").write_text('#!/bin/sh\ntest "$1" = info')
+    (tmp_path / "docker").chmod(0o755)
+    told = settings(REPOSITORY, PATH=f"{tmp_path}:/usr/bin:/bin")
+    assert (told.returncode, told.stdout) == (1, "")
+    assert told.stderr.startswith("Docker has no Compose plugin: install docker-compose-plugin or docker-compose-v2")
+    assert len(told.stderr.splitlines()) == 1
+
+
+def test_folders_of_the_same_name_get_stacks_and_ports_of_their_own(tmp_path: Path) -> None:
+    path = engine(tmp_path, "127.0.0.1:5000->5000/tcp, 127.0.0.1:8889->8888/tcp")
+    names = []
+    for folder in ("one/Churn Model", "two/Churn Model"):
+        (tmp_path / folder).mkdir(parents=True)
+        shutil.copy(REPOSITORY / ".env.example", tmp_path / folder)
+        if os.getuid() == 0:
+            shutil.chown(tmp_path / folder, 4242, 4343)
+        told = settings(tmp_path / folder, PATH=path).stdout
+        names += re.findall(r"^COMPOSE_PROJECT_NAME=(churn-churnmodel-[0-9a-f]{6})$", told, re.MULTILINE)
+        assert "\nMLFLOW_PORT=5001\n" in told
+        assert "\nJUPYTER_PORT=8888\n" in told
+    assert len(set(names)) == 2
+
+
 def test_the_settings_name_the_user_whom_the_folder_belongs_to(tmp_path: Path) -> None:
     path = engine(tmp_path, "[name=seccomp]")
     shutil.copy(REPOSITORY / ".env.example", tmp_path)
@@ -61,13 +86,18 @@ def test_with_an_engine_that_runs_without_root_the_user_outside_is_root_inside(t
     assert "CHURN_UID=0\nCHURN_GID=0\n" in told.stdout
 
 
-def test_every_setting_has_the_same_value_in_the_example_as_without_a_file() -> None:
+NO_DEFAULT = ("COMPOSE_PROJECT_NAME", "CHURN_UID", "CHURN_GID")
+"""Settings that no two folders, or users, share."""
+
+
+def test_every_setting_has_the_same_value_in_the_example_as_without_a_file_or_is_asked_for() -> None:
     text = (REPOSITORY / "docker-compose.yml").read_text()
     example = (REPOSITORY / ".env.example").read_text().splitlines()
     settings = dict(line.split("=") for line in example if line and not line.startswith("#"))
     assert settings
     for name, value in settings.items():
-        assert f"${{{name}:-{value}}}" in text
+        default = "?run `make up`, which writes .env" if name in NO_DEFAULT else f"-{value}"
+        assert f"${{{name}:{default}}}" in text
 
 
 @pytest.mark.parametrize("service", ["mlflow", "jupyter", "pipeline"])
