@@ -59,7 +59,7 @@ bench: $(SETUP)  ## compare the pipeline's run time with a plain script, in benc
 	python -m bench.pipeline
 
 ui: $(SETUP)  ## start MLflow for this folder on http://localhost:5000
-	-@churn sync
+	-@CHURN_MLFLOW_PAGES=http://localhost:5000 churn sync
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri sqlite:///mlflow.db --workers 1
 
 notebook: $(DEV)  ## start JupyterLab on notebooks/, without containers

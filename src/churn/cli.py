@@ -16,7 +16,7 @@ from typer.models import CommandFunctionType
 
 from churn.commands import options
 from churn.commands.help import DATA, JUDGE, RUN, TRACKING, ExplainedCommand, GroupedCommands
-from churn.errors import ChurnError, escape_controls
+from churn.errors import ChurnError, DataError, escape_controls, excerpt
 from churn.texts import escaped_json
 from churn.tracking.destination import without_password
 
@@ -57,11 +57,24 @@ def churn(
     """
 
 
+def _require_project() -> Path:
+    """The current folder.
+
+    Raises:
+        ParameterError: it is not a project's.
+    """
+    from churn.config.params import read_yaml
+
+    read_yaml(Path.cwd() / "dvc.yaml")
+    return Path.cwd()
+
+
 @command(RUN, "churn summary", "churn summary --json | jq .profit_per_1000")
 def summary(as_json: options.Json = False) -> None:
     """Show the headline metrics of the current results."""
     from churn.commands.summary import summarize, summary_text
 
+    _require_project()
     print(escaped_json(summarize(Path()).as_json()) if as_json else summary_text(Path()))
 
 
@@ -73,6 +86,7 @@ def report(show: options.Show = True) -> None:
     """
     from churn.commands.report import open_in_browser, write_copy
 
+    _require_project()
     page = write_copy(Path())
     shown = show and open_in_browser(page)
     print(f"{page}{': opened in the browser' if shown else ''}")
@@ -86,7 +100,7 @@ def reproduce() -> None:
     """
     from churn.history.reproduce import reproduce as check
 
-    check(Path.cwd())
+    check(_require_project())
 
 
 @command(RUN, "churn tune --trials 50", "churn tune --jobs 4 --apply", "churn tune --json | jq .best")
@@ -147,7 +161,7 @@ def compare(
     if as_json and as_markdown:
         raise UsageError("--json and --md cannot be combined; give one of them")
     with redirect_stdout(sys.stderr):
-        contest = compare_states(Path.cwd(), old, new, compute=compute)
+        contest = compare_states(_require_project(), old, new, compute=compute)
     if as_json:
         print(escaped_json(contest.as_json()))
     else:
@@ -177,7 +191,7 @@ def promote(
     if force and not reason.strip():
         raise ChurnError("--force needs --reason: it is recorded with the promotion")
     with redirect_stdout(sys.stderr):
-        outcome = promotion.promote(Path.cwd(), state, forced=force, reason=reason.strip(), trusted=trust or ())
+        outcome = promotion.promote(_require_project(), state, forced=force, reason=reason.strip(), trusted=trust or ())
     print(escaped_json(outcome.as_json()) if as_json else escape_controls("\n".join(outcome.lines)))
     if not outcome.promoted:
         sys.exit(1)
@@ -189,7 +203,7 @@ def rollback(reason: options.Reason = "", as_json: options.Json = False) -> None
     from churn.commands.promote import promotion
 
     with redirect_stdout(sys.stderr):
-        outcome = promotion.roll_back(Path.cwd(), reason.strip())
+        outcome = promotion.roll_back(_require_project(), reason.strip())
     print(escaped_json(outcome.as_json()) if as_json else escape_controls("\n".join(outcome.lines)))
 
 
@@ -213,7 +227,7 @@ def changes(
     from churn.files import replacing_outputs
 
     forge = Forge(server, repository or None, head_repository or None)
-    text = comment(compare(Path.cwd(), base, head or None, forge, from_merge_base=merge_base, compute=compute))
+    text = comment(compare(_require_project(), base, head or None, forge, from_merge_base=merge_base, compute=compute))
     if output is None:
         print(text, end="")
         return
@@ -268,6 +282,16 @@ def predict(
     print(f"{refused}: {scored.rejected:,} rows set aside", file=sys.stderr)
     if as_json:
         print(escaped_json(scored.as_json()))
+    if scored.rejected and not scored.scored:
+        raise DataError(f"{table}: every row was set aside; {refused} has the reasons")
+
+
+def _ask_which(values: tuple[str, str]) -> str:
+    """Ask which value of the target means churned, until the answer is one of them."""
+    choices = " or ".join(map(excerpt, values))
+    while (answer := str(typer.prompt(f"Which value means churned, {choices}?")).strip()) not in values:
+        print(f"{excerpt(answer)} is neither of them", file=sys.stderr)
+    return answer
 
 
 @command(
@@ -291,7 +315,7 @@ def init(
     examined = proposal.examine(root, table, target, identifier)
     print(proposal.as_text(examined))
     if positive is None and examined.profile.target.positive is None and sys.stdin.isatty():
-        positive = typer.prompt("which value means churned?")
+        positive = _ask_which(examined.profile.target.values)
     outcome = proposal.target_with(examined.profile.target, positive)
     print(f"         {outcome.positive!r} means churned; {outcome.negative!r} means stayed\n")
     proposed = proposal.propose(root, examined, outcome)
@@ -301,7 +325,7 @@ def init(
     _confirm_replacing(proposed, yes=yes)
     _keep_in_dvc(root, examined, yes=yes)
     proposal.write(root, proposed)
-    print("params.yaml is written; next: dvc repro")
+    print("params.yaml is written; next: set your costs under `business` there, then run dvc repro")
 
 
 def _confirm_replacing(proposed: "Proposal", *, yes: bool) -> None:
@@ -370,7 +394,7 @@ def lineage(of: options.Traced, as_json: options.Json = False) -> None:
     from churn.tracking.lineage import lineage_of
 
     with redirect_stdout(sys.stderr):
-        found = lineage_of(Path.cwd(), of)
+        found = lineage_of(_require_project(), of)
     print(json.dumps(found.as_json(), indent=2) if as_json else escape_controls(found.as_text()))
 
 

@@ -21,6 +21,11 @@ def _filled(row: Sequence[str], widths: Sequence[int], right: Collection[int]) -
         yield gap + cell if place in right else cell + gap
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things, such as `1 finding` or `2 findings`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def shortened(text: str, length: int) -> str:
     """A text of at most `length` characters; … ends one that is cut."""
     return text if len(text) <= length else f"{text[: length - 1]}…"

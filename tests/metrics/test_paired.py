@@ -97,11 +97,11 @@ def profit(difference: float, low: float, high: float) -> PairedDifference:
 
 def test_the_verdict_says_better_worse_or_how_many_customers_it_would_take() -> None:
     pair = made_up(5000, np.random.default_rng(6))
-    better = "better: +1,840 CHF per 1,000 customers (95 % interval +310 to +3,420)"
+    better = "better: +1,840 CHF per 1,000 customers (95% interval +310 to +3,420)"
     assert verdict(pair, profit(1840, 310, 3420), "CHF") == better
     assert verdict(pair, profit(-500, -900, -100), "CHF").startswith("worse: -500 CHF")
     unclear = verdict(pair, profit(100, -96, 296), "CHF")
-    assert unclear.startswith("no significant difference with 5,000 customers: +100 CHF")
+    assert unclear.startswith("no significant difference in profit with 5,000 customers: +100 CHF")
     assert unclear.endswith("about 39,000 customers would be needed to detect it")
     assert "would be needed" not in verdict(pair, profit(0, -100, 100), "CHF")
 

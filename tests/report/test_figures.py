@@ -20,7 +20,7 @@ from tests.helpers.made_up_answers import MONEY
 CHURNED = np.array([1, 1, 1, 1, 0, 0, 0, 0, 0, 0])
 CONTACTED = np.array([1, 1, 1, 0, 1, 1, 0, 0, 0, 0], dtype=bool)
 AREA = Interval(0.8125, 0.75, 0.875)
-SHOWN = "0.812  (95 % interval 0.750 to 0.875)"
+SHOWN = "0.812  (95% interval 0.750 to 0.875)"
 ROC = pd.DataFrame(
     {
         "false_positive_rate": [0, 0.25, 1],
@@ -140,7 +140,7 @@ def test_the_profit_curve_compares_the_decision_with_chance_and_with_everybody()
     figure = FIGURES["profit"]()
     finding, subtitle = said(figure)
     assert finding == "Contacting 50% earns 900 EUR per 1,000"
-    assert subtitle == "+500 against contacting everyone (95 % interval -20 to +800)"
+    assert subtitle == "+500 against contacting everyone (95% interval -20 to +800)"
     drawn = lines(figure)
     assert drawn["the decision"] == [(0.5, 900)]
     assert drawn["chosen by chance"] == [(0, 0), (1, 400)]

@@ -331,16 +331,16 @@ def test_an_estimator_that_cannot_be_used_is_told_in_one_line_and_nothing_is_wri
     assert not files.MODELS.exists()
 
 
-def test_a_slice_that_is_no_column_is_told_before_anything_is_written(
+def test_a_slice_that_is_no_column_is_told_by_the_first_stage(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    params = load_params(folder)
-    preprocess.run(Path(), params)
-    train.run(Path(), params)
     edit(folder / "params.yaml", "slices: [plan, senior]", "slices: [plan, region]")
-    lines = told_by_failing("evaluate", evaluate.run, monkeypatch, caplog)
-    assert lines == ["params.yaml: evaluate.slices: no column 'region'; the model has plan, months, fee, senior"]
-    assert not files.SLICES.exists()
+    (line,) = told_by_failing("preprocess", preprocess.run, monkeypatch, caplog)
+    assert line == (
+        "params.yaml: evaluate.slices: no column 'region' in data.columns; remove it from evaluate.slices, "
+        "or choose from plan, months, fee, senior"
+    )
+    assert not files.TRAIN_ROWS.exists()
 
 
 def test_every_fault_of_a_table_is_told_at_once(
@@ -475,7 +475,10 @@ def test_names_with_control_characters_are_names_as_any_other(folder: Path) -> N
     ("split", "told"),
     [
         ("{by: time, column: when, format: null}", "no column 'when' (preprocess.split.column)"),
-        ("{by: time, column: plan, format: null}", "column 'plan' (preprocess.split.column): 400 rows have no time"),
+        (
+            "{by: time, column: plan, format: null}",
+            "column 'plan' (preprocess.split.column): 400 values are not ISO 8601 dates or numbers, first in",
+        ),
         ("{by: time, column: null, format: null}", "by: time requires a column"),
     ],
 )

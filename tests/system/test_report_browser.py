@@ -216,7 +216,7 @@ def test_where_nothing_can_vary_no_interval_is_told(found: Any) -> None:
     _, told = found["begun"]["profit"]
     assert "0.0%" in told, "nobody contacted, so no profit"
     assert "interval" not in told
-    assert all("95 % interval" in found["read"][name][1] for name in ("profit", "roc", "precision_recall"))
+    assert all("95% interval" in found["read"][name][1] for name in ("profit", "roc", "precision_recall"))
 
 
 def test_the_keyboard_alone_will_do(found: Any) -> None:

@@ -253,7 +253,7 @@ def test_the_description_of_a_row_starts_with_the_verdict(workspace: Path) -> No
     write(workspace, MADE["evaluate"] | {"metrics/test.json": test})
     verdict, ranks, *_ = describe_experiment(workspace, ended("evaluate")).tags["mlflow.note.content"].split("\n\n")
     assert verdict == (
-        "**Profit on test rows: 11,043 (95 % interval 9,596 to 12,535) EUR per 1,000 customers**"
+        "**Profit on test rows: 11,043 (95% interval 9,596 to 12,535) EUR per 1,000 customers**"
         "; contacting everyone: 7,976 EUR"
     )
     assert ranks == "ROC-AUC: test 0.835"

@@ -16,7 +16,7 @@ ROWS_TO_PREDICT = 100_000
 PLAUSIBLE_AUC = 0.8
 """Plausible ROC-AUC without a leak: a column above the limit must also be significantly above this value."""
 NORMAL_95 = 1.645
-"""One-sided 95 % quantile of the normal distribution."""
+"""One-sided 95% quantile of the normal distribution."""
 BINS = 32
 SMOOTHING = 5.0
 """Number of pseudo-rows with the overall churn rate that are added to each bin."""

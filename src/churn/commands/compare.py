@@ -96,13 +96,13 @@ class Comparison:
 
     def as_text(self) -> str:
         """Text for the terminal."""
-        head = ("", self.old, self.new, "difference", "95 % interval")
+        head = ("", self.old, self.new, "difference", "95% interval")
         table = aligned([head, *self._cells()], right=range(1, 5))
         return "\n".join([self.verdict, "", *table, "", *self._remarks()])
 
     def as_markdown(self) -> str:
         """Markdown for a pull request."""
-        head = [f"**{self.verdict}**", "", f"| | {self.old} | {self.new} | difference | 95 % interval |"]
+        head = [f"**{self.verdict}**", "", f"| | {self.old} | {self.new} | difference | 95% interval |"]
         rows = ["| " + " | ".join(row) + " |" for row in self._cells()]
         return "\n".join(
             [*head, "| --- | ---: | ---: | ---: | ---: |", *rows, "", *(f"- {one}" for one in self._remarks())]

@@ -21,7 +21,7 @@ class Summary:
 
     The JSON has the attributes as keys, except `data`, `test` and `money`; instead it has:
         rows_test: number of customers that the model has not seen.
-        roc_auc, pr_auc, profit_per_1000: value, low and high (95 % interval) of each.
+        roc_auc, pr_auc, profit_per_1000: value, low and high (95% interval) of each.
         contacted_share, profit_contact_nobody_per_1000, profit_contact_everybody_per_1000: of the same customers.
 
     Attributes:
@@ -81,7 +81,7 @@ def summary_text(root: Path) -> str:
         [
             *_out_of_date(found),
             "",
-            f"Test rows: {data['rows_test']:,} customers that the model has not seen (95 % intervals in brackets)",
+            f"Test rows: {data['rows_test']:,} customers that the model has not seen (95% intervals in brackets)",
             f"  ROC-AUC  {_interval(test, 'test_roc_auc', '.3f')}",
             f"  PR-AUC   {_interval(test, 'test_pr_auc', '.3f')}",
             f"  profit   {_interval(money, 'profit_per_1000', ',.0f')} {currency} per 1,000 customers, "

@@ -225,9 +225,16 @@ def check_params(content: dict[str, Any]) -> Params:
         ParameterError: one line for each key that is unknown, missing or invalid.
     """
     try:
-        return Params.model_validate(content)
+        params = Params.model_validate(content)
     except ValidationError as error:
         raise ParameterError("\n".join(_describe_faults(error.errors(), content))) from None
+    for name in params.evaluate.slices:
+        if name not in params.data.columns:
+            raise ParameterError(
+                f"{PARAMS_FILE}: evaluate.slices: no column {name!r} in data.columns; remove it from evaluate.slices, "
+                f"or choose from {', '.join(params.data.columns)}"
+            )
+    return params
 
 
 def _describe_faults(faults: Sequence[Mapping[str, Any]], content: dict[str, Any]) -> Iterator[str]:

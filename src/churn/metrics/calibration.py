@@ -44,7 +44,7 @@ def _groups_of_equal_size(probability: Floats, bins: int) -> list[Labels]:
 
 
 def calibration_error_by_chance(probability: Floats, bins: int, *, resamples: int, seed: int) -> Interval:
-    """Calibration error if the model is perfectly calibrated: mean and 95 % interval over simulated outcomes."""
+    """Calibration error if the model is perfectly calibrated: mean and 95% interval over simulated outcomes."""
     random = np.random.default_rng(seed)
     values, equal = np.unique(probability, return_inverse=True)
     count = np.bincount(equal)

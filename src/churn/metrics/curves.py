@@ -1,4 +1,4 @@
-"""Points of the ROC, precision-recall, calibration and profit curves, with 95 % bands."""
+"""Points of the ROC, precision-recall, calibration and profit curves, with 95% bands."""
 
 from collections.abc import Callable, Mapping
 
@@ -54,7 +54,7 @@ def with_bands(
     resamples: int,
     seed: int,
 ) -> dict[str, pd.DataFrame]:
-    """Add a pointwise 95 % interval to the curves, as columns ending in _low and _high.
+    """Add a pointwise 95% interval to the curves, as columns ending in _low and _high.
 
     Percentile bootstrap over customers with the model fixed; for the calibration curve, the Wilson score interval
     (Wilson 1927, JASA 22).

@@ -1,4 +1,4 @@
-"""The headline metrics of the test rows, and 95 % intervals."""
+"""The headline metrics of the test rows, and 95% intervals."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from churn.metrics.profit import profit_per_customer
 from churn.metrics.scores import decision_scores, probability_scores
 from churn.types import Floats, Labels
 
-LOW, HIGH = 2.5, 97.5  # percentiles of a 95 % interval
-Z = 1.959964  # normal quantile of a two-sided 95 % interval
+LOW, HIGH = 2.5, 97.5  # percentiles of a 95% interval
+Z = 1.959964  # normal quantile of a two-sided 95% interval
 
 Statistics = Callable[[Labels, Floats], Mapping[str, float]]
 
@@ -52,7 +52,7 @@ def money_statistics(threshold: float, economics: Economics) -> Statistics:
 
 @dataclass(frozen=True)
 class Interval:
-    """A metric on all rows, and its 95 % interval."""
+    """A metric on all rows, and its 95% interval."""
 
     value: float
     low: float
@@ -74,7 +74,7 @@ def with_intervals(
 
 
 def percentile_interval(value: float, drawn: Sequence[float]) -> Interval:
-    """95 % percentile interval of the resampled values; NaN if all of them are NaN."""
+    """95% percentile interval of the resampled values; NaN if all of them are NaN."""
     defined = np.array([one for one in drawn if not np.isnan(one)])
     if not len(defined):
         return Interval(value, float("nan"), float("nan"))
@@ -93,7 +93,7 @@ def flatten(intervals: Mapping[str, Interval], prefix: str = "") -> dict[str, fl
 
 
 def wilson_interval(share: pd.Series, count: pd.Series) -> Floats:
-    """Wilson score intervals (95 %) of shares, shape (2, n): lower and upper bounds (Wilson 1927, JASA 22)."""
+    """Wilson score intervals (95%) of shares, shape (2, n): lower and upper bounds (Wilson 1927, JASA 22)."""
     middle = (share + Z**2 / (2 * count)) / (1 + Z**2 / count)
     half = Z / (1 + Z**2 / count) * np.sqrt(share * (1 - share) / count + Z**2 / (4 * count**2))
     return np.array([middle - half, middle + half])

@@ -23,7 +23,7 @@ FEWEST_COMMON = 0.5
 """Minimum number of common customers, as a share of the smaller table; below it, a comparison is refused."""
 
 Z_95, Z_POWER_80 = 1.959964, 0.841621
-"""Normal quantiles: two-sided 95 %, and 80 % power."""
+"""Normal quantiles: two-sided 95%, and 80% power."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def pair_up(old: ModelAnswers, new: ModelAnswers, called: str = "training rows")
     if len(common) < FEWEST_COMMON * smaller:
         raise DataError(
             f"only {len(common):,} customers are {called} of both states, of {len(old.churned):,} and "
-            f"{len(new.churned):,}: too few to compare; both need the same preprocess.split_salt and id"
+            f"{len(new.churned):,}: too few to compare; both need the same table, data.id and preprocess.split"
         )
     agreeing = common[(old.churned.loc[common] == new.churned.loc[common]).to_numpy()]
     churned = new.churned.loc[agreeing].to_numpy(dtype=np.int64)
@@ -126,7 +126,7 @@ class PairedDifference:
 
 
 def paired_differences(pair: Pair, economics: Economics, *, resamples: int, seed: int) -> list[PairedDifference]:
-    """All metrics of both models with 95 % intervals, by percentile bootstrap (Efron 1979) over customers.
+    """All metrics of both models with 95% intervals, by percentile bootstrap (Efron 1979) over customers.
 
     All rows of a customer are resampled together, since their predictions are not independent.
     """
@@ -211,7 +211,7 @@ class _Resampled:
 
 
 def customers_needed(profit: PairedDifference, customers: int) -> float:
-    """Number of customers needed to detect this difference with 80 % power; inf if the difference is zero.
+    """Number of customers needed to detect this difference with 80% power; inf if the difference is zero.
 
     Normal approximation: the standard error decreases with the square root of the number of customers.
     """
@@ -225,13 +225,13 @@ def verdict(pair: Pair, profit: PairedDifference, currency: str) -> str:
     customers = len(pair.churned)
     if pair.same:
         return f"no difference: both predict the same for all {customers:,} customers"
-    interval = f"95 % interval {profit.low:+,.0f} to {profit.high:+,.0f}"
+    interval = f"95% interval {profit.low:+,.0f} to {profit.high:+,.0f}"
     told = f"{profit.difference:+,.0f} {currency} per 1,000 customers ({interval})"
     if profit.is_clear:
         return f"{'better' if profit.difference > 0 else 'worse'}: {told}"
     needed = customers_needed(profit, customers)
     more = f"; about {_two_digits(needed)} customers would be needed to detect it" if np.isfinite(needed) else ""
-    return f"no significant difference with {customers:,} customers: {told}{more}"
+    return f"no significant difference in profit with {customers:,} customers: {told}{more}"
 
 
 def _two_digits(count: float) -> str:

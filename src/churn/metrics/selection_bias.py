@@ -22,7 +22,7 @@ WEIGHTS_AT_ONCE = 2**23
 
 @dataclass(frozen=True)
 class CorrectedGain:
-    """Selected minus present candidate on customers not drawn: mean and 95 % interval over resamples."""
+    """Selected minus present candidate on customers not drawn: mean and 95% interval over resamples."""
 
     mean: float
     low: float

@@ -42,7 +42,7 @@ stayers for an interval of profit. With fewer, intervals would be uninformative 
 
 
 def slice_intervals(threshold: float, economics: Economics, *, resamples: int, seed: int) -> Statistics:
-    """Function that computes bounds of 95 % intervals within a slice; NaN where undefined.
+    """Function that computes bounds of 95% intervals within a slice; NaN where undefined.
 
     Shares: Wilson score interval, which keeps a positive width if a small slice has no hits. ROC-AUC: DeLong. Profit:
     bootstrap on counts. The last two are undefined below FEWEST_FOR_INTERVAL. All are fast for many rows.

@@ -7,7 +7,7 @@ import numpy as np
 from churn.metrics.intervals import Interval
 from churn.texts import shortened
 
-BAND = "95 % interval"
+BAND = "95% interval"
 LONGEST_NAME = 24
 
 

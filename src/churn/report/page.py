@@ -126,7 +126,7 @@ def _sentences(results: ReportContent) -> Iterator[str]:
 
 
 def _share_between(some: int, all_of: int) -> str:
-    """Format a share with as many decimals as needed to be neither 0 % nor 100 %."""
+    """Format a share with as many decimals as needed to be neither 0% nor 100%."""
     share = some / all_of
     enough = (places for places in range(DECIMALS) if 0 < round(100 * share, places) < 100)
     return f"{share:.{next(enough, DECIMALS)}%}"

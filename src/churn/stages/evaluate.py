@@ -15,7 +15,6 @@ from sklearn.model_selection import FixedThresholdClassifier
 
 from churn import files
 from churn.config.params import Params
-from churn.errors import ParameterError
 from churn.history.verify import known_md5s
 from churn.metrics import calibration, dependence, profit
 from churn.metrics.curves import contacted_by_threshold, curve_points, with_bands
@@ -92,7 +91,6 @@ COLUMNS_VARIED = 4
 def run(root: Path, params: Params) -> Measurements:
     """Run the stage in a folder."""
     model, rows, churned = load_model_and_data(root)
-    require_slices(rows, params)
     predictions = generate_predictions(model, rows, churned)
     headline = score(predictions, params)
     curves = points_of_curves(predictions, params)
@@ -133,21 +131,8 @@ def load_model_and_data(root: Path) -> tuple[FixedThresholdClassifier, pd.DataFr
     types = encoding.column_types(decision.pipeline_of(model).named_steps["encoders"])
     rows = files.read_rows(root / files.TEST_ROWS, types)
     churned = files.read_labels(root / files.Y_TEST).to_numpy()
-    log.info("%s test rows, %.1f %% churned", f"{len(rows):,}", 100 * churned.mean())
+    log.info("%s test rows, %.1f%% churned", f"{len(rows):,}", 100 * churned.mean())
     return model, rows, churned
-
-
-def require_slices(rows: pd.DataFrame, params: Params) -> None:
-    """Check that every slice is a column of the model.
-
-    Raises:
-        ParameterError: a slice is not.
-    """
-    for name in params.evaluate.slices:
-        if name not in rows.columns:
-            raise ParameterError(
-                f"params.yaml: evaluate.slices: no column {name!r}; the model has {', '.join(rows.columns)}"
-            )
 
 
 def generate_predictions(model: FixedThresholdClassifier, rows: pd.DataFrame, churned: Labels) -> Predictions:
@@ -172,7 +157,7 @@ def score(predictions: Predictions, params: Params) -> HeadlineIntervals:
     )
     for title, name in (("ROC-AUC", "roc_auc"), ("PR-AUC", "pr_auc")):
         area = headline.scores[name]
-        log.info("%s %.3f (95 %% interval %.3f to %.3f)", title, area.value, area.low, area.high)
+        log.info("%s %.3f (95%% interval %.3f to %.3f)", title, area.value, area.low, area.high)
     return headline
 
 

@@ -26,6 +26,7 @@ from churn.stages.runner import Measurements
 from churn.stages.start import main
 from churn.table import keys, parsing, splits, validation
 from churn.table.reader import lines_of, read_source
+from churn.texts import counted
 
 log = logging.getLogger(__name__)
 
@@ -235,10 +236,10 @@ def _by_time(rows: KeyedRows, how: Preprocess) -> NDArray[np.bool_]:
     unknown = np.isnan(times)
     if unknown.any():
         count, first = int(unknown.sum()), int(rows.places[unknown].min())
-        form = how.split.format or "ISO 8601, nor numbers"
+        form = f"dates like {how.split.format}" if how.split.format else "ISO 8601 dates or numbers"
         raise DataError(
-            f"column {how.split.column!r} (preprocess.split.column): {count:,} rows have no time, first data row "
-            f"{first:,}; fill them in, or set preprocess.split.format if they are not {form}"
+            f"column {how.split.column!r} (preprocess.split.column): {count:,} values are not {form}, first in data "
+            f"row {first:,}; set preprocess.split.format, or correct them"
         )
     return splits.is_newest(times, how.test_share)
 
@@ -264,10 +265,11 @@ def audit_split(root: Path, split: Split, texts: pd.DataFrame, contract: TableCo
     if failing:
         raise DataError("\n".join(_objection(finding) for finding in failing))
     log.info(
-        "audit: %s checks made, %s findings, %s of them accepted",
+        "audit: %s checks, %s, %s accepted, %s",
         len(checks.CHECKS),
-        len(findings),
+        counted(len(findings), "finding"),
         len(findings) - len(open_ones),
+        counted(len(open_ones), "warning"),
     )
 
 

@@ -24,4 +24,4 @@ def main(*stage: str) -> None:
         runner = importlib.import_module("churn.stages.runner")
         runner.run_stage(recorder, importlib.import_module(f"churn.stages.{given.stage}").run)
     except KeyboardInterrupt:
-        sys.exit("interrupted")
+        sys.exit("interrupted; `dvc repro` runs this stage again")

@@ -73,7 +73,7 @@ def load_processed_data(root: Path) -> TrainingData:
         encoders=encoders,
         scaler=files.read_pickle(root / files.SCALER, vouched),
     )
-    log.info("%s training rows, %.1f %% churned", f"{len(data.y):,}", 100 * data.y.mean())
+    log.info("%s training rows, %.1f%% churned", f"{len(data.y):,}", 100 * data.y.mean())
     return data
 
 
@@ -122,7 +122,7 @@ def training_metrics(
 
 
 def profit_interval(data: TrainingData, contacted: NDArray[np.bool_], params: Params) -> Interval:
-    """Profit of these decisions per 1,000 customers, with its 95 % interval (bootstrap)."""
+    """Profit of these decisions per 1,000 customers, with its 95% interval (bootstrap)."""
     nobody = paired.PairedAnswers(np.zeros(len(contacted)), np.zeros_like(contacted))
     model = paired.PairedAnswers(contacted.astype(float), contacted)
     pair = paired.Pair(data.rows.index, data.y, nobody, model, only_old=0, only_new=0, contradicted=0)

@@ -315,7 +315,7 @@ def _with_interval(metrics: Mapping[str, float], name: str, form: str) -> str:
     told = _figure(metrics, name, form)
     low, high, deviation = (_figure(metrics, f"{name}_{part}", form) for part in ("low", "high", "sd"))
     if told and low and high:
-        return f"{told} (95 % interval {low} to {high})"
+        return f"{told} (95% interval {low} to {high})"
     return f"{told} ± {deviation}" if told and deviation else told
 
 

@@ -77,6 +77,11 @@ class Destination:
         """Whether the store is a database that this process opens itself."""
         return "://" in self.uri and urlsplit(self.uri).scheme not in PORTS
 
+    @property
+    def has_pages(self) -> bool:
+        """Whether a server is known that shows the runs."""
+        return not self.is_embedded or "CHURN_MLFLOW_PAGES" in os.environ
+
     def pages_of(self, experiment_id: str) -> str:
         """Address at which a browser shows the runs of an experiment.
 

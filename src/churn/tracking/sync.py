@@ -16,6 +16,7 @@ from churn.history.snapshot import Snapshot
 from churn.history.state import PIPELINE_FILE, UnidentifiedError
 from churn.history.vouching import is_vouched, require_names, vouched_commits
 from churn.runtime import environment
+from churn.texts import counted
 from churn.tracking.description import describe
 from churn.tracking.destination import PATIENCE, PATIENT_SETTINGS, Destination, find_destination, refusal
 from churn.tracking.outbox import Outbox, outbox_of
@@ -60,10 +61,12 @@ def sync(root: Path, wanted: SyncRequest) -> SyncReport:
     try:
         with connection(destination) as store:
             published = _flush(outbox, store, outbox.names(), faults)
-            lines.append(f"{published:,} records from the outbox published")
+            lines.append(f"{counted(published, 'record')} published" if published else "no records wait")
             commits = vouched_commits(root, wanted.trusted)
             for one in _states(root, wanted, faults):
                 states += _reconcile(one, commits, outbox, store, wanted, faults)
+            if not states and not faults:
+                lines.append("every state is in MLflow" if wanted.everything else "this state is in MLflow")
             outbox.prune()
             pages = destination.pages_of(store.experiment_id)
     except (ChurnError, OSError) as error:
@@ -276,7 +279,7 @@ def _unpublished(outbox: Outbox) -> Unpublished:
 
 def _pages_line(destination: Destination, pages: str) -> Iterator[str]:
     if pages:
-        yield f"{'`make ui`, then ' if destination.is_embedded else ''}{pages}"
+        yield pages if destination.has_pages else f"`make ui`, then {pages}"
 
 
 def _waiting_lines(outbox: Outbox) -> Iterator[str]:

@@ -69,11 +69,11 @@ def test_states_that_were_run_are_judged_on_the_same_customers(finished: Path) -
     larger_c(finished)
     run("dvc repro")
     run("git commit --quiet --all --message larger")
-    assert "no significant difference with" in changes_of(run, "HEAD~1 HEAD")
+    assert "no significant difference in profit with" in changes_of(run, "HEAD~1 HEAD")
     run("git clone --quiet . ../clone")
     clone = shell(finished.parent / "clone")
     assert "**<code>not compared on the same customers" in changes_of(clone, "HEAD~1 HEAD")
-    assert "no significant difference with" in changes_of(clone, "HEAD~1 HEAD --compute")
+    assert "no significant difference in profit with" in changes_of(clone, "HEAD~1 HEAD --compute")
 
 
 @pytest.mark.slow

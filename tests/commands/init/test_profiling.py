@@ -160,7 +160,9 @@ def test_one_column_becomes_the_id_and_other_ids_are_left_out() -> None:
     )
     assert profile.id == "customerId"
     assert profile.unused == {
-        "row": UnusedColumn(kind="row_number", format=None, reason="row number"),
+        "row": UnusedColumn(
+            kind="row_number", format=None, reason="row number; if it identifies customers, name it with --id"
+        ),
         "phone": UnusedColumn(kind="id", format=None, reason="id: almost unique codes"),
     }
 

@@ -76,7 +76,7 @@ def _split(options: str) -> list[str]:
 def test_params_are_written_for_tables_of_every_shape(home: Path, init: Churn, shape: Shape) -> None:
     code, said, complaint = init(*put(home, shape), "--yes")
     assert (code, complaint) == (0, "")
-    assert said.endswith("\nparams.yaml is written; next: dvc repro\n")
+    assert said.endswith("\nparams.yaml is written; next: set your costs under `business` there, then run dvc repro\n")
     data = load_params(home).data
     how = data.format
     assert data.source == f"data/raw/{shape.file}"
@@ -177,8 +177,8 @@ def test_what_was_found_is_shown_in_columns(home: Path, init: Churn) -> None:
     _, said, _ = init(*put(home, SHAPES["byte order mark, yes and no, gaps"]), "--dry-run")
     assert said.splitlines()[:5] == [
         "column    becomes  missing  distinct  why",
-        "senior    boolean     50 %         2  No / Yes",
-        "tenure    numeric      2 %         3  numbers from 1 to 24.5",
+        "senior    boolean     50%         2  No / Yes",
+        "tenure    numeric      2%         3  numbers from 1 to 24.5",
         "constant  unused         -         1  constant: always 'x'",
         "Has Left  target         -         2  'Yes' or 'No'",
     ]
@@ -418,9 +418,10 @@ def at_a_terminal(home: Path, answers: str, *arguments: str) -> tuple[int, str]:
 
 def test_at_a_terminal_it_asks_what_it_cannot_know(home: Path) -> None:
     (home / "data/raw/t.csv").write_bytes(TABLE)
-    code, said = at_a_terminal(home, "B\ny\n", "data/raw/t.csv", "--target", "left")
+    code, said = at_a_terminal(home, "b\nB\ny\n", "data/raw/t.csv", "--target", "left")
     assert code == 0
-    assert "which value means churned?" in said
+    assert said.count("Which value means churned, 'A' or 'B'?") == 2
+    assert "'b' is neither of them" in said
     assert f"params.yaml: data describes {DESCRIBED}; replace it?" in said
     assert load_params(home).data.target.positive == "B"
 

@@ -174,7 +174,7 @@ def test_rows_are_known_again_by_a_sample_of_their_keys() -> None:
 
 @pytest.fixture
 def _fewer_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Enough for intervals of 95 %."""
+    """Enough for intervals of 95%."""
     monkeypatch.setattr(gates, "RESAMPLES", 5_000)
 
 

@@ -147,8 +147,8 @@ class TestOneMachine:
 
     def test_every_judgement_by_the_same_test_rows_widens_the_next_interval(self, root: Path) -> None:
         promote(root, "strong")
-        assert "(98.33 % interval" in line(promote(root, "weak"), "earns more")
-        assert "(99.17 % interval" in line(promote(root, "alike"), "earns more")
+        assert "(98.33% interval" in line(promote(root, "weak"), "earns more")
+        assert "(99.17% interval" in line(promote(root, "alike"), "earns more")
 
     def test_a_rollback_goes_to_the_champion_before_and_is_written_down(self, root: Path) -> None:
         promote(root, "weak", reason="to have one")
@@ -279,7 +279,7 @@ class TestOneMachine:
         outcome = promote(root, "HEAD")
         assert f"{unseen:,} test customers" in line(outcome, "test rows against the champion")
         # Another split is no way around the count: the customers that decide are the same ones.
-        assert "(98.33 % interval" in line(outcome, "earns more")
+        assert "(98.33% interval" in line(outcome, "earns more")
 
     def test_a_champion_from_elsewhere_judges_nobody(self, root: Path) -> None:
         promote(root)

@@ -341,7 +341,7 @@ def test_what_is_said_names_both_gains_and_the_diff(root: Path) -> None:
     assert result.best is not None
     assert f"{result.present:,.2f} EUR per 1,000 customers (train_profit_per_1000, out of fold)" in text
     assert f"best       {result.best.value:,.2f}, trial {result.best.number}: " in text
-    assert "after correction for selection bias, 95 % interval " in text
+    assert "after correction for selection bias, 95% interval " in text
     assert "trials     8: " in text
     assert f"+  params: {{C: {result.best.candidate.arguments['C']}}}" in text
     content = json.loads(result.as_json())

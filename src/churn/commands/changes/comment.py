@@ -220,7 +220,7 @@ def _remarks(changes: Changes, figures: Mapping[_Key, _Figure]) -> Iterator[str]
         yield "The data differ as well (`metrics/data.json`): old and new metrics are not of the same customers."
     if any(key in figures for key in _HEADLINE_KEYS):
         yield (
-            "Intervals: 95 %, over customers; ±: standard deviation over the folds of the training rows. "
+            "Intervals: 95%, over customers; ±: standard deviation over the folds of the training rows. "
             f"{_inside_or_outside(figures)}".rstrip()
         )
 

@@ -310,7 +310,7 @@ def _cells_of(column: ColumnProfile) -> tuple[str, str, str, str, str]:
 def _percent(share: float) -> str:
     if share == 0:
         return "-"
-    return "< 1 %" if share < 0.01 else f"{100 * share:.0f} %"
+    return "< 1%" if share < 0.01 else f"{share:.0%}"
 
 
 def _table_lines(examined: ExaminedTable) -> Iterator[str]:

@@ -253,7 +253,7 @@ def _row_name(cells: ColumnCells) -> ColumnVerdict | None:
     says_so = says_so or GLUED_ID.search("".join(cells.words)) is not None
     if cells.whole:
         if cells.known >= ENOUGH_ROWS and _counts_rows(cells):
-            return leave_out("row_number", "row number")
+            return leave_out("row_number", "row number; if it identifies customers, name it with --id")
         if says_so:
             return ColumnVerdict("id", "almost unique, and the name says id")
         if cells.known >= ENOUGH_ROWS and cells.share_matching(r"^\d{6,}$") == 1 and _are_equally_long(cells):

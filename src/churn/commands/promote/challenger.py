@@ -136,7 +136,7 @@ def is_committed(root: Path, challenger: JudgedState) -> Gate:
 def is_reproducible(root: Path, challenger: JudgedState, found: Sequence[Gate], *, forced: bool) -> list[Gate]:
     """Check that a rerun of the commit gives the same bytes; skipped if another gate is closed."""
     if not forced and not all(gate.passed for gate in found):
-        log.info("not reproduced: another gate is closed")
+        log.info("the commit is not rerun, because a gate is closed")
         return []
     log.info("rerunning the committed state in a clone")
     try:

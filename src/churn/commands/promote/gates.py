@@ -76,7 +76,7 @@ class Challenge:
 
 
 def confidence_of(attempt: int) -> float:
-    """Confidence of the interval that decides an attempt: 95 % for the first one, then more each time.
+    """Confidence of the interval that decides an attempt: 95% for the first one, then more each time.
 
     Attempt k may promote in error with probability 0.05 / (k (k + 1)); over all attempts these add up to 0.05.
     """
@@ -206,7 +206,7 @@ def _difference(
 def _interval_text(found: PairedDifference, challenge: Challenge, confidence: float) -> str:
     return (
         f"{found.difference:+,.0f} {challenge.economics.currency} per 1,000 "
-        f"({100 * confidence:.4g} % interval {found.low:+,.0f} to {found.high:+,.0f})"
+        f"({100 * confidence:.4g}% interval {found.low:+,.0f} to {found.high:+,.0f})"
     )
 
 

@@ -121,7 +121,7 @@ class Result:
             yield f"best       {value_of(best):{form}}, trial {best.number}: {gained} on the data that selected it"
         if self.gain is not None:
             yield (
-                f"corrected  {self.gain.mean:+{form}} after correction for selection bias, 95 % interval "
+                f"corrected  {self.gain.mean:+{form}} after correction for selection bias, 95% interval "
                 f"{self.gain.low:+{form}} to {self.gain.high:+{form}}"
             )
             yield f"           {_verdict(self.gain)}"
@@ -158,9 +158,9 @@ def _candidate_fields(candidate: Candidate) -> dict[str, Any]:
 
 def _verdict(gain: CorrectedGain) -> str:
     if not gain.is_clear:
-        return "the gain is not significant at the 95 % level"
+        return "the gain is not significant at the 95% level"
     return (
-        "the gain is significant at the 95 % level"
+        "the gain is significant at the 95% level"
         if gain.mean > 0
         else "the search selects parameters that are significantly worse than the present ones"
     )

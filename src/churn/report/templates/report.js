@@ -32,7 +32,7 @@
     const pair = (across, up) => `${x.label}: ${forms[x.form](across)}; ${y.label}: ${forms[y.form](up)}`;
     const told = (place) => {
       /* Equal bounds mean that resampling had no effect, not that the value is certain. */
-      const interval = points.low && points.low[place] < points.high[place] ? ` (95 % interval ${forms[y.form](points.low[place])} to ${forms[y.form](points.high[place])})` : "";
+      const interval = points.low && points.low[place] < points.high[place] ? ` (95% interval ${forms[y.form](points.low[place])} to ${forms[y.form](points.high[place])})` : "";
       return pair(points.x[place], points.y[place]) + interval;
     };
     const tell = (text) => {
