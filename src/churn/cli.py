@@ -2,7 +2,6 @@
 
 import json
 import logging
-import shlex
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -16,12 +15,11 @@ from typer.models import CommandFunctionType
 
 from churn.commands import options
 from churn.commands.help import DATA, JUDGE, RUN, TRACKING, ExplainedCommand, GroupedCommands
-from churn.errors import ChurnError, DataError, escape_controls, excerpt
+from churn.errors import ChurnError, DataError, escape_controls
 from churn.texts import escaped_json
 from churn.tracking.destination import without_password
 
 if TYPE_CHECKING:
-    from churn.commands.init.proposal import ExaminedTable, Proposal
     from churn.commands.tune.study import EndedTrial
     from churn.tracking.reports import StatusReport, SyncReport
 
@@ -286,14 +284,6 @@ def predict(
         raise DataError(f"{table}: every row was set aside; {refused} has the reasons")
 
 
-def _ask_which(values: tuple[str, str]) -> str:
-    """Ask which value of the target means churned, until the answer is one of them."""
-    choices = " or ".join(map(excerpt, values))
-    while (answer := str(typer.prompt(f"Which value means churned, {choices}?")).strip()) not in values:
-        print(f"{excerpt(answer)} is neither of them", file=sys.stderr)
-    return answer
-
-
 @command(
     DATA,
     "churn init customers.csv --target churned --dry-run",
@@ -308,46 +298,24 @@ def init(
     yes: options.Yes = False,
 ) -> None:
     """Write the data section of params.yaml for your table."""
-    from churn.commands.init import proposal
+    from churn.commands.init import proposal, questions
     from churn.config.yaml_edit import as_diff
 
     root = Path()
     examined = proposal.examine(root, table, target, identifier)
     print(proposal.as_text(examined))
     if positive is None and examined.profile.target.positive is None and sys.stdin.isatty():
-        positive = _ask_which(examined.profile.target.values)
+        positive = questions.ask_which(examined.profile.target.values)
     outcome = proposal.target_with(examined.profile.target, positive)
     print(f"         {outcome.positive!r} means churned; {outcome.negative!r} means stayed\n")
     proposed = proposal.propose(root, examined, outcome)
     if dry_run:
         print(as_diff(proposed.old, proposed.new), end="")
         return
-    _confirm_replacing(proposed, yes=yes)
-    _keep_in_dvc(root, examined, yes=yes)
+    questions.confirm_replacing(proposed, yes=yes)
+    questions.keep_in_dvc(root, examined, yes=yes)
     proposal.write(root, proposed)
     print("params.yaml is written; next: set your costs under `business` there, then run dvc repro")
-
-
-def _confirm_replacing(proposed: "Proposal", *, yes: bool) -> None:
-    if proposed.described is None or yes:
-        return
-    if not sys.stdin.isatty():
-        raise ChurnError(f"params.yaml: data describes {proposed.described}; give --yes to replace it")
-    if not typer.confirm(f"params.yaml: data describes {proposed.described}; replace it?"):
-        raise ChurnError("params.yaml is unchanged")
-
-
-def _keep_in_dvc(root: Path, examined: "ExaminedTable", *, yes: bool) -> None:
-    """Print the `dvc add` command for a large untracked table, and run it after confirmation."""
-    from churn.commands.init import proposal
-
-    if not proposal.is_large_and_untracked(root, examined.source):
-        return
-    end_of_options = "-- " if examined.source.startswith("-") else ""
-    command = f"dvc add {end_of_options}{shlex.quote(examined.source)}"
-    print(f"{examined.source} is large, and tracked by neither DVC nor git: {command}")
-    if yes or (sys.stdin.isatty() and typer.confirm(f"run `{command}`?")):
-        proposal.add_to_dvc(root, examined.source)
 
 
 @command(TRACKING, "churn sync", "churn sync --all", "churn sync --strict --json | jq .published")

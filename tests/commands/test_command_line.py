@@ -19,7 +19,17 @@ def test_summary_says_what_the_results_are_worth_and_where_they_are() -> None:
         assert part in said
 
 
+def test_outside_of_a_project_every_command_says_so_and_leaves_no_file(tmp_path: Path) -> None:
+    for command in ("summary", "report", "compare", "promote", "rollback", "changes", "status", "sync", "reproduce"):
+        refused = shell(tmp_path)(f"churn {command}", check=False)
+        assert refused.returncode == 1
+        assert refused.stderr == f"churn: dvc.yaml: not found in {tmp_path}; run this in the project's folder\n"
+    assert shell(tmp_path)("churn lineage HEAD", check=False).stderr.startswith("churn: dvc.yaml: not found in ")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_summary_without_results_says_what_to_run(tmp_path: Path) -> None:
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
     refused = shell(tmp_path)("churn summary", check=False)
     assert refused.returncode == 1
     assert refused.stderr == "churn: metrics/data.json: no results yet; run `dvc repro`\n"

@@ -49,6 +49,7 @@ class TestSummary:
 
     def test_without_results_stdout_is_empty(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
+        (tmp_path / "dvc.yaml").write_text("stages: {}\n")
         answer = churn("summary", "--json")
         assert (answer.code, answer.out) == (1, "")
         assert answer.err == "churn: metrics/data.json: no results yet; run `dvc repro`\n"

@@ -58,7 +58,7 @@ def _another(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"), [(_none, "no report yet; run `dvc repro`"), (_another, "not the file that dvc.lock names")]
+    ("damage", "told"), [(_none, "no report yet; run `dvc repro`"), (_another, "not the file that dvc.lock records")]
 )
 def test_a_report_that_is_not_there_is_told_in_one_line(finished: Path, damage: object, told: str) -> None:
     damage(finished)  # type: ignore[operator]

@@ -82,7 +82,7 @@ def test_of_many_edits_the_first_few_are_named(run_once: Path) -> None:
         (run_once / f"{stage}.py").write_text("# other")
     save(run_once)
     with pytest.raises(
-        ChurnError, match=r"HEAD: params\.yaml \(train\.params\.C\), preprocess\.py, .* and 1 more: not"
+        ChurnError, match=r"HEAD: params\.yaml \(train\.params\.C\), preprocess\.py, .* and 1 more: differs"
     ):
         state_named(run_once, "HEAD")
 

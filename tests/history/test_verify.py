@@ -225,7 +225,7 @@ def test_a_model_file_is_told_by_its_own_md5_and_no_other(root: Path) -> None:
     assert found.fingerprint == fingerprint(state.stages_from_files(root))
     other = root / "other.pkl"
     other.write_bytes(b"N.")
-    with pytest.raises(ChurnError, match="not known here"):
+    with pytest.raises(ChurnError, match="unknown: it matches no commit"):
         lineage_of(root, str(other))
 
 

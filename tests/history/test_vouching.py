@@ -370,7 +370,7 @@ def test_a_stage_unpickles_only_what_the_stage_before_it_wrote(
 
 def test_predict_unpickles_only_the_model_of_dvc_lock(victim: Path, mark: Path) -> None:
     (victim / files.MODEL).write_bytes(pickle.dumps(Bomb(mark)))
-    with pytest.raises(ChurnError, match=r"not the file that dvc\.lock names"):
+    with pytest.raises(ChurnError, match=r"not the file that dvc\.lock records"):
         load_decision(victim, None)
     assert not mark.exists()
 

@@ -29,7 +29,7 @@ def test_an_interrupted_stage_leaves_with_one_word(folder: Path) -> None:
         process.send_signal(signal.SIGINT)
     _, said = process.communicate()
     assert process.returncode != 0
-    assert said == "interrupted\n"
+    assert said == "interrupted; `dvc repro` runs this stage again\n"
 
 
 def test_a_stage_whose_inputs_change_while_it_runs_fails(

@@ -84,7 +84,7 @@ class Stack:
 
     def run(self, command: str, *, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
         self.ran.add(command)
-        return shell(self.project)(command, check=check, **self.environment, **environment)
+        return shell(self.project)(command, check=check, **(self.environment | environment))
 
     def pipeline(self, command: str, *, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
         return self.run(f"docker compose run --rm pipeline {command}", check=check, **environment)
@@ -374,7 +374,9 @@ def restart_engine() -> None:
         time.sleep(0.1)
     time.sleep(2)
     if shell(REPOSITORY)("docker info", check=False).returncode:
-        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        silent = subprocess.DEVNULL
+        started = subprocess.Popen(command, stdin=silent, stdout=silent, stderr=silent, start_new_session=True)
+        started.returncode = 0  # left to itself: it outlives the tests
     for _ in range(100):
         if not shell(REPOSITORY)("docker info", check=False).returncode:
             return
@@ -505,7 +507,7 @@ def test_the_folders_of_a_fresh_clone_belong_to_the_user(stack: Stack) -> None:
     fresh = stack.project.parent / "fresh"
     shell(fresh.parent)(f"git clone --quiet {REPOSITORY} fresh && chown -R {stack.user}:{stack.user} fresh")
     user = {"CHURN_UID": str(stack.user), "CHURN_GID": str(stack.user)}
-    told = shell(fresh)("docker compose run --rm --no-deps pipeline dvc status", **stack.environment, **user)
+    told = shell(fresh)("docker compose run --rm --no-deps pipeline dvc status", **(stack.environment | user))
     assert "preprocess" in told.stdout
     assert {path.lstat().st_uid for path in fresh.rglob("*")} == {stack.user}
 
@@ -657,20 +659,24 @@ def test_everything_that_was_made_belongs_to_the_user(stack: Stack) -> None:
     assert (stack.project / "mlruns/server/mlflow.db").stat().st_uid == stack.user
 
 
+PICTURES_OF_PAGES = ("mlflow-first-page.png", "mlflow.png", "mlflow-run.png", "jupyterlab.png")
+
+
 def test_a_browser_shows_the_experiments_and_the_notebook(stack: Stack) -> None:
     image = f"{stack.name}-browser"
     stack.run(f"docker build --quiet --tag {image} {REPOSITORY}/tests/system/browser")
-    for name in ("mlflow.png", "jupyterlab.png"):  # what else is there is of other tests
-        (PICTURES / name).unlink(missing_ok=True)
     PICTURES.mkdir(exist_ok=True)
+    for name in PICTURES_OF_PAGES:  # what else is there is of other tests
+        (PICTURES / name).unlink(missing_ok=True)
     with suppress(PermissionError):
         os.chown(PICTURES, stack.user, stack.user)
     (row,) = [tags["mlflow.runName"] for tags in stack.rows("params.`train.params.max_leaf_nodes` = '4'").values()]
+    assert row == "max_leaf_nodes 6 → 4"
+    (link,) = re.findall(r"^http://localhost:\d+(/#/\S+)$", stack.pipeline("churn status").stdout, re.MULTILINE)
     where = f"--network container:{stack.containers()['mlflow']} --user {stack.user}:{stack.user}"
-    stack.run(
-        f"docker run --rm {where} --volume {PICTURES}:/pictures {image} /photograph.py mlops-demo {row} /pictures"
-    )
-    for name in ("mlflow.png", "jupyterlab.png"):
+    command = f"/photograph.py mlops-demo '{row}' '{link}' /pictures"
+    stack.run(f"docker run --rm {where} --volume {PICTURES}:/pictures {image} {command}")
+    for name in PICTURES_OF_PAGES:
         assert (PICTURES / name).stat().st_size > 50_000
     print(f"\nlook at the pictures in {PICTURES}")
     assert stack.changed() == ""

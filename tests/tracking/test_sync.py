@@ -162,8 +162,12 @@ def test_the_last_stage_waits_four_seconds_for_its_record_and_no_longer(
     assert len(waited) == 3
     caplog.clear()
     Recorder(embedded, "train").record(ended("train"))
+    assert "not published within 4 s" in caplog.text, "a stage that is run by itself waits, too"
+    caplog.clear()
+    monkeypatch.setenv("DVC_STAGE", "train")
+    Recorder(embedded, "train").record(ended("train"))
     assert caplog.text == "", "a stage that another one follows does not wait at all"
-    assert len(outbox_of(embedded).names_never_shown()) == 2
+    assert len(outbox_of(embedded).names_never_shown()) == 3
 
 
 def test_a_model_that_was_overwritten_since_is_shown_as_it_was(embedded: Path) -> None:

@@ -25,7 +25,7 @@ from churn.files import (
 from churn.history.snapshot import Snapshot
 from churn.history.state import PIPELINE_FILE, Stages
 from churn.model.pickles import is_plain_pickle
-from churn.texts import shortened
+from churn.texts import counted, shortened
 from churn.tracking.record import (
     COMMIT,
     COMPLETE,
@@ -294,10 +294,10 @@ def _verdict(metrics: Mapping[str, float], money: str) -> Iterator[str]:
     ]
     if ranks:
         yield f"ROC-AUC: {', '.join(ranks)}"
-    accepted = metrics.get("audit_findings_accepted", 0)
-    warnings = metrics.get("audit_findings_warning", 0)
+    accepted = int(metrics.get("audit_findings_accepted", 0))
+    warnings = int(metrics.get("audit_findings_warnings", 0))
     if accepted or warnings:
-        yield f"Audit: {accepted:.0f} accepted findings, {warnings:.0f} warnings"
+        yield f"Audit: {counted(accepted, 'accepted finding')}, {counted(warnings, 'warning')}"
 
 
 def _origin(snapshot: Snapshot) -> Iterator[str]:

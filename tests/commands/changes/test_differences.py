@@ -164,4 +164,4 @@ def test_a_folder_that_dvc_does_not_know_is_not_taken_for_one_without_difference
 
 def test_outside_of_a_project_the_folder_is_named(tmp_path: Path) -> None:
     refused = shell(tmp_path)("churn changes", check=False)
-    assert refused.stderr == "churn: dvc.yaml: not in this folder; run the command in the project's folder\n"
+    assert refused.stderr == f"churn: dvc.yaml: not found in {tmp_path}; run this in the project's folder\n"

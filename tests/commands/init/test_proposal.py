@@ -177,8 +177,8 @@ def test_what_was_found_is_shown_in_columns(home: Path, init: Churn) -> None:
     _, said, _ = init(*put(home, SHAPES["byte order mark, yes and no, gaps"]), "--dry-run")
     assert said.splitlines()[:5] == [
         "column    becomes  missing  distinct  why",
-        "senior    boolean     50%         2  No / Yes",
-        "tenure    numeric      2%         3  numbers from 1 to 24.5",
+        "senior    boolean      50%         2  No / Yes",
+        "tenure    numeric       2%         3  numbers from 1 to 24.5",
         "constant  unused         -         1  constant: always 'x'",
         "Has Left  target         -         2  'Yes' or 'No'",
     ]

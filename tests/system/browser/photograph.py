@@ -1,6 +1,6 @@
 """Open MLflow and JupyterLab, wait until they show what they should, and take a picture of each.
 
-Runs in the image beside this file, on Debian's Python: `photograph.py TOKEN ROW FOLDER`.
+Runs in the image beside this file, on Debian's Python: `photograph.py TOKEN ROW LINK FOLDER`.
 """
 
 import sys
@@ -16,15 +16,23 @@ from selenium.webdriver.support.ui import WebDriverWait
 SECONDS = 60
 
 
-def main(token: str, row: str, folder: Path) -> None:
-    """Write mlflow.png, which shows the row of that name, and jupyterlab.png, with the notebook run to its end."""
+def main(token: str, row: str, link: str, folder: Path) -> None:
+    """Take pictures of MLflow's first page, the runs behind a link, the run of that name, and the executed notebook."""
     options = ChromeOptions()
     for option in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1700,1000"):
         options.add_argument(option)
     browser = Chrome(service=Service("/usr/bin/chromedriver"), options=options)
     try:
-        photograph_mlflow(browser, row)
+        browser.get("http://localhost:5000/")
+        until(browser, lambda: "Experiments" in text_of(browser))
+        time.sleep(2)
+        browser.save_screenshot(str(folder / "mlflow-first-page.png"))
+        open_runs(browser, link, row)
         browser.save_screenshot(str(folder / "mlflow.png"))
+        click(browser, f"//a[.='{row}']")
+        until(browser, lambda: "Profit on test rows" in text_of(browser))
+        time.sleep(2)
+        browser.save_screenshot(str(folder / "mlflow-run.png"))
         photograph_jupyter(browser, token)
         browser.save_screenshot(str(folder / "jupyterlab.png"))
     except Exception:
@@ -35,9 +43,9 @@ def main(token: str, row: str, folder: Path) -> None:
         browser.quit()
 
 
-def photograph_mlflow(browser: Chrome, row: str) -> None:
-    """The list of experiments' rows, with this one in it."""
-    browser.get("http://localhost:5000/#/experiments/1/runs")
+def open_runs(browser: Chrome, link: str, row: str) -> None:
+    """The list of the experiment's runs, as the link that `churn` prints opens it, with this one in it."""
+    browser.get(f"http://localhost:5000{link}")
     until(browser, lambda: row in text_of(browser))
     for button in browser.find_elements(By.CSS_SELECTOR, "[aria-label='Close'], [aria-label='Close panel']"):
         button.click()
@@ -72,4 +80,4 @@ def until(browser: Chrome, shown: Callable[[], bool]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]))
+    main(sys.argv[1], sys.argv[2], sys.argv[3], Path(sys.argv[4]))
