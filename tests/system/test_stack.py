@@ -224,6 +224,24 @@ def test_a_change_of_the_code_leaves_all_layers_but_the_last(stack: Stack) -> No
     assert before[-1] != after[-1]
 
 
+def test_a_setting_may_hold_a_dollar_between_single_quotes(stack: Stack) -> None:
+    (stack.project / ".env").write_text("JUPYTER_TOKEN='a$b'\n")
+    shown = json.loads(stack.run("docker compose config --format json").stdout)
+    (stack.project / ".env").unlink()
+    given = shown["services"]["jupyter"]["environment"]
+    assert given["JUPYTER_TOKEN"].replace("$$", "$") == "a$b", "Compose escapes what it shows"
+
+
+def test_compose_of_version_1_is_refused(stack: Stack) -> None:
+    if shutil.which("docker-compose") is None:
+        pytest.skip("no docker-compose here")
+    if "1." not in stack.run("docker-compose version --short").stdout[:2]:
+        pytest.skip("docker-compose is a newer one here")
+    refused = stack.run("docker-compose up --detach", check=False)
+    assert refused.returncode != 0
+    assert "'name' does not match any of the regexes" in refused.stderr, "as the manual's page on trouble says"
+
+
 def test_without_its_settings_compose_says_in_a_line_what_writes_them(stack: Stack) -> None:
     for command in ("docker compose up --detach", "docker compose run --rm pipeline"):
         refused = shell(stack.project)(command, check=False)
@@ -415,6 +433,13 @@ def test_a_server_that_stops_in_the_middle_costs_no_row(stack: Stack) -> None:
     stack.pipeline("churn sync")
     (row,) = stack.rows("params.`train.params.max_leaf_nodes` = '5'").values()
     assert row["pipeline.complete"] == "true"
+
+
+def test_health_checks_do_not_fill_the_logs(stack: Stack) -> None:
+    told = stack.run("docker compose logs").stdout
+    assert "Uvicorn running on" in told
+    assert "get-by-name" not in told
+    assert "/api/status" not in told
 
 
 def test_down_and_up_again_loses_nothing(stack: Stack) -> None:

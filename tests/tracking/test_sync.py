@@ -26,7 +26,17 @@ from churn.tracking import recorder
 from churn.tracking.description import describe
 from churn.tracking.destination import Destination, find_destination
 from churn.tracking.outbox import outbox_of
-from churn.tracking.record import COMPLETE, FINGERPRINT, FINISHED, MODEL_MD5, MODEL_NOTE, Execution, ModelNote, Record
+from churn.tracking.record import (
+    COMPLETE,
+    EDITED,
+    FINGERPRINT,
+    FINISHED,
+    MODEL_MD5,
+    MODEL_NOTE,
+    Execution,
+    ModelNote,
+    Record,
+)
 from churn.tracking.recorder import Recorder
 from churn.tracking.store.rows import open_store
 from churn.tracking.sync import SyncRequest, status, sync
@@ -168,6 +178,23 @@ def test_the_last_stage_waits_four_seconds_for_its_record_and_no_longer(
     Recorder(embedded, "train").record(ended("train"))
     assert caplog.text == "", "a stage that another one follows does not wait at all"
     assert len(outbox_of(embedded).names_never_shown()) == 3
+
+
+def test_the_row_of_an_edit_is_renamed_when_the_edit_is_committed(embedded: Path) -> None:
+    run = shell(embedded)
+    run("sed -i 's/C: 1.0/C: 2.0/' params.yaml && git commit --quiet --all --message 'Another C'")
+    run("sed -i 's/C: 2.0/C: 1.0/' params.yaml")  # so the results that are there belong to an edit
+    sync(embedded, THIS_STATE)
+    edited = only_row(embedded)
+    assert (edited.info.run_name, edited.data.tags[EDITED]) == ("C 2.0 → 1.0", "true")
+    assert edited.info.end_time is None, "nobody ran it"
+    run("git commit --quiet --all --message 'The former C'")
+    assert any("brings its name" in line for line in status(embedded).lines)
+    sync(embedded, THIS_STATE)
+    renamed = only_row(embedded)
+    assert (renamed.info.run_name, renamed.data.tags[EDITED]) == ("The former C", "false")
+    assert renamed.info.run_id == edited.info.run_id
+    assert "`git checkout" in renamed.data.tags["mlflow.note.content"]
 
 
 def test_a_model_that_was_overwritten_since_is_shown_as_it_was(embedded: Path) -> None:
