@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from tests.helpers.command_line import churn
 from tests.helpers.projects import REPOSITORY, shell
 
 
@@ -19,12 +22,15 @@ def test_summary_says_what_the_results_are_worth_and_where_they_are() -> None:
         assert part in said
 
 
-def test_outside_of_a_project_every_command_says_so_and_leaves_no_file(tmp_path: Path) -> None:
-    for command in ("summary", "report", "compare", "promote", "rollback", "changes", "status", "sync", "reproduce"):
-        refused = shell(tmp_path)(f"churn {command}", check=False)
-        assert refused.returncode == 1
-        assert refused.stderr == f"churn: dvc.yaml: not found in {tmp_path}; run this in the project's folder\n"
-    assert shell(tmp_path)("churn lineage HEAD", check=False).stderr.startswith("churn: dvc.yaml: not found in ")
+def test_outside_of_a_project_every_command_says_so_and_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    of_a_project = ("summary", "report", "compare", "promote", "rollback", "changes", "status", "sync", "reproduce")
+    for command in (*of_a_project, "lineage HEAD"):
+        refused = churn(*command.split())
+        assert refused.code == 1
+        assert refused.err == f"churn: dvc.yaml: not found in {tmp_path}; run this in the project's folder\n"
     assert list(tmp_path.iterdir()) == []
 
 

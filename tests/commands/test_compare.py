@@ -125,6 +125,7 @@ def test_other_test_rows_are_told_and_not_set_against_each_other(
     assert json.loads(contest.as_json())["test"]["fault"].startswith("only 0 customers")
 
 
+@pytest.mark.long
 def test_what_cannot_be_judged_is_told_in_one_line(edited: Path) -> None:
     with pytest.raises(ChurnError, match="'nonsense': no commit with"):
         compare(edited, "nonsense")
@@ -137,6 +138,7 @@ def test_what_cannot_be_judged_is_told_in_one_line(edited: Path) -> None:
         compare(edited)
 
 
+@pytest.mark.long
 def test_all_that_judging_takes_is_computed_again(edited: Path) -> None:
     """Also what compare itself could do without: a promotion says to run it for that."""
     lost = (files.MODEL, files.TEST_PREDICTIONS)

@@ -68,7 +68,7 @@ def test_a_stage_that_fails_is_told_with_its_own_words(finished: Path) -> None:
         reproduce(finished, ONE)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_results_that_were_not_committed_are_found(finished: Path) -> None:
     run = shell(finished)
     path = finished / "params.yaml"

@@ -22,6 +22,8 @@ from churn.tracking.lineage import lineage_of
 from churn.tracking.sync import SyncRequest, status, sync
 from tests.helpers.projects import shell
 
+pytestmark = pytest.mark.slow
+
 MADE_WITH = r"made with business\.offer_cost 10, not 15"
 
 
@@ -78,6 +80,7 @@ def test_they_are_not_published_and_status_says_why(mixed: Path) -> None:
     assert not any("not in MLflow" in one for one in looked.faults)
 
 
+@pytest.mark.long
 def test_a_forced_run_makes_them_right(mixed: Path) -> None:
     shell(mixed)("dvc repro --force", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
     assert "EUR per 1,000 customers" in summary_text(mixed)

@@ -40,6 +40,8 @@ from tests.helpers.bombs import Bomb
 from tests.helpers.projects import shell, unpickled
 from tests.helpers.states import commit
 
+pytestmark = pytest.mark.slow
+
 ALL = SyncRequest(everything=True, again=False)
 
 
@@ -325,7 +327,6 @@ def test_a_provenance_file_vouches_for_the_results_of_its_stage_alone(victim: Pa
 
 
 @pytest.mark.parametrize("command", ["churn init data/raw/customers.csv --target gone --yes", "churn tune --trials 2"])
-@pytest.mark.slow
 def test_no_module_of_the_current_folder_is_imported(victim: Path, mark: Path, command: str) -> None:
     for name in ("dvc", "selectors", "optuna", "sklearn", "numpy"):
         (victim / f"{name}.py").write_text(f"open({str(mark)!r}, 'w')\n")

@@ -105,7 +105,7 @@ def test_the_best_of_many_equally_good_ones_gains_nothing_when_corrected(name: s
     assert np.mean(seeming) > 10 * error, (np.mean(seeming), error)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_best_by_one_figure_gains_nothing_in_another_when_corrected() -> None:
     _, corrected = chosen_among_equals("pr_auc", "profit")
     assert abs(np.mean(corrected)) < 3 * error_of_mean(corrected)

@@ -221,8 +221,8 @@ def test_the_order_of_the_file_changes_no_byte(params: Params, customers: pd.Dat
     ("estimator", "arguments"),
     [
         ("sklearn.ensemble.HistGradientBoostingClassifier", "{max_iter: 20, early_stopping: false}"),
-        ("sklearn.linear_model.LogisticRegression", "{}"),
-        ("sklearn.ensemble.RandomForestClassifier", "{n_estimators: 20}"),
+        pytest.param("sklearn.linear_model.LogisticRegression", "{}", marks=pytest.mark.long),
+        pytest.param("sklearn.ensemble.RandomForestClassifier", "{n_estimators: 20}", marks=pytest.mark.long),
     ],
 )
 def test_another_process_with_more_threads_gives_the_same_bytes(folder: Path, estimator: str, arguments: str) -> None:
@@ -390,6 +390,7 @@ AWKWARD_NAMES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", AWKWARD_NAMES, ids="-".join)
 @pytest.mark.parametrize("target", ["gone", "probability_of"])
 def test_names_of_columns_change_no_figure(folder: Path, names: tuple[str, ...], target: str) -> None:

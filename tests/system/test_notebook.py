@@ -57,7 +57,7 @@ def test_it_names_no_column_of_the_sample_data() -> None:
         assert f'\\"{name}\\"' not in text
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_it_runs_from_top_to_bottom_on_another_table_and_changes_nothing(finished: Path) -> None:
     run = shell(finished)
     store = f"sqlite:///{finished}/mlflow.db"

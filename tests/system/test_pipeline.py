@@ -13,6 +13,8 @@ from churn.history.state import LOCK_FILE, PIPELINE_FILE
 from tests.helpers.projects import every_night, shell
 from tests.helpers.states import edit
 
+pytestmark = pytest.mark.slow
+
 STAGES = ["preprocess", "train", "evaluate"]
 
 
@@ -32,7 +34,7 @@ def test_the_first_run_executes_every_stage_and_a_second_one_none(project: Path)
 @pytest.mark.parametrize(
     ("old", "new", "affected"),
     [
-        ("test_share: 0.3", "test_share: 0.35", STAGES),
+        pytest.param("test_share: 0.3", "test_share: 0.35", STAGES, marks=pytest.mark.long),
         ("C: 1.0", "C: 0.5", ["train", "evaluate"]),
         ("curve_points: 50", "curve_points: 40", ["evaluate"]),
         ("months: {type: numeric, min: 0, max: 100", "months: {type: numeric, min: 0, max: 200", ["preprocess"]),
@@ -70,13 +72,16 @@ def test_results_deleted_in_a_clone_that_has_the_cache_are_restored_without_runn
 LEARNED_WITH = "estimator: sklearn.linear_model.LogisticRegression\n  params: {C: 1.0}"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new"),
     [
         ("C: 1.0", "C: 0.01"),
         pytest.param("threshold: profit", "threshold: 0.4", marks=pytest.mark.long),
-        (LEARNED_WITH, "estimator: sklearn.tree.DecisionTreeClassifier\n  params: {max_depth: 2}"),
+        pytest.param(
+            LEARNED_WITH,
+            "estimator: sklearn.tree.DecisionTreeClassifier\n  params: {max_depth: 2}",
+            marks=pytest.mark.long,
+        ),
         pytest.param("test_share: 0.3", "test_share: 0.35", marks=pytest.mark.long),
     ],
 )
@@ -103,7 +108,7 @@ def test_a_forced_run_in_a_fresh_clone_leaves_git_clean(finished: Path, tmp_path
     assert run("git status --porcelain").stdout == ""
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_metrics_params_and_plots_can_be_compared_between_commits(finished: Path) -> None:
     run = shell(finished)
     edit(finished / "params.yaml", "C: 1.0", "C: 0.001")
@@ -135,7 +140,7 @@ def test_the_environment_holds_the_script_that_draws_the_page() -> None:
     assert "vegaEmbed" in Path(sys.prefix, "vega.js").read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_experiment_needs_a_parameter_on_the_command_line_only(finished: Path) -> None:
     run = shell(finished)
     assert executed(run("dvc exp run --set-param train.params.C=0.01").stdout) == ["train", "evaluate"]
@@ -143,7 +148,6 @@ def test_an_experiment_needs_a_parameter_on_the_command_line_only(finished: Path
     assert "train.params.C" in run("dvc params diff").stdout
 
 
-@pytest.mark.slow
 def test_a_temporary_experiment_runs_the_code_of_its_own_checkout(finished: Path) -> None:
     """The editable installation of this repository is on the path as well; it must not be what runs."""
     run = shell(finished)
@@ -180,7 +184,6 @@ def test_a_refused_table_fails_the_run_and_leaves_the_record_as_it_was(finished:
     assert (finished / LOCK_FILE).read_bytes() == before
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["preprocess", *every_night("train", "evaluate")])
 def test_a_stage_needs_each_of_the_files_that_it_depends_on_and_no_other(
     stage: str, finished: Path, tmp_path: Path

@@ -17,6 +17,8 @@ from tests.helpers.mlflow_rows import rows
 from tests.helpers.projects import make_folder, shell
 from tests.helpers.states import edit
 
+pytestmark = pytest.mark.slow
+
 STAGES = (preprocess, train, evaluate)
 
 

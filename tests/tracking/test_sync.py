@@ -45,6 +45,8 @@ from tests.helpers.projects import NO_SERVER, every_night, shell, unpickled
 from tests.helpers.servers import CUT, HANG, LOSE, Proxy, mlflow_server, proxy_to
 from tests.helpers.states import edit, fingerprint, write
 
+pytestmark = pytest.mark.slow
+
 STAGES = ("preprocess", "train", "evaluate")
 THIS_STATE = SyncRequest(everything=False, again=False)
 
@@ -418,8 +420,7 @@ def test_a_folder_that_is_no_project_is_told(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("many", [3, *every_night(8)])
+@pytest.mark.parametrize("many", every_night(3, 8))
 def test_many_syncs_at_once_on_a_store_that_is_not_there_yet_make_one_row(embedded: Path, many: int) -> None:
     (embedded / "mlflow.db").unlink()
     keep(embedded, *(ended(stage, started=100.0 + number) for number, stage in enumerate(STAGES)))
@@ -503,7 +504,6 @@ def test_killed_at_any_step_of_publishing_the_next_sync_makes_one_whole_row(embe
         assert [run.info.status for run in executions(destination)] == [FINISHED], step
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("fault", [401, 503, CUT, *every_night(403, 404, 500, HANG)])
 def test_whatever_a_server_answers_a_stage_ends_well_and_nothing_is_lost(
     proxy: Proxy, finished: Path, fault: int
@@ -522,7 +522,7 @@ def test_whatever_a_server_answers_a_stage_ends_well_and_nothing_is_lost(
     assert len(executions(find_destination(finished))) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_is_left_undone_is_an_error_where_it_is_asked_to_be(proxy: Proxy, finished: Path) -> None:
     proxy.fault = lambda method, path: 401
     run = shell(finished)
@@ -534,7 +534,6 @@ def test_what_is_left_undone_is_an_error_where_it_is_asked_to_be(proxy: Proxy, f
     run("churn status --strict")
 
 
-@pytest.mark.slow
 def test_a_server_that_does_not_know_the_name_it_is_called_by_refuses_loudly(proxy: Proxy, finished: Path) -> None:
     proxy.host = "stranger.example"
     keep(finished, ended("evaluate"))
@@ -553,8 +552,9 @@ def test_a_name_that_nobody_knows_is_a_server_that_is_away(finished: Path) -> No
     assert len(outbox_of(finished).names_never_shown()) == 1
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("path", ["runs/create", "log-batch", "logged-models", "mlflow-artifacts", "runs/update"])
+@pytest.mark.parametrize(
+    "path", ["log-batch", *every_night("runs/create", "logged-models", "mlflow-artifacts", "runs/update")]
+)
 @pytest.mark.parametrize("fault", [CUT, 500])
 def test_a_server_that_dies_on_the_way_is_gone_on_with(proxy: Proxy, finished: Path, path: str, fault: int) -> None:
     keep(finished, ended("evaluate"))
@@ -566,7 +566,6 @@ def test_a_server_that_dies_on_the_way_is_gone_on_with(proxy: Proxy, finished: P
     assert len(executions(find_destination(finished))) == 1
 
 
-@pytest.mark.slow
 def test_what_was_done_though_its_answer_was_lost_is_not_done_twice(proxy: Proxy, finished: Path) -> None:
     """The worst moment: the server has made the row, and the client does not hear of it."""
     keep(finished, ended("evaluate"))

@@ -10,6 +10,8 @@ import pytest
 from churn.commands.changes.comment import MARKER
 from tests.helpers.projects import Shell, shell
 
+pytestmark = pytest.mark.slow
+
 NO_ADDRESS = {"GITHUB_REPOSITORY": "", "GITHUB_SERVER_URL": "https://github.com"}
 
 
@@ -46,7 +48,6 @@ def test_the_workspace_is_compared_with_the_last_commit(finished: Path) -> None:
     assert "computed with the old parameters" in text
 
 
-@pytest.mark.slow
 def test_two_revisions_are_compared_from_where_they_parted(finished: Path) -> None:
     run = shell(finished)
     run("git switch --quiet --create branch")
@@ -76,7 +77,6 @@ def test_states_that_were_run_are_judged_on_the_same_customers(finished: Path) -
     assert "no significant difference in profit with" in changes_of(clone, "HEAD~1 HEAD --compute")
 
 
-@pytest.mark.slow
 def test_a_first_state_without_results_is_compared(finished: Path) -> None:
     text = changes_of(shell(finished), "HEAD~1 HEAD")
     assert "**The old state has no metrics.**" in text
@@ -95,6 +95,7 @@ def test_figures_that_dvc_calls_metrics_in_one_state_alone_are_told_of_both(fini
     assert re.search(r"\| ROC-AUC \| 0\.\d+ \| 0\.9900 \|", text)
 
 
+@pytest.mark.long
 def test_a_broken_file_of_metrics_is_told(finished: Path) -> None:
     run = shell(finished)
     for path in ("metrics/test.json", "metrics/overview.json"):

@@ -178,7 +178,7 @@ def _fewer_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gates, "RESAMPLES", 5_000)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("_fewer_resamples")
 def test_equally_good_models_are_promoted_in_at_most_5_of_100_tables() -> None:
     random = np.random.default_rng(10)
@@ -208,7 +208,7 @@ def best_of_equals(random: np.random.Generator, count: int = 2000, candidates: i
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("_fewer_resamples")
 def test_the_best_of_many_equally_good_models_is_promoted_in_at_most_5_of_100_tables() -> None:
     random = np.random.default_rng(12)
@@ -219,7 +219,7 @@ def test_the_best_of_many_equally_good_models_is_promoted_in_at_most_5_of_100_ta
     assert flattered > 3 * FALSE_PROMOTIONS * 200, "or there is nothing to correct"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("_fewer_resamples")
 def test_a_model_that_is_truly_better_by_900_eur_is_promoted_in_four_of_five_tables() -> None:
     random = np.random.default_rng(11)

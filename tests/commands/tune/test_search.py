@@ -28,6 +28,8 @@ from tests.helpers.bombs import Bomb
 from tests.helpers.projects import NO_SERVER, shell
 from tests.helpers.states import edit
 
+pytestmark = pytest.mark.slow
+
 LINE, TREE = "sklearn.linear_model.LogisticRegression", "sklearn.tree.DecisionTreeClassifier"
 QUIET = {"MLFLOW_TRACKING_URI": NO_SERVER}
 
@@ -217,7 +219,6 @@ finally:
 """
 
 
-@pytest.mark.slow
 def test_test_rows_are_not_opened(root: Path, tmp_path: Path) -> None:
     log = tmp_path / "opened"
     subprocess.run([sys.executable, "-c", WATCHED, str(log)], env=os.environ | QUIET, check=True)
@@ -401,7 +402,6 @@ def test_killed_in_the_middle_it_goes_on_as_if_it_had_not_been(root: Path) -> No
     assert told(tune(root, 40)) == told(whole)
 
 
-@pytest.mark.slow
 def test_ctrl_c_leaves_no_process_behind_and_says_how_to_go_on(root: Path) -> None:
     running = churn_tune(root, "--trials", "5000")
     assert wait_for(2, root)
@@ -413,7 +413,7 @@ def test_ctrl_c_leaves_no_process_behind_and_says_how_to_go_on(root: Path) -> No
     assert wait_until(lambda: not is_there(running.pid))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_after_apply_and_repro_the_metrics_hold_the_value_that_was_told(root: Path) -> None:
     edit(root / PARAMS_FILE, "params: {C: 1.0}", "params: {C: 0.0001}")
     run = shell(root)
@@ -426,7 +426,6 @@ def test_after_apply_and_repro_the_metrics_hold_the_value_that_was_told(root: Pa
     assert run("git status --porcelain .churn").stdout == ""
 
 
-@pytest.mark.slow
 def test_a_server_that_is_away_costs_one_line_and_nothing_else(root: Path) -> None:
     done = shell(root)("churn tune --trials 2", **QUIET)
     warned = [line for line in done.stderr.splitlines() if "MLflow" in line]

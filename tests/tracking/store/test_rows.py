@@ -48,6 +48,8 @@ from tests.helpers.projects import shell, unpickled
 from tests.helpers.servers import mlflow_server
 from tests.helpers.states import GIVEN, MADE, commit, edit, write
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def destination(tmp_path: Path, migrated: Path) -> Destination:
@@ -437,7 +439,7 @@ def test_every_state_that_dvc_runs_is_one_complete_row(finished: Path, destinati
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_server_gets_the_same_rows_with_files_and_model(finished: Path, tmp_path: Path) -> None:
     with mlflow_server(tmp_path) as uri:
         run = shell(finished)
