@@ -170,6 +170,7 @@ def test_copies_are_found_in_the_sample_and_the_more_there_are_the_less_they_hid
     assert "twins_across_split" in twins_of(audited, customers)
 
 
+@pytest.mark.slow
 def test_customers_of_the_sample_who_are_alike_are_no_copies() -> None:
     customers = sample_customers()
     assert [twins_of(customers.audited(seed), customers) for seed in range(20)] == [set()] * 20

@@ -30,6 +30,7 @@ def here(finished: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class TestSummary:
+    @pytest.mark.slow
     def test_it_holds_the_figures_of_the_text(self, here: Path) -> None:
         found, text = parsed(churn("summary", "--json")), churn("summary").out
         for name, form in (("roc_auc", ".3f"), ("pr_auc", ".3f"), ("profit_per_1000", ",.0f")):

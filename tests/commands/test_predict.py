@@ -113,6 +113,7 @@ def test_on_error_fail_names_the_first_fault_and_writes_nothing(project: Path, m
     assert not list(project.glob("*scores*"))
 
 
+@pytest.mark.slow
 def test_small_batches_and_parquet_give_what_one_batch_of_csv_gives(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -314,6 +315,7 @@ def test_scoring_that_fails_leaves_every_file_as_it_was_and_no_thread(
     assert threading.active_count() == running
 
 
+@pytest.mark.slow
 def test_a_kill_leaves_the_earlier_files_under_their_names(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert predict(str(TABLE), "-o", "scores.csv", monkeypatch=monkeypatch) == ""
     before = files(project)

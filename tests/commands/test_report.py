@@ -41,6 +41,7 @@ def test_the_copy_says_when_the_code_has_changed(finished: Path) -> None:
     assert "code, data or the environment changed" in report.write_copy(finished).read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_state_that_is_not_committed_has_no_commit(finished: Path) -> None:
     edit(finished / "params.yaml", "calibration_bins: 5", "calibration_bins: 4")
     shell(finished)("dvc repro")

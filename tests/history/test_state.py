@@ -29,6 +29,7 @@ def test_the_real_pipeline_has_one_fingerprint_in_its_files_and_in_its_lock(fini
     assert fingerprint(finished) == state.fingerprint(locked)
 
 
+@pytest.mark.slow
 def test_whatever_dvc_accepts_is_read_as_dvc_wrote_it_to_the_lock(tmp_path: Path) -> None:
     pipeline = """\
     stages:

@@ -173,6 +173,7 @@ def elsewhere(tmp_path: Path) -> Path:
     return Path(sysconfig.get_path("scripts", "venv", vars={"base": str(environment)}), "python")
 
 
+@pytest.mark.slow
 def test_the_pickled_model_scores_a_plain_table_without_this_package(
     elsewhere: Path, processed: Customers, customers: pd.DataFrame, tmp_path: Path
 ) -> None:

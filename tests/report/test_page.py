@@ -172,6 +172,7 @@ def test_names_and_labels_from_a_users_table_stay_text(where: str, results: cont
     assert "<img" not in card
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "columns"), [(10, 3), (12, 300), (2000, 3), (100_000, 300)], ids=lambda value: f"{value:,}"
 )

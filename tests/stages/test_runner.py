@@ -15,6 +15,7 @@ from churn.tracking.recorder import Recorder
 from tests.helpers.projects import REPOSITORY
 
 
+@pytest.mark.slow
 def test_an_interrupted_stage_leaves_with_one_word(folder: Path) -> None:
     os.mkfifo(folder / "waiting.csv")
     table = (folder / "params.yaml").read_text().replace("data/raw/customers.csv", "waiting.csv")
@@ -77,6 +78,7 @@ def test_a_fault_of_the_code_keeps_its_traceback(folder: Path) -> None:
         run_stage(Recorder(Path.cwd(), "preprocess"), work)
 
 
+@pytest.mark.slow
 def test_verbose_says_where_a_fault_was_raised(folder: Path) -> None:
     (folder / "params.yaml").write_text("compute: {}\n")
     quiet, verbose = (

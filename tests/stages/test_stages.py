@@ -88,6 +88,7 @@ def test_a_given_threshold_is_the_one_decided_by(folder: Path) -> None:
     assert (predictions["contact"] == (predictions["probability"] >= 0.4)).all()
 
 
+@pytest.mark.slow
 def test_evaluate_gives_every_headline_figure_its_interval(params: Params) -> None:
     for stage in (preprocess, train, evaluate):
         stage.run(Path(), params)
@@ -101,6 +102,7 @@ def test_evaluate_gives_every_headline_figure_its_interval(params: Params) -> No
     } <= set(test)
 
 
+@pytest.mark.slow
 def test_the_overview_repeats_what_the_other_files_say(params: Params) -> None:
     for stage in (preprocess, train, evaluate):
         stage.run(Path(), params)
@@ -124,6 +126,7 @@ def test_out_of_fold_the_interval_of_the_profit_is_that_of_a_bootstrap_over_cust
     assert train.profit_interval(data, np.zeros_like(contacted), params) == Interval(0.0, 0.0, 0.0)
 
 
+@pytest.mark.slow
 def test_the_slices_together_are_all_test_customers(params: Params) -> None:
     for stage in (preprocess, train, evaluate):
         stage.run(Path(), params)
@@ -132,6 +135,7 @@ def test_the_slices_together_are_all_test_customers(params: Params) -> None:
     assert slices.groupby("column")["customers"].sum().to_dict() == {"plan": customers, "senior": customers}
 
 
+@pytest.mark.slow
 def test_the_report_and_the_card_tell_what_the_other_files_say(params: Params) -> None:
     for stage in (preprocess, train, evaluate):
         stage.run(Path(), params)
@@ -146,6 +150,7 @@ def test_the_report_and_the_card_tell_what_the_other_files_say(params: Params) -
     assert fingerprints([files.REPORT, files.MODEL_CARD, files.SLICES]) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outcome", [0, 1])
 @pytest.mark.filterwarnings("ignore")  # numpy and scikit-learn tell what is not defined, in many ways
 def test_test_customers_who_all_did_the_same_can_be_evaluated(outcome: int, params: Params) -> None:
@@ -602,6 +607,7 @@ def told_by_failing(
     return lines
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["churn.stages preprocess", "churn.stages.preprocess"])
 def test_a_stage_tells_its_story_with_counts(folder: Path, command: str) -> None:
     story = run_in_process(command).stderr.splitlines()

@@ -59,6 +59,7 @@ def test_packages_hold_no_code_of_their_own() -> None:
         assert all(isinstance(statement, ast.Expr) for statement in statements), package
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_declares_exactly_the_sections_of_params_that_it_reads(
     stage: str, folder: Path, params: Params, monkeypatch: pytest.MonkeyPatch

@@ -80,6 +80,7 @@ def test_no_password_gets_into_a_log(text: str, shown: str) -> None:
     assert without_password(text) == shown
 
 
+@pytest.mark.slow
 def test_a_stage_ends_well_without_its_server_and_does_not_even_import_mlflow(project: Path) -> None:
     uri = f"http://ann:secret@127.0.0.1:{free_port()}"
     command = f"PYTHONPATH=src {sys.executable} -X importtime -m churn.stages preprocess"

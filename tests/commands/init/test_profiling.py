@@ -325,6 +325,7 @@ CELLS = NUMBER_PARTS.map("".join) | st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @repeatable
 @given(
     st.integers(1, 30).flatmap(

@@ -149,6 +149,7 @@ def test_the_deciding_interval_is_wider_than_for_other_customers_alone_since_mod
     assert [widening_of(folds) for folds in (5, 2)] == pytest.approx([1.5, np.sqrt(3)])
 
 
+@pytest.mark.slow
 def test_what_a_search_chose_by_the_same_customers_has_its_flattery_taken_off() -> None:
     given = challenge(np.random.default_rng(8), 1.0, 0.5)
     plain, chosen = (
