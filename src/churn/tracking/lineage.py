@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from churn import files
 from churn.errors import ChurnError
 from churn.history import snapshot
+from churn.history.committed import find_strays
 from churn.history.lineage import Lineage, without_repeats
 from churn.history.snapshot import Snapshot
 from churn.history.state import FINGERPRINT_FORM, UnidentifiedError, md5_of
@@ -127,11 +128,20 @@ def _find(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | No
 
 def _of_model_file(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | None") -> _FoundState | None:
     md5 = md5_of(root / asked) if (root / asked).is_file() else None
-    for one in states:
-        if md5 is not None and _model_of(one) == md5:
-            return _FoundState(one.fingerprint, md5)
+    of_model = [one for one in states if md5 is not None and _model_of(one) == md5]
+    if len(of_model) > 1:  # the same model: a complete state comes first, in a commit that holds its inputs
+        of_model.sort(key=lambda one: (not one.complete, _is_elsewhere(root, one)))
+    if of_model:
+        return _FoundState(of_model[0].fingerprint, md5)
     rows = store.rows_tagged(MODEL_MD5, md5) if store and md5 else []
     return _of_run(rows[0], md5) if rows else None
+
+
+def _is_elsewhere(root: Path, one: Snapshot) -> bool:
+    """Whether the commit of a state holds other inputs than the results were computed from."""
+    if one.commit is None or one.is_edited:
+        return True
+    return bool(find_strays(root, one.commit, one.stages, one.results).inputs)
 
 
 def _of_known_state(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | None") -> _FoundState | None:
