@@ -14,7 +14,6 @@ from churn.config.economics import present_name
 from churn.history import snapshot
 from churn.tracking.destination import find_destination
 from churn.tracking.ledger import CHAMPION
-from churn.tracking.record import FINISHED
 from churn.tracking.store.registry import open_registry
 from churn.tracking.store.rows import open_store
 from tests.helpers.mlflow_rows import rows
@@ -133,7 +132,7 @@ def test_a_model_is_promoted_against_an_old_champion_which_can_come_back(root: P
 
 def test_a_row_that_an_earlier_version_wrote_is_brought_up_to_date(root: Path) -> None:
     (before,) = rows(find_destination(root))
-    assert before.info.run_name == shell(root)("git rev-parse --short=7 weak").stdout.strip()
+    assert before.info.run_name.startswith("no-commit-"), "as it was recorded before it was committed"
     assert "failing" in before.data.metrics
     shell(root)("churn sync --all --strict")
     weak, old, new = sorted(rows(find_destination(root)), key=lambda row: list("won").index(row.info.run_name[0]))
@@ -142,8 +141,8 @@ def test_a_row_that_an_earlier_version_wrote_is_brought_up_to_date(root: Path) -
     assert weak.data.tags["mlflow.note.content"].startswith("**Profit on test rows: ")
     assert weak.data.tags["mlflow.user"] == "Tester"
     assert "audit_findings_failing" in weak.data.metrics
-    assert old.info.start_time <= new.info.start_time, "when they were committed, so that the newest is on top"
-    assert (old.info.status, old.info.end_time) == (FINISHED, None), "nobody ran it here, so it has no duration"
+    assert old.info.start_time <= new.info.start_time, "the newest is on top"
+    assert all(row.info.end_time > row.info.start_time for row in (weak, old, new)), "when their stages ran"
 
 
 def test_every_old_state_gets_its_row_and_is_known_by_all_its_names(root: Path, migrated: Path) -> None:

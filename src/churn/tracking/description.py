@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from churn.config.economics import FORMER_CURRENCY, present_names
 from churn.config.params import PARAMS_FILE, parse_yaml
 from churn.files import (
     AUDIT,
@@ -132,7 +133,7 @@ def describe(
                 MODEL_MD5: snapshot.results.get(str(MODEL)),
                 MODEL_NOTE: note if str(MODEL) in snapshot.results else None,
                 FORM: PRESENT_FORM,
-                DESCRIPTION: _text(snapshot, execution, metrics, parameters.get("business.currency", "")),
+                DESCRIPTION: _text(snapshot, execution, metrics, parameters.get("business.currency", FORMER_CURRENCY)),
                 USER: snapshot.user or user_name(),
                 SOURCE: PIPELINE_FILE,
                 SOURCE_KIND: "LOCAL",
@@ -276,7 +277,7 @@ def _text(snapshot: Snapshot, execution: Execution | None, metrics: Mapping[str,
     if execution is not None and execution.fault:
         verdict = [f"**{execution.stage} failed:** {_quoted(execution.fault)}"]
     elif snapshot.complete:
-        verdict = list(_verdict(metrics, money))
+        verdict = list(_verdict(present_names(metrics), money))
     else:
         verdict = ["Not all stages have run yet."]
     return "\n\n".join([*verdict, *_origin(snapshot)])
