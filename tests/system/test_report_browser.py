@@ -1,7 +1,6 @@
 """The committed report in a real browser without a network: what people do with it, and what it tells them."""
 
 import json
-import os
 import re
 import shutil
 from pathlib import Path
@@ -22,7 +21,8 @@ from tests.helpers.projects import NO_SERVER, REPOSITORY, shell
 
 pytestmark = pytest.mark.stack
 
-IMAGE = f"churn-browser-{os.getpid()}"
+IMAGE = "churn-browser"
+"""Stays, since the tests of the stack use it as well."""
 PICTURES = REPOSITORY / ".stack/report"
 AXE = "/axe/axe_playwright_python/axe.min.js"
 SETTINGS = 50
@@ -77,14 +77,11 @@ def found() -> Any:
     (PICTURES / "settings.json").write_text(json.dumps(make_settings()))
     (PICTURES / "bigger.html").write_text(bigger_page(), encoding="utf-8")
     run(f"docker build --quiet --tag {IMAGE} tests/system/browser")
-    try:
-        mounted = f"--volume {REPOSITORY / files.REPORT}:/report.html:ro --volume {PICTURES}:/pictures"
-        run(
-            f"docker run --rm --network none {mounted} {IMAGE} "
-            f"/examine.py /report.html {AXE} /pictures/settings.json /pictures/bigger.html /pictures"
-        )
-    finally:
-        run(f"docker image rm {IMAGE}", check=False)
+    mounted = f"--volume {REPOSITORY / files.REPORT}:/report.html:ro --volume {PICTURES}:/pictures"
+    run(
+        f"docker run --rm --network none {mounted} {IMAGE} "
+        f"/examine.py /report.html {AXE} /pictures/settings.json /pictures/bigger.html /pictures"
+    )
     return json.loads((PICTURES / "found.json").read_text())
 
 

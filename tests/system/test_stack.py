@@ -177,7 +177,7 @@ def stack() -> Iterator[Stack]:
         yield stack
     finally:
         stack.run("docker compose --profile run down --volumes --rmi local --timeout 3", check=False)
-        stack.run(f"docker image rm {stack.name}-browser", check=False)
+        stack.run("docker image rm churn-browser", check=False)
         stack.run(
             "docker image prune --force --filter label=org.opencontainers.image.title=churn-pipeline", check=False
         )
@@ -688,7 +688,7 @@ PICTURES_OF_PAGES = ("mlflow-first-page.png", "mlflow.png", "mlflow-run.png", "j
 
 
 def test_a_browser_shows_the_experiments_and_the_notebook(stack: Stack) -> None:
-    image = f"{stack.name}-browser"
+    image = "churn-browser"  # as the tests of the report call it
     stack.run(f"docker build --quiet --tag {image} {REPOSITORY}/tests/system/browser")
     PICTURES.mkdir(exist_ok=True)
     for name in PICTURES_OF_PAGES:  # what else is there is of other tests
