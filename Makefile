@@ -12,6 +12,8 @@ UV := $(BIN)/uv
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
+# Certificates of the system, as pip uses them: a company's proxy may need them.
+export UV_SYSTEM_CERTS := true
 # Hashes are checked, so packages from any index are the locked ones.
 SYNC := $(UV) pip install --quiet --require-hashes --compile-bytecode --build-constraints requirements.lock
 
