@@ -21,6 +21,11 @@ def _filled(row: Sequence[str], widths: Sequence[int], right: Collection[int]) -
         yield gap + cell if place in right else cell + gap
 
 
+def one_line(text: str) -> str:
+    """A text without line breaks and control characters, which a space replaces."""
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+
+
 def counted(number: int, noun: str) -> str:
     """A number of things, such as `1 finding` or `2 findings`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

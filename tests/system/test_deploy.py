@@ -212,20 +212,20 @@ def a_file(folder: Path) -> None:
 
 
 def of_another_user(folder: Path) -> None:
-    if os.getuid():
-        pytest.skip("only root can make a folder of another user")
     folder.mkdir(mode=0o700)
     os.chown(folder, 4242, 4242)
 
 
 def below_a_folder_of_another_user(folder: Path) -> None:
-    if os.getuid():
-        pytest.skip("only root can make a folder of another user")
     os.chown(folder.parent, 4242, 4242)
 
 
 def below_a_folder_open_to_all(folder: Path) -> None:
     folder.parent.chmod(0o777)
+
+
+FOLDERS_OF_ANOTHER_USER = [of_another_user, below_a_folder_of_another_user] if os.getuid() == 0 else []
+"""Only root can give a folder away; for everyone, a test below says that it has been given away."""
 
 
 @pytest.mark.parametrize(
@@ -235,9 +235,8 @@ def below_a_folder_open_to_all(folder: Path) -> None:
         open_to_a_group,
         a_symlink,
         a_file,
-        of_another_user,
-        below_a_folder_of_another_user,
         below_a_folder_open_to_all,
+        *FOLDERS_OF_ANOTHER_USER,
     ],
 )
 def test_a_folder_that_somebody_else_can_replace_is_not_used(make: Callable[[Path], None], tmp_path: Path) -> None:
@@ -247,6 +246,38 @@ def test_a_folder_that_somebody_else_can_replace_is_not_used(make: Callable[[Pat
     folder = Path(chosen(tmp_path, TMPDIR=str(tmp_path / "temporary")).stdout.strip())
     assert folder == tmp_path / f"temporary/churn-dvc-{os.getuid()}"
     assert private(folder)
+
+
+@pytest.mark.parametrize("given_away", ["churn-dvc", "."], ids=["itself", "the one above it"])
+def test_a_folder_that_belongs_to_another_user_is_not_used(
+    given_away: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", "/set")  # so that the module chooses nothing when it is loaded
+    specification = importlib.util.spec_from_file_location(
+        "choosing", REPOSITORY / "deploy/site-packages/private_dvc_cache.py"
+    )
+    assert specification
+    assert specification.loader
+    choosing = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(choosing)
+    folder = tmp_path / "churn-dvc"
+    folder.mkdir(mode=0o700)
+    assert choosing.private(str(folder)) == str(folder)
+
+    ask_kernel = {"stat": os.stat, "lstat": os.lstat}
+
+    def as_if_given_away(call: str) -> Callable[[str], os.stat_result]:
+        def answer(path: str) -> os.stat_result:
+            found = ask_kernel[call](path)
+            if Path(path) != (tmp_path / given_away):
+                return found
+            return os.stat_result((*found[:4], os.getuid() + 4242, *found[5:]))
+
+        return answer
+
+    for call in ask_kernel:
+        monkeypatch.setattr(choosing.os, call, as_if_given_away(call))
+    assert choosing.private(str(folder)) is None
 
 
 def test_a_home_that_cannot_be_written_needs_no_setting(tmp_path: Path) -> None:

@@ -240,7 +240,19 @@ def test_a_row_of_an_edit_is_named_after_it_and_tells_both_values(workspace: Pat
     assert described.name == "share 0.2 → 0.3, C 1.0 → 0.5, edited train.py"
     assert described.committed is None
     text = described.tags["mlflow.note.content"]
-    assert "`preprocess.share`: 0.2 → 0.3; `train.params.C`: 1.0 → 0.5; `train.py`" in text
+    assert "`preprocess.share`: `0.2` → `0.3`; `train.params.C`: `1.0` → `0.5`; `train.py`" in text
+
+
+def test_an_edit_or_a_subject_forges_no_line_of_a_row(workspace: Path) -> None:
+    run = commit_all(workspace, "First")
+    run("git commit --quiet --allow-empty --message 'x' && printf '# new\n' >> train.py")
+    run(r"""git add --all && git commit --quiet --message "$(printf 'Red \033[31m and \u202e back')" """)
+    assert "\x1b" not in run_pipeline(workspace, ["preprocess"]).name
+    edit(workspace / "params.yaml", "estimator: Tree", 'estimator: "Tree\\n\\n**promoted** `x`"')
+    described = run_pipeline(workspace, ["preprocess", "train"])
+    assert described.name == "estimator Tree → Tree **promoted** `x`"
+    (line,) = [one for one in described.tags["mlflow.note.content"].splitlines() if "promoted" in one]
+    assert line.endswith("`train.estimator`: `Tree` → `Tree **promoted** 'x'`")
 
 
 def test_the_description_of_a_row_starts_with_the_verdict(workspace: Path) -> None:

@@ -23,6 +23,8 @@ from churn.history import packages, provenance
 PIPELINE_FILE = "dvc.yaml"
 LOCK_FILE = "dvc.lock"
 ESTIMATOR = "train.estimator"
+MISSING = object()
+"""Stands for a parameter that is not there, since null is a value."""
 """The parameter that names the estimator."""
 FINGERPRINT_FORM = re.compile(r"[0-9a-f]{16}")
 MD5_FORM = re.compile(r"[0-9a-f]{32}(\.dir)?")
@@ -145,10 +147,12 @@ def changed_values(key: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any
         yield key, old, new
 
 
-def value_at(values: Any, dotted: str) -> Any:
-    """What stands at a dotted key; None where there is nothing."""
+def value_at(values: Any, dotted: str, default: Any = None) -> Any:
+    """What stands at a dotted key, or the default."""
     for key in dotted.split("."):
-        values = values.get(key) if isinstance(values, Mapping) else None
+        if not isinstance(values, Mapping) or key not in values:
+            return default
+        values = values[key]
     return values
 
 
@@ -360,11 +364,9 @@ def _parameters(declared: list[str | dict[str, list[str] | None]], values_in: Re
 
 
 def _value_at(values_in: Reader, file: str, dotted: str) -> Any:
-    value: Any = values_in(file)
-    for key in dotted.split("."):
-        if not isinstance(value, Mapping) or key not in value:
-            raise UnidentifiedError(f"{file}: {dotted}: missing, but {PIPELINE_FILE} refers to it")
-        value = value[key]
+    value = value_at(values_in(file), dotted, MISSING)
+    if value is MISSING:
+        raise UnidentifiedError(f"{file}: {dotted}: missing, but {PIPELINE_FILE} refers to it")
     return value
 
 

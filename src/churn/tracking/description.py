@@ -26,7 +26,7 @@ from churn.files import (
 from churn.history.snapshot import Snapshot
 from churn.history.state import PIPELINE_FILE, Stages
 from churn.model.pickles import is_plain_pickle
-from churn.texts import counted, shortened
+from churn.texts import counted, one_line, shortened
 from churn.tracking.record import (
     COMMIT,
     COMPLETE,
@@ -76,7 +76,6 @@ COUNTS_BY_COLUMN = ("missing_values.", "unknown_labels_test.")
 EXAMPLE_ROWS = 5
 LONGEST_NAME = 80
 LONGEST_ITEM = 30
-NOT_PRINTABLE = re.compile(r"[^\S ]|[\x00-\x1f\x7f]")
 
 
 def describe(
@@ -267,9 +266,9 @@ def _name(snapshot: Snapshot) -> str:
     if snapshot.commit is None:
         return f"no commit, state {snapshot.fingerprint[:6]}"
     if snapshot.is_edited:
-        return shortened(", ".join(_edits(snapshot)), LONGEST_NAME)
+        return shortened(one_line(", ".join(_edits(snapshot))), LONGEST_NAME)
     subject = snapshot.change.subject if snapshot.change else ""
-    return shortened(NOT_PRINTABLE.sub(" ", subject).strip(), LONGEST_NAME) or snapshot.commit[:7]
+    return shortened(one_line(subject), LONGEST_NAME) or snapshot.commit[:7]
 
 
 def _text(snapshot: Snapshot, execution: Execution | None, metrics: Mapping[str, float], money: str) -> str:
@@ -304,8 +303,9 @@ def _verdict(metrics: Mapping[str, float], money: str) -> Iterator[str]:
 def _origin(snapshot: Snapshot) -> Iterator[str]:
     commit = snapshot.commit or ""
     if snapshot.is_edited:
-        changed = [f"`{key}`: {_short(old)} → {_short(new)}" for key, old, new in snapshot.edited_values]
-        changed += [f"`{path}`" for path in _other_edits(snapshot)]
+        values = snapshot.edited_values
+        changed = [f"{_quoted(key)}: {_quoted(_short(old))} → {_quoted(_short(new))}" for key, old, new in values]
+        changed += [_quoted(path) for path in _other_edits(snapshot)]
         yield f"Edited since commit {commit[:7]}: {'; '.join(changed)}"
     elif commit:
         yield f"Commit {commit[:7]}. Restore it with `git checkout {commit[:7]}` and `dvc checkout`."
@@ -339,8 +339,9 @@ def _other_edits(snapshot: Snapshot) -> list[str]:
 
 def _short(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return shortened(text, LONGEST_ITEM)
+    return shortened(one_line(text), LONGEST_ITEM)
 
 
 def _quoted(text: str) -> str:
-    return f"`{' '.join(text.replace('`', chr(39)).split())}`"
+    """Markdown for a text as it is."""
+    return f"`{one_line(text.replace('`', chr(39)))}`"

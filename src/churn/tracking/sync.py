@@ -237,9 +237,9 @@ def _offers_its_model(row: "Run | None", one: Snapshot) -> bool:
 
 def _nothing_to_add(row: "Run", experiment: Experiment, store: "Store") -> bool:
     """Whether a complete run has everything that this checkout could publish."""
-    if is_outdated(row.data.tags, experiment.tags):
-        return False
     shown, here = row.data.tags.get(MODEL_NOTE), experiment.tags.get(MODEL_NOTE)
+    if shown == here and is_outdated(row.data.tags, experiment.tags):
+        return False
     if here != ModelNote.SHOWN:  # another machine may have published the model
         others = {path: md5 for path, md5 in experiment.files.items() if path != str(files.MODEL)}
         return shown in (here, ModelNote.SHOWN) and not store.lacking(row, replace(experiment, files=others))

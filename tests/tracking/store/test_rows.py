@@ -205,6 +205,18 @@ def test_a_row_of_an_edit_gets_the_name_of_its_commit_and_keeps_it(
         assert (row.info.start_time, row.info.end_time) == (100_000, 101_500), "when it ran"
 
 
+def test_an_edit_that_is_committed_between_its_stages_leaves_no_trace_in_the_row(
+    destination: Destination, experiment: Experiment
+) -> None:
+    of_edit = {COMMIT: "a" * 40, EDITED: "true", EDITED_FILES: "params.yaml"}
+    begun = unfinished(experiment, RUNNING)
+    publish(destination, replace(begun, tags={**begun.tags, **of_edit}), ended("train"))
+    committed = replace(experiment, tags={**experiment.tags, COMMIT: "b" * 40, EDITED: "false"})
+    publish(destination, committed, ended("evaluate", started=200))
+    (row,) = rows(destination)
+    assert (row.data.tags[EDITED], EDITED_FILES in row.data.tags) == ("false", False)
+
+
 def test_a_state_that_nobody_ran_begins_with_its_commit_and_has_no_duration(
     destination: Destination, experiment: Experiment
 ) -> None:

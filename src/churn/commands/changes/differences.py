@@ -17,7 +17,7 @@ from churn.errors import ChurnError, excerpt
 from churn.files import DETAILED_METRICS, METRICS, OVERVIEW
 from churn.history.git import commit_of, git_files
 from churn.history.predictions import WORKSPACE
-from churn.history.state import LOCK_FILE, PIPELINE_FILE, content_of
+from churn.history.state import LOCK_FILE, content_of
 
 PICTURES = f":(glob){METRICS}/*.png"
 NOT_FROM_DVC = {str(OVERVIEW), *map(str, DETAILED_METRICS)}
@@ -65,9 +65,8 @@ def compare(
     Raises:
         ChurnError: a revision is unknown, or DVC or git fails.
     """
-    for needed in (PIPELINE_FILE, ".dvc"):  # without .dvc, DVC reports no differences
-        if not (folder / needed).exists():
-            raise ChurnError(f"{needed}: not in this folder; run the command in the project's folder")
+    if not (folder / ".dvc").exists():  # without it, DVC reports no differences
+        raise ChurnError(".dvc: not in this folder; run the command in the project's folder")
     new = _revision(folder, head) if head else _Revision(None, "workspace")
     old = _revision(folder, base)
     if from_merge_base:

@@ -196,7 +196,9 @@ class Store:
         ):
             if tags.get(DIGEST) == experiment.digest:
                 self._bring_back(row, experiment, content_of)
-                self._rename(row, experiment, content_of)
+                if is_outdated(tags, experiment.tags):
+                    self._log_name_and_tags(row, experiment.name, experiment.tags)
+                    self._log_files(run_id, experiment, content_of)  # the report names its commit
             self._log_metrics(row, measured, given.moment)
             return  # everything else is logged already
         self._log_parameters(row, experiment.parameters)
@@ -211,24 +213,21 @@ class Store:
             if tags.get(MODEL_NOTE) == ModelNote.SHOWN and tags.get(MODEL_MD5) == said.get(MODEL_MD5):
                 # Another machine published the model, which is not available here.
                 said[MODEL_NOTE] = ModelNote.SHOWN.value
-            if standing(tags) > standing(said):
-                said = {name: value for name, value in said.items() if name not in OF_ITS_NAME}
-            elif row.info.run_name != experiment.name:
-                self.client.update_run(run_id, name=experiment.name)
-            self.client.log_batch(run_id, tags=[RunTag(name, value) for name, value in said.items()])
+            self._log_name_and_tags(row, experiment.name, said)
         self._only_row(experiment.fingerprint)
 
-    def _rename(self, row: Run, experiment: Experiment, content_of: ContentOf) -> None:
-        """Rewrite the name and texts of a complete row whose edit was committed, or whose form is old."""
-        tags, run_id = row.data.tags, row.info.run_id
-        if not is_outdated(tags, experiment.tags):
-            return
-        self.client.update_run(run_id, name=experiment.name)
-        told = {name: value for name, value in experiment.tags.items() if tags.get(name) != value}
-        self.client.log_batch(run_id, tags=[RunTag(name, value) for name, value in told.items()])
-        for name in OF_ITS_NAME & tags.keys() - experiment.tags.keys():
-            self.client.delete_tag(run_id, name)
-        self._log_files(run_id, experiment, content_of)  # the report names its commit
+    def _log_name_and_tags(self, row: Run, name: str, tags: Mapping[str, str]) -> None:
+        """Log what people read; a name that refers to more than the given one stays, with the tags that go with it."""
+        shown, run_id = row.data.tags, row.info.run_id
+        if standing(shown) > standing(tags):
+            tags = {tag: value for tag, value in tags.items() if tag not in OF_ITS_NAME}
+        else:
+            if row.info.run_name != name:
+                self.client.update_run(run_id, name=name)
+            for tag in OF_ITS_NAME & shown.keys() - tags.keys():
+                self.client.delete_tag(run_id, tag)
+        changed = [RunTag(tag, value) for tag, value in tags.items() if shown.get(tag) != value]
+        self.client.log_batch(run_id, tags=changed)
 
     def _log_parameters(self, row: Run, parameters: Mapping[str, str]) -> None:
         # Values that DVC considers equal can differ in form (1, 1.0), and MLflow parameters cannot be changed.
