@@ -233,7 +233,9 @@ def test_a_setting_may_hold_a_dollar_between_single_quotes(stack: Stack) -> None
 
 
 def test_compose_of_version_1_refuses_the_file_as_the_manual_says(stack: Stack, debian: str) -> None:
-    old = f"docker run --rm --volume {stack.project}:/project:ro --workdir /project {debian} docker-compose"
+    settings = " ".join(f"--env {name}" for name in stack.environment)
+    mounted = f"--volume {stack.project}:/project:ro --workdir /project"
+    old = f"docker run --rm {settings} {mounted} {debian} docker-compose"
     assert stack.run(f"{old} version --short").stdout.startswith("1.")
     refused = stack.run(f"{old} up --detach", check=False)
     assert refused.returncode != 0
