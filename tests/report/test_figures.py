@@ -125,7 +125,7 @@ def test_the_calibration_curve_shows_each_group_with_its_interval() -> None:
     figure = FIGURES["calibration"]()
     assert said(figure) == (
         "Predictions are off by 10.0 points on average",
-        "if perfectly calibrated 2.0 to 8.0; 2 groups of about 20 customers",
+        "a perfectly calibrated model: 2.0 to 8.0; 2 groups of about 20 customers",
     )
     (container,) = figure.axes[0].containers
     points, _, (bars,) = container.lines  # type: ignore[attr-defined]

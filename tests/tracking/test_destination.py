@@ -42,6 +42,31 @@ def test_settings_of_the_environment_hold_and_relative_databases_count_from_the_
     assert find_destination(Path("/project")).is_embedded == embedded
 
 
+@pytest.mark.parametrize(
+    ("uri", "pages", "opened"),
+    [
+        ("", "", "http://localhost:5000"),
+        ("", "http://localhost:5001/", "http://localhost:5001"),
+        ("http://user:secret@mlflow:5000", "", "http://mlflow:5000"),
+        ("http://mlflow:5000", "https://mlflow.example.com", "https://mlflow.example.com"),
+    ],
+)
+def test_a_link_leads_to_the_runs_on_the_server_that_a_browser_reaches(
+    uri: str, pages: str, opened: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setenv("CHURN_MLFLOW_PAGES", pages)
+    destination = find_destination(Path("/project"))
+    assert destination.pages_of("7") == f"{opened}/#/experiments/7/runs?workflowType=machine_learning"
+    assert destination.needs_ui == (uri == pages == "")
+
+
+@pytest.mark.parametrize("uri", ["sqlite:////elsewhere/runs.db", "postgresql://host/runs", "databricks"])
+def test_without_a_server_that_is_known_there_is_no_link(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    assert find_destination(Path("/project")).pages_of("7") == ""
+
+
 def test_a_temporary_copy_of_the_project_tracks_to_the_projects_own_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,7 +42,7 @@ def of_calibration(error: Interval, groups: int, customers_a_group: float) -> Ca
     """Caption of the calibration curve; `error` has the bounds expected under perfect calibration."""
     return Caption(
         f"Predictions are off by {100 * error.value:.1f} points on average",
-        f"if perfectly calibrated {100 * error.low:.1f} to {100 * error.high:.1f}; {groups} groups of about "
+        f"a perfectly calibrated model: {100 * error.low:.1f} to {100 * error.high:.1f}; {groups} groups of about "
         f"{customers_a_group:,.0f} customers",
     )
 

@@ -16,6 +16,7 @@ LOCAL_PAGES = "http://localhost:5000"
 """Where `make ui` serves the embedded store."""
 SECONDS_TO_ANSWER = 0.3
 SQLITE = "sqlite:///"
+EMBEDDED = f"{SQLITE}mlflow.db"
 PORTS = {"http": 80, "https": 443}
 
 CLIENT_SETTINGS = {
@@ -46,6 +47,8 @@ class Destination:
     uri: str
     experiment: str
     root: Path
+    pages: str | None = None
+    """Address of its pages for a browser, where that is another one."""
 
     @property
     def executions(self) -> str:
@@ -78,17 +81,18 @@ class Destination:
         return "://" in self.uri and urlsplit(self.uri).scheme not in PORTS
 
     @property
-    def has_pages(self) -> bool:
-        """Whether a server is known that shows the runs."""
-        return not self.is_embedded or "CHURN_MLFLOW_PAGES" in os.environ
+    def needs_ui(self) -> bool:
+        """Whether its pages are there only while `make ui` serves the project's own database."""
+        return self.pages is None and self.uri == _anchor(EMBEDDED, self.root)
 
     def pages_of(self, experiment_id: str) -> str:
-        """Address at which a browser shows the runs of an experiment.
+        """Address at which a browser shows the runs of an experiment; empty if none is known.
 
         By default MLflow opens on its pages for generative AI, so the address names the kind of work.
         """
-        at = os.environ.get("CHURN_MLFLOW_PAGES") or (LOCAL_PAGES if self.is_embedded else self.address)
-        return f"{at.rstrip('/')}/#/experiments/{experiment_id}/runs?workflowType=machine_learning"
+        served = self.address if urlsplit(self.uri).scheme in PORTS else ""
+        at = self.pages or (LOCAL_PAGES if self.needs_ui else served)
+        return at and f"{at.rstrip('/')}/#/experiments/{experiment_id}/runs?workflowType=machine_learning"
 
     @property
     def lock(self) -> Path:
@@ -114,12 +118,13 @@ PATIENCE = 5.0
 
 
 def find_destination(root: Path) -> Destination:
-    """Destination from MLFLOW_TRACKING_URI and MLFLOW_EXPERIMENT_NAME; by default mlflow.db in the project's folder."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}mlflow.db"
+    """Destination from the environment; by default mlflow.db in the project's folder."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or EMBEDDED
     return Destination(
         uri=_anchor(uri, root),
         experiment=os.environ.get("MLFLOW_EXPERIMENT_NAME") or DEFAULT_EXPERIMENT,
         root=root,
+        pages=os.environ.get("CHURN_MLFLOW_PAGES") or None,
     )
 
 

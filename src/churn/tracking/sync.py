@@ -279,7 +279,7 @@ def _unpublished(outbox: Outbox) -> Unpublished:
 
 def _pages_line(destination: Destination, pages: str) -> Iterator[str]:
     if pages:
-        yield pages if destination.has_pages else f"`make ui`, then {pages}"
+        yield f"`make ui`, then {pages}" if destination.needs_ui else pages
 
 
 def _waiting_lines(outbox: Outbox) -> Iterator[str]:
