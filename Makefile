@@ -28,6 +28,9 @@ run: $(SETUP)  ## set up, run the pipeline, publish to MLflow, print a summary
 report: $(SETUP)  ## open the report, with commit, fingerprint and the commands that restore it
 	churn report
 
+# Bytecode is kept, whatever the user's settings: the tests start hundreds of processes.
+test test-all test-long: export PYTHONDONTWRITEBYTECODE :=
+
 test: $(DEV)  ## run the fast tests
 	pytest -n auto --dist worksteal -m "not slow and not long and not stack"
 
@@ -35,7 +38,7 @@ test-all: $(DEV)  ## run the fast and the slow tests, without containers
 	pytest -n auto --dist worksteal -m "not long and not stack" --durations 20
 
 test-long: $(DEV)  ## run the tests that take long: whole days, simulations, benchmarks
-	pytest -n auto --dist worksteal -m long --durations 20
+	pytest -n auto --dist worksteal -m "long or (hypothesis and not stack)" --hypothesis-profile many --durations 20
 
 stack-test: $(DEV)  ## build, start and test the containers (needs a Docker engine)
 	pytest -m stack -rP

@@ -7,10 +7,16 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import settings
 
 from churn.config.contract import TableContract
 from churn.config.params import Params, load_params
 from tests.helpers.projects import NO_SERVER, made_once, make_customers, make_folder, make_project, shell
+
+settings.register_profile("few", max_examples=15, deadline=None)
+settings.register_profile("many", max_examples=200, deadline=None)
+settings.load_profile("few")
+"""How many examples a property is tried on; `make test-long` passes the profile `many`."""
 
 
 @pytest.fixture(autouse=True)
@@ -58,15 +64,17 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def _finished_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project after its first run, everything committed; copied for each test that needs it."""
+    """The project after its first run, everything committed, and what DVC said; copied for each test that needs it."""
 
     def make(folder: Path) -> None:
-        make_project(folder)
-        run = shell(folder)
-        run("dvc repro", MLFLOW_TRACKING_URI=NO_SERVER)
+        project = folder / "project"
+        make_project(project)
+        run = shell(project)
+        told = run("dvc repro", MLFLOW_TRACKING_URI=NO_SERVER, PYTHONDONTWRITEBYTECODE="")
+        (folder / "story").write_text(told.stdout)
         run("git add --all")
         run("git commit --quiet --message results")
-        shutil.rmtree(folder / ".churn")  # what waits there for a server is no part of the project
+        shutil.rmtree(project / ".churn")  # what waits there for a server is no part of the project
 
     return made_once(tmp_path_factory, "finished", make)
 
@@ -74,7 +82,20 @@ def _finished_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def finished(_finished_once: Path, tmp_path: Path) -> Path:
     """A git repository whose pipeline has run and is committed."""
-    return shutil.copytree(_finished_once, tmp_path / "project", symlinks=True)
+    return shutil.copytree(_finished_once / "project", tmp_path / "project", symlinks=True)
+
+
+@pytest.fixture
+def story_of_first_run(_finished_once: Path) -> str:
+    """What DVC said when it ran the pipeline for the first time."""
+    return (_finished_once / "story").read_text()
+
+
+@pytest.fixture
+def _usual_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder of DVC's cache is taken to be the usual one; to ask DVC starts a process for each state."""
+    for module in ("committed", "snapshot"):
+        monkeypatch.setattr(f"churn.history.{module}.cache_folder", lambda root: root / ".dvc/cache")
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,7 @@ from churn.config.contract import Column, TableContract
 from tests.helpers.projects import REST_OF_CONTRACT
 
 # Repeatable, without a verdict on speed, and without a minute of explanations when a test fails.
-repeatable = settings(
-    derandomize=True, deadline=None, database=None, max_examples=20, phases=[Phase.generate, Phase.shrink]
-)
+repeatable = settings(derandomize=True, deadline=None, database=None, phases=[Phase.generate, Phase.shrink])
 
 NUMBERS = st.floats(-1e6, 1e6) | st.integers(-1000, 1000).map(float)
 LABELS = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=6).filter(

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from churn.metrics.calibration import calibration_error_by_chance, calibration_table, expected_calibration_error
@@ -18,7 +18,6 @@ def test_calibration_compares_predicted_and_observed_in_groups_of_equal_size() -
 
 
 @given(st.lists(st.tuples(st.integers(0, 1), st.floats(0, 1)), min_size=1), st.integers(2, 20))
-@settings(deadline=None)
 def test_the_calibration_error_is_the_mean_gap_of_the_calibration_table(
     pairs: list[tuple[int, float]], bins: int
 ) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn.metrics import roc_curve
@@ -14,7 +14,6 @@ from tests.helpers.made_up_answers import make_predictions
 
 
 @given(seed=st.integers(0, 10_000), count=st.integers(1, 300), points=st.integers(10, 60))
-@settings(deadline=None)
 def test_whoever_reads_a_stored_threshold_counts_the_same_customers(seed: int, count: int, points: int) -> None:
     churned, probability = make_predictions(count, seed)
     table = contacted_by_threshold(churned, probability, 0.25, points)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from empulse.metrics import empc_score, mpc_score
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.stats import beta
 
@@ -70,7 +70,6 @@ def test_customers_of_equal_probability_are_contacted_together() -> None:
 
 
 @given(customers, campaigns)
-@settings(deadline=None)
 def test_every_point_of_the_curve_is_the_campaign_counted_customer_by_customer(
     pairs: list[tuple[int, float]], campaign: Economics
 ) -> None:
@@ -86,7 +85,6 @@ def test_every_point_of_the_curve_is_the_campaign_counted_customer_by_customer(
 
 
 @given(customers, campaigns)
-@settings(deadline=None)
 def test_mpc_and_empc_are_those_of_the_library_empulse(pairs: list[tuple[int, float]], campaign: Economics) -> None:
     churned, probability = arrays(pairs)
     assume(0 < churned.mean() < 1 and campaign.customer_value > campaign.offer_cost)
@@ -131,7 +129,6 @@ def test_of_equal_profits_the_best_contacts_fewest() -> None:
 
 
 @given(customers)
-@settings(deadline=None)
 def test_nobody_is_contacted_when_no_contact_pays_however_sure_the_model_is(pairs: list[tuple[int, float]]) -> None:
     churned, probability = arrays([*pairs, (1, 1.0)])
     threshold = most_profitable_threshold(churned, probability, HOPELESS)
@@ -155,7 +152,6 @@ def test_the_threshold_earns_the_best_profit_of_the_curve() -> None:
 
 
 @given(st.floats(0, 1))
-@settings(deadline=None)
 def test_rounding_never_lets_the_threshold_pass_the_customer_it_was_chosen_by(probability: float) -> None:
     threshold = most_profitable_threshold(np.array([1]), np.array([probability]), economics())
     assert threshold <= probability < threshold + 1.000001e-6

@@ -5,7 +5,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
@@ -42,7 +42,6 @@ def customers(draw: st.DrawFn) -> tuple[Labels, Floats]:
 
 
 @given(customers())
-@settings(deadline=None)
 def test_probability_scores_are_those_of_scikit_learn(example: tuple[Labels, Floats]) -> None:
     expected = {name: score(*example) for name, score in BY_SCIKIT_LEARN.items()}
     assert probability_scores(*example) == pytest.approx(expected, abs=1e-12)
@@ -59,7 +58,6 @@ def weighted_customers(draw: st.DrawFn) -> tuple[Labels, Floats, Floats]:
 
 @pytest.mark.parametrize("name", RANKING_SCORES)
 @given(example=weighted_customers())
-@settings(deadline=None)
 def test_weighted_ranking_scores_are_those_of_scikit_learn(name: str, example: tuple[Labels, Floats, Floats]) -> None:
     churned, probability, times = example
     found = RANKING_SCORES[name](*Ranking.of(churned, probability).weights(times))
@@ -76,7 +74,6 @@ def test_weighted_ranking_scores_are_those_of_scikit_learn(name: str, example: t
 
 @pytest.mark.parametrize("name", LOSSES)
 @given(example=weighted_customers())
-@settings(deadline=None)
 def test_weighted_means_of_losses_are_the_scores_of_scikit_learn(
     name: str, example: tuple[Labels, Floats, Floats]
 ) -> None:
@@ -98,7 +95,6 @@ def test_resamples_may_have_any_number_of_leading_axes() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 1), st.booleans()), min_size=1))
-@settings(deadline=None)
 def test_decision_scores_are_those_of_scikit_learn(decisions: list[tuple[int, bool]]) -> None:
     churned, contacted = (np.array(side) for side in zip(*decisions, strict=True))
     expected = {
@@ -111,7 +107,6 @@ def test_decision_scores_are_those_of_scikit_learn(decisions: list[tuple[int, bo
 
 
 @given(customers(), st.randoms(use_true_random=False))
-@settings(deadline=None)
 def test_the_order_of_the_rows_changes_no_ranking_score(example: tuple[Labels, Floats], random: Random) -> None:
     churned, probability = example
     order = list(range(len(churned)))
