@@ -92,12 +92,17 @@ def jittered(table: pd.DataFrame) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("rows", ROWS)
+@pytest.mark.parametrize(("seed", "columns"), [(1, 8), (2, 10)])
+def test_nothing_is_found_in_the_tables_that_problems_are_planted_in(seed: int, columns: int, rows: int) -> None:
+    assert not failing(clean_customers(seed, rows, columns))
+
+
+@pytest.mark.parametrize("rows", ROWS)
 @pytest.mark.parametrize("leak", PREDICTING)
 def test_a_column_that_gives_the_outcome_away_is_found(leak: str, rows: int) -> None:
     customers = clean_customers(1, rows, 8)
     planted = customers.with_column("planted", PREDICTING[leak](customers, np.random.default_rng(rows)))
     assert failing(planted) & {"predicts_alone:planted", "function_of_target:planted"}
-    assert not failing(customers)
 
 
 @pytest.mark.parametrize("rows", ROWS)
@@ -136,7 +141,6 @@ def test_customers_who_stand_in_the_table_twice_are_found(
 ) -> None:
     customers = clean_customers(2, rows, 10)
     assert check in failing(customers.with_copies(0.1, change, seed=rows))
-    assert not failing(customers)
 
 
 def test_few_near_twins_are_a_warning() -> None:
@@ -196,13 +200,14 @@ def test_a_fifth_of_the_sample_copied_with_slightly_other_totals_is_found(error:
 
 
 @pytest.mark.slow
-def test_few_columns_with_few_values_make_customers_alike_and_no_copies() -> None:
+@pytest.mark.parametrize("tables", [100, *every_night(300)])
+def test_few_columns_with_few_values_make_customers_alike_and_no_copies(tables: int) -> None:
     wrong = {}
-    for seed in range(300):
+    for seed in range(tables):
         customers = clean_customers(9_000 + seed, columns=2 + seed % 4)
         wrong[seed] = twins_of(customers.audited(seed), customers)
     wrong = {seed: findings for seed, findings in wrong.items() if findings}
-    sys.stdout.write(f"{len(wrong)} of 300 tables with few columns have copies by mistake: {wrong}\n")
+    sys.stdout.write(f"{len(wrong)} of {tables} tables with few columns have copies by mistake: {wrong}\n")
     assert len(wrong) <= 1
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from typing import Any, Self
 
 import numpy as np
@@ -24,7 +25,7 @@ FOLDS = 5
 
 @dataclass(frozen=True)
 class Customers:
-    """Typed columns, their types and the outcome of each row; `place` is that in the file."""
+    """Typed columns, their types and the outcome of each row; `place` is that in the file. Shared, so never changed."""
 
     table: pd.DataFrame
     churned: NDArray[np.int64]
@@ -75,6 +76,7 @@ class Customers:
         )
 
 
+@cache
 def sample_customers() -> Customers:
     """Those of the sample that the repository holds."""
     params = load_params(REPOSITORY).data
@@ -177,6 +179,7 @@ MAKERS = (_money, _bill, _salary, _age, _count, _balance, _ratio, _flag, _label,
 COARSE_MAKERS = (_flag, _label, _flag, _count)
 
 
+@lru_cache(maxsize=8)
 def clean_customers(seed: int, rows: int | None = None, columns: int | None = None) -> Customers:
     """A table nobody need suspect: what any column tells of the outcome is modest."""
     random = np.random.default_rng(seed)
