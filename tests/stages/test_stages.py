@@ -22,15 +22,45 @@ from churn.model import decision
 from churn.stages import evaluate, preprocess, train
 from churn.stages.runner import Measurements, run_stage
 from churn.tracking.recorder import Recorder
-from tests.helpers.projects import PARAMS, REPOSITORY, make_customers, unpickled
+from tests.helpers.projects import PARAMS, REPOSITORY, made_once, make_customers, make_folder, unpickled
 from tests.helpers.states import edit
 
 TABLE = Path("data/raw/customers.csv")
 LEARNED = [files.ENCODERS, files.SCALER, files.MODEL, files.IMPORTANCE, files.OUT_OF_FOLD]
 
 
-def test_preprocess_divides_the_customers_and_encodes_both_sides(params: Params) -> None:
-    preprocess.run(Path(), params)
+@pytest.fixture(scope="session")
+def _stages_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders as they are after the first stage and after the last one."""
+
+    def make(folder: Path) -> None:
+        processed, evaluated = folder / "processed", folder / "evaluated"
+        make_folder(processed)
+        params = load_params(processed)
+        preprocess.run(processed, params)
+        shutil.copytree(processed, evaluated)
+        train.run(evaluated, params)
+        evaluate.run(evaluated, params)
+
+    return made_once(tmp_path_factory, "stages", make)
+
+
+@pytest.fixture
+def processed(_stages_once: Path, folder: Path) -> Params:
+    """The parameters of the current folder, in which `preprocess` has run."""
+    shutil.copytree(_stages_once / "processed", folder, dirs_exist_ok=True)
+    return load_params(folder)
+
+
+@pytest.fixture
+def evaluated(_stages_once: Path, folder: Path) -> Params:
+    """The parameters of the current folder, in which all stages have run."""
+    shutil.copytree(_stages_once / "evaluated", folder, dirs_exist_ok=True)
+    return load_params(folder)
+
+
+@pytest.mark.usefixtures("processed")
+def test_preprocess_divides_the_customers_and_encodes_both_sides() -> None:
     train_rows, test_rows = pd.read_csv(files.TRAIN_ROWS), pd.read_csv(files.TEST_ROWS)
     assert len(train_rows) + len(test_rows) == 400
     assert not set(train_rows["row_key"]) & set(test_rows["row_key"])
@@ -39,14 +69,15 @@ def test_preprocess_divides_the_customers_and_encodes_both_sides(params: Params)
     assert pd.read_csv(files.X_TRAIN).notna().all(axis=None)
 
 
-def test_preprocess_reports_what_it_did_with_the_table(params: Params, customers: pd.DataFrame) -> None:
-    preprocess.run(Path(), params)
+@pytest.mark.usefixtures("processed")
+def test_preprocess_reports_what_it_did_with_the_table(customers: pd.DataFrame) -> None:
     report = files.read_json(files.DATA_METRICS)
     assert report["rows_in"] == report["rows_kept"] == report["rows_train"] + report["rows_test"] == 400
     assert report["missing"] == {"plan": 0, "months": 0, "fee": int((customers["fee"] == "NA").sum()), "senior": 0}
     assert report["unknown_labels_test"] == {"plan": 0}
 
 
+@pytest.mark.slow
 def test_a_label_that_only_test_rows_have_is_counted_and_scored(folder: Path) -> None:
     named = with_ids(folder)
     edit(folder / "params.yaml", "values: [basic, plus, pro]", "values: null")
@@ -60,9 +91,8 @@ def test_a_label_that_only_test_rows_have_is_counted_and_scored(folder: Path) ->
     assert pd.read_csv(files.TEST_PREDICTIONS)["probability"].between(0, 1).all()
 
 
-def test_train_writes_the_decision_and_what_it_was_judged_by(params: Params) -> None:
-    preprocess.run(Path(), params)
-    measured = train.run(Path(), params)
+def test_train_writes_the_decision_and_what_it_was_judged_by(processed: Params) -> None:
+    measured = train.run(Path(), processed)
     metrics = files.read_json(files.TRAIN_METRICS)
     model = unpickled(files.MODEL)
     assert {"train_accuracy", "train_precision", "train_recall", "train_f1", "model_size_mb"} <= set(metrics)
@@ -78,20 +108,20 @@ def test_train_writes_the_decision_and_what_it_was_judged_by(params: Params) -> 
     assert list(pd.read_csv(files.OUT_OF_FOLD)["row_key"]) == list(pd.read_csv(files.TRAIN_ROWS)["row_key"])
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("processed")
 def test_a_given_threshold_is_the_one_decided_by(folder: Path) -> None:
     edit(folder / "params.yaml", "threshold: profit", "threshold: 0.4")
     params = load_params(folder)
-    for stage in (preprocess, train, evaluate):
-        stage.run(Path(), params)
+    train.run(Path(), params)
+    evaluate.run(Path(), params)
     predictions = pd.read_csv(files.TEST_PREDICTIONS)
     assert files.read_json(files.TRAIN_METRICS)["threshold"] == 0.4
     assert (predictions["contact"] == (predictions["probability"] >= 0.4)).all()
 
 
-@pytest.mark.slow
-def test_evaluate_gives_every_headline_figure_its_interval(params: Params) -> None:
-    for stage in (preprocess, train, evaluate):
-        stage.run(Path(), params)
+@pytest.mark.usefixtures("evaluated")
+def test_evaluate_gives_every_headline_figure_its_interval() -> None:
     for path in (files.TEST_METRICS, files.BUSINESS_METRICS):
         metrics = files.read_json(path)
         for name in [name.removesuffix("_low") for name in metrics if name.endswith("_low")]:
@@ -102,10 +132,8 @@ def test_evaluate_gives_every_headline_figure_its_interval(params: Params) -> No
     } <= set(test)
 
 
-@pytest.mark.slow
-def test_the_overview_repeats_what_the_other_files_say(params: Params) -> None:
-    for stage in (preprocess, train, evaluate):
-        stage.run(Path(), params)
+@pytest.mark.usefixtures("evaluated")
+def test_the_overview_repeats_what_the_other_files_say() -> None:
     training, test, money = map(files.read_json, (files.TRAIN_METRICS, files.TEST_METRICS, files.BUSINESS_METRICS))
     told = files.read_json(files.OVERVIEW)
     assert list(told) == ["choose", "confirm"]
@@ -113,56 +141,54 @@ def test_the_overview_repeats_what_the_other_files_say(params: Params) -> None:
     assert told["confirm"].items() <= (test | money).items()
 
 
-def test_out_of_fold_the_interval_of_the_profit_is_that_of_a_bootstrap_over_customers(params: Params) -> None:
-    preprocess.run(Path(), params)
+def test_out_of_fold_the_interval_of_the_profit_is_that_of_a_bootstrap_over_customers(processed: Params) -> None:
     data = train.load_processed_data(Path())
     contacted = np.arange(len(data.y)) % 3 == 0
-    found = train.profit_interval(data, contacted, params)
-    gain = 1000 * np.where(contacted, gains(data.y, params.business), 0.0)
+    found = train.profit_interval(data, contacted, processed)
+    gain = 1000 * np.where(contacted, gains(data.y, processed.business), 0.0)
     random = np.random.default_rng(1)
     drawn = [random.choice(gain, len(gain)).mean() for _ in range(4000)]
     assert found.value == pytest.approx(gain.mean())
     assert [found.low, found.high] == pytest.approx(np.percentile(drawn, [2.5, 97.5]), abs=0.1 * np.std(drawn))
-    assert train.profit_interval(data, np.zeros_like(contacted), params) == Interval(0.0, 0.0, 0.0)
+    assert train.profit_interval(data, np.zeros_like(contacted), processed) == Interval(0.0, 0.0, 0.0)
 
 
-@pytest.mark.slow
-def test_the_slices_together_are_all_test_customers(params: Params) -> None:
-    for stage in (preprocess, train, evaluate):
-        stage.run(Path(), params)
+@pytest.mark.usefixtures("evaluated")
+def test_the_slices_together_are_all_test_customers() -> None:
     slices = pd.read_csv(files.SLICES)
     customers = files.read_json(files.DATA_METRICS)["rows_test"]
     assert slices.groupby("column")["customers"].sum().to_dict() == {"plan": customers, "senior": customers}
 
 
-@pytest.mark.slow
-def test_the_report_and_the_card_tell_what_the_other_files_say(params: Params) -> None:
-    for stage in (preprocess, train, evaluate):
-        stage.run(Path(), params)
+@pytest.mark.usefixtures("evaluated")
+def test_the_report_and_the_card_tell_what_the_other_files_say() -> None:
     page, card = files.REPORT.read_text(encoding="utf-8"), files.MODEL_CARD.read_text(encoding="utf-8")
     money, test = files.read_json(files.BUSINESS_METRICS), files.read_json(files.TEST_METRICS)
     for document in (page, card):
         assert f"{money['profit_per_1000']:,.0f} EUR per 1,000 customers".replace("-", "−") in document
         assert f"{test['test_roc_auc_low']:.3f} to {test['test_roc_auc_high']:.3f}" in document
         assert files.md5(files.MODEL) in document
+
+
+@pytest.mark.slow
+def test_another_evaluation_gives_the_same_report_card_and_slices(evaluated: Params) -> None:
     before = fingerprints([files.REPORT, files.MODEL_CARD, files.SLICES])
-    evaluate.run(Path(), params)
+    evaluate.run(Path(), evaluated)
     assert fingerprints([files.REPORT, files.MODEL_CARD, files.SLICES]) == before
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("outcome", [0, 1])
 @pytest.mark.filterwarnings("ignore")  # numpy and scikit-learn tell what is not defined, in many ways
-def test_test_customers_who_all_did_the_same_can_be_evaluated(outcome: int, params: Params) -> None:
-    preprocess.run(Path(), params)
-    train.run(Path(), params)
+def test_test_customers_who_all_did_the_same_can_be_evaluated(outcome: int, evaluated: Params) -> None:
     outcomes = pd.read_csv(files.Y_TEST)
     outcomes.assign(gone=outcome).to_csv(files.Y_TEST, index=False)
-    evaluate.run(Path(), params)
+    evaluate.run(Path(), evaluated)
     assert files.read_json(files.TEST_METRICS)["test_roc_auc"] is None
     assert "nan" not in files.MODEL_CARD.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_raw_rows_and_processed_rows_are_scored_alike_to_the_last_bit(folder: Path) -> None:
     with_ids(folder)
     params = load_params(folder)
@@ -187,6 +213,7 @@ def with_ids(folder: Path) -> pd.DataFrame:
     return named
 
 
+@pytest.mark.slow
 def test_test_rows_change_nothing_that_is_learned(folder: Path) -> None:
     named = with_ids(folder)
     params = load_params(folder)
@@ -205,19 +232,17 @@ def test_test_rows_change_nothing_that_is_learned(folder: Path) -> None:
     assert fingerprints([*LEARNED, files.X_TRAIN, files.TRAIN_METRICS]) == before
 
 
-def test_training_does_not_open_the_test_side(params: Params) -> None:
-    preprocess.run(Path(), params)
+def test_training_does_not_open_the_test_side(processed: Params) -> None:
     for path in (files.X_TEST, files.Y_TEST, files.TEST_ROWS, TABLE):
         path.unlink()
-    train.run(Path(), params)
+    train.run(Path(), processed)
     assert files.MODEL.exists()
 
 
-def test_the_order_of_the_file_changes_no_byte(params: Params, customers: pd.DataFrame) -> None:
-    preprocess.run(Path(), params)
+def test_the_order_of_the_file_changes_no_byte(processed: Params, customers: pd.DataFrame) -> None:
     before = fingerprints([files.TRAIN_ROWS, files.X_TEST, files.ENCODERS, files.SCALER])
     customers.sample(frac=1, random_state=5).to_csv(TABLE, index=False)
-    preprocess.run(Path(), params)
+    preprocess.run(Path(), processed)
     assert fingerprints([files.TRAIN_ROWS, files.X_TEST, files.ENCODERS, files.SCALER]) == before
 
 
@@ -322,11 +347,11 @@ BAD_ESTIMATOR = {
 }
 
 
+@pytest.mark.usefixtures("processed")
 @pytest.mark.parametrize("fault", BAD_ESTIMATOR)
 def test_an_estimator_that_cannot_be_used_is_told_in_one_line_and_nothing_is_written(
     fault: str, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    preprocess.run(Path(), load_params(folder))
     old, new, expected = BAD_ESTIMATOR[fault]
     edit(folder / "params.yaml", old, new)
     lines = told_by_failing("train", train.run, monkeypatch, caplog)
@@ -398,25 +423,34 @@ AWKWARD_NAMES = [
 @pytest.mark.slow
 @pytest.mark.parametrize("names", AWKWARD_NAMES, ids="-".join)
 @pytest.mark.parametrize("target", ["gone", "probability_of"])
-def test_names_of_columns_change_no_figure(folder: Path, names: tuple[str, ...], target: str) -> None:
-    def figures(renamed: dict[str, str]) -> list[object]:
-        table = make_customers().rename(columns=renamed)
-        table.assign(key=[f"C{number}" for number in range(len(table))]).to_csv(TABLE, index=False)
-        content = yaml.load(PARAMS)
-        content["data"]["id"] = "key"  # else the names decide who is tested
-        content["data"]["target"]["column"] = renamed.get("gone", "gone")
-        content["data"]["columns"] = {renamed.get(name, name): one for name, one in content["data"]["columns"].items()}
-        content["evaluate"]["slices"] = [renamed.get(name, name) for name in content["evaluate"]["slices"]]
-        params = check_params(content)
-        for stage in (preprocess, train, evaluate):
-            stage.run(Path(), params)
-        scores = files.read_json(files.TEST_METRICS), files.read_json(files.BUSINESS_METRICS)
-        return [*scores, files.TEST_PREDICTIONS.read_text(), files.OUT_OF_FOLD.read_text()]
+def test_names_of_columns_change_no_figure(
+    folder: Path, plain_figures: list[object], names: tuple[str, ...], target: str
+) -> None:
+    customers = dict(zip(YAML(typ="safe").load(PARAMS)["data"]["columns"], names, strict=True))
+    assert figures_with(folder, {**customers, "gone": target}) == plain_figures
 
-    yaml = YAML(typ="safe")
-    plain = figures({})
-    customers = dict(zip(yaml.load(PARAMS)["data"]["columns"], names, strict=True))
-    assert figures({**customers, "gone": target}) == plain
+
+@pytest.fixture(scope="session")
+def plain_figures(tmp_path_factory: pytest.TempPathFactory) -> list[object]:
+    folder = tmp_path_factory.mktemp("plain")
+    make_folder(folder)
+    return figures_with(folder, {})
+
+
+def figures_with(folder: Path, renamed: dict[str, str]) -> list[object]:
+    """Figures and predictions of a run on the customers with other names of columns."""
+    table = make_customers().rename(columns=renamed)
+    table.assign(key=[f"C{number}" for number in range(len(table))]).to_csv(folder / TABLE, index=False)
+    content = YAML(typ="safe").load(PARAMS)
+    content["data"]["id"] = "key"  # else the names decide who is tested
+    content["data"]["target"]["column"] = renamed.get("gone", "gone")
+    content["data"]["columns"] = {renamed.get(name, name): one for name, one in content["data"]["columns"].items()}
+    content["evaluate"]["slices"] = [renamed.get(name, name) for name in content["evaluate"]["slices"]]
+    params = check_params(content)
+    for stage in (preprocess, train, evaluate):
+        stage.run(folder, params)
+    scores = [files.read_json(folder / path) for path in (files.TEST_METRICS, files.BUSINESS_METRICS)]
+    return [*scores, *((folder / path).read_text() for path in (files.TEST_PREDICTIONS, files.OUT_OF_FOLD))]
 
 
 def test_what_on_error_settles_is_counted(folder: Path) -> None:
