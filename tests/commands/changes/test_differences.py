@@ -1,18 +1,27 @@
 """`churn changes`, as it is typed, on real revisions."""
 
+import contextlib
 import json
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from churn.commands.changes.comment import MARKER
-from tests.helpers.projects import Shell, shell
+from tests.helpers.command_line import Answer, churn
+from tests.helpers.projects import shell
 
 pytestmark = pytest.mark.slow
 
 NO_ADDRESS = {"GITHUB_REPOSITORY": "", "GITHUB_SERVER_URL": "https://github.com"}
+
+
+@pytest.fixture(autouse=True)
+def _no_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in NO_ADDRESS.items():
+        monkeypatch.setenv(name, value)
 
 
 def edit(folder: Path, path: str, change: Callable[[str], str]) -> None:
@@ -30,25 +39,35 @@ def better_auc(folder: Path) -> None:
     edit(folder, "metrics/test.json", change)
 
 
-def changes_of(run: Shell, arguments: str = "", **environment: str) -> str:
-    return run(f"churn changes {arguments}", **{**NO_ADDRESS, **environment}).stdout
+def answer_in(folder: Path, arguments: str = "") -> Answer:
+    with contextlib.chdir(folder):
+        return churn("changes", *shlex.split(arguments))
+
+
+def changes_of(folder: Path, arguments: str = "") -> str:
+    answer = answer_in(folder, arguments)
+    assert answer.code == 0, answer
+    return answer.out
+
+
+def test_the_command_prints_the_comment_in_its_own_process(finished: Path) -> None:
+    assert shell(finished)("churn changes HEAD HEAD").stdout == changes_of(finished, "HEAD HEAD")
 
 
 def test_the_workspace_is_compared_with_the_last_commit(finished: Path) -> None:
-    run = shell(finished)
-    assert changes_of(run).startswith(f"{MARKER}\nNo parameter, metric or picture differs between `HEAD (")
+    assert changes_of(finished).startswith(f"{MARKER}\nNo parameter, metric or picture differs between `HEAD (")
     larger_c(finished)
     better_auc(finished)
     (finished / "metrics/roc_curve.png").write_bytes(b"other")
     (finished / "metrics/more.png").write_bytes(b"new")
-    text = changes_of(run)
+    text = changes_of(finished)
     assert "1 parameter, 1 metric and 2 pictures differ." in text
     assert "| `train.params.C` | `1.0` | `2.0` |" in text
     assert "- `metrics/roc_curve.png`\n- `metrics/more.png` (new)\n" in text
     assert "computed with the old parameters" in text
 
 
-def test_two_revisions_are_compared_from_where_they_parted(finished: Path) -> None:
+def test_two_revisions_are_compared_from_where_they_parted(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = shell(finished)
     run("git switch --quiet --create branch")
     better_auc(finished)
@@ -56,8 +75,9 @@ def test_two_revisions_are_compared_from_where_they_parted(finished: Path) -> No
     run("git commit --quiet --all --message branch && git switch --quiet main")
     larger_c(finished)
     run("git commit --quiet --all --message main")
-    assert "1 parameter, 1 metric" in changes_of(run, "main branch")
-    text = changes_of(run, "main branch --merge-base --head-repository fork/churn", GITHUB_REPOSITORY="owner/churn")
+    assert "1 parameter, 1 metric" in changes_of(finished, "main branch")
+    monkeypatch.setenv("GITHUB_REPOSITORY", "owner/churn")
+    text = changes_of(finished, "main branch --merge-base --head-repository fork/churn")
     assert "no parameter, 1 metric and 1 picture differ." in text
     base, head = (run(f"git rev-parse {name}").stdout.strip() for name in ("main~1", "branch"))
     assert f'src="https://github.com/owner/churn/raw/{base}/metrics/roc_curve.png"' in text
@@ -70,15 +90,15 @@ def test_states_that_were_run_are_judged_on_the_same_customers(finished: Path) -
     larger_c(finished)
     run("dvc repro")
     run("git commit --quiet --all --message larger")
-    assert "no significant difference in profit with" in changes_of(run, "HEAD~1 HEAD")
+    assert "no significant difference in profit with" in changes_of(finished, "HEAD~1 HEAD")
     run("git clone --quiet . ../clone")
-    clone = shell(finished.parent / "clone")
+    clone = finished.parent / "clone"
     assert "**<code>not compared on the same customers" in changes_of(clone, "HEAD~1 HEAD")
     assert "no significant difference in profit with" in changes_of(clone, "HEAD~1 HEAD --compute")
 
 
 def test_a_first_state_without_results_is_compared(finished: Path) -> None:
-    text = changes_of(shell(finished), "HEAD~1 HEAD")
+    text = changes_of(finished, "HEAD~1 HEAD")
     assert "**The old state has no metrics.**" in text
     assert "`metrics/roc_curve.png` (new)" in text
 
@@ -90,7 +110,7 @@ def test_figures_that_dvc_calls_metrics_in_one_state_alone_are_told_of_both(fini
     run("git commit --quiet --all --message 'as it was'")
     run("git checkout --quiet HEAD~1 -- dvc.yaml")
     better_auc(finished)
-    text = changes_of(run)
+    text = changes_of(finished)
     assert "no parameter, 1 metric and no picture differ." in text
     assert re.search(r"\| ROC-AUC \| 0\.\d+ \| 0\.9900 \|", text)
 
@@ -100,20 +120,19 @@ def test_a_broken_file_of_metrics_is_told(finished: Path) -> None:
     run = shell(finished)
     for path in ("metrics/test.json", "metrics/overview.json"):
         (finished / path).write_text("{")
-        assert "**DVC could not read all metrics:**" in changes_of(run), path
+        assert "**DVC could not read all metrics:**" in changes_of(finished), path
         run(f"git checkout --quiet {path}")
     (finished / "metrics/test.json").write_text("[" * 200_000)
-    assert "**DVC could not read all metrics:**" in changes_of(run)
+    assert "**DVC could not read all metrics:**" in changes_of(finished)
 
 
 def test_a_figure_that_is_not_a_number_is_shown(finished: Path) -> None:
     edit(finished, "metrics/test.json", lambda text: text.replace('"test_ece": 0', '"test_ece": NaN, "x": 0'))
-    assert "| `NaN` | differs |" in changes_of(shell(finished))
+    assert "| `NaN` | differs |" in changes_of(finished)
 
 
 def test_the_comment_goes_to_a_file(finished: Path) -> None:
-    run = shell(finished)
-    assert changes_of(run, "--output ../out/comment.md") == ""
+    assert changes_of(finished, "--output ../out/comment.md") == ""
     assert (finished.parent / "out/comment.md").read_text().startswith(MARKER)
 
 
@@ -122,7 +141,7 @@ def test_a_link_that_is_given_for_the_comment_stays(finished: Path) -> None:
     place.write_text("old")
     place.chmod(0o600)
     link.symlink_to(place.name)
-    assert changes_of(shell(finished), "--output latest.md") == ""
+    assert changes_of(finished, "--output latest.md") == ""
     assert link.is_symlink()
     assert place.read_text().startswith(MARKER)
     assert place.stat().st_mode & 0o777 == 0o600
@@ -141,28 +160,28 @@ def test_a_link_that_is_given_for_the_comment_stays(finished: Path) -> None:
     ],
 )
 def test_what_a_user_gets_wrong_is_told_in_a_line(finished: Path, arguments: str, said: str) -> None:
-    refused = shell(finished)(f"churn changes {arguments}", check=False, **NO_ADDRESS)
-    assert refused.returncode == 1
-    assert refused.stdout == ""
-    assert refused.stderr.startswith(said)
-    assert refused.stderr.count("\n") == 1
+    refused = answer_in(finished, arguments)
+    assert refused.code == 1
+    assert refused.out == ""
+    assert refused.err.startswith(said)
+    assert refused.err.count("\n") == 1
 
 
 def test_what_dvc_refuses_is_told_in_a_line(finished: Path) -> None:
     (finished / ".dvc/config").write_text("[core\n")
-    refused = shell(finished)("churn changes", check=False, **NO_ADDRESS)
-    assert refused.returncode == 1
-    assert refused.stdout == ""
-    assert refused.stderr.startswith("churn: `dvc metrics diff` cannot compare: ")
-    assert refused.stderr.count("\n") == 1
+    refused = answer_in(finished)
+    assert refused.code == 1
+    assert refused.out == ""
+    assert refused.err.startswith("churn: `dvc metrics diff` cannot compare: ")
+    assert refused.err.count("\n") == 1
 
 
 def test_a_folder_that_dvc_does_not_know_is_not_taken_for_one_without_differences(finished: Path) -> None:
     (finished / ".dvc").rename(finished.parent / "elsewhere")
-    refused = shell(finished)("churn changes", check=False, **NO_ADDRESS)
-    assert refused.stderr == "churn: .dvc: not in this folder; run the command in the project's folder\n"
+    refused = answer_in(finished)
+    assert refused.err == "churn: .dvc: not in this folder; run the command in the project's folder\n"
 
 
 def test_outside_of_a_project_the_folder_is_named(tmp_path: Path) -> None:
-    refused = shell(tmp_path)("churn changes", check=False)
-    assert refused.stderr == f"churn: dvc.yaml: not found in {tmp_path}; run this in the project's folder\n"
+    refused = answer_in(tmp_path)
+    assert refused.err == f"churn: dvc.yaml: not found in {tmp_path}; run this in the project's folder\n"
