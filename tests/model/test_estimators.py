@@ -1,13 +1,16 @@
 """Any classifier by import path, and nothing else."""
 
 import datetime
+import functools
 import importlib
 import importlib.machinery
+import importlib.metadata
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Self
 
 import numpy as np
@@ -90,6 +93,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     folder.mkdir()
     monkeypatch.syspath_prepend(folder)
     monkeypatch.setattr(estimators, "site_folders", lambda: [folder.resolve(), *SITE_FOLDERS])
+    monkeypatch.setattr(importlib.metadata, "distributions", distributions)
 
     def put(name: str, code: str, requires: str = "Requires-Dist: scikit-learn>=1", place: Path = folder) -> Path:
         estimators._is_made_for_scikit_learn.cache_clear()
@@ -112,6 +116,18 @@ def _libraries(install: Install) -> None:
 
 
 SITE_FOLDERS = estimators.site_folders()
+READ = importlib.metadata.distributions
+
+
+def distributions(**asked: Any) -> Iterable[Any]:
+    """Metadata of packages; those of the environment are read once."""
+    of_one_folder = asked in [{"path": [str(folder)]} for folder in SITE_FOLDERS]
+    return of_environment(asked["path"][0]) if of_one_folder else READ(**asked)
+
+
+@functools.cache
+def of_environment(folder: str) -> list[Any]:
+    return [SimpleNamespace(name=one.name, requires=one.requires, files=one.files) for one in READ(path=[folder])]
 
 
 def here(name: str) -> str:

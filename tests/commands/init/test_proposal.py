@@ -1,14 +1,17 @@
 """`churn init`: another table, and params.yaml written for it."""
 
 import contextlib
+import functools
 import gzip
 import os
 import pty
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import pandas as pd
 import pytest
@@ -21,6 +24,7 @@ from churn.commands.init import proposal
 from churn.config.params import Params, load_params, read_yaml
 from churn.errors import ChurnError
 from churn.stages import preprocess
+from tests.helpers.command_line import Answer, churn
 from tests.helpers.dvc_edits import changed_lines, set_param
 from tests.helpers.projects import REPOSITORY, shell
 from tests.helpers.strategies import repeatable
@@ -35,10 +39,14 @@ Churn = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder: the repository's own params.yaml, comments and all, and room for tables."""
-    (tmp_path / "data/raw").mkdir(parents=True)
-    (tmp_path / "params.yaml").write_bytes((REPOSITORY / "params.yaml").read_bytes())
+    make_home(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def make_home(folder: Path) -> None:
+    (folder / "data/raw").mkdir(parents=True)
+    (folder / "params.yaml").write_bytes((REPOSITORY / "params.yaml").read_bytes())
 
 
 @pytest.fixture
@@ -72,11 +80,35 @@ def _split(options: str) -> list[str]:
     return [part for place, text in enumerate(options.split("'")) for part in ([text] if place % 2 else text.split())]
 
 
+@pytest.fixture(scope="session")
+def _init_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Shape], tuple[Path, Answer]]:
+    """A folder in which `churn init` has run with --yes for a table, and its answer."""
+
+    @functools.cache
+    def run(shape: Shape) -> tuple[Path, Answer]:
+        folder = tmp_path_factory.mktemp("initialised")
+        make_home(folder)
+        arguments = put(folder, shape)
+        with contextlib.chdir(folder), mock.patch("typer.confirm", _asked), mock.patch("typer.prompt", _asked):
+            return folder, churn("init", *arguments, "--yes")
+
+    return run
+
+
+@pytest.fixture
+def written(shape: Shape, _init_once: Callable[[Shape], tuple[Path, Answer]], home: Path) -> Answer:
+    """What `churn init` answered for the table; the current folder is as it left it."""
+    folder, answer = _init_once(shape)
+    shutil.copytree(folder, home, dirs_exist_ok=True)
+    return answer
+
+
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-def test_params_are_written_for_tables_of_every_shape(home: Path, init: Churn, shape: Shape) -> None:
-    code, said, complaint = init(*put(home, shape), "--yes")
-    assert (code, complaint) == (0, "")
-    assert said.endswith("\nparams.yaml is written; next: set your costs under `business` there, then run dvc repro\n")
+def test_params_are_written_for_tables_of_every_shape(home: Path, written: Answer, shape: Shape) -> None:
+    assert (written.code, written.err) == (0, "")
+    assert written.out.endswith(
+        "\nparams.yaml is written; next: set your costs under `business` there, then run dvc repro\n"
+    )
     data = load_params(home).data
     how = data.format
     assert data.source == f"data/raw/{shape.file}"
@@ -101,9 +133,9 @@ def without_values(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-def test_only_the_data_part_and_the_slices_change_and_comments_stay(home: Path, init: Churn, shape: Shape) -> None:
-    before, old = (home / "params.yaml").read_text(), load_params(home)
-    assert init(*put(home, shape), "--yes")[0] == 0
+@pytest.mark.usefixtures("written")
+def test_only_the_data_part_and_the_slices_change_and_comments_stay(home: Path, shape: Shape) -> None:
+    before, old = (REPOSITORY / "params.yaml").read_text(), load_params(REPOSITORY)
     after, new = (home / "params.yaml").read_text(), load_params(home)
     assert without_values(after) == without_values(before)
     slices = {"slices": new.evaluate.slices}
@@ -116,14 +148,12 @@ def test_only_the_data_part_and_the_slices_change_and_comments_stay(home: Path, 
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-def test_dvc_changes_no_line_of_what_is_written_but_those_that_it_is_to_set(
-    home: Path, init: Churn, shape: Shape
-) -> None:
-    assert init(*put(home, shape), "--yes")[0] == 0
-    written = (home / "params.yaml").read_text()
-    (seed,) = (line for line in written.splitlines() if line.startswith("  seed: 2013"))
-    edited = set_param(written, "compute.seed=5")
-    assert changed_lines(written, edited) == [f"-{seed}", f"+{seed.replace('2013 ', '5    ')}"]
+@pytest.mark.usefixtures("written")
+def test_dvc_changes_no_line_of_what_is_written_but_those_that_it_is_to_set(home: Path, shape: Shape) -> None:
+    text = (home / "params.yaml").read_text()
+    (seed,) = (line for line in text.splitlines() if line.startswith("  seed: 2013"))
+    edited = set_param(text, "compute.seed=5")
+    assert changed_lines(text, edited) == [f"-{seed}", f"+{seed.replace('2013 ', '5    ')}"]
     there = ["data.missing_values=['?','Yes','']", "data.audit.accept=[a:b]", "evaluate.slices=[x]", "data.id=x y"]
     back = [
         f"data.missing_values={[*shape.missing_values]}",
@@ -131,12 +161,12 @@ def test_dvc_changes_no_line_of_what_is_written_but_those_that_it_is_to_set(
         f"evaluate.slices={[*load_params(home).evaluate.slices]}",
         f"data.id={load_params(home).data.id or 'null'}",
     ]
-    assert set_param(set_param(written, *there), *back) == written
+    assert set_param(set_param(text, *there), *back) == text
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-def test_readers_of_yaml_1_1_read_the_same_values(home: Path, init: Churn, shape: Shape) -> None:
-    assert init(*put(home, shape), "--yes")[0] == 0
+@pytest.mark.usefixtures("written", "shape")
+def test_readers_of_yaml_1_1_read_the_same_values(home: Path) -> None:
     assert yaml.safe_load((home / "params.yaml").read_text()) == read_yaml(home / "params.yaml")
 
 
@@ -187,9 +217,9 @@ def test_what_was_found_is_shown_in_columns(home: Path, init: Churn) -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+@pytest.mark.usefixtures("written")
 def test_a_second_run_changes_nothing_and_asks_nothing(home: Path, init: Churn, shape: Shape) -> None:
     arguments = put(home, shape)
-    assert init(*arguments, "--yes")[0] == 0
     first = (home / "params.yaml").read_bytes()
     assert init(*arguments)[0] == 0
     assert (home / "params.yaml").read_bytes() == first
@@ -380,6 +410,7 @@ def small_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proposal, "LARGE_BYTES", 100)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_limit")
 def test_a_large_table_is_given_to_dvc_on_demand(project: Path, init: Churn, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
@@ -395,6 +426,7 @@ def test_a_large_table_that_git_has_needs_no_dvc(project: Path, init: Churn, mon
     assert "dvc add" not in init("data/raw/customers.csv", "--target", "gone", "--yes")[1]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_limit")
 def test_when_dvc_refuses_nothing_is_written(home: Path, init: Churn) -> None:
     arguments = put(home, SHAPES["semicolons, decimal commas, windows-1252"])
@@ -416,6 +448,7 @@ def at_a_terminal(home: Path, answers: str, *arguments: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_at_a_terminal_it_asks_what_it_cannot_know(home: Path) -> None:
     (home / "data/raw/t.csv").write_bytes(TABLE)
     code, said = at_a_terminal(home, "b\nB\ny\n", "data/raw/t.csv", "--target", "left")
@@ -426,6 +459,7 @@ def test_at_a_terminal_it_asks_what_it_cannot_know(home: Path) -> None:
     assert load_params(home).data.target.positive == "B"
 
 
+@pytest.mark.slow
 def test_a_no_leaves_everything_as_it_is(home: Path) -> None:
     before = (home / "params.yaml").read_bytes()
     (home / "data/raw/t.csv").write_bytes(TABLE)
