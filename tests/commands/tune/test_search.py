@@ -25,7 +25,7 @@ from churn.config.search_space import Candidate
 from churn.errors import ChurnError, ParameterError
 from churn.tracking.trials import FLATTERY
 from tests.helpers.bombs import Bomb
-from tests.helpers.projects import NO_SERVER, shell
+from tests.helpers.projects import NO_SERVER, made_once, shell
 from tests.helpers.states import edit
 
 pytestmark = pytest.mark.slow
@@ -39,6 +39,25 @@ def root(finished: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project whose pipeline has run, as the current folder."""
     monkeypatch.chdir(finished)
     return finished
+
+
+@pytest.fixture(scope="session")
+def _searches_once(_finished_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two searches: one from the present parameters, one from weak ones."""
+
+    def make(folder: Path) -> None:
+        project = shutil.copytree(_finished_once / "project", folder / "project", symlinks=True)
+        tune(project)
+        better(project)
+
+    return made_once(tmp_path_factory, "searches", make) / "project/.churn/tuning"
+
+
+@pytest.fixture
+def searched(root: Path, _searches_once: Path) -> Path:
+    """The project, in which `tune` and `better` have searched already and only have to look up what they found."""
+    shutil.copytree(_searches_once, root / ".churn/tuning")
+    return root
 
 
 def ignoring(*_: object) -> None:
@@ -64,15 +83,16 @@ def test_trials_are_of_the_space_and_the_present_parameters_are_the_ones_to_beat
     assert result.ranking[0].value == max(one.value for one in result.ended if one.value is not None)
 
 
-def test_a_search_is_the_same_whenever_it_is_made(root: Path, tmp_path: Path) -> None:
-    first = tune(root)
-    shutil.rmtree(root / ".churn/tuning")
-    again = tune(root)
+def test_a_search_is_the_same_whenever_it_is_made(searched: Path) -> None:
+    first = tune(searched)
+    shutil.rmtree(searched / ".churn/tuning")
+    again = tune(searched)
     assert told(again) == told(first)
     assert again.gain == first.gain
 
 
-def test_interrupted_anywhere_it_goes_on_as_if_it_had_not_been(root: Path) -> None:
+def test_interrupted_anywhere_it_goes_on_as_if_it_had_not_been(searched: Path) -> None:
+    root = searched
     whole = tune(root)
     shutil.rmtree(root / ".churn/tuning")
 
@@ -141,15 +161,15 @@ def test_pr_auc_can_be_raised_as_well(root: Path) -> None:
     assert FLATTERY in as_rows(result).metrics, "in euros, for promotions, also when PR-AUC chose"
 
 
-def test_what_being_chosen_flatters_is_what_the_correction_takes_away(root: Path) -> None:
-    result = tune(root, 6)
+def test_what_being_chosen_flatters_is_what_the_correction_takes_away(searched: Path) -> None:
+    result = tune(searched, 6)
     assert result.best is not None
     assert result.gain is not None
     gained = value_of(result.best) - result.present
     flattery = as_rows(result).metrics[FLATTERY]
     assert flattery == pytest.approx(gained - result.gain.mean)
     search.apply(result)
-    applied = tune(root, 6)
+    applied = tune(searched, 6)
     assert applied.best is None, "the best is the present one now"
     assert as_rows(applied).metrics[FLATTERY] > 0, "and has been chosen all the same"
 
@@ -302,25 +322,25 @@ def better(root: Path) -> Result:
     return tune(root, 8, estimator=LINE)
 
 
-def test_the_best_is_written_in_place_and_then_nothing_better_is_found(root: Path) -> None:
-    result = better(root)
+def test_the_best_is_written_in_place_and_then_nothing_better_is_found(searched: Path) -> None:
+    result = better(searched)
     assert result.best is not None
-    before = (root / PARAMS_FILE).read_text()
+    before = (searched / PARAMS_FILE).read_text()
     assert search.apply(result)
     best = result.best.candidate.arguments["C"]
-    assert (root / PARAMS_FILE).read_text() == before.replace("{C: 0.0001}  ", f"{{C: {best}}}    ")
-    again = tune(root, 8, estimator=LINE)
+    assert (searched / PARAMS_FILE).read_text() == before.replace("{C: 0.0001}  ", f"{{C: {best}}}    ")
+    again = tune(searched, 8, estimator=LINE)
     assert again.present == result.best.value
     assert again.new is None
     assert not search.apply(again)
     assert "no trial is better than the present parameters" in again.as_text()
 
 
-def test_a_params_file_that_is_a_link_stays_one(root: Path) -> None:
-    path, kept = root / PARAMS_FILE, root / "kept.yaml"
+def test_a_params_file_that_is_a_link_stays_one(searched: Path) -> None:
+    path, kept = searched / PARAMS_FILE, searched / "kept.yaml"
     path.rename(kept)
     path.symlink_to(kept.name)
-    result = better(root)
+    result = better(searched)
     kept.chmod(0o600)
     assert search.apply(result)
     assert path.is_symlink()
@@ -328,16 +348,16 @@ def test_a_params_file_that_is_a_link_stays_one(root: Path) -> None:
     assert kept.stat().st_mode & 0o777 == 0o600
 
 
-def test_an_edit_during_the_search_is_not_lost(root: Path) -> None:
-    result = better(root)
-    edit(root / PARAMS_FILE, "# weak", "# mine")
+def test_an_edit_during_the_search_is_not_lost(searched: Path) -> None:
+    result = better(searched)
+    edit(searched / PARAMS_FILE, "# weak", "# mine")
     with pytest.raises(ChurnError, match="was edited while the search ran"):
         search.apply(result)
-    assert "# mine" in (root / PARAMS_FILE).read_text()
+    assert "# mine" in (searched / PARAMS_FILE).read_text()
 
 
-def test_what_is_said_names_both_gains_and_the_diff(root: Path) -> None:
-    result = better(root)
+def test_what_is_said_names_both_gains_and_the_diff(searched: Path) -> None:
+    result = better(searched)
     text = result.as_text()
     assert result.best is not None
     assert f"{result.present:,.2f} EUR per 1,000 customers (train_profit_per_1000, out of fold)" in text
