@@ -14,9 +14,10 @@ from churn.history.predictions import answers_on_test_rows, state_named
 from churn.history.snapshot import Snapshot
 from churn.metrics.paired import ModelAnswers
 from tests.helpers.projects import NO_SERVER, made_once, make_customers, shell
+from tests.helpers.runs import rerun
 from tests.helpers.states import edit
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("_usual_cache")]
 
 QUIET = {"MLFLOW_TRACKING_URI": NO_SERVER}
 
@@ -32,7 +33,7 @@ def edited(finished: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFact
     def make(folder: Path) -> None:
         shutil.copytree(finished, folder, symlinks=True, dirs_exist_ok=True)
         edit(folder / "params.yaml", "C: 1.0", "C: 0.0001")
-        shell(folder)("dvc repro", **QUIET)
+        rerun(folder, "train", "evaluate")
 
     return shutil.copytree(made_once(tmp_path_factory, "edited", make), tmp_path / "edited", symlinks=True)
 

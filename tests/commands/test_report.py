@@ -10,6 +10,7 @@ from churn.commands import report
 from churn.errors import ChurnError
 from churn.history import state
 from tests.helpers.projects import shell
+from tests.helpers.runs import rerun
 from tests.helpers.states import edit
 
 
@@ -44,7 +45,7 @@ def test_the_copy_says_when_the_code_has_changed(finished: Path) -> None:
 @pytest.mark.slow
 def test_a_state_that_is_not_committed_has_no_commit(finished: Path) -> None:
     edit(finished / "params.yaml", "calibration_bins: 5", "calibration_bins: 4")
-    shell(finished)("dvc repro")
+    rerun(finished, "evaluate")
     copy = report.write_copy(finished).read_text(encoding="utf-8")
     assert "No commit contains this state yet" in copy
     assert state.fingerprint(state.stages_from_files(finished)) in copy

@@ -22,7 +22,7 @@ from churn.tracking.lineage import lineage_of
 from churn.tracking.sync import SyncRequest, status, sync
 from tests.helpers.projects import shell
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("_usual_cache")]
 
 MADE_WITH = r"made with business\.offer_cost 10, not 15"
 

@@ -40,7 +40,7 @@ from tests.helpers.bombs import Bomb
 from tests.helpers.projects import shell, unpickled
 from tests.helpers.states import commit
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("_usual_cache")]
 
 ALL = SyncRequest(everything=True, again=False)
 

@@ -45,7 +45,7 @@ from tests.helpers.projects import NO_SERVER, every_night, shell, unpickled
 from tests.helpers.servers import CUT, HANG, LOSE, Proxy, mlflow_server, proxy_to
 from tests.helpers.states import edit, fingerprint, write
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("_usual_cache")]
 
 STAGES = ("preprocess", "train", "evaluate")
 THIS_STATE = SyncRequest(everything=False, again=False)

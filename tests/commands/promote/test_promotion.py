@@ -7,11 +7,12 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from churn.commands.promote import challenger, promotion
+from churn.commands.promote import challenger, gates, promotion
 from churn.commands.promote.outcomes import PromotionOutcome
 from churn.errors import ChurnError, ParameterError
 from churn.history.predictions import answers_on_test_rows, answers_out_of_fold, state_named
@@ -24,39 +25,52 @@ from churn.tracking.store.registry import OUTCOME, REASON, SETTLED, Registry, op
 from churn.tracking.store.rows import open_store
 from tests.helpers.command_line import churn
 from tests.helpers.projects import NO_SERVER, made_once, make_customers, make_project, shell
+from tests.helpers.runs import rerun
 from tests.helpers.servers import mlflow_server
 from tests.helpers.states import edit
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("_usual_cache")]
 
 WEAK, STRONG, ALIKE = "C: 0.00001", "C: 1.0", "C: 0.9"
 LOW_VALUE = "customer_value: 60.0"
 """With it, to contact everybody is no good idea, and a few hundred customers show it."""
 
 
+def make_history(folder: Path, run_stages: Callable[..., object]) -> None:
+    make_project(folder)
+    make_customers(1500).to_csv(folder / "data/raw/customers.csv", index=False)
+    edit(folder / "params.yaml", "customer_value: 200.0", LOW_VALUE)
+    stages, before = ["preprocess", "train", "evaluate"], STRONG
+    for name, value in (("weak", WEAK), ("strong", STRONG), ("alike", ALIKE)):
+        edit(folder / "params.yaml", before, value)
+        run_stages(folder, *stages)
+        stages, before = ["train", "evaluate"], value
+        shell(folder)(f"git add --all && git commit --quiet --message {name} && git tag {name}")
+    shutil.rmtree(folder / ".churn", ignore_errors=True)
+
+
 @pytest.fixture(scope="session")
 def _history_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made_once(tmp_path_factory, "history", lambda folder: make_history(folder, rerun))
 
-    def make(folder: Path) -> None:
-        make_project(folder)
-        make_customers(1500).to_csv(folder / "data/raw/customers.csv", index=False)
-        edit(folder / "params.yaml", "customer_value: 200.0", LOW_VALUE)
-        run = shell(folder)
-        before = STRONG
-        for name, value in (("weak", WEAK), ("strong", STRONG), ("alike", ALIKE)):
-            edit(folder / "params.yaml", before, value)
-            before = value
-            run("dvc repro", MLFLOW_TRACKING_URI=NO_SERVER)
-            run(f"git add --all && git commit --quiet --message {name} && git tag {name}")
-        shutil.rmtree(folder / ".churn")
 
-    return made_once(tmp_path_factory, "history", make)
+@pytest.fixture(scope="session")
+def _history_by_dvc_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    def repro(folder: Path, *_: str) -> None:
+        shell(folder)("dvc repro", MLFLOW_TRACKING_URI=NO_SERVER)
+
+    return made_once(tmp_path_factory, "history-by-dvc", lambda folder: make_history(folder, repro))
 
 
 @pytest.fixture
-def root(_history_once: Path, tmp_path: Path, migrated: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project with a store and three commits, tagged by what their models are: weak, strong, and alike the second."""
-    copied = shutil.copytree(_history_once, tmp_path / "project", symlinks=True)
+def root(request: pytest.FixtureRequest, tmp_path: Path, migrated: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with a store and three commits, tagged by what their models are: weak, strong, and alike the second.
+
+    A pickle of one process has not the bytes of one of several, so what is to be reproduced is made by DVC.
+    """
+    by_dvc = "_taken_as_reproduced" not in request.fixturenames
+    history: Path = request.getfixturevalue("_history_by_dvc_once" if by_dvc else "_history_once")
+    copied = shutil.copytree(history, tmp_path / "project", symlinks=True)
     shutil.copy(migrated, copied / "mlflow.db")
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     monkeypatch.chdir(copied)
@@ -65,8 +79,9 @@ def root(_history_once: Path, tmp_path: Path, migrated: Path, monkeypatch: pytes
 
 @pytest.fixture
 def _taken_as_reproduced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """To run all stages again for every promotion takes long; one test does."""
+    """To run all stages again for every promotion takes long; one test does. So do intervals of many resamples."""
     monkeypatch.setattr(challenger, "reproduce", lambda *_: 29)
+    monkeypatch.setattr(gates, "RESAMPLES", 5_000)
 
 
 def promote(root: Path, revision: str = "strong", reason: str = "") -> PromotionOutcome:
