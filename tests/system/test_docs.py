@@ -21,7 +21,7 @@ from tests.helpers.projects import REPOSITORY, every_night, made_once, shell
 
 PAGES = [README, *MANUAL]
 WITH_COMMANDS = [page for page in PAGES if list(commands_of(page))]
-OF_MANY_RUNS = [page for page in WITH_COMMANDS if page.stem in ("experiments", "team", "tune-and-promote")]
+OF_MANY_RUNS = [page for page in WITH_COMMANDS if page.stem in ("experiments", "team", "tune-and-promote", "tutorial")]
 """Pages whose commands run the pipeline again and again, for minutes."""
 OF_FEW_RUNS = [page for page in WITH_COMMANDS if page not in OF_MANY_RUNS]
 TARGETS = re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
