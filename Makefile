@@ -1,12 +1,13 @@
 # The same targets for developers and CI. Each target first sets up what it needs.
 .DEFAULT_GOAL := help
-.PHONY: help run report test test-all test-long stack-test lint format reproduce tune bench ui notebook docs up down lock clean
+.PHONY: help run report test test-all test-long serve-test stack-test lint format reproduce tune bench ui notebook docs up down lock clean serve bench-serve
 
 VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(BIN)/setup-done
 DEV := $(BIN)/dev-done
 TUNE := $(BIN)/tune-done
+SERVE := $(BIN)/serve-done
 DOCS := $(BIN)/docs-done
 UV := $(BIN)/uv
 
@@ -29,16 +30,19 @@ report: $(SETUP)  ## open the report, with commit, fingerprint and the commands 
 	churn report
 
 # Bytecode is kept, whatever the user's settings: the tests start hundreds of processes.
-test test-all test-long: export PYTHONDONTWRITEBYTECODE :=
+test test-all test-long serve-test: export PYTHONDONTWRITEBYTECODE :=
 
 test: $(DEV)  ## run the fast tests
-	pytest -n auto --dist worksteal -m "not slow and not long and not stack"
+	pytest -n auto --dist worksteal -m "not slow and not long and not serve and not stack"
 
 test-all: $(DEV)  ## run the fast and the slow tests, without containers
-	pytest -n auto --dist worksteal -m "not long and not stack" --durations 20
+	pytest -n auto --dist worksteal -m "not long and not serve and not stack" --durations 20
 
 test-long: $(DEV)  ## run the tests that take long: whole days, simulations, benchmarks
-	pytest -n auto --dist worksteal -m "long or (hypothesis and not stack)" --hypothesis-profile many --durations 20
+	pytest -n auto --dist worksteal -m "long or (hypothesis and not serve and not stack)" --hypothesis-profile many --durations 20
+
+serve-test: $(DEV)  ## run the tests of the scoring service
+	pytest -n auto --dist loadfile -m "serve and not long" --durations 10
 
 stack-test: $(DEV)  ## build, start and test the containers (needs a Docker engine)
 	pytest -m stack -rP
@@ -60,8 +64,14 @@ reproduce: $(SETUP)  ## rerun the committed state in a fresh clone and compare e
 tune: $(TUNE)  ## search for better parameters (make tune ARGS="--trials 100 --jobs 4")
 	churn tune $(ARGS)
 
+serve: $(SERVE)  ## start the scoring service on http://127.0.0.1:8000 (make serve ARGS="--port 8080")
+	churn serve $(ARGS)
+
 bench: $(SETUP)  ## compare the pipeline's run time with a plain script, in bench/results.md (many minutes)
 	python -m bench.pipeline
+
+bench-serve: $(DEV)  ## time the scoring service beside other servers, in bench/serving.md (needs wrk)
+	python -m bench.serving
 
 ui: $(SETUP)  ## start MLflow for this folder on http://localhost:5000
 	-@CHURN_MLFLOW_PAGES=http://localhost:5000 churn sync
@@ -82,11 +92,11 @@ down:  ## stop the containers (their files stay)
 	docker compose --profile run down
 
 lock: $(SETUP)  ## update the lock files from pyproject.toml
-	for group in "" notebook docs tune dev setup; do \
+	for group in "" notebook docs serve tune dev setup; do \
 	  UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --upgrade --universal --generate-hashes \
 	    --fork-strategy fewest --python-version 3.11 --no-emit-index-url --no-annotate \
 	    $${group:+--group $$group --constraints requirements.lock} $$(test -n "$$group" || echo pyproject.toml) \
-	    $$(test "$$group" != docs || echo --constraints requirements-notebook.lock) $$(test "$$group" != dev || echo --constraints requirements-docs.lock --constraints requirements-notebook.lock --constraints requirements-tune.lock) \
+	    $$(test "$$group" != docs || echo --constraints requirements-notebook.lock) $$(test "$$group" != dev || echo --constraints requirements-docs.lock --constraints requirements-notebook.lock --constraints requirements-serve.lock --constraints requirements-tune.lock) \
 	    --output-file requirements$${group:+-$$group}.lock || exit 1; \
 	done
 
@@ -111,6 +121,10 @@ $(SETUP): requirements-setup.lock requirements.lock pyproject.toml deploy/site-p
 
 $(TUNE): $(SETUP) requirements-tune.lock
 	@$(SYNC) -r requirements-tune.lock
+	@touch $@
+
+$(SERVE): $(SETUP) requirements-serve.lock
+	@$(SYNC) -r requirements-serve.lock
 	@touch $@
 
 $(DOCS): $(SETUP) requirements-docs.lock

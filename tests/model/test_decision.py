@@ -18,6 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
 from sklearn.tree import DecisionTreeClassifier
 from threadpoolctl import threadpool_limits
 
@@ -28,6 +29,7 @@ from churn.model import encoding
 from churn.model.decision import assemble_decision, churn_probability, pipeline_of
 from churn.table.parsing import parse_table
 from churn.types import Floats, Labels
+from tests.helpers.pipelines import pipeline
 
 CLASSIFIERS = [
     LogisticRegression(),
@@ -196,3 +198,18 @@ def test_the_pickled_model_scores_a_plain_table_without_this_package(
 def test_the_other_environment_cannot_import_this_package(elsewhere: Path) -> None:
     done = subprocess.run([elsewhere, "-I", "-c", "import churn"], capture_output=True, text=True, check=False)
     assert "ModuleNotFoundError: No module named 'churn'" in done.stderr
+
+
+MULTIPLYING = [LogisticRegression(), MLPClassifier(hidden_layer_sizes=(7,), max_iter=20, tol=1)]
+"""Classifiers that multiply matrices: BLAS computes the last rows differently, which shows in the last bits."""
+
+
+@pytest.mark.parametrize("classifier", MULTIPLYING, ids=lambda one: type(one).__name__)
+def test_a_row_gets_the_same_bits_alone_and_among_any_number_of_others(
+    rows: pd.DataFrame, y: Labels, contract: TableContract, classifier: BaseEstimator
+) -> None:
+    fitted = pipeline(contract, classifier).fit(rows, y).named_steps
+    decision = assemble_decision(fitted["encoders"], fitted["scaler"], fitted["classifier"], 0.5, rows, y)
+    expected = churn_probability(decision, rows)
+    for count in (1, 2, 3, 5, 7, 15, 16, 17, 33, 100):
+        assert churn_probability(decision, rows[:count]).tolist() == expected[:count].tolist(), count

@@ -1,5 +1,6 @@
 """Validate and score a batch of customers. Uses no files and no threads."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,10 +80,18 @@ def require_columns_of_model(model: FixedThresholdClassifier, contract: TableCon
         )
 
 
+Reasons = Callable[[pd.DataFrame], list[list[str]]]
+"""Returns for each row the same number of reasons in words, strongest first; empty texts where there are fewer."""
+
+
 def score_customers(
-    model: FixedThresholdClassifier, customers: Customers, contract: TableContract, economics: Economics
+    model: FixedThresholdClassifier,
+    customers: Customers,
+    contract: TableContract,
+    economics: Economics,
+    reasons: Reasons | None = None,
 ) -> pd.DataFrame:
-    """Score customers: row number, id, key, probability, decision, and expected profit of a contact."""
+    """Score customers: row number, id, key, probability, decision, expected profit of a contact, and reasons."""
     rows = customers.rows
     identifiers = {} if contract.id is None else {name_of_id(contract.id): rows[contract.id].tolist()}
     probability = decision.churn_probability(model, rows) if len(rows) else pd.Series(dtype="float64").to_numpy()
@@ -95,8 +104,13 @@ def score_customers(
             # Equal to `model.predict`, without computing probabilities twice.
             "contact": (probability >= model.threshold).astype("int64"),
             "expected_profit_of_contact": profit.expected_gain(probability, economics),
+            **({} if reasons is None else _columns_of_reasons(reasons(rows))),
         }
     ).astype({"data_row": "int64", "row_key": "str"})
+
+
+def _columns_of_reasons(reasons: list[list[str]]) -> dict[str, list[str]]:
+    return {f"reason_{number}": list(texts) for number, texts in enumerate(zip(*reasons, strict=True), 1)}
 
 
 def _rejects_table(batch: Batch, reasons: pd.Series) -> pd.DataFrame:
