@@ -82,7 +82,7 @@ def write_rows(path: Path, rows: "pd.DataFrame") -> None:
     _write_csv(path, rows, index=True)
 
 
-def read_rows(path: Path, types: Mapping[str, str]) -> "pd.DataFrame":
+def read_rows(path: "Path | io.BytesIO", types: Mapping[str, str]) -> "pd.DataFrame":
     """Read customer rows, indexed by key: labels as text, all other columns as float64."""
     dtypes = {ROW_KEY: "str"} | {name: "str" if kind == "categorical" else "float64" for name, kind in types.items()}
     return _read_csv(path, dtypes).set_index(ROW_KEY)[list(types)]
@@ -157,6 +157,11 @@ def md5(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
+def sha256_of_bytes(content: bytes) -> str:
+    """SHA-256 of a file with this content, in hex digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def md5_of_bytes(content: bytes) -> str:
     """md5 of a file with this content, as DVC computes it."""
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
@@ -176,11 +181,19 @@ def read_pickle(path: Path, vouched: Container[str]) -> Any:
     Raises:
         ChurnError: the md5 is neither in `vouched` nor that of a pickle that this process wrote.
     """
-    content = path.read_bytes()
+    return unpickle(path.read_bytes(), path, vouched)
+
+
+def unpickle(content: bytes, named: object, vouched: Container[str]) -> Any:
+    """Unpickle content as `read_pickle` does; `named` says in messages what it is.
+
+    Raises:
+        ChurnError: its md5 is not trusted.
+    """
     found = md5_of_bytes(content)
     if found not in vouched and found not in _written_here:
         raise ChurnError(
-            f"{path}: md5 {found} is recorded neither in dvc.lock nor by the stage that writes it, so it is not "
+            f"{named}: md5 {found} is recorded neither in dvc.lock nor by the stage that writes it, so it is not "
             "unpickled (a pickle runs code); run `dvc checkout` or `dvc repro`"
         )
     import joblib
@@ -211,7 +224,7 @@ def has_header(path: Path, names: Sequence[str]) -> bool:
         return file.readline(3 * len(wanted)).rstrip().replace(b'"', b"") == wanted
 
 
-def _read_csv(path: Path, dtypes: Any) -> "pd.DataFrame":
+def _read_csv(path: "Path | io.BytesIO", dtypes: Any) -> "pd.DataFrame":
     import pandas as pd
 
     # Only a line feed ends a line: a carriage return may be part of a label.

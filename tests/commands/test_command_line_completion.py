@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from churn.commands.options import Shell
+from churn.cli.options import Shell
 from tests.helpers.command_line import churn
 from tests.helpers.projects import make_folder, shell
 

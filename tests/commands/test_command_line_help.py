@@ -4,13 +4,14 @@ import re
 import shlex
 from dataclasses import fields
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from typer.main import get_command
 
-from churn.cli import app
+from churn.cli.app import app
+from churn.cli.help import EXIT_CODES, PANELS, GroupedCommands
 from churn.commands.compare import Comparison
-from churn.commands.help import EXIT_CODES, PANELS, GroupedCommands
 from churn.commands.predict import ScoredTable
 from churn.commands.promote.outcomes import PromotionOutcome, RollbackOutcome
 from churn.history.lineage import Lineage
@@ -90,10 +91,12 @@ def test_help_in_a_pipe_is_that_of_a_terminal() -> None:
 def test_every_example_can_be_typed(example: str) -> None:
     typed = [shlex.split(part) for part in re.split(r" \| | && ", example) if part.startswith("churn ")]
     assert typed
-    for _, name, *arguments in typed:
-        command = GROUP.get_command(GROUP.make_context("churn", [name]), name)
+    for _, *words in typed:
+        command: Any = GROUP
+        while isinstance(command, GroupedCommands):
+            command = command.get_command(command.make_context("churn", words[:1]), words.pop(0))
         assert command
-        assert not command.make_context(name, arguments).args
+        assert not command.make_context("churn", words).args
 
 
 def test_examples_read_keys_that_the_json_has() -> None:

@@ -10,7 +10,7 @@ from churn import files
 from churn.commands.compare import Comparison, compare_states
 from churn.errors import ChurnError, DataError
 from churn.history import snapshot
-from churn.history.predictions import answers_on_test_rows, state_named
+from churn.history.predictions.of_states import answers_on_test_rows, state_named
 from churn.history.snapshot import Snapshot
 from churn.metrics.paired import ModelAnswers
 from tests.helpers.projects import NO_SERVER, made_once, make_customers, shell

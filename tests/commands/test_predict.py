@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from churn import cli
+from churn.cli.main import main
 from churn.commands.predict import WRITERS
 from churn.config.params import load_params
 from churn.errors import ChurnError
@@ -47,7 +47,7 @@ def predict(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """Run the command; the message that it ends with, empty when it ends well."""
     monkeypatch.setattr(sys, "argv", ["churn", "predict", *arguments])
     with pytest.raises(SystemExit) as left:
-        cli.main()
+        main()
     return "" if left.value.code in (0, None) else str(left.value.code)
 
 
@@ -321,7 +321,7 @@ def test_a_kill_leaves_the_earlier_files_under_their_names(project: Path, monkey
     before = files(project)
     program = """
 import os, signal, sys
-from churn import cli
+from churn.cli.main import main
 from churn.commands import predict
 from churn.table import reader
 reader.BLOCK_BYTES = 1000
@@ -331,7 +331,7 @@ def kill(*given):
     return judged(*given)
 predict.score_customers = kill
 sys.argv = ["churn", "predict", "new.csv", "-o", "scores.csv"]
-cli.main()
+main()
 """
     done = subprocess.run([sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": "src"}, check=False)
     assert done.returncode == -signal.SIGKILL
@@ -489,4 +489,25 @@ def test_a_quote_left_open_loses_no_customer_without_a_word(project: Path, monke
         told
         == "churn: new.csv: has an odd number of double quotes; close the open quote, or double those inside a cell"
     )
+    assert not Path("scores.csv").exists()
+
+
+def test_reasons_are_columns_in_words_the_strongest_first(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert predict(str(TABLE), "-o", "scores.csv", "--reasons", "2", monkeypatch=monkeypatch) == ""
+    scores = pd.read_csv("scores.csv", keep_default_na=False)
+    assert list(scores.columns[-2:]) == ["reason_1", "reason_2"]
+    assert scores["reason_1"].str.contains("the predicted odds of churn").all()
+    named = {text.partition(":")[0] for text in scores["reason_1"]}
+    assert named <= {"plan", "months", "fee", "senior"}
+    assert len(named) > 1
+    assert predict(str(TABLE), "-o", "plain.csv", monkeypatch=monkeypatch) == ""
+    assert pd.read_csv("plain.csv")["probability"].tolist() == scores["probability"].tolist()
+
+
+def test_reasons_that_cannot_be_given_are_refused_before_anything_is_written(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "data/processed/train_rows.csv").unlink()
+    refused = predict(str(TABLE), "-o", "scores.csv", "--reasons", "2", monkeypatch=monkeypatch)
+    assert refused == ("churn: --reasons: data/processed/train_rows.csv: not here; `dvc pull` or `dvc repro` brings it")
     assert not Path("scores.csv").exists()

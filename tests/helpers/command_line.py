@@ -6,7 +6,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from unittest import mock
 
-from churn import cli
+from churn.cli.main import main
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ def churn(*arguments: str) -> Answer:
     code: object = 0
     with redirect_stdout(out), redirect_stderr(err), mock.patch.object(sys, "argv", ["churn", *arguments]):
         try:
-            cli.main()
+            main()
         except SystemExit as left:
             code = left.code
     if isinstance(code, str):  # Python prints it and leaves with 1

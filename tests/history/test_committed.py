@@ -10,7 +10,7 @@ import pytest
 from churn.errors import ChurnError
 from churn.history import snapshot, state
 from churn.history.committed import Strays, find_edits, find_strays
-from churn.history.predictions import state_named
+from churn.history.predictions.of_states import state_named
 from churn.history.state import md5_of
 from tests.helpers.projects import shell
 from tests.helpers.states import GIVEN, MADE, commit, edit, write

@@ -13,7 +13,7 @@ from churn.commands.predict import load_decision
 from churn.commands.summary import summary_text
 from churn.errors import ChurnError
 from churn.history import snapshot, state
-from churn.history.predictions import state_named
+from churn.history.predictions.of_states import state_named
 from churn.history.provenance import path_of
 from churn.history.state import LOCK_FILE, fingerprint, md5_of
 from churn.history.verify import ForeignResultsError, recorded_stages_of_workspace, require_own_results

@@ -20,7 +20,8 @@ from churn.commands.predict import load_decision
 from churn.commands.promote.promotion import promote
 from churn.errors import ChurnError, escape_controls
 from churn.files import md5_of_bytes
-from churn.history import predictions, snapshot, state
+from churn.history import snapshot, state
+from churn.history.predictions import of_states
 from churn.history.verify import known_md5s, leave_provenance
 from churn.history.vouching import is_vouched, require_vouched, vouched_commits
 from churn.model.pickles import is_plain_pickle, modules_named
@@ -117,8 +118,8 @@ def test_a_fetched_state_named_by_its_fingerprint_is_neither_run_nor_promoted(
 ) -> None:
     """A fingerprint stands on a page of MLflow, where a stranger can put it."""
     ran: list[str] = []
-    monkeypatch.setattr(predictions, "recompute", lambda _, commit: ran.append(commit))
-    monkeypatch.setattr(predictions, "_missing", lambda _: ["models/out_of_fold.csv"])
+    monkeypatch.setattr(of_states, "recompute", lambda _, commit: ran.append(commit))
+    monkeypatch.setattr(of_states, "_missing", lambda _: ["models/out_of_fold.csv"])
     with pytest.raises(ChurnError, match="not in the history of this branch"):
         compare_states(victim, fetched, "HEAD", compute=True)
     with pytest.raises(ChurnError, match="not in the history of this branch"):
@@ -153,13 +154,13 @@ def test_a_tag_that_came_with_a_branch_hides_nothing_of_that_name(
     name = {"branch": "main", "short commit": str(one.commit)[:7], "fingerprint": one.fingerprint}[kind]
     shell(victim)(f"git tag {name} pr-7")
     commands: dict[str, Callable[[], object]] = {
-        "compare": lambda: predictions.state_named(victim, name),
+        "compare": lambda: of_states.state_named(victim, name),
         "changes": lambda: compare_revisions(victim, name, None, Forge("https://x", None, None)),
         "promote": lambda: promote(victim, name, forced=True, reason="r"),
         "trust": lambda: vouched_commits(victim, [name]),
     }
     if kind == "fingerprint" and command == "compare":
-        assert predictions.state_named(victim, name).commit == one.commit
+        assert of_states.state_named(victim, name).commit == one.commit
         return
     with pytest.raises(ChurnError, match=r"more than one branch, tag or commit|only a commit of a branch"):
         commands[command]()
@@ -180,7 +181,7 @@ def test_a_tag_called_head_hides_nothing(victim: Path, fetched: str) -> None:
 def test_a_ref_called_like_a_fingerprint_vouches_for_nothing(victim: Path, fetched: str, refs: str) -> None:
     ref = refs.format(id="1" * 38, fingerprint=fetched)
     shell(victim)(f"git update-ref {ref} pr-7")
-    state = predictions.state_named(victim, fetched)
+    state = of_states.state_named(victim, fetched)
     with pytest.raises(ChurnError, match=r"not in the history|more than one branch, tag or commit"):
         require_vouched(victim, state, [fetched])
 
@@ -205,7 +206,7 @@ def test_an_experiment_called_like_a_revision_is_not_vouched_for(victim: Path, f
     shell(victim)(f"git update-ref refs/exps/cc/{'3' * 38}/other pr-7~1")
     assert not is_vouched(foreign, vouched_commits(victim, ["HEAD", "twice"]))
     with pytest.raises(ChurnError, match="2 DVC experiments have that name"):
-        predictions.state_named(victim, "twice")
+        of_states.state_named(victim, "twice")
 
 
 def poisoned(victim: Path, tmp_path: Path, name: str, spoil: Callable[[Path], None]) -> None:
@@ -351,7 +352,7 @@ def test_of_two_states_with_one_fingerprint_that_of_this_branch_is_meant(victim:
     assert own
     assert other
     assert own.fingerprint == other.fingerprint
-    found = predictions.state_in_git(victim, own.fingerprint)
+    found = of_states.state_in_git(victim, own.fingerprint)
     assert found
     assert found.commit == own.commit
 

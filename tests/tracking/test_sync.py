@@ -424,7 +424,7 @@ def test_a_folder_that_is_no_project_is_told(tmp_path: Path) -> None:
 def test_many_syncs_at_once_on_a_store_that_is_not_there_yet_make_one_row(embedded: Path, many: int) -> None:
     (embedded / "mlflow.db").unlink()
     keep(embedded, *(ended(stage, started=100.0 + number) for number, stage in enumerate(STAGES)))
-    command = [sys.executable, "-c", "from churn.cli import main; main()", "sync", "--strict"]
+    command = [sys.executable, "-c", "from churn.cli.main import main; main()", "sync", "--strict"]
     processes = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(many)
     ]

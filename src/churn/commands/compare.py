@@ -13,7 +13,7 @@ from churn import files
 from churn.config.economics import Economics, in_present_terms
 from churn.config.params import PARAMS_FILE
 from churn.errors import ChurnError, excerpt
-from churn.history.predictions import (
+from churn.history.predictions.of_states import (
     WORKSPACE,
     answers_on_test_rows,
     answers_out_of_fold,

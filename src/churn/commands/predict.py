@@ -22,15 +22,20 @@ from churn.config.economics import Economics
 from churn.errors import ChurnError, DataError
 from churn.history import state
 from churn.history.verify import require_own_results
+from churn.model import decision, encoding
+from churn.model.plain.proof import prove
+from churn.model.plain.reasons import NoReasonsError, in_words, make_explainer, strongest
 from churn.model.scoring import (
     REJECTS,
     Customers,
+    Reasons,
     first_fault,
     name_of_id,
     read_customers,
     require_columns_of_model,
     score_customers,
 )
+from churn.service.sources import ProjectFiles, customers_of
 from churn.table.reader import read_batches
 
 log = logging.getLogger(__name__)
@@ -75,6 +80,34 @@ def load_decision(root: Path, other: Path | None) -> FixedThresholdClassifier:
     return model
 
 
+def make_reasons(root: Path, model: FixedThresholdClassifier, count: int) -> Reasons:
+    """A function that gives the strongest reasons of each row in words.
+
+    Raises:
+        ChurnError: this model gives none, or the rows that they compare with are not on this machine.
+    """
+    proved = prove(model)
+    types = encoding.column_types(decision.pipeline_of(model).named_steps["encoders"])
+    background = ProjectFiles(root).background(model)
+    if not background:
+        raise ChurnError(f"--reasons: {files.TRAIN_ROWS}: not here; `dvc pull` or `dvc repro` brings it")
+    try:
+        if proved.encoder is None:
+            raise NoReasonsError(proved.reason)
+        explainer = make_explainer(proved.encoder, proved.plain, background)
+    except NoReasonsError as error:
+        raise ChurnError(f"--reasons: no exact reasons for this model: {error}") from None
+
+    def reasons(rows: pd.DataFrame) -> list[list[str]]:
+        told: list[list[str]] = []
+        for customer in customers_of(rows[list(types)]):
+            found = [in_words(one, types) for one in strongest(explainer.contributions(customer), customer, count)]
+            told.append(found + [""] * (count - len(found)))
+        return told
+
+    return reasons
+
+
 def _md5s_vouched_for(root: Path) -> frozenset[str]:
     own = require_own_results(root, [str(files.MODEL)])
     if edited := state.edited_parameters(root):
@@ -99,6 +132,7 @@ def score_table(
     contract: TableContract,
     economics: Economics,
     *,
+    reasons: Reasons | None = None,
     stop_at_fault: bool,
     on_progress: Callable[[float], None],
 ) -> ScoredTable:
@@ -123,7 +157,7 @@ def score_table(
                 fault = first_fault(customers.refused)
                 raise DataError(f"{table}: {fault}; fix it, or use --on-error reject")
             refused.write(customers.refused)
-            result = score_customers(model, customers, contract, economics)
+            result = score_customers(model, customers, contract, economics, reasons)
             predictions.write(result)
             scored += len(result)
             contacted += int(result["contact"].sum())

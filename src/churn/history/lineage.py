@@ -29,6 +29,8 @@ class Lineage:
     """Ids of MLflow runs."""
     versions: tuple[str, ...]
     """Registered models, as name/version."""
+    verdicts: tuple[str, ...]
+    """The last decision about each of them."""
     unknown: tuple[str, ...]
     """What could not be looked up, and why."""
 
@@ -51,6 +53,7 @@ class Lineage:
             "data md5": filter(None, [self.data_md5]),
             "MLflow run": self.runs,
             "registered as": self.versions,
+            "last verdict": self.verdicts,
             "not known": self.unknown,
         }
         lines = [f"{name:15} {' '.join(value.splitlines())}" for name, values in entries.items() for value in values]

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import jinja2
-
 PLACE = "<!-- lineage -->"
 """Placeholder in the page."""
 
@@ -19,6 +17,8 @@ class Origin:
 
 def with_origin(page: str, origin: Origin, warning: str = "") -> str:
     """Insert the origin into the page, with a warning if the files have changed since."""
+    import jinja2  # imported here: the service knows origins, and renders no page
+
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("churn.report", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )

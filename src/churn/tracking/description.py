@@ -73,7 +73,8 @@ EXPLAINED: Mapping[str, Mapping[str | None, str]] = {
 COUNTS_BY_COLUMN = ("missing_values.", "unknown_labels_test.")
 """Starts of names that every column of the table has one of."""
 
-EXAMPLE_ROWS = 5
+BACKGROUND_ROWS = 100
+"""Training rows that are published with the model: the first ones by key, which is a hash."""
 LONGEST_NAME = 80
 LONGEST_ITEM = 30
 
@@ -108,7 +109,7 @@ def describe(
     model_md5 = kept(model) if note == ModelNote.SHOWN else None
     if model is not None and model_md5 is None:
         files[str(MODEL)] = str(kept(model))
-    example_md5 = kept(_example(snapshot.read(str(TRAIN_ROWS)))) if model_md5 else None
+    example_md5 = kept(background_of(snapshot.read(str(TRAIN_ROWS)))) if model_md5 else None
     experiment = Experiment(
         fingerprint=fingerprint,
         name=_name(snapshot),
@@ -245,13 +246,13 @@ def _dataset(snapshot: Snapshot, parameters: Mapping[str, str], metrics: Mapping
     return Dataset(Path(source).stem, source, md5, None if rows is None else int(rows))
 
 
-def _example(rows: bytes | None) -> bytes | None:
-    """Header and first rows of a table."""
+def background_of(rows: bytes | None) -> bytes | None:
+    """Header and first rows of the table of training rows."""
     if rows is None:
         return None
     reader = csv.reader(io.StringIO(rows.decode(), newline=""))
     head = io.StringIO(newline="")
-    csv.writer(head, lineterminator="\n").writerows(itertools.islice(reader, 1 + EXAMPLE_ROWS))
+    csv.writer(head, lineterminator="\n").writerows(itertools.islice(reader, 1 + BACKGROUND_ROWS))
     return head.getvalue().encode()
 
 

@@ -12,6 +12,8 @@ from churn.table.keys import mostly_the_same
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 """Aliases of registered versions."""
+OUTCOME, REASON = "promotion.outcome", "promotion.reason"
+"""Tags of a ledger entry, and of the version that it is about."""
 REFUSED, PROMOTED, FORCED, ROLLED_BACK = "refused", "promoted", "forced", "rolled back"
 BY_HAND = "by hand"
 """The alias was moved directly in MLflow."""

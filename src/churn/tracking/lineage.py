@@ -13,16 +13,19 @@ from churn.errors import ChurnError
 from churn.history import snapshot
 from churn.history.committed import find_strays
 from churn.history.lineage import Lineage, without_repeats
+from churn.history.predictions.log import read_predictions
 from churn.history.snapshot import Snapshot
 from churn.history.state import FINGERPRINT_FORM, UnidentifiedError, md5_of
 from churn.history.verify import ForeignResultsError
 from churn.tracking.description import describe
 from churn.tracking.destination import StoreError, find_destination, without_password
+from churn.tracking.ledger import OUTCOME, REASON
 from churn.tracking.record import DATA_MD5, DVC_EXPERIMENT, FINGERPRINT, MODEL_MD5
 from churn.tracking.sync import connection
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
 
     from churn.tracking.store.rows import Store
 
@@ -30,6 +33,8 @@ log = logging.getLogger(__name__)
 
 REGISTERED = re.compile(r"(?:models:/)?([^/@]+)(?:/|@)([^/@]+)")
 RUN_FORM = re.compile(r"[0-9a-f]{32}")
+REQUEST_FORM = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""Ids that the service gives to requests; a run's id has no dashes."""
 
 
 @dataclass(frozen=True)
@@ -44,18 +49,27 @@ class _FoundState:
         return one.fingerprint == self.fingerprint and self.model_md5 in (None, one.results.get(str(files.MODEL)))
 
 
-def lineage_of(root: Path, asked: str) -> Lineage:
-    """Find the state that an object belongs to.
+def lineage_of(root: Path, asked: str, log: Path | None = None) -> Lineage:
+    """Find the state that an object belongs to; `log` is the service's prediction log, to look for requests in.
 
     Raises:
         ChurnError: no known state has it.
     """
+    if log is not None and REQUEST_FORM.fullmatch(asked):
+        asked = _fingerprint_of_request(asked, log)
     with ExitStack() as stack:
         store, unknown = _store(root, stack)
         try:
             return _lineage_of(root, asked, store, unknown)
         except StoreError as error:  # git may still know the state
             return _lineage_of(root, asked, None, (f"MLflow runs: {error}",))
+
+
+def _fingerprint_of_request(request_id: str, log: Path) -> str:
+    logged = read_predictions(log, request_id)
+    if logged.empty:
+        raise ChurnError(f"{request_id}: not in the log {log}; --log names another folder")
+    return str(logged["fingerprint"].iloc[0])
 
 
 def _lineage_of(root: Path, asked: str, store: "Store | None", unknown: tuple[str, ...]) -> Lineage:
@@ -69,7 +83,7 @@ def _lineage_of(root: Path, asked: str, store: "Store | None", unknown: tuple[st
     tags = _tags(of_state[0] if of_state else workspace if in_workspace else None, rows)
     model_md5 = found.model_md5 or tags.get(MODEL_MD5)
     versions = [
-        f"{one.name}/{one.version}"
+        one
         for row in rows
         if store
         for one in store.versions_of(row.info.run_id)
@@ -83,9 +97,16 @@ def _lineage_of(root: Path, asked: str, store: "Store | None", unknown: tuple[st
         model_md5=model_md5,
         data_md5=tags.get(DATA_MD5),
         runs=tuple(row.info.run_id for row in rows),
-        versions=without_repeats(versions),
+        versions=without_repeats(f"{one.name}/{one.version}" for one in versions),
+        verdicts=without_repeats(_verdict(one) for one in versions),
         unknown=unknown,
     )
+
+
+def _verdict(version: "ModelVersion") -> str | None:
+    """The last decision of `churn promote` or `churn rollback` about a version."""
+    outcome, reason = version.tags.get(OUTCOME), version.tags.get(REASON)
+    return f"{version.name}/{version.version} {outcome}{f': {reason}' if reason else ''}" if outcome else None
 
 
 def _workspace(root: Path) -> Snapshot | None:

@@ -52,6 +52,15 @@ DESCRIPTION, USER, SOURCE, SOURCE_KIND, SOURCE_COMMIT = (
 DIGEST = "churn.digest"
 """Tag that identifies the results of a run."""
 
+SHA256 = "sha256."
+"""Start of tags of a registered version: the hash of each file that the service loads, by the file's name."""
+
+MODEL_FILE, BACKGROUND_FILE = "model.pkl", "background.csv"
+"""Files in the folder of an MLflow model: the pickle, and the training rows that reasons compare with."""
+
+LOGGED = re.compile(r"models:/(m-[0-9a-f]+)")
+"""Source of a version of a logged model; other sources could point anywhere."""
+
 MODEL_NOTE = "model"
 """Tag of a run with a `ModelNote`: where its model is."""
 

@@ -19,7 +19,7 @@ import yaml  # type: ignore[import-untyped]  # a reader of YAML 1.1
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from churn.cli import main
+from churn.cli.main import main
 from churn.commands.init import proposal
 from churn.config.params import Params, load_params, read_yaml
 from churn.errors import ChurnError
@@ -441,7 +441,7 @@ def at_a_terminal(home: Path, answers: str, *arguments: str) -> tuple[int, str]:
     """Run the command with a terminal before it, and the answers typed in."""
     ours, its = pty.openpty()
     os.write(ours, answers.encode())
-    command = [sys.executable, "-c", "from churn.cli import main; main()", "init", *arguments]
+    command = [sys.executable, "-c", "from churn.cli.main import main; main()", "init", *arguments]
     done = subprocess.run(command, cwd=home, stdin=its, capture_output=True, text=True, check=False)
     os.close(its)
     os.close(ours)
@@ -470,7 +470,7 @@ def test_a_no_leaves_everything_as_it_is(home: Path) -> None:
 
 
 def test_help_says_what_init_is_for() -> None:
-    assert "init" in shell(REPOSITORY)(f"{sys.executable} -c 'from churn.cli import main; main()' --help").stdout
+    assert "init" in shell(REPOSITORY)(f"{sys.executable} -c 'from churn.cli.main import main; main()' --help").stdout
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=6) | st.sampled_from(["1", "2,5", "NA", "yes", "x"])

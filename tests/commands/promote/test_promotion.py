@@ -15,13 +15,14 @@ import pytest
 from churn.commands.promote import challenger, gates, promotion
 from churn.commands.promote.outcomes import PromotionOutcome
 from churn.errors import ChurnError, ParameterError
-from churn.history.predictions import answers_on_test_rows, answers_out_of_fold, state_named
+from churn.history.predictions.of_states import answers_on_test_rows, answers_out_of_fold, state_named
 from churn.history.state import inputs_from_files
 from churn.history.verify import leave_provenance
 from churn.tracking import ledger
 from churn.tracking.destination import StoreError, find_destination
-from churn.tracking.ledger import CHALLENGER, CHAMPION, Entry, Judgement, Judges
-from churn.tracking.store.registry import OUTCOME, REASON, SETTLED, Registry, open_registry
+from churn.tracking.ledger import CHALLENGER, CHAMPION, OUTCOME, REASON, Entry, Judgement, Judges
+from churn.tracking.lineage import lineage_of
+from churn.tracking.store.registry import SETTLED, Registry, open_registry
 from churn.tracking.store.rows import open_store
 from tests.helpers.command_line import churn
 from tests.helpers.projects import NO_SERVER, made_once, make_customers, make_project, shell
@@ -120,6 +121,8 @@ class TestOneMachine:
         version = registry.version("1")
         assert version
         assert version.tags["git.commit"] == shell(root)("git rev-parse strong").stdout.strip()
+        assert {"sha256.model.pkl", "sha256.params.yaml", "sha256.background.csv"} <= version.tags.keys()
+        assert lineage_of(root, "strong").verdicts == ("churn/1 promoted",)
 
     @pytest.mark.long
     def test_another_model_has_to_beat_logistic_regression_first(self, root: Path) -> None:
@@ -461,7 +464,7 @@ def test_a_promotion_that_was_killed_before_the_alias_moved_is_brought_to_its_en
 
 @pytest.mark.long
 def test_two_promotions_at_once_on_one_machine_give_one_champion(root: Path) -> None:
-    command = [sys.executable, "-c", "from churn.cli import main; main()", "promote"]
+    command = [sys.executable, "-c", "from churn.cli.main import main; main()", "promote"]
     both = [
         subprocess.Popen([*command, one], cwd=root, stdout=subprocess.PIPE, text=True) for one in ("strong", "alike")
     ]
@@ -482,7 +485,7 @@ def test_of_two_first_promotions_from_two_machines_in_the_same_moment_one_is_ref
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{root / 'mlflow.db'}")
     both_judged_by_nobody = (
         "import sys, time; from pathlib import Path\n"
-        "from churn.cli import main\n"
+        "from churn.cli.main import main\n"
         "from churn.commands.promote import challenger; from churn.tracking.store.registry import Registry\n"
         "challenger.reproduce = lambda *_: 29\n"
         "claim = Registry.claim\n"

@@ -231,7 +231,7 @@ WATCHED = """
 import sys
 opened = []
 sys.addaudithook(lambda event, given: opened.append(str(given[0])) if event == "open" else None)
-from churn.cli import app
+from churn.cli.main import app
 try:
     app(["tune", "--trials", "2"])
 finally:
@@ -454,11 +454,11 @@ def test_a_server_that_is_away_costs_one_line_and_nothing_else(root: Path) -> No
 
 
 def test_without_optuna_one_line_says_how_to_get_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from churn import cli
+    from churn.cli import running
 
-    monkeypatch.setattr(cli, "find_spec", lambda name: None)
+    monkeypatch.setattr(running, "find_spec", lambda name: None)
     with pytest.raises(ChurnError, match=r"^optuna is not installed; `make tune` installs it and runs the search$"):
-        cli.tune()
+        running.tune()
 
 
 def test_kept_predictions_are_numbers_and_never_unpickled(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from churn.config.economics import FORMER_CURRENCY, present_name
 from churn.errors import ChurnError, excerpt
 from churn.files import DETAILED_METRICS, METRICS, OVERVIEW
 from churn.history.git import commit_of, git_files
-from churn.history.predictions import WORKSPACE
+from churn.history.predictions.of_states import WORKSPACE
 from churn.history.state import LOCK_FILE, content_of
 
 PICTURES = f":(glob){METRICS}/*.png"

@@ -15,8 +15,9 @@ from sklearn.model_selection import FixedThresholdClassifier
 from churn import files
 from churn.commands.promote.gates import Gate
 from churn.config.economics import Economics
+from churn.config.params import PARAMS_FILE
 from churn.errors import ChurnError, first_few
-from churn.history.predictions import (
+from churn.history.predictions.of_states import (
     answers_on_test_rows,
     answers_out_of_fold,
     content_of,
@@ -32,7 +33,8 @@ from churn.history.state import LOCK_FILE
 from churn.metrics.paired import ModelAnswers
 from churn.model import decision, encoding
 from churn.runtime import limited_threads
-from churn.tracking.record import COMMIT
+from churn.tracking.description import background_of
+from churn.tracking.record import BACKGROUND_FILE, COMMIT, MODEL_FILE
 from churn.types import ROW_KEY
 
 if TYPE_CHECKING:
@@ -107,6 +109,7 @@ def loads_from_registry(registry: "Registry", version: str, challenger: JudgedSt
     ):
         if problem := registry.loading_problem(folder, challenger.model_md5):
             raise ChurnError(f"{called}: {problem}")
+        hashes = _hashes_of_served_files(challenger, folder)
         loaded = answers_of(registry.load(folder), at / files.TEST_ROWS)
         own = answers_of(files.read_pickle(at / files.MODEL, {challenger.model_md5}), at / files.TEST_ROWS)
     if not all(one.equals(other) for one, other in zip(loaded, own, strict=True)):
@@ -115,7 +118,23 @@ def loads_from_registry(registry: "Registry", version: str, challenger: JudgedSt
     # On another kind of processor the same file gives other last bits.
     if not np.allclose(loaded[0].loc[written.index], written, rtol=SAME_PROBABILITY, atol=SAME_PROBABILITY):
         raise ChurnError(f"{called}: it scores test rows differently from {files.TEST_PREDICTIONS} of the commit")
+    registry.record_hashes(version, hashes)
     return Gate("loads", True, f"loaded from MLflow, it scores {len(written):,} test rows identically", {})
+
+
+def _hashes_of_served_files(challenger: JudgedState, folder: Path) -> dict[str, str]:
+    """SHA-256 of the files that the service loads, as the state has them; of the background if MLflow has the same."""
+    state = challenger.state
+    contents = {
+        MODEL_FILE: state.read(str(files.MODEL)),
+        PARAMS_FILE: state.read(PARAMS_FILE),
+        BACKGROUND_FILE: background_of(state.read(str(files.TRAIN_ROWS))),
+    }
+    if (background := folder / BACKGROUND_FILE).is_file() and background.read_bytes() != contents[BACKGROUND_FILE]:
+        raise ChurnError(f"{BACKGROUND_FILE}: MLflow returns other rows than the commit has")
+    if not background.is_file():  # logged by an earlier version of this pipeline; the service then gives no reasons
+        del contents[BACKGROUND_FILE]
+    return {name: files.sha256_of_bytes(content) for name, content in contents.items() if content is not None}
 
 
 def is_committed(root: Path, challenger: JudgedState) -> Gate:

@@ -28,7 +28,7 @@ from churn.commands.promote.rivals import rivals_of
 from churn.config import search_space
 from churn.config.params import load_params
 from churn.errors import ChurnError, DataError
-from churn.history.predictions import (
+from churn.history.predictions.of_states import (
     WORKSPACE,
     MissingError,
     table_of,

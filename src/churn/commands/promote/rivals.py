@@ -12,7 +12,7 @@ from churn import files
 from churn.commands.promote.challenger import JudgedState, answers_of, files_of_state, judge_state
 from churn.commands.promote.gates import Rival
 from churn.errors import ChurnError, DataError
-from churn.history.predictions import MissingError, state_in_git
+from churn.history.predictions.of_states import MissingError, state_in_git
 from churn.history.vouching import require_vouched
 from churn.metrics import paired, profit
 from churn.metrics.paired import ModelAnswers

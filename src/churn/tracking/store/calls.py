@@ -11,12 +11,19 @@ import mlflow
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import fluent
 from mlflow.tracking._tracking_service import utils as service
-from sqlalchemy.exc import SQLAlchemyError
 
 from churn.runtime import environment
 from churn.tracking.destination import Destination, StoreError
 from churn.tracking.record import DESCRIPTION
 from churn.tracking.store.places import artifact_location
+
+try:
+    from sqlalchemy.exc import SQLAlchemyError
+except ImportError:  # in the image of the service, which reaches servers only
+
+    class SQLAlchemyError(Exception):  # type: ignore[no-redef]
+        """Never raised."""
+
 
 ENTRIES_A_CALL = 100  # MLflow's limit for parameters
 

@@ -21,9 +21,9 @@ from churn.config.params import read_yaml
 from churn.errors import ChurnError
 from churn.history.packages import EstimatorAbsentError, distribution_of
 from churn.model.pickles import modules_named
-from churn.tracking.record import MODEL_MD5, Experiment
+from churn.tracking.record import BACKGROUND_FILE, MODEL_FILE, MODEL_MD5, Experiment
 
-MODEL_FILE = "model.pkl"
+EXAMPLE_ROWS = 5
 LOADER = "mlflow.sklearn"
 FLAVOR = {"pickled_model": MODEL_FILE, "serialization_format": "pickle", "code": None}
 """Makes MLflow load the file with `pickle`, without additional code."""
@@ -53,16 +53,22 @@ def log_model(run_id: str, experiment: Experiment, content_of: ContentOf) -> str
 
 def parts_of_model(experiment: Experiment, content_of: ContentOf) -> dict[str, Any]:
     """Arguments of `save_model` for the model of an experiment."""
-    example = content_of(experiment.example_md5) if experiment.example_md5 and experiment.columns else None
+    background = content_of(experiment.example_md5) if experiment.example_md5 and experiment.columns else None
     return {
         "model_file": content_of(str(experiment.model_md5)),
-        "example_file": example,
+        "background_file": background,
         "columns": experiment.columns,
     }
 
 
 def save_model(
-    path: str, mlflow_model: Model, *, model_file: Path, example_file: Path | None, columns: Mapping[str, str], **_: Any
+    path: str,
+    mlflow_model: Model,
+    *,
+    model_file: Path,
+    background_file: Path | None,
+    columns: Mapping[str, str],
+    **_: Any,
 ) -> None:
     """Write the folder of an MLflow model; MLflow calls this like `mlflow.sklearn.save_model`.
 
@@ -70,15 +76,16 @@ def save_model(
         path: of the folder.
         mlflow_model: MLflow's metadata of the model.
         model_file: the pickle that the pipeline wrote.
-        example_file: a few customers.
+        background_file: training rows; the first ones are MLflow's example.
         columns: type of each of their columns, in the model's order.
         **_: other arguments from MLflow, which are ignored.
     """
     folder = Path(path)
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(model_file, folder / MODEL_FILE)
-    if example_file is not None:
-        example = files.read_rows(example_file, columns).reset_index(drop=True)
+    if background_file is not None:
+        shutil.copyfile(background_file, folder / BACKGROUND_FILE)
+        example = files.read_rows(background_file, columns).head(EXAMPLE_ROWS).reset_index(drop=True)
         _save_example(mlflow_model, example, path)
         # The model gives 0 or 1 for each customer, whatever the classifier.
         mlflow_model.signature = infer_signature(example, np.zeros(len(example), dtype=np.int64))

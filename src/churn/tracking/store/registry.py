@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mlflow.artifacts import download_artifacts
 from mlflow.entities import Metric, Run, ViewType
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
@@ -18,8 +17,8 @@ from churn.history.state import md5_of
 from churn.runtime import lock
 from churn.table.keys import mostly_the_same
 from churn.tracking.destination import StoreError
-from churn.tracking.ledger import CAME_SECOND, CHALLENGER, CHAMPION, Entry, Judgement, Judges
-from churn.tracking.record import COMMIT, FINGERPRINT, MODEL_MD5, USER, metric_name, user_name
+from churn.tracking.ledger import CAME_SECOND, CHALLENGER, CHAMPION, OUTCOME, REASON, Entry, Judgement, Judges
+from churn.tracking.record import COMMIT, FINGERPRINT, MODEL_FILE, MODEL_MD5, SHA256, USER, metric_name, user_name
 from churn.tracking.store.calls import (
     ALREADY_THERE,
     default_store,
@@ -28,22 +27,21 @@ from churn.tracking.store.calls import (
     milliseconds,
     open_experiment,
 )
-from churn.tracking.store.model_file import MODEL_FILE, foreign_loader, logged_by_cloudpickle
-from churn.tracking.store.rows import LOGGED, Store
+from churn.tracking.store.model_file import foreign_loader, logged_by_cloudpickle
+from churn.tracking.store.rows import Store
+from churn.tracking.store.served_version import download_version
 from churn.tracking.store.trials import CANDIDATE, PARENT
 from churn.tracking.trials import CHOSEN_BY, FLATTERY, FORMER_FLATTERY, Selection
 
 MOST_ROWS = 50_000  # MLflow's limit for one search
 FOLLOWED_BY = "promotion.followed_by"
 """A parameter of an entry, because MLflow parameters cannot be overwritten."""
-OUTCOME, VERSION, FOLLOWS, RIVAL, TRAINING_ROWS, TEST_ROWS, REASON, SETTLED = (
-    "promotion.outcome",
+VERSION, FOLLOWS, RIVAL, TRAINING_ROWS, TEST_ROWS, SETTLED = (
     "promotion.version",
     "promotion.follows",
     "promotion.rival",
     "promotion.training_rows",
     "promotion.test_rows",
-    "promotion.reason",
     "promotion.settled",
 )
 """Tags of a ledger entry."""
@@ -89,13 +87,16 @@ class Registry:
             StoreError: its files are not available.
         """
         version = self.version(number)
-        if version is None or not LOGGED.fullmatch(str(version.source)):
-            raise StoreError(f"{self.name} version {number}: its model was not logged in this store", refused=True)
+        if version is None:
+            raise StoreError(f"{self.name} version {number}: was deleted", refused=True)
         with tempfile.TemporaryDirectory(prefix="churn-version-") as folder:
-            with faults_as_store_errors(), default_store(self.store.destination):
-                source = f"models:/{self.name}/{number}"
-                at = download_artifacts(source, dst_path=folder, tracking_uri=self.store.destination.uri)
-            yield Path(at)
+            yield download_version(self.store.destination, version, Path(folder))
+
+    def record_hashes(self, number: str, sha256: Mapping[str, str]) -> None:
+        """Record the hash of each file that the service may load, by its name."""
+        with faults_as_store_errors():
+            for name, value in sha256.items():
+                self.store.client.set_model_version_tag(self.name, number, f"{SHA256}{name}", value)
 
     def loading_problem(self, folder: Path, model_md5: str) -> str | None:
         """Why a downloaded version is not the model with that md5, or would be loaded in another way; None if it is."""

@@ -8,7 +8,6 @@ import json
 import logging
 import math
 import posixpath
-import re
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -48,6 +47,7 @@ from churn.tracking.record import (
     FAILED,
     FINGERPRINT,
     FINISHED,
+    LOGGED,
     MODEL_MD5,
     MODEL_NOTE,
     RUNNING,
@@ -80,8 +80,6 @@ OF_ITS_NAME = frozenset({COMMIT, EDITED, EDITED_FILES, DVC_EXPERIMENT, DESCRIPTI
 """Tags that go with a row's name."""
 RECORD, ENDED = "churn.record", "churn.ended"
 """Tags with the record of an execution, and with the time of the latest status of a state's run."""
-LOGGED = re.compile(r"models:/(m-[0-9a-f]+)")
-"""Source of a version of a logged model; other sources could point anywhere."""
 
 log = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
-RUN, JUDGE, DATA, TRACKING = "Run and read", "Compare and promote", "Data and scoring", "Tracking"
-PANELS = (RUN, JUDGE, DATA, TRACKING)
+RUN, JUDGE, DATA, SERVE, TRACKING = "Run and read", "Compare and promote", "Data and scoring", "Service", "Tracking"
+PANELS = (RUN, JUDGE, DATA, SERVE, TRACKING)
 """Groups of commands, in the order of the help."""
 EXIT_CODES = "0 success, 1 error or refused, 2 wrong usage, 130 interrupted."
 
@@ -44,14 +44,14 @@ class GroupedCommands(TyperGroup):
         listed = [(name, self.commands[name]) for name in self.list_commands(ctx)]
         width = max(len(name) for name, _ in listed)
         for panel in PANELS:
-            with formatter.section(panel):
-                formatter.write_dl(
-                    [
-                        (name.ljust(width), command.get_short_help_str(formatter.width))
-                        for name, command in listed
-                        if getattr(command, "rich_help_panel", None) == panel
-                    ]
-                )
+            rows = [
+                (name.ljust(width), command.get_short_help_str(formatter.width))
+                for name, command in listed
+                if getattr(command, "rich_help_panel", None) == panel
+            ]
+            if rows:
+                with formatter.section(panel):
+                    formatter.write_dl(rows)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Examples, then the exit codes."""

@@ -6,8 +6,8 @@ import pytest
 
 from churn import files
 from churn.errors import ChurnError, DataError
-from churn.history import predictions
-from churn.history.predictions import MissingError, compute_missing, content_of, economics_of, section_of
+from churn.history.predictions import of_states
+from churn.history.predictions.of_states import MissingError, compute_missing, content_of, economics_of, section_of
 from churn.history.snapshot import Snapshot
 from churn.history.state import Stage, StageInputs
 
@@ -33,20 +33,20 @@ def test_nobody_is_told_to_compute_what_the_pipeline_of_the_commit_does_not_writ
     assert str(error.value) == "old: its pipeline did not write models/test_predictions.csv, so it cannot be evaluated"
 
 
-@pytest.mark.parametrize("path", predictions.JUDGED_BY)
+@pytest.mark.parametrize("path", of_states.JUDGED_BY)
 def test_whatever_judging_takes_is_computed_once_and_when_it_is_still_missing_that_is_told(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran: list[str] = []
-    monkeypatch.setattr(predictions, "recompute", lambda _, commit: ran.append(commit))
-    monkeypatch.setattr(predictions, "require_vouched", lambda *_: None)
+    monkeypatch.setattr(of_states, "recompute", lambda _, commit: ran.append(commit))
+    monkeypatch.setattr(of_states, "require_vouched", lambda *_: None)
     with pytest.raises(ChurnError, match=rf"^0123456: a rerun did not reproduce {path} as recorded in dvc\.lock"):
         compute_missing(tmp_path, state(path), "tried")
     assert ran == ["0123456789"]
 
 
 def test_a_pipeline_that_does_not_write_it_is_not_run_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predictions, "recompute", lambda *_: pytest.fail("ran"))
+    monkeypatch.setattr(of_states, "recompute", lambda *_: pytest.fail("ran"))
     compute_missing(tmp_path, state(files.DATA_METRICS), "tried")
 
 

@@ -151,6 +151,38 @@ Traced = Annotated[
     typer.Argument(
         metavar="OBJECT",
         autocompletion=revisions,
-        help="Model file, MLflow run id, registered model as NAME/VERSION or NAME@ALIAS, fingerprint or commit.",
+        help="Model file, MLflow run id, registered model as NAME/VERSION or NAME@ALIAS, fingerprint, commit or "
+        "request id of the service.",
     ),
+]
+ReadLog = Annotated[
+    Path, typer.Option("--log", metavar="FOLDER", envvar="CHURN_SERVE_LOG", help="Prediction log of the service.")
+]
+
+# serve, score, replay, token
+LOG, TOKENS = Path("predictions/service"), Path(".churn/tokens.json")
+Host = Annotated[str | None, typer.Option(metavar="ADDRESS", help="Address to listen on.  [default: 127.0.0.1]")]
+Port = Annotated[int | None, typer.Option(metavar="N", help="Port; 0 takes a free one.  [default: 8000]")]
+Champion = Annotated[bool, typer.Option("--champion", help="Serve the champion of the registry, and follow it.")]
+Shadow = Annotated[
+    str | None, typer.Option(metavar="challenger", help="Also score with that version, outside requests.")
+]
+WrittenLog = Annotated[
+    Path | None, typer.Option("--log", metavar="FOLDER", help="Write a prediction log there.  [default: none]")
+]
+LogFeatures = Annotated[
+    str | None, typer.Option(metavar="none|sample|all", help="Log the customers' columns.  [default: none]")
+]
+CustomerFile = Annotated[Path, typer.Argument(metavar="FILE", help="JSON: a customer or a list; - reads stdin.")]
+Url = Annotated[str, typer.Option(metavar="URL", envvar="CHURN_URL", help="Address of the service.")]
+Reasons = Annotated[int, typer.Option(min=0, max=100, metavar="N", help="Reasons for each customer.")]
+Request = Annotated[str, typer.Argument(metavar="REQUEST", help="Request id that an answer has.")]
+TokenName = Annotated[str, typer.Argument(metavar="NAME", help="Who or what uses the token.")]
+Scopes = Annotated[
+    list[str] | None,
+    typer.Option("--scope", metavar="score|metrics|admin", help="What it allows. Repeatable.  [default: score]"),
+]
+Days = Annotated[int, typer.Option(min=0, metavar="N", help="Days until it expires; 0: never.")]
+TokenFile = Annotated[
+    Path, typer.Option("--file", metavar="FILE", envvar="CHURN_SERVE_TOKENS", help="File with the hashes of tokens.")
 ]

@@ -1,0 +1,93 @@
+"""Commands that run the pipeline, and show what it found."""
+
+import sys
+from contextlib import redirect_stdout
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from churn.cli import options
+from churn.cli.app import command, require_project
+from churn.cli.help import RUN
+from churn.errors import ChurnError
+from churn.texts import escaped_json
+
+if TYPE_CHECKING:
+    from churn.commands.tune.study import EndedTrial
+
+
+@command(RUN, "churn summary", "churn summary --json | jq .profit_per_1000")
+def summary(as_json: options.Json = False) -> None:
+    """Show the headline metrics of the current results."""
+    from churn.commands.summary import summarize, summary_text
+
+    require_project()
+    print(escaped_json(summarize(Path()).as_json()) if as_json else summary_text(Path()))
+
+
+@command(RUN, "churn report", "churn report --no-open")
+def report(show: options.Show = True) -> None:
+    """Open the HTML report, labelled with commit and fingerprint.
+
+    The copy in .churn/report.html also says how to restore its state.
+    """
+    from churn.commands.report import open_in_browser, write_copy
+
+    require_project()
+    page = write_copy(Path())
+    shown = show and open_in_browser(page)
+    print(f"{page}{': opened in the browser' if shown else ''}")
+
+
+@command(RUN, "churn reproduce", "churn reproduce && git push")
+def reproduce() -> None:
+    """Rerun the committed state and compare every byte.
+
+    Runs all stages in two fresh clones with different thread counts. Names each file that differs.
+    """
+    from churn.history.reproduce import reproduce as check
+
+    check(require_project())
+
+
+@command(RUN, "churn tune --trials 50", "churn tune --jobs 4 --apply", "churn tune --json | jq .best")
+def tune(
+    trials: options.Trials = None,
+    jobs: options.Jobs = 1,
+    estimator: options.Estimator = None,
+    apply: options.Apply = False,
+    as_json: options.Json = False,
+) -> None:
+    """Search hyperparameters by cross-validation.
+
+    Uses training rows only, and corrects the gain of the best trial for selection bias. You can interrupt it: the same
+    command resumes the study.
+    """
+    if find_spec("optuna") is None:
+        raise ChurnError("optuna is not installed; `make tune` installs it and runs the search")
+    from churn.commands.tune import search
+
+    plan = search.prepare(Path.cwd(), trials=trials, estimator=estimator)
+    print(plan.as_text(), file=sys.stderr)
+    quiet = not sys.stderr.isatty()
+    try:
+        with (
+            redirect_stdout(sys.stderr),  # libraries print; stdout is for the result
+            typer.progressbar(length=plan.trials, file=sys.stderr, hidden=quiet, label="trials") as bar,
+        ):
+
+            def on_trial(_: "EndedTrial", best: float, left: int) -> None:
+                bar.length = bar.pos + 1 + left  # trials of an earlier search need not run again
+                bar.label = f"trials, best {best:{plan.objective.form}}"
+                bar.update(1)
+
+            result = search.run(plan, jobs, on_trial)
+        print(escaped_json(result.as_json()) if as_json else result.as_text(), flush=True)
+        if apply and search.apply(result):
+            print("params.yaml is written; next: dvc repro", file=sys.stderr)
+        search.show(result)
+    except KeyboardInterrupt:
+        print("interrupted; finished trials are kept, and the same command resumes the study", file=sys.stderr)
+        raise typer.Exit(130) from None

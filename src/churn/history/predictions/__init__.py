@@ -1,0 +1,1 @@
+"""Predictions: those that states were judged by, and those that the service has logged."""

@@ -1,0 +1,196 @@
+"""Where the served model comes from: the files of this project, or a version of the registered model."""
+
+import io
+import tempfile
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import joblib
+import pandas as pd
+from pydantic import ValidationError
+
+from churn import files
+from churn.config.economics import Economics, in_present_terms
+from churn.config.params import PARAMS_FILE, Data, load_params
+from churn.errors import ChurnError
+from churn.files import sha256_of_bytes
+from churn.history.git import git
+from churn.history.state import LOCK_FILE, Stages, fingerprint
+from churn.history.verify import recorded_stages_of_workspace, require_own_results
+from churn.model.decision import pipeline_of
+from churn.model.encoding import column_types
+from churn.model.plain.encoder import Customer
+from churn.runtime import environment
+from churn.service.served_model import ModelOrigin, ModelParts
+from churn.tracking.description import BACKGROUND_ROWS
+from churn.tracking.destination import PATIENCE, PATIENT_SETTINGS, Destination, find_destination, refusal
+from churn.tracking.record import BACKGROUND_FILE, MODEL_FILE
+
+MODEL_NAME = "churn"
+"""Name of the model of this folder, in the API."""
+
+
+class NoModelError(ChurnError):
+    """There is no model yet; the text says how to make one."""
+
+
+class ModelSource(Protocol):
+    """Finds and loads a model."""
+
+    def signature(self) -> Hashable:
+        """Changes when there may be another model.
+
+        Raises:
+            ChurnError: there is none, or its place cannot be reached.
+        """
+        ...
+
+    def load(self) -> ModelParts:
+        """Load the present model; nothing is unpickled before its hash is checked.
+
+        Raises:
+            ChurnError: it is not what its place says.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class ProjectFiles:
+    """models/churn_model.pkl of a project, as dvc.lock records it."""
+
+    root: Path
+
+    def signature(self) -> Hashable:
+        """Times and sizes of dvc.lock and of the model."""
+        stats: list[tuple[int, int, int]] = []
+        for path in (LOCK_FILE, files.MODEL):
+            try:
+                found = (self.root / path).stat()
+            except OSError:
+                raise NoModelError(f"{path}: no model yet: run `make run`") from None
+            stats.append((found.st_mtime_ns, found.st_size, found.st_ino))
+        return tuple(stats)
+
+    def load(self) -> ModelParts:
+        """Load the model, with the contract and the costs that dvc.lock records for it."""
+        self.signature()
+        md5s = frozenset(require_own_results(self.root, [str(files.MODEL)]).values())
+        stages = recorded_stages_of_workspace(self.root).stages
+        decision = files.read_pickle(self.root / files.MODEL, md5s)
+        contract, economics = _of_parameters(_recorded_parameters(stages), LOCK_FILE)
+        origin = ModelOrigin(
+            name=MODEL_NAME,
+            fingerprint=fingerprint(stages),
+            sha256=sha256_of_bytes((self.root / files.MODEL).read_bytes()),
+            commit=_commit(self.root),
+            version=None,
+        )
+        return ModelParts(decision, contract, economics, self.background(decision), origin)
+
+    def background(self, decision: Any) -> Sequence[Customer]:
+        """What reasons compare with: the training rows whose keys come first, since keys are hashes.
+
+        Nothing if they are not on this machine: reasons are then refused, scores are not.
+        """
+        try:
+            require_own_results(self.root, [str(files.TRAIN_ROWS)])
+        except ChurnError:
+            return ()
+        types = column_types(pipeline_of(decision).named_steps["encoders"])
+        return customers_of(files.read_rows(self.root / files.TRAIN_ROWS, types).head(BACKGROUND_ROWS))
+
+
+@dataclass(frozen=True)
+class RegisteredVersion:
+    """The version of the registered model that has an alias."""
+
+    destination: Destination
+    alias: str
+
+    def signature(self) -> Hashable:
+        """Number of the version, and the hashes that the registry records for it."""
+        with self._reached():
+            found = self._find()
+        return found.number, tuple(sorted(found.sha256.items()))
+
+    def load(self) -> ModelParts:
+        """Download the version and check the hash of each file before it is used."""
+        from churn.tracking.store.served_version import download, open_client  # imports mlflow
+
+        with self._reached(), tempfile.TemporaryDirectory(prefix="churn-serve-") as folder:
+            found = self._find()
+            contents = download(open_client(self.destination), self.destination, found, Path(folder))
+        name = f"{found.name} version {found.number}"
+        for file, content in contents.items():
+            sha256 = sha256_of_bytes(content)
+            if sha256 != found.sha256[file]:
+                raise ChurnError(
+                    f"{name}: {file} has sha256 {sha256} instead of {found.sha256[file]}, which the registry records, "
+                    "so nothing of it is loaded; promote a sound model, or restore the file"
+                )
+        decision = joblib.load(io.BytesIO(contents[MODEL_FILE]))
+        with tempfile.TemporaryDirectory(prefix="churn-serve-") as folder:
+            (Path(folder) / PARAMS_FILE).write_bytes(contents[PARAMS_FILE])
+            params = load_params(Path(folder))
+        types = column_types(pipeline_of(decision).named_steps["encoders"])
+        background = contents.get(BACKGROUND_FILE)
+        rows = [] if background is None else customers_of(files.read_rows(io.BytesIO(background), types))
+        origin = ModelOrigin(found.name, found.fingerprint, found.sha256[MODEL_FILE], found.commit, found.number)
+        return ModelParts(decision, params.data, params.business, rows, origin)
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        """The client's settings, after a quick check that the server answers.
+
+        Raises:
+            ChurnError: it does not.
+        """
+        with environment(PATIENT_SETTINGS, unless_given=True):
+            if reason := refusal(self.destination, PATIENCE):
+                raise ChurnError(f"MLflow at {self.destination.address}: {reason}")
+            yield
+
+    def _find(self) -> Any:
+        from churn.tracking.store.served_version import find_version, open_client
+
+        found = find_version(open_client(self.destination), self.destination.experiment, self.alias)
+        if found is None:
+            raise NoModelError(f"{self.destination.experiment}@{self.alias}: no such version yet: run `churn promote`")
+        return found
+
+
+def source_of(root: Path, model: str, alias: str = "champion") -> ModelSource:
+    """The source that a setting names."""
+    return ProjectFiles(root) if model == "file" else RegisteredVersion(find_destination(root), alias)
+
+
+def customers_of(rows: pd.DataFrame) -> list[Customer]:
+    """Rows of a table as plain values, None for missing ones."""
+    return [
+        {str(name): None if pd.isna(value) else value for name, value in row.items()} for row in rows.to_dict("records")
+    ]
+
+
+def _recorded_parameters(stages: Stages) -> dict[str, Any]:
+    """Sections of params.yaml that dvc.lock records."""
+    return {
+        key: value for stage in stages.values() for key, value in stage.inputs.parameters.get(PARAMS_FILE, {}).items()
+    }
+
+
+def _of_parameters(values: Mapping[str, Any], where: str) -> tuple[Data, Economics]:
+    try:
+        return Data.model_validate(values.get("data")), Economics.model_validate(in_present_terms(values["business"]))
+    except (KeyError, ValidationError) as error:
+        keys = error.args[0] if isinstance(error, KeyError) else ".".join(map(str, error.errors()[0]["loc"]))
+        raise ChurnError(f"{where}: {keys}: not in today's format; run `dvc repro`") from None
+
+
+def _commit(root: Path) -> str | None:
+    """The commit that records the present dvc.lock; None if it is not committed, or git is absent."""
+    if git(root, "diff", "--quiet", "HEAD", "--", LOCK_FILE) is None:
+        return None
+    return git(root, "log", "-1", "--format=%H", "--", LOCK_FILE) or None
