@@ -314,3 +314,22 @@ def test_an_experiment_in_a_copy_uses_that_folder(finished: Path, tmp_path: Path
     run(command, HOME=str(tmp_path), MLFLOW_TRACKING_URI=NO_SERVER)
     assert len(list((tmp_path / ".cache/churn-dvc/repo").iterdir())) == 2  # the project's and the copy's
     assert private(tmp_path / ".cache/churn-dvc")
+
+
+def compose_files() -> list[Path]:
+    found = [REPOSITORY / "docker-compose.yml", *sorted((REPOSITORY / "deploy").rglob("*.y*ml"))]
+    return [path for path in found if re.search(r"^services:", path.read_text(), re.MULTILINE)]
+
+
+@pytest.mark.parametrize("path", compose_files(), ids=lambda path: path.name)
+def test_a_service_without_tokens_is_published_on_this_machine_only(path: Path) -> None:
+    for name, service in read_yaml(path)["services"].items():
+        if "off" in str(service.get("environment", {}).get("CHURN_SERVE_AUTHENTICATION", "")):
+            assert service.get("network_mode") != "host", name
+            assert all(str(port).startswith("127.0.0.1:") for port in service.get("ports", [])), name
+
+
+def test_the_check_of_published_ports_has_something_to_check() -> None:
+    services = COMPOSE["services"]
+    assert services["api"]["environment"]["CHURN_SERVE_AUTHENTICATION"] == "off"
+    assert services["api"]["ports"]

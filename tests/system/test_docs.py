@@ -12,12 +12,15 @@ from typing import Any
 import pytest
 import typer
 
-from churn.cli import app
+import churn.cli.main  # noqa: F401 - registers the commands
+from churn.cli.app import app
 from churn.config.contract import BooleanColumn, CategoricalColumn, NumericColumn, Strict, UnusedColumn
 from churn.config.params import Params
 from churn.files import BUSINESS_METRICS, METRICS, TEST_METRICS, TRAIN_METRICS, read_json
+from churn.service.settings import PREFIX, ServeSettings
 from tests.helpers.manual import MANUAL, README, blocks_of, commands_of, without_names_of_the_moment
 from tests.helpers.projects import REPOSITORY, every_night, made_once, shell
+from tests.helpers.services import running_service
 
 PAGES = [README, *MANUAL]
 WITH_COMMANDS = [page for page in PAGES if list(commands_of(page))]
@@ -36,7 +39,7 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
         clone = folder / "clone"
         subprocess.run(["git", "clone", "--quiet", REPOSITORY, clone], check=True)
         (clone / ".venv").symlink_to(REPOSITORY / ".venv")
-        for stamp in ("setup-done", "tune-done", "dev-done", "docs-done"):
+        for stamp in ("setup-done", "tune-done", "serve-done", "dev-done", "docs-done"):
             (REPOSITORY / ".venv/bin" / stamp).touch()
         run = shell(clone)
         run("git config user.name Tester && git config user.email tester@example.invalid")
@@ -74,11 +77,12 @@ def test_every_command_of_a_page_runs_in_order_after_make_run_and_prints_what_is
 
 @pytest.mark.slow
 def test_the_python_of_the_manual_runs(ready: Path, tmp_path: Path) -> None:
-    for page in PAGES:
-        for block in blocks_of(page):
-            if block.language == "python":
-                (tmp_path / "example.py").write_text("\n".join(block.lines))
-                shell(ready)(f"python {tmp_path / 'example.py'}")
+    with running_service(ready) as service:
+        for page in PAGES:
+            for block in blocks_of(page):
+                if block.language == "python":
+                    (tmp_path / "example.py").write_text("\n".join(block.lines))
+                    shell(ready)(f"python {tmp_path / 'example.py'}", CHURN_URL=service.url)
 
 
 def test_the_manual_is_built_without_a_warning_and_asks_for_nothing_from_elsewhere(tmp_path: Path) -> None:
@@ -138,6 +142,16 @@ def first_cells(page: str) -> list[str]:
 
 def test_every_parameter_is_documented_and_no_other() -> None:
     assert sorted(first_cells("parameters.md")) == sorted(set(keys_of(Params)))
+
+
+def test_every_setting_of_the_service_is_documented_with_its_default_and_no_other() -> None:
+    cells = [line.split(" | ") for line in (REPOSITORY / "docs/service.md").read_text().splitlines()]
+    told = {row[0].strip("|` "): row[1:] for row in cells if row[0].startswith(f"| `{PREFIX}")}
+    assert list(told) == [f"{PREFIX}{name}".upper() for name in ServeSettings.model_fields]
+    for (default, meaning), field in zip(told.values(), ServeSettings.model_fields.values(), strict=True):
+        shown = str(field.default).lower() if isinstance(field.default, bool) else f"{field.default}".removesuffix(".0")
+        assert default.strip("`–") == ("" if field.default is None else shown)
+        assert meaning.removesuffix(" |") == field.description
 
 
 def test_every_make_target_is_documented_and_no_other() -> None:

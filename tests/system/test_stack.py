@@ -18,15 +18,19 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+import pandas as pd
 import pytest
 
+from churn.config.params import load_params
 from churn.files import read_json
 from tests.helpers.manual import blocks_of, commands_of
 from tests.helpers.projects import REPOSITORY, shell
 from tests.helpers.servers import free_port
+from tests.helpers.services import customers_of
 
 pytestmark = pytest.mark.stack
 
@@ -68,6 +72,7 @@ class Stack:
     user: int
     mlflow_port: int
     jupyter_port: int
+    api_port: int
     commit: str
     ran: set[str] = field(default_factory=set)
     """Every command so far."""
@@ -80,6 +85,7 @@ class Stack:
             "CHURN_GID": str(self.user),
             "MLFLOW_PORT": str(self.mlflow_port),
             "JUPYTER_PORT": str(self.jupyter_port),
+            "API_PORT": str(self.api_port),
         }
 
     def run(self, command: str, *, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -172,7 +178,15 @@ def stack() -> Iterator[Stack]:
     user = os.getuid() or NAMELESS
     if os.getuid() == 0:
         shell(folder)(f"chown -R {user}:{user} .")
-    stack = Stack(f"churn-test-{os.getpid()}", folder / "project", user, free_port(), free_port(), commit)
+    stack = Stack(
+        name=f"churn-test-{os.getpid()}",
+        project=folder / "project",
+        user=user,
+        mlflow_port=free_port(),
+        jupyter_port=free_port(),
+        api_port=free_port(),
+        commit=commit,
+    )
     try:
         yield stack
     finally:
@@ -199,7 +213,7 @@ def test_everything_is_built_from_nothing(stack: Stack) -> None:
     stack.run("docker compose build --no-cache jupyter")
     stack.run("docker compose --profile run build")
     print(f"\nbuilt in {time.monotonic() - begun:.0f} s")
-    for service in ("mlflow", "pipeline", "jupyter"):
+    for service in ("mlflow", "pipeline", "jupyter", "api"):
         image = f"{stack.name}-{service}"
         print(f"{service}: {int(stack.inspect(image, '{{.Size}}')) / 1e6:,.0f} MB")
         found = f"docker run --rm --entrypoint sh {image} -c"
@@ -256,7 +270,8 @@ def test_make_up_in_a_folder_that_was_never_run_ends_with_links_that_work(stack:
     begun = time.monotonic()
     told = stack.run("make up").stdout
     print(f"\nup in {time.monotonic() - begun:.0f} s")
-    links = dict(re.findall(r"^(MLflow|JupyterLab) +(http://localhost:\S+)", told, re.MULTILINE))
+    links = dict(re.findall(r"^(MLflow|JupyterLab|scoring) +(http://localhost:\S+)", told, re.MULTILINE))
+    assert len(links) == 3
     for link in links.values():
         assert status_of(link.partition("#")[0]) == 200
     assert links["MLflow"].startswith(f"http://localhost:{stack.mlflow_port}/#/experiments/1/runs?")
@@ -272,6 +287,21 @@ def test_make_up_in_a_folder_that_was_never_run_ends_with_links_that_work(stack:
     assert stack.changed() == ""
 
 
+def answer_of(url: str, given: object = None) -> tuple[int, Any]:
+    body = None if given is None else json.dumps(given).encode()
+    try:
+        with urlopen(Request(url, body, {"Content-Type": "application/json"})) as answer:
+            return int(answer.status), json.load(answer)
+    except HTTPError as error:
+        return error.code, json.load(error)
+
+
+def test_before_the_first_run_the_service_is_live_and_says_what_it_waits_for(stack: Stack) -> None:
+    status, answer = answer_of(f"http://127.0.0.1:{stack.api_port}/health/ready")
+    assert (status, answer["detail"]) == (503, "models/churn_model.pkl: no model yet: run `make run`")
+    assert answer_of(f"http://127.0.0.1:{stack.api_port}/health/live")[0] == 200
+
+
 def test_the_first_run_is_one_row_with_its_model_and_the_bytes_of_the_host(stack: Stack) -> None:
     told = stack.pipeline("dvc repro").stdout
     assert re.findall(r"Running stage '(.+?)'", told) == ["preprocess", "train", "evaluate"]
@@ -279,6 +309,28 @@ def test_the_first_run_is_one_row_with_its_model_and_the_bytes_of_the_host(stack
     (row,) = stack.rows().values()
     assert (row["pipeline.complete"], row["model"], row["git.commit"]) == ("true", "shown", stack.commit)
     assert "this state is in MLflow" in stack.pipeline("churn status").stdout
+
+
+def test_the_service_finds_the_model_and_answers_with_the_bits_of_the_batch(stack: Stack) -> None:
+    service = f"http://127.0.0.1:{stack.api_port}"
+    deadline = time.monotonic() + 60
+    while answer_of(f"{service}/health/ready")[0] != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    table = "data/raw/sample_data.csv"
+    stack.pipeline(f"churn predict {table} -o predictions/scores.csv")
+    columns = load_params(stack.project).data.columns
+    labels = [name for name, column in columns.items() if column.type == "categorical"]
+    customers = customers_of(stack.project / table, list(columns), labels)[:1000]
+    answers = answer_of(f"{service}/v1/score", customers)[1]
+    predicted = pd.read_csv(stack.project / "predictions/scores.csv", float_precision="round_trip")["probability"][
+        :1000
+    ]
+    assert [one["probability"] for one in answers] == predicted.tolist()
+    assert answer_of(f"{service}/v1/model")[1]["path"] == "plain"
+    (row,) = stack.rows().values()
+    assert answers[0]["fingerprint"] == row["pipeline.fingerprint"]
+    shutil.rmtree(stack.project / "predictions")
 
 
 def test_a_second_folder_of_the_same_name_leaves_this_stack_alone(stack: Stack) -> None:
@@ -568,7 +620,7 @@ def test_only_this_machine_reaches_the_ports(stack: Stack) -> None:
     published = stack.run("docker compose ps --format json").stdout.splitlines()
     addresses = {port["URL"] for line in published for port in json.loads(line)["Publishers"] if port["PublishedPort"]}
     assert addresses == {"127.0.0.1"}
-    ports = {f":{port:04X}" for port in (stack.mlflow_port, stack.jupyter_port)}
+    ports = {f":{port:04X}" for port in (stack.mlflow_port, stack.jupyter_port, stack.api_port)}
     listening = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines() if line.split()[3] == "0A"]
     assert {line[1] for line in listening if line[1][8:] in ports} == {f"0100007F{port}" for port in ports}
 
