@@ -20,7 +20,7 @@ from churn.runtime import NOWHERE, THREAD_SETTINGS
 from churn.table.reader import read_source
 
 FLOOR = Path(__file__).with_name("floor.py")
-CHURN = (sys.executable, "-c", "from churn.cli import main; main()")
+CHURN = (sys.executable, "-c", "from churn.cli.main import main; main()")
 TABLE = "customers.csv"
 PREDICTIONS = "predictions.csv"
 SEED = 2013
