@@ -318,14 +318,12 @@ def test_the_service_finds_the_model_and_answers_with_the_bits_of_the_batch(stac
         assert time.monotonic() < deadline
         time.sleep(0.5)
     table = "data/raw/sample_data.csv"
-    stack.pipeline(f"churn predict {table} -o predictions/scores.csv")
+    stack.pipeline(f"churn predict {table} -o predictions/scores.parquet")
     columns = load_params(stack.project).data.columns
     labels = [name for name, column in columns.items() if column.type == "categorical"]
     customers = customers_of(stack.project / table, list(columns), labels)[:1000]
     answers = answer_of(f"{service}/v1/score", customers)[1]
-    predicted = pd.read_csv(stack.project / "predictions/scores.csv", float_precision="round_trip")["probability"][
-        :1000
-    ]
+    predicted = pd.read_parquet(stack.project / "predictions/scores.parquet")["probability"][:1000]
     assert [one["probability"] for one in answers] == predicted.tolist()
     assert answer_of(f"{service}/v1/model")[1]["path"] == "plain"
     (row,) = stack.rows().values()
