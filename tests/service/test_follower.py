@@ -12,6 +12,9 @@ from churn.service.served_model import ModelParts
 from churn.service.sources import NoModelError, ProjectFiles
 
 
+pytestmark = pytest.mark.slow
+
+
 @dataclass
 class Source:
     """A source whose state a test sets."""

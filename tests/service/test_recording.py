@@ -18,6 +18,8 @@ from churn.service.served_model import Score, ServedModel, make_served
 from churn.service.settings import FeatureLogging, ServeSettings
 from churn.service.sources import ProjectFiles, customers_of
 
+pytestmark = pytest.mark.slow
+
 CUSTOMER: Customer = {"plan": "basic", "months": 3.0, "fee": 29.85, "senior": 1.0}
 
 
