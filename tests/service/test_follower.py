@@ -11,7 +11,6 @@ from churn.service.follower import Follower
 from churn.service.served_model import ModelParts
 from churn.service.sources import NoModelError, ProjectFiles
 
-
 pytestmark = pytest.mark.slow
 
 

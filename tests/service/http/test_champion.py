@@ -75,9 +75,9 @@ def registered(promoted: Path, tmp_path: Path, own_store: None) -> Path:
     return project
 
 
-@pytest.fixture
-def service(promoted: Path, own_store: None) -> Iterator[RunningService]:
-    with running_service(promoted, "--champion", **POLL) as service:
+@pytest.fixture(scope="module")
+def service(promoted: Path) -> Iterator[RunningService]:
+    with running_service(promoted, "--champion", MLFLOW_TRACKING_URI="", **POLL) as service:
         yield service
 
 
