@@ -41,8 +41,9 @@ test-all: $(DEV)  ## run the fast and the slow tests, without containers
 test-long: $(DEV)  ## run the tests that take long: whole days, simulations, benchmarks
 	pytest -n auto --dist worksteal -m "long or (hypothesis and not serve and not stack)" --hypothesis-profile many --durations 20
 
+# Three at once on two cores: clients and servers wait for each other.
 serve-test: $(DEV)  ## run the tests of the scoring service
-	pytest -n auto --dist loadfile -m "serve and not long" --durations 10
+	pytest -n 3 --dist loadfile -m "serve and not long" --durations 10
 
 stack-test: $(DEV)  ## build, start and test the containers (needs a Docker engine)
 	pytest -m stack -rP
