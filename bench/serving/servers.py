@@ -1,8 +1,6 @@
 """The servers that are measured, each a process of its own on the loopback address."""
 
-import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -12,9 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import mlflow
+import pandas as pd
 import requests
+from mlflow.models import infer_signature
 
+from churn import files
 from churn.errors import ChurnError
+from churn.model.decision import pipeline_of
+from churn.model.encoding import column_types
+from churn.model.plain.encoder import Customer
+from churn.service.sources import customers_of
 
 HERE = Path(__file__).parent
 SECONDS_TO_START = 120
@@ -147,18 +153,7 @@ def _wait(process: subprocess.Popen[bytes], url: str, name: str, log: Path) -> N
 
 def save_mlflow_model(project: Path, folder: Path) -> None:
     """The model as `mlflow models serve` reads it; it needs a signature with types to answer JSON."""
-    import mlflow
-    from mlflow.models import infer_signature
-
-    from churn import files
-    from churn.model.decision import pipeline_of
-    from churn.model.encoding import column_types
-
-    path = project / files.MODEL
-    model = files.read_pickle(path, {files.md5(path)})
-    types = column_types(pipeline_of(model).named_steps["encoders"])
-    rows = files.read_rows(project / files.TEST_ROWS, types).head(5)
-    shutil.rmtree(folder / "mlflow-model", ignore_errors=True)
+    model, rows = _model_and_rows(project, 5)
     mlflow.sklearn.save_model(
         model,
         str(folder / "mlflow-model"),
@@ -168,15 +163,13 @@ def save_mlflow_model(project: Path, folder: Path) -> None:
     )
 
 
-def customers_of_project(project: Path, count: int) -> list[dict[str, Any]]:
+def customers_of_project(project: Path, count: int) -> list[Customer]:
     """Test customers as JSON objects."""
-    from churn import files
-    from churn.model.decision import pipeline_of
-    from churn.model.encoding import column_types
+    return customers_of(_model_and_rows(project, count)[1])
 
+
+def _model_and_rows(project: Path, count: int) -> tuple[Any, pd.DataFrame]:
     path = project / files.MODEL
     model = files.read_pickle(path, {files.md5(path)})
     types = column_types(pipeline_of(model).named_steps["encoders"])
-    rows = files.read_rows(project / files.TEST_ROWS, types).head(count)
-    found: list[dict[str, Any]] = json.loads(rows.to_json(orient="records", double_precision=15))
-    return found
+    return model, files.read_rows(project / files.TEST_ROWS, types).head(count)

@@ -25,11 +25,7 @@ def _require_service() -> None:
         raise ChurnError("the service is not installed; `make serve` installs it and starts it")
 
 
-@command(
-    SERVE,
-    "churn serve",
-    "churn serve --champion --shadow challenger --log predictions/service",
-)
+@command(SERVE, "churn serve", "churn serve --champion --shadow challenger --log predictions/service")
 def serve(
     host: options.Host = None,
     port: options.Port = None,
@@ -48,9 +44,8 @@ def serve(
     from churn.commands.serve import serve as run
 
     model = "champion" if champion else None
-    settings = read_settings(
-        host=host, port=port, model=model, shadow=shadow, log=log, log_features=log_features
-    )  # fmt: skip
+    given = {"host": host, "port": port, "model": model, "shadow": shadow, "log": log, "log_features": log_features}
+    settings = read_settings(**given)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     run(require_project(), settings)
 

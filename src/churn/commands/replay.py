@@ -7,14 +7,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import ValidationError
 
 from churn import files
-from churn.config.contract import TableContract
-from churn.config.params import Data
 from churn.errors import ChurnError
 from churn.history.predictions.log import OF_CUSTOMER, read_predictions
-from churn.history.predictions.of_states import content_of, section_of, state_named
+from churn.history.predictions.of_states import content_of, recorded_contract, state_named
 from churn.history.snapshot import Snapshot, state_of_workspace
 from churn.history.state import UnidentifiedError
 from churn.history.vouching import require_vouched
@@ -70,7 +67,7 @@ def replay(root: Path, log: Path, request_id: str) -> Replay:
         raise ChurnError(f"{request_id}: not in the log {log}; --log names another folder")
     fingerprint = str(logged["fingerprint"].iloc[0])
     state = _state(root, fingerprint)
-    contract = _contract(state, fingerprint)
+    contract = recorded_contract(state.stages, fingerprint)
     columns = [f"{OF_CUSTOMER}{name}" for name in contract.columns]
     if not set(columns) <= set(logged.columns) or logged[columns].isna().all(axis=None):
         advice = "`churn serve --log-features all` logs them"
@@ -92,13 +89,6 @@ def _state(root: Path, fingerprint: str) -> Snapshot:
     except UnidentifiedError:
         return state_named(root, fingerprint)
     return here if here.fingerprint == fingerprint and here.complete else state_named(root, fingerprint)
-
-
-def _contract(state: Snapshot, fingerprint: str) -> TableContract:
-    try:
-        return Data.model_validate(section_of(state, fingerprint, "data"))
-    except ValidationError:
-        raise ChurnError(f"{fingerprint}: its data section is not in today's format") from None
 
 
 def _md5s(state: Snapshot) -> frozenset[str]:

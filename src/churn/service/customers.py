@@ -152,7 +152,9 @@ class CustomerReader:
 
     def _faults(self, error: ValidationError, *, in_list: bool) -> list[FieldFault]:
         faults: list[FieldFault] = []
-        for one in error.errors(include_url=False, include_context=True)[:MOST_FAULTS]:
+        found = error.errors(include_url=False, include_context=True)
+        # Names that are no columns first: a misspelt one explains why another one is missing.
+        for one in sorted(found, key=lambda one: one["type"] != "extra_forbidden")[:MOST_FAULTS]:
             place = list(one["loc"])
             row = int(place.pop(0)) if in_list and place else None
             field = _printable(place[0]) if place else ""

@@ -91,8 +91,7 @@ def _shadow(root: Path, settings: ServeSettings, metrics: ServiceMetrics) -> Fol
 
 
 def _require_tokens_off_loopback(settings: ServeSettings, tokens: TokenFile) -> None:
-    needs = settings.authentication == "on" or (settings.authentication == "auto" and not settings.is_on_loopback)
-    if needs and not tokens.tokens:
+    if settings.needs_tokens and not tokens.tokens:
         raise ChurnError(
             f"CHURN_SERVE_HOST {settings.host}: other machines can connect, and there is no token; make one with "
             "`churn token new NAME`, or set CHURN_SERVE_AUTHENTICATION=off if something else authenticates"

@@ -74,6 +74,11 @@ class ServeSettings(BaseSettings):
     log_requests: Annotated[bool, Field(description="write a JSON line for each request")] = True
 
     @property
+    def needs_tokens(self) -> bool:
+        """Whether tokens are required even if there is none."""
+        return self.authentication == "on" or (self.authentication == "auto" and not self.is_on_loopback)
+
+    @property
     def is_on_loopback(self) -> bool:
         """Whether only this machine can connect."""
         if self.host in OF_LOOPBACK:

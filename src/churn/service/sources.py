@@ -2,23 +2,21 @@
 
 import io
 import tempfile
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import joblib
 import pandas as pd
-from pydantic import ValidationError
 
 from churn import files
-from churn.config.economics import Economics, in_present_terms
-from churn.config.params import PARAMS_FILE, Data, load_params
+from churn.config.params import PARAMS_FILE, check_params, parse_yaml
 from churn.errors import ChurnError
 from churn.files import sha256_of_bytes
 from churn.history.git import git
-from churn.history.state import LOCK_FILE, Stages, fingerprint
+from churn.history.predictions.of_states import recorded_contract, recorded_economics
+from churn.history.state import LOCK_FILE, fingerprint
 from churn.history.verify import recorded_stages_of_workspace, require_own_results
 from churn.model.decision import pipeline_of
 from churn.model.encoding import column_types
@@ -28,6 +26,9 @@ from churn.service.served_model import ModelOrigin, ModelParts
 from churn.tracking.description import BACKGROUND_ROWS
 from churn.tracking.destination import PATIENCE, PATIENT_SETTINGS, Destination, find_destination, refusal
 from churn.tracking.record import BACKGROUND_FILE, MODEL_FILE
+
+if TYPE_CHECKING:
+    from churn.tracking.store.served_version import ServedVersion
 
 MODEL_NAME = "churn"
 """Name of the model of this folder, in the API."""
@@ -78,17 +79,22 @@ class ProjectFiles:
         """Load the model, with the contract and the costs that dvc.lock records for it."""
         self.signature()
         md5s = frozenset(require_own_results(self.root, [str(files.MODEL)]).values())
+        content = (self.root / files.MODEL).read_bytes()
+        decision = files.unpickle(content, files.MODEL, md5s)
         stages = recorded_stages_of_workspace(self.root).stages
-        decision = files.read_pickle(self.root / files.MODEL, md5s)
-        contract, economics = _of_parameters(_recorded_parameters(stages), LOCK_FILE)
-        origin = ModelOrigin(
-            name=MODEL_NAME,
-            fingerprint=fingerprint(stages),
-            sha256=sha256_of_bytes((self.root / files.MODEL).read_bytes()),
-            commit=_commit(self.root),
-            version=None,
+        return ModelParts(
+            decision=decision,
+            contract=recorded_contract(stages, LOCK_FILE),
+            economics=recorded_economics(stages, LOCK_FILE),
+            background=self.background(decision),
+            origin=ModelOrigin(
+                name=MODEL_NAME,
+                fingerprint=fingerprint(stages),
+                sha256=sha256_of_bytes(content),
+                commit=_commit(self.root),
+                version=None,
+            ),
         )
-        return ModelParts(decision, contract, economics, self.background(decision), origin)
 
     def background(self, decision: Any) -> Sequence[Customer]:
         """What reasons compare with: the training rows whose keys come first, since keys are hashes.
@@ -131,12 +137,11 @@ class RegisteredVersion:
                     f"{name}: {file} has sha256 {sha256} instead of {found.sha256[file]}, which the registry records, "
                     "so nothing of it is loaded; promote a sound model, or restore the file"
                 )
-        decision = joblib.load(io.BytesIO(contents[MODEL_FILE]))
-        with tempfile.TemporaryDirectory(prefix="churn-serve-") as folder:
-            (Path(folder) / PARAMS_FILE).write_bytes(contents[PARAMS_FILE])
-            params = load_params(Path(folder))
-        types = column_types(pipeline_of(decision).named_steps["encoders"])
+        model = contents[MODEL_FILE]
+        decision = files.unpickle(model, name, {files.md5_of_bytes(model)})
+        params = check_params(parse_yaml(contents[PARAMS_FILE].decode(), f"{name}: {PARAMS_FILE}"))
         background = contents.get(BACKGROUND_FILE)
+        types = column_types(pipeline_of(decision).named_steps["encoders"])
         rows = [] if background is None else customers_of(files.read_rows(io.BytesIO(background), types))
         origin = ModelOrigin(found.name, found.fingerprint, found.sha256[MODEL_FILE], found.commit, found.number)
         return ModelParts(decision, params.data, params.business, rows, origin)
@@ -153,7 +158,7 @@ class RegisteredVersion:
                 raise ChurnError(f"MLflow at {self.destination.address}: {reason}")
             yield
 
-    def _find(self) -> Any:
+    def _find(self) -> "ServedVersion":
         from churn.tracking.store.served_version import find_version, open_client
 
         found = find_version(open_client(self.destination), self.destination.experiment, self.alias)
@@ -172,21 +177,6 @@ def customers_of(rows: pd.DataFrame) -> list[Customer]:
     return [
         {str(name): None if pd.isna(value) else value for name, value in row.items()} for row in rows.to_dict("records")
     ]
-
-
-def _recorded_parameters(stages: Stages) -> dict[str, Any]:
-    """Sections of params.yaml that dvc.lock records."""
-    return {
-        key: value for stage in stages.values() for key, value in stage.inputs.parameters.get(PARAMS_FILE, {}).items()
-    }
-
-
-def _of_parameters(values: Mapping[str, Any], where: str) -> tuple[Data, Economics]:
-    try:
-        return Data.model_validate(values.get("data")), Economics.model_validate(in_present_terms(values["business"]))
-    except (KeyError, ValidationError) as error:
-        keys = error.args[0] if isinstance(error, KeyError) else ".".join(map(str, error.errors()[0]["loc"]))
-        raise ChurnError(f"{where}: {keys}: not in today's format; run `dvc repro`") from None
 
 
 def _commit(root: Path) -> str | None:

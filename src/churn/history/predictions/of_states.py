@@ -9,15 +9,16 @@ import pandas as pd
 from pydantic import ValidationError
 
 from churn import files
+from churn.config.contract import TableContract
 from churn.config.economics import Economics, in_present_terms
-from churn.config.params import PARAMS_FILE
+from churn.config.params import PARAMS_FILE, Data
 from churn.errors import ChurnError, DataError, excerpt, first_few
 from churn.history import dvc, snapshot
 from churn.history.committed import Strays, find_strays
 from churn.history.git import commit_of
 from churn.history.reproduce import recompute
 from churn.history.snapshot import Snapshot
-from churn.history.state import FINGERPRINT_FORM, LOCK_FILE, UnidentifiedError
+from churn.history.state import FINGERPRINT_FORM, LOCK_FILE, Stages, UnidentifiedError
 from churn.history.verify import ForeignResultsError
 from churn.history.vouching import is_vouched, require_vouched, vouched_commits
 from churn.metrics import profit
@@ -199,12 +200,7 @@ def section_of(state: Snapshot, name: str, section: str) -> Mapping[str, Any]:
     Raises:
         DataError: its dvc.lock does not record it.
     """
-    for stage in state.stages.values():
-        values = stage.inputs.parameters.get(PARAMS_FILE, {})
-        if section in values:
-            found: Mapping[str, Any] = values[section]
-            return found
-    raise DataError(f"{name}: its dvc.lock records no {section!r} of {PARAMS_FILE}, so it cannot be evaluated")
+    return recorded_section(state.stages, name, section)
 
 
 def economics_of(state: Snapshot, name: str) -> Economics:
@@ -213,10 +209,39 @@ def economics_of(state: Snapshot, name: str) -> Economics:
     Raises:
         DataError: its dvc.lock records none, or other keys than those in use today.
     """
+    return recorded_economics(state.stages, name)
+
+
+def recorded_section(stages: Stages, name: str, section: str) -> Mapping[str, Any]:
+    """As `section_of`, from the stages of a dvc.lock."""
+    for stage in stages.values():
+        values = stage.inputs.parameters.get(PARAMS_FILE, {})
+        if section in values:
+            found: Mapping[str, Any] = values[section]
+            return found
+    raise DataError(f"{name}: its dvc.lock records no {section!r} of {PARAMS_FILE}, so it cannot be evaluated")
+
+
+def recorded_economics(stages: Stages, name: str) -> Economics:
+    """As `economics_of`, from the stages of a dvc.lock."""
     try:
-        return Economics.model_validate(in_present_terms(section_of(state, name, "business")))
+        return Economics.model_validate(in_present_terms(recorded_section(stages, name, "business")))
     except ValidationError as error:
-        keys = ", ".join(".".join(map(str, one["loc"])) for one in error.errors())
-        raise DataError(
-            f"{name}: {PARAMS_FILE}: business ({keys}): not in today's format, so it cannot be evaluated"
-        ) from None
+        raise _not_in_todays_format(name, "business", error) from None
+
+
+def recorded_contract(stages: Stages, name: str) -> TableContract:
+    """The contract (`data`) that a state was computed with.
+
+    Raises:
+        DataError: its dvc.lock records none, or other keys than those in use today.
+    """
+    try:
+        return Data.model_validate(recorded_section(stages, name, "data"))
+    except ValidationError as error:
+        raise _not_in_todays_format(name, "data", error) from None
+
+
+def _not_in_todays_format(name: str, section: str, error: ValidationError) -> DataError:
+    keys = ", ".join(".".join(map(str, one["loc"])) for one in error.errors())
+    return DataError(f"{name}: {PARAMS_FILE}: {section} ({keys}): not in today's format, so it cannot be evaluated")

@@ -124,26 +124,22 @@ def prove(decision: FixedThresholdClassifier) -> ProvedScorer:
     plain, reason = _plain_or_reason(classifier)
     customers = list(_customers(encoder, plain))
     expected = whole.probability(customers)
-    compared = len(customers)
     if plain is not None:
         scorer = PlainScorer(encoder, plain)
-        reached = _rows_that_reach_each_node(plain, encoder, customers) if isinstance(plain, Forest) else None
+        at_nodes = _rows_at_nodes(plain, encoder, customers)
         if not _are_same_bits(scorer.probability(customers), expected):
             reason = "its probabilities differ from the object's"
-        elif reached is not None and not _are_same_bits(
-            plain.probability(reached), _given(classifier, encoder, reached)
-        ):
+        elif not _are_same_bits(plain.probability(at_nodes), _by_classifier(classifier, encoder, at_nodes)):
             reason = "its probabilities differ from the classifier's near a threshold"
         else:
-            compared += 0 if reached is None else len(reached)
+            compared = len(customers) + len(at_nodes)
             return ProvedScorer(ScoringPath.PLAIN, scorer, encoder, plain, "", compared)
     encoded = EncodedScorer(encoder, classifier)
-    if _are_same_bits(encoded.probability(customers), expected) and _are_same_bits(
-        np.concatenate([encoded.probability([one]) for one in customers[:BY_ITSELF]]), expected[:BY_ITSELF]
-    ):
-        return ProvedScorer(ScoringPath.ENCODED, encoded, encoder, None, reason, compared)
+    alone = np.concatenate([encoded.probability([one]) for one in customers[:BY_ITSELF]])
+    if _are_same_bits(encoded.probability(customers), expected) and _are_same_bits(alone, expected[:BY_ITSELF]):
+        return ProvedScorer(ScoringPath.ENCODED, encoded, encoder, None, reason, len(customers))
     reason = f"{reason}; encoded apart, its probabilities differ from the object's"
-    return ProvedScorer(ScoringPath.OBJECT, whole, encoder, None, reason, compared)
+    return ProvedScorer(ScoringPath.OBJECT, whole, encoder, None, reason, len(customers))
 
 
 BY_ITSELF = 50
@@ -164,7 +160,9 @@ def _are_same_bits(one: Floats, other: Floats) -> bool:
     return np.array_equal(one.view(np.int64), other.view(np.int64))
 
 
-def _given(classifier: BaseEstimator, encoder: RowEncoder, encoded: Floats) -> Floats:
+def _by_classifier(classifier: BaseEstimator, encoder: RowEncoder, encoded: Floats) -> Floats:
+    if not len(encoded):
+        return np.empty(0)
     rows = pd.DataFrame(encoded, columns=encoder.names)
     probability: Floats = classifier.predict_proba(rows)[:, 1].astype(np.float64)
     return probability
@@ -210,9 +208,12 @@ def _splits_on(forest: Forest, place: int) -> np.ndarray[Any, np.dtype[np.bool_]
     return np.asarray(inner & (forest.feature == place))
 
 
-def _rows_that_reach_each_node(forest: Forest, encoder: RowEncoder, customers: Sequence[Customer]) -> Floats:
+def _rows_at_nodes(plain: PlainClassifier, encoder: RowEncoder, customers: Sequence[Customer]) -> Floats:
     """For each inner node, encoded rows that reach it, with its feature at the threshold and at its neighbours."""
     base = encoder.encode(customers[:RANDOM_CUSTOMERS])
+    if not isinstance(plain, Forest):
+        return base[:0]
+    forest = plain
     rows: list[Floats] = []
     for root in forest.roots:
         waiting: list[tuple[int, dict[int, float]]] = [(int(root), {})]

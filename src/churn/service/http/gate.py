@@ -122,7 +122,7 @@ class RequestGate:
     ) -> None:
         self._routes, self._settings, self._metrics, self._tokens = routes, settings, metrics, tokens
         self._is_draining = is_draining
-        self._is_on_loopback = settings.is_on_loopback
+        self._needs_tokens = settings.needs_tokens  # asked in each request
         self._hosts = frozenset(settings.hosts.lower().replace(" ", "").split(","))
         self._rates: dict[str, tuple[float, float]] = {}
 
@@ -203,9 +203,7 @@ class RequestGate:
         Raises:
             ProblemError: the file of tokens cannot be read.
         """
-        if self._settings.authentication != "auto":
-            return self._settings.authentication == "on"
-        return not self._is_on_loopback or bool(self._read_tokens())
+        return self._needs_tokens or (self._settings.authentication == "auto" and bool(self._read_tokens()))
 
     def _read_tokens(self) -> Sequence[object]:
         try:
