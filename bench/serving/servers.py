@@ -76,7 +76,7 @@ def all_servers(project: Path, folder: Path) -> list[Server]:
             one_or_many,
             {},
         ),
-        _around("bare FastAPI: parses JSON, answers a constant", "bare", project),
+        _around("bare FastAPI", "bare", project),
         _around("FastAPI around the object", "around_object", project),
         Server(
             "mlflow models serve",
