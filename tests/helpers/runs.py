@@ -20,4 +20,4 @@ def rerun(root: Path, *stages: str) -> None:
         with limited_threads(params.compute.threads):
             WORK[stage](root, params)
         leave_provenance(root, stage, inputs)
-    shell(root)("dvc commit --quiet --force")
+    shell(root)(f"dvc commit --quiet --force {' '.join(stages)}")

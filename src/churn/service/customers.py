@@ -154,7 +154,8 @@ class CustomerReader:
         faults: list[FieldFault] = []
         found = error.errors(include_url=False, include_context=True)
         # Names that are no columns first: a misspelt one explains why another one is missing.
-        for one in sorted(found, key=lambda one: one["type"] != "extra_forbidden")[:MOST_FAULTS]:
+        found.sort(key=lambda one: (one["loc"][:1] if in_list else (), one["type"] != "extra_forbidden"))
+        for one in found[:MOST_FAULTS]:
             place = list(one["loc"])
             row = int(place.pop(0)) if in_list and place else None
             field = _printable(place[0]) if place else ""

@@ -123,8 +123,18 @@ def test_several_faults_are_all_reported_with_row_field_and_reason(
     assert faults_of(score(small, json.dumps(given))) == [
         (0, "plan", "not in values: basic, plus, pro"),
         (0, "months", "below min 0"),
-        (2, "fee", "not a number"),
         (2, "extra", "no such column"),
+        (2, "fee", "not a number"),
+    ]
+
+
+def test_a_misspelt_column_comes_before_the_one_that_is_missing_for_it(
+    small: RunningService, customer: dict[str, Any]
+) -> None:
+    given = {"monhts" if name == "months" else name: value for name, value in customer.items()}
+    assert faults_of(score(small, json.dumps(given))) == [
+        (None, "monhts", "no such column; is it 'months'?"),
+        (None, "months", "missing"),
     ]
 
 

@@ -30,8 +30,12 @@ STATE_FILES = (
 """What changes when another state is checked out, as far as the service reads it."""
 
 
+PAUSE = 0.002
+"""Seconds between two requests of a client: the tests leave the service some of the processor."""
+
+
 class Clients:
-    """Clients that score without a pause, and count what they are answered."""
+    """Clients that score again and again, and count what they are answered."""
 
     def __init__(self, service: RunningService, customer: dict[str, Any], count: int = 2) -> None:
         self._service, self._body = service, json.dumps([customer] * 3)
@@ -70,6 +74,7 @@ class Clients:
                 connection.close()
                 continue
             self._count(answer.status, content)
+            time.sleep(PAUSE)
         connection.close()
 
     def _count(self, status: int, content: bytes) -> None:
