@@ -45,6 +45,8 @@ MODEL = MODELS / "churn_model.pkl"
 IMPORTANCE = MODELS / "feature_importance.csv"
 OUT_OF_FOLD = MODELS / "out_of_fold.csv"
 TEST_PREDICTIONS = MODELS / "test_predictions.csv"
+REFERENCE = MODELS / "reference.json"
+REFERENCE_ROWS = MODELS / "reference_rows.csv"
 
 METRICS = Path("metrics")
 OVERVIEW = METRICS / "overview.json"

@@ -61,6 +61,14 @@ tune:
       criterion: [gini, entropy]
       min_samples_leaf: [10]
 evaluate: {slices: [plan, senior], bootstrap_resamples: 100, calibration_bins: 5, curve_points: 50}
+monitor:
+  false_alarms_per_year: 1.0
+  looks_per_year: 365
+  smallest_shift: 0.03
+  smallest_rate: 0.005
+  date_column: null
+  churn_date_column: null
+  churn_window_days: 30
 promote: {max_calibration_error: 0.1}
 """
 

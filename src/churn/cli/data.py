@@ -18,6 +18,7 @@ from churn.texts import escaped_json
     "churn predict new.csv -o scores.csv",
     "churn predict new.parquet -o scores.parquet --on-error fail",
     "churn predict new.csv -o scores.csv --reasons 3",
+    "churn predict april.csv -o scores.csv --scored-on 2026-04-01 --holdout 0.05",
     "churn predict new.csv -o scores.csv --json | jq .to_contact",
 )
 def predict(
@@ -27,6 +28,8 @@ def predict(
     on_error: options.Invalid = options.OnError.REJECT,
     rejects: options.Rejects = None,
     reasons: options.Reasons = 0,
+    scored_on: options.ScoredOn = None,
+    holdout: options.Holdout = 0.0,
     as_json: options.Json = False,
 ) -> None:
     """Score a table of customers with the current model.
@@ -34,7 +37,14 @@ def predict(
     Writes the probability of churn, the decision to contact, and the expected profit of the contact. Memory use does
     not grow with the table.
     """
-    from churn.commands.predict import load_decision, make_reasons, rejects_beside, require_not_of_pipeline, score_table
+    from churn.commands.predict import (
+        load_decision,
+        make_campaign,
+        make_reasons,
+        rejects_beside,
+        require_not_of_pipeline,
+        score_table,
+    )
     from churn.config.params import load_params
 
     params = load_params(Path())
@@ -54,6 +64,7 @@ def predict(
             params.data,
             params.business,
             reasons=make_reasons(Path(), decision, reasons) if reasons else None,
+            campaign=make_campaign(Path(), params, scored_on, holdout),
             stop_at_fault=on_error is options.OnError.FAIL,
             on_progress=lambda done: bar.update(int(1000 * done) - bar.pos),
         )

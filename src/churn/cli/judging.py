@@ -37,6 +37,7 @@ def compare(
 @command(
     JUDGE,
     "churn promote",
+    "churn promote v2 --by-outcomes left.csv",
     "churn promote v2 --json | jq '.gates[] | select(.passed | not)'",
     'churn promote HEAD --force --reason "approved in review"',
 )
@@ -45,6 +46,9 @@ def promote(
     force: options.Force = False,
     reason: options.Reason = "",
     trust: options.Trust = None,
+    by_outcomes: options.ByOutcomes = None,
+    log: options.ReadLog = options.LOG,
+    known_until: options.KnownUntil = None,
     as_json: options.Json = False,
 ) -> None:
     """Promote a commit's model to champion if all gates pass.
@@ -53,11 +57,15 @@ def promote(
     recorded in MLflow, refusals included.
     """
     from churn.commands.promote import promotion
+    from churn.commands.promote.by_outcomes import OutcomeEvidence
 
+    evidence = None if by_outcomes is None else OutcomeEvidence(by_outcomes, (log,), known_until)
     if force and not reason.strip():
         raise ChurnError("--force needs --reason: it is recorded with the promotion")
     with redirect_stdout(sys.stderr):
-        outcome = promotion.promote(require_project(), state, forced=force, reason=reason.strip(), trusted=trust or ())
+        outcome = promotion.promote(
+            require_project(), state, forced=force, reason=reason.strip(), trusted=trust or (), by_outcomes=evidence
+        )
     print(escaped_json(outcome.as_json()) if as_json else escape_controls("\n".join(outcome.lines)))
     if not outcome.promoted:
         sys.exit(1)

@@ -5,7 +5,7 @@ import sys
 
 from typer._completion_classes import completion_init
 
-from churn.cli import data, judging, running, serving, tracking  # noqa: F401 - each registers its commands
+from churn.cli import data, judging, monitoring, running, serving, tracking  # noqa: F401 - each registers its commands
 from churn.cli.app import UsageError, app
 from churn.errors import ChurnError, escape_controls
 

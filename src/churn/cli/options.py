@@ -100,6 +100,10 @@ Promoted = Annotated[
     str, typer.Argument(metavar="REVISION", autocompletion=revisions, help="Commit of a branch or tag.")
 ]
 Force = Annotated[bool, typer.Option("--force", help="Promote although a gate is closed; needs --reason.")]
+ByOutcomes = Annotated[
+    Path | None,
+    typer.Option(metavar="TABLE", help="Judge by these outcomes of customers that it scored in shadow."),
+]
 Base = Annotated[str, typer.Argument(metavar="BASE", autocompletion=revisions, help="Old git revision.")]
 Head = Annotated[
     str | None,
@@ -128,6 +132,14 @@ Model = Annotated[
 ]
 Invalid = Annotated[OnError, typer.Option(metavar="reject|fail", help="Set invalid rows aside, or stop at the first.")]
 Rejects = Annotated[Path | None, typer.Option(metavar="FILE", help="Rows set aside.  [default: next to the scores]")]
+ScoredOn = Annotated[
+    str | None,
+    typer.Option(metavar="DATE", help="Day of the scores, to join outcomes later.  [default: monitor.date_column]"),
+]
+Holdout = Annotated[
+    float,
+    typer.Option(min=0, max=0.5, metavar="SHARE", help="Share of the customers not contacted, to measure the effect."),
+]
 NewTable = Annotated[Path, typer.Argument(metavar="TABLE", help="CSV (any delimiter, encoding; .gz, .zip) or Parquet.")]
 Target = Annotated[str, typer.Option(metavar="COLUMN", help="Column to predict; it holds two values.")]
 Positive = Annotated[
@@ -157,6 +169,34 @@ Traced = Annotated[
 ]
 ReadLog = Annotated[
     Path, typer.Option("--log", metavar="FOLDER", envvar="CHURN_SERVE_LOG", help="Prediction log of the service.")
+]
+
+# monitor, outcomes
+Looked = Annotated[
+    Path, typer.Argument(metavar="TABLE|LOG", help="Table of customers, or folder with the log of the service.")
+]
+Since = Annotated[str | None, typer.Option(metavar="TIME", help="From this time on (ISO 8601; UTC without a zone).")]
+Until = Annotated[str | None, typer.Option(metavar="TIME", help="Before this time.")]
+OnAlarm = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COMMAND", envvar="CHURN_MONITOR_ON_ALARM", help="Run this after an alarm.  [default: nothing]"
+    ),
+]
+Outcomes = Annotated[
+    Path, typer.Argument(metavar="TABLE", help="Table with data.id and the day on which a customer left, if any.")
+]
+EarlierScores = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--scores",
+        metavar="FILE|LOG",
+        help="Scores of `churn predict`, or the log of the service. Repeatable.  [default: predictions/service]",
+    ),
+]
+KnownUntil = Annotated[
+    str | None,
+    typer.Option(metavar="DATE", help="Outcomes are complete before this day.  [default: the newest day in the table]"),
 ]
 
 # serve, score, replay, token

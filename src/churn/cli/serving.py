@@ -40,8 +40,8 @@ def serve(
     /docs of the service. Environment variables CHURN_SERVE_... set the same and more.
     """
     _require_service()
-    from churn.commands.serve import read_settings
-    from churn.commands.serve import serve as run
+    from churn.service.server import serve as run
+    from churn.service.settings import read_settings
 
     model = "champion" if champion else None
     given = {"host": host, "port": port, "model": model, "shadow": shadow, "log": log, "log_features": log_features}

@@ -19,14 +19,16 @@ from sklearn.model_selection import FixedThresholdClassifier
 from churn import files
 from churn.config.contract import TableContract
 from churn.config.economics import Economics
-from churn.errors import ChurnError, DataError
-from churn.history import state
+from churn.config.params import Params
+from churn.errors import ChurnError, DataError, excerpt
+from churn.history import snapshot, state
 from churn.history.verify import require_own_results
 from churn.model import decision, encoding
 from churn.model.plain.proof import prove
 from churn.model.plain.reasons import NoReasonsError, in_words, make_explainer, strongest
 from churn.model.scoring import (
     REJECTS,
+    Campaign,
     Customers,
     Reasons,
     first_fault,
@@ -34,6 +36,7 @@ from churn.model.scoring import (
     read_customers,
     require_columns_of_model,
     score_customers,
+    with_campaign,
 )
 from churn.service.sources import ProjectFiles, customers_of
 from churn.table.reader import read_batches
@@ -78,6 +81,28 @@ def load_decision(root: Path, other: Path | None) -> FixedThresholdClassifier:
     if not isinstance(model, FixedThresholdClassifier):
         raise ChurnError(f"{path}: contains a {type(model).__name__}, not a model of this pipeline")
     return model
+
+
+def make_campaign(root: Path, params: Params, scored_on: str | None, holdout: float) -> Campaign | None:
+    """What joins these scores with their outcomes; None if they have no date and nobody is held out.
+
+    Raises:
+        ChurnError: the date is none, or customers cannot be held out.
+    """
+    if scored_on is not None and pd.isna(pd.to_datetime(scored_on, format="%Y-%m-%d", errors="coerce")):
+        raise ChurnError(f"--scored-on: {excerpt(scored_on)} is no date; write it like 2026-05-01")
+    column = None if scored_on is not None else params.monitor.date_column
+    if holdout and params.data.id is None:
+        raise ChurnError(
+            "--holdout: params.yaml: data.id: empty; a key made of a customer's columns changes when they do, so the "
+            "same customers could not be held out again; name the column that identifies a customer"
+        )
+    if holdout and scored_on is None and column is None:
+        raise ChurnError("--holdout: the scores have no date; give it with --scored-on, or set monitor.date_column")
+    if scored_on is None and column is None:
+        return None
+    fingerprint = snapshot.state_of_workspace(root).fingerprint
+    return Campaign(fingerprint, scored_on, column, holdout, params.preprocess.split_salt)
 
 
 def make_reasons(root: Path, model: FixedThresholdClassifier, count: int) -> Reasons:
@@ -133,6 +158,7 @@ def score_table(
     economics: Economics,
     *,
     reasons: Reasons | None = None,
+    campaign: Campaign | None = None,
     stop_at_fault: bool,
     on_progress: Callable[[float], None],
 ) -> ScoredTable:
@@ -151,13 +177,16 @@ def score_table(
     with _explain_write_faults(output), files.replacing_outputs(output, rejects) as drafts, ExitStack() as stack:
         predictions = stack.enter_context(_TableWriter(output, drafts[0]))
         refused = stack.enter_context(_TableWriter(rejects, drafts[1]))
-        read = (read_customers(batch, contract) for batch in read_batches(table, contract))
+        dates = None if campaign is None else campaign.date_column
+        read = (read_customers(batch, contract, dates) for batch in read_batches(table, contract))
         for customers in stack.enter_context(closing(_read_one_ahead(read))):
             if stop_at_fault and len(customers.refused):
                 fault = first_fault(customers.refused)
                 raise DataError(f"{table}: {fault}; fix it, or use --on-error reject")
             refused.write(customers.refused)
             result = score_customers(model, customers, contract, economics, reasons)
+            if campaign is not None:
+                result = with_campaign(result, customers, campaign)
             predictions.write(result)
             scored += len(result)
             contacted += int(result["contact"].sum())

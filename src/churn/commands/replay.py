@@ -11,9 +11,8 @@ import pandas as pd
 from churn import files
 from churn.errors import ChurnError
 from churn.history.predictions.log import OF_CUSTOMER, read_predictions
-from churn.history.predictions.of_states import content_of, recorded_contract, state_named
-from churn.history.snapshot import Snapshot, state_of_workspace
-from churn.history.state import UnidentifiedError
+from churn.history.predictions.of_states import answering_state, content_of, recorded_contract
+from churn.history.snapshot import Snapshot
 from churn.history.vouching import require_vouched
 from churn.model.decision import churn_probability, pipeline_of
 from churn.model.encoding import column_types
@@ -66,7 +65,7 @@ def replay(root: Path, log: Path, request_id: str) -> Replay:
     if logged.empty:
         raise ChurnError(f"{request_id}: not in the log {log}; --log names another folder")
     fingerprint = str(logged["fingerprint"].iloc[0])
-    state = _state(root, fingerprint)
+    state = answering_state(root, fingerprint)
     contract = recorded_contract(state.stages, fingerprint)
     columns = [f"{OF_CUSTOMER}{name}" for name in contract.columns]
     if not set(columns) <= set(logged.columns) or logged[columns].isna().all(axis=None):
@@ -80,15 +79,6 @@ def replay(root: Path, log: Path, request_id: str) -> Replay:
     same = probability.view(np.int64) == before.view(np.int64)
     values = zip(logged["position"].tolist(), before.tolist(), probability.tolist(), same.tolist(), strict=True)
     return Replay(request_id, fingerprint, state.commit, tuple(ReplayedCustomer(*one) for one in values))
-
-
-def _state(root: Path, fingerprint: str) -> Snapshot:
-    """The state that answered: that of the folder, else one that git records."""
-    try:
-        here = state_of_workspace(root)
-    except UnidentifiedError:
-        return state_named(root, fingerprint)
-    return here if here.fingerprint == fingerprint and here.complete else state_named(root, fingerprint)
 
 
 def _md5s(state: Snapshot) -> frozenset[str]:

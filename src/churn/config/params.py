@@ -119,6 +119,32 @@ class Tune(Strict):
     space: Annotated[Space, Field(min_length=1)]
 
 
+class Monitor(Strict):
+    """False-alarm rate, columns and churn window of `churn monitor` and `churn outcomes`."""
+
+    false_alarms_per_year: Annotated[float, Field(gt=0)]
+    looks_per_year: Annotated[int, Field(ge=1)]
+    smallest_shift: Annotated[float, Field(ge=0, lt=1)]
+    smallest_rate: Annotated[float, Field(ge=0, lt=1)]
+    date_column: str | None
+    churn_date_column: str | None
+    churn_window_days: Annotated[int, Field(ge=1)]
+
+    @model_validator(mode="after")
+    def _not_an_alarm_at_every_look(self) -> Self:
+        if self.level_of_a_look >= 0.5:
+            raise ValueError(
+                f"{self.false_alarms_per_year:g} false alarms in {self.looks_per_year} looks a year are an alarm at "
+                "every second look or more; lower false_alarms_per_year"
+            )
+        return self
+
+    @property
+    def level_of_a_look(self) -> float:
+        """Probability of a false alarm at one look."""
+        return self.false_alarms_per_year / self.looks_per_year
+
+
 class Promote(Strict):
     """Limits that a model must meet to become the champion."""
 
@@ -135,6 +161,7 @@ class Params(Strict):
     train: Train
     tune: Tune
     evaluate: Evaluate
+    monitor: Monitor
     promote: Promote
 
 

@@ -55,7 +55,7 @@ def slice_intervals(threshold: float, economics: Economics, *, resamples: int, s
             "churn_rate": _share_interval(left),
             "precision": _share_interval(left[contacted]),
             "recall": _share_interval(contacted[left]),
-            "roc_auc": _interval_of_roc_auc(churned, probability),
+            "roc_auc": roc_auc_interval(churned, probability),
             "profit_per_1000": _interval_of_profit(left, contacted, economics, resamples, random),
         }
         return {f"{name}_{end}": bound for name, ends in figures.items() for end, bound in zip(ENDS, ends, strict=True)}
@@ -90,7 +90,7 @@ def _interval_of_profit(
     return float(low), float(high)
 
 
-def _interval_of_roc_auc(churned: Labels, probability: Floats) -> tuple[float, float]:
+def roc_auc_interval(churned: Labels, probability: Floats) -> tuple[float, float]:
     """Variance by DeLong et al. (1988, Biometrics 44); interval on the logit scale, so that it stays within 0 and 1."""
     left, stayed = probability[churned == 1], probability[churned == 0]
     if min(len(left), len(stayed)) < FEWEST_FOR_INTERVAL:

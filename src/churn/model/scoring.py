@@ -10,12 +10,13 @@ from sklearn.model_selection import FixedThresholdClassifier
 
 from churn.config.contract import TableContract
 from churn.config.economics import Economics
-from churn.errors import ChurnError
+from churn.errors import ChurnError, DataError
 from churn.metrics import profit
 from churn.model import decision, encoding
 from churn.table import parsing
 from churn.table.keys import row_keys
 from churn.table.reader import Batch
+from churn.table.splits import fractions_of
 from churn.types import ROW_KEY
 
 SCORES = ("data_row", ROW_KEY, "probability", "contact", "expected_profit_of_contact")
@@ -23,6 +24,28 @@ SCORES = ("data_row", ROW_KEY, "probability", "contact", "expected_profit_of_con
 
 REJECTS = ("data_row", "reason")
 """Columns of the rejects file."""
+
+
+SCORED_ON, FINGERPRINT, HELD_OUT = "scored_on", "fingerprint", "held_out"
+"""Columns that join a score with its outcome later."""
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """What is written beside scores, so that their outcomes can be joined and the effect of contacts measured.
+
+    Attributes:
+        fingerprint: of the state that scores.
+        scored_on: date of all scores; None: that of the table's `date_column`.
+        holdout: share of the customers who are not contacted although the model would.
+        salt: another text holds out other customers.
+    """
+
+    fingerprint: str
+    scored_on: str | None
+    date_column: str | None
+    holdout: float
+    salt: str
 
 
 @dataclass(frozen=True)
@@ -33,6 +56,7 @@ class Customers:
         rows: typed columns of the valid rows.
         numbers: row number of each valid row in the table.
         keys: row key of each valid row.
+        dates: date of each valid row as text; empty without a date column.
         refused: row number and reason of each rejected row.
         done: share of the table that has been read after this batch, 0 to 1.
     """
@@ -40,17 +64,32 @@ class Customers:
     rows: pd.DataFrame
     numbers: NDArray[np.int64]
     keys: list[str]
+    dates: list[str]
     refused: pd.DataFrame
     done: float
 
 
-def read_customers(batch: Batch, contract: TableContract) -> Customers:
-    """Parse a batch to typed columns; rows that violate the contract are separated, with the reason."""
+def read_customers(batch: Batch, contract: TableContract, date_column: str | None = None) -> Customers:
+    """Parse a batch to typed columns; rows that violate the contract are separated, with the reason.
+
+    Raises:
+        DataError: there is no such date column.
+    """
+    if date_column is not None and date_column not in batch.texts:
+        raise DataError(f"no column {date_column!r} (monitor.date_column); give the date with --scored-on")
+    dates = pd.Series() if date_column is None else batch.texts[date_column]
     rows, reasons = parsing.parse_customers(batch.texts, contract)
     broken = (reasons != "").to_numpy()
     kept = rows[~broken]
     keys = row_keys(kept, contract)
-    return Customers(kept, batch.numbers[~broken], keys, _rejects_table(batch, reasons[broken]), batch.done)
+    return Customers(
+        rows=kept,
+        numbers=batch.numbers[~broken],
+        keys=keys,
+        dates=list(dates[~broken]) if len(dates) else [],
+        refused=_rejects_table(batch, reasons[broken]),
+        done=batch.done,
+    )
 
 
 def name_of_id(name: str) -> str:
@@ -107,6 +146,20 @@ def score_customers(
             **({} if reasons is None else _columns_of_reasons(reasons(rows))),
         }
     ).astype({"data_row": "int64", "row_key": "str"})
+
+
+def with_campaign(scores: pd.DataFrame, customers: Customers, campaign: Campaign) -> pd.DataFrame:
+    """Add day, fingerprint and whether a customer is held out, who then is not to be contacted."""
+    held_out = fractions_of(pd.Index(customers.keys), f"holdout {campaign.salt}") < campaign.holdout
+    would_contact = scores["contact"].to_numpy() == 1
+    return scores.assign(
+        **{
+            "contact": (would_contact & ~held_out).astype("int64"),
+            SCORED_ON: customers.dates if campaign.scored_on is None else campaign.scored_on,
+            FINGERPRINT: campaign.fingerprint,
+            HELD_OUT: (would_contact & held_out).astype("int64"),
+        }
+    )
 
 
 def _columns_of_reasons(reasons: list[list[str]]) -> dict[str, list[str]]:

@@ -1,12 +1,16 @@
 """Settings of the service, from environment variables `CHURN_SERVE_...`."""
 
+import os
+import re
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from churn.errors import ChurnError, excerpt
 
 PREFIX = "CHURN_SERVE_"
 OF_LOOPBACK = ("localhost",)
@@ -87,3 +91,22 @@ class ServeSettings(BaseSettings):
             return ip_address(self.host).is_loopback
         except ValueError:
             return False
+
+
+def read_settings(**given: Any) -> ServeSettings:
+    """Settings; values given on the command line come before the environment.
+
+    Raises:
+        ChurnError: a value is not accepted, or a variable of that prefix is unknown.
+    """
+    known = {f"{PREFIX}{name}".upper() for name in ServeSettings.model_fields}
+    for name in os.environ:
+        if name.startswith(PREFIX) and name not in known:
+            raise ChurnError(f"{name}: no such setting; docs/service.md lists all")
+    try:
+        return ServeSettings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        fault = error.errors()[0]
+        name = f"{PREFIX}{fault['loc'][0]}".upper()
+        reason = re.sub(r"^Input should be", "must be", fault["msg"])
+        raise ChurnError(f"{name}: {excerpt(fault['input'])} is not accepted: {reason}") from None

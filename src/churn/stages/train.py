@@ -19,7 +19,7 @@ from churn.history.verify import known_md5s
 from churn.metrics import paired, scores
 from churn.metrics.intervals import Interval, flatten
 from churn.metrics.profit import choose_threshold, contacted_out_of_fold, profit_per_customer
-from churn.model import cross_validation, decision, encoding, estimators, importance
+from churn.model import cross_validation, decision, encoding, estimators, importance, reference
 from churn.stages.runner import Measurements
 from churn.stages.start import main
 from churn.table import splits
@@ -59,6 +59,7 @@ def run(root: Path, params: Params) -> Measurements:
     training_time = time.perf_counter() - started
     judgement = evaluate_model(data, params)
     save_model(root, data, classifier, judgement)
+    save_reference(root, data, judgement)
     return {"training_time": training_time}
 
 
@@ -147,6 +148,14 @@ def save_model(root: Path, data: TrainingData, classifier: ClassifierMixin, judg
     metrics: dict[str, Any] = judgement.metrics | {"model_size_mb": files.megabytes(root / files.MODEL)}
     files.write_json(root / files.TRAIN_METRICS, metrics)
     log.info("written to %s and %s", files.MODELS, files.TRAIN_METRICS)
+
+
+def save_reference(root: Path, data: TrainingData, judgement: TrainingJudgement) -> None:
+    """Write what `churn monitor` compares later customers with."""
+    types = encoding.column_types(data.encoders)
+    made = reference.make_reference(data.rows, data.y, judgement.out_of_fold.probability, types)
+    files.write_json(root / files.REFERENCE, made.reference.model_dump(mode="json"))
+    files.write_rows(root / files.REFERENCE_ROWS, made.rows)
 
 
 if __name__ == "__main__":

@@ -112,6 +112,23 @@ def read_batches(path: Path, contract: TableContract) -> Iterator[Batch]:
         yield batch
 
 
+def read_columns(path: Path, how: TableFormat, names: Sequence[str]) -> pd.DataFrame:
+    """Read some columns of a CSV or Parquet table as text; rows whose number of cells is wrong are refused.
+
+    Raises:
+        DataError: the file is missing, cannot be read, has no rows or lacks a column.
+    """
+    parts: list[pd.DataFrame] = []
+    for batch in _batches(path, how, OF_ARGUMENT, BLOCK_BYTES):
+        absent = [name for name in names if name not in batch.texts.columns]
+        if absent:
+            raise DataError(f"{path}: no column {absent[0]!r}; the file has: {', '.join(map(str, batch.texts))}")
+        for number, reason in batch.ragged.items():
+            raise DataError(f"{path}: data row {number:,} {reason}; correct it")
+        parts.append(batch.texts[list(names)])
+    return pd.concat(parts, ignore_index=True)
+
+
 def _batches(path: Path, how: TableFormat, advice: _Advice, block_bytes: int) -> Iterator[Batch]:
     is_parquet = path.suffix == PARQUET
     batches = _parquet_batches(path, how) if is_parquet else _csv_batches(path, how, advice, block_bytes)

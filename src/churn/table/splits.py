@@ -13,7 +13,7 @@ from churn.table.keys import KEY_DIGITS, SEPARATOR, sha256_of
 
 def is_test(keys: pd.Index, salt: str, share: float) -> NDArray[np.bool_]:
     """Which rows are test rows; `share` is the expected share of the customers."""
-    return _fractions(keys, f"split {salt}") < share
+    return fractions_of(keys, f"split {salt}") < share
 
 
 def is_newest(times: NDArray[np.float64], share: float) -> NDArray[np.bool_]:
@@ -32,10 +32,10 @@ def is_newest(times: NDArray[np.float64], share: float) -> NDArray[np.bool_]:
 
 def fold_of(keys: pd.Index, salt: str, folds: int) -> NDArray[np.int64]:
     """Fold of each row, 0 to folds - 1; rows with equal canonical texts are in the same fold."""
-    return np.floor(_fractions(keys, f"folds {salt}") * folds).astype(np.int64)
+    return np.floor(fractions_of(keys, f"folds {salt}") * folds).astype(np.int64)
 
 
-def _fractions(keys: pd.Index, salt: str) -> NDArray[np.float64]:
+def fractions_of(keys: pd.Index, salt: str) -> NDArray[np.float64]:
     """A number in [0, 1) for each row, uniform over salts, from the key without the suffix for repeats."""
     hashed = [int(sha256_of(f"{salt}{SEPARATOR}{key[:KEY_DIGITS]}")[:13], 16) for key in keys]
     return np.array(hashed, dtype=np.float64) / 16.0**13

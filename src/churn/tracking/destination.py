@@ -65,6 +65,11 @@ class Destination:
         """Name of the experiment with judgements of promotions: the ledger."""
         return f"{self.experiment}-promotions"
 
+    @property
+    def monitoring(self) -> str:
+        """Name of the experiment with the looks of `churn monitor`."""
+        return f"{self.experiment}-monitoring"
+
     def description_of(self, experiment: str) -> str:
         """What a person reads above the rows of one of these experiments."""
         return {
@@ -73,6 +78,7 @@ class Destination:
             self.executions: "One row for each run of a stage: how long it took, on which host, and its error.",
             self.tuning: "One row for each search of `churn tune`, and below it one for each trial.",
             self.promotions: "One row for each decision of `churn promote` and `churn rollback`, with its gates.",
+            self.monitoring: "One row for each look of `churn monitor`, with its checks and the estimated profit.",
         }[experiment]
 
     @property

@@ -67,15 +67,15 @@ def warm_up(root: Path) -> None:
         threading.Thread(target=_import_view, daemon=True).start()
 
 
-def show(root: Path, study: StudyRow) -> str | None:
-    """Publish what MLflow lacks of a study; return why that failed, or None."""
+def show(root: Path, row: object, view: str = VIEW) -> str | None:
+    """Publish what MLflow lacks of a study, or of what another view publishes; return why that failed, or None."""
     destination = find_destination(root)
     refused = refusal(destination, PATIENCE)
     if refused:
         return f"{destination.address}: {refused}"
     try:
         with environment(PATIENT_SETTINGS, unless_given=True):
-            importlib.import_module(VIEW).publish(destination, study)
+            importlib.import_module(view).publish(destination, row)
     except (StoreError, OSError) as error:
         return f"{destination.address}: {error}"
     return None

@@ -86,6 +86,7 @@ def test_figures_are_those_of_the_decisions() -> None:
 def test_test_rows_may_contradict_but_not_decide() -> None:
     given = challenge(np.random.default_rng(3), old_noise=2.0, new_noise=0.2)
     rival = given.rivals[0]
+    assert rival.test
     turned = pair(rival.test.churned, rival.test.new, rival.test.old)
     against = replace(given, rivals=[replace(rival, test=turned)])
     assert not gate(against, "test rows").passed

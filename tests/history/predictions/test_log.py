@@ -13,7 +13,7 @@ import pytest
 
 from churn.errors import ChurnError
 from churn.history.predictions import log as prediction_log
-from churn.history.predictions.log import LoggedPrediction, PredictionLog, read_predictions
+from churn.history.predictions.log import LoggedPrediction, PredictionLog, prediction_blocks, read_predictions
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()
 A_DAY = 86_400
@@ -205,3 +205,25 @@ def test_files_of_others_in_the_folder_are_left_alone(log: PredictionLog, tmp_pa
     log.append(predictions("a"))
     log.close_days(before=date(2027, 1, 1))
     assert all(path.read_text() == "mine" for path in others)
+
+
+def test_a_log_is_read_in_blocks_of_one_time_however_many_days_it_has(log: PredictionLog, tmp_path: Path) -> None:
+    for day in range(4):
+        for number in range(3):
+            log.append(predictions(f"{day}-{number}", when=NOON + A_DAY * day + number))
+    log.close_days(before=date(2026, 3, 3))
+    blocks = list(prediction_blocks(tmp_path, NOON + A_DAY + 1, NOON + 3 * A_DAY + 1))
+    assert [str(one) for block, _ in blocks for one in block["request_id"]] == [
+        "1-1",
+        "1-2",
+        "2-0",
+        "2-1",
+        "2-2",
+        "3-0",
+    ]
+    assert blocks[-1][1] == 1.0
+
+
+def test_a_log_that_is_absent_has_no_blocks(tmp_path: Path) -> None:
+    with pytest.raises(ChurnError, match="no prediction log"):
+        list(prediction_blocks(tmp_path / "absent"))

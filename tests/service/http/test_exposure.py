@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from churn.commands.serve import read_settings
-from churn.service.settings import PREFIX, ServeSettings
+from churn.service.settings import PREFIX, ServeSettings, read_settings
 from churn.service.tokens import Scope, new_token, revoke_token
 from tests.helpers.command_line import churn
 from tests.helpers.services import RunningService, running_service

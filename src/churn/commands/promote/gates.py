@@ -41,12 +41,13 @@ class Rival:
     """An opponent of the challenger; in both pairs it is the old side.
 
     Attributes:
+        test: None if there is one kind of evidence only.
         is_model: whether it is a model, in contrast to the contact-everyone and contact-no-one policies.
     """
 
     name: str
     training: Pair
-    test: Pair
+    test: Pair | None
     is_model: bool
 
 
@@ -61,6 +62,7 @@ class Challenge:
         attempt: number of promotions evaluated on these rows, from 1.
         selection: None if no recorded search tried it.
         calibration_bins: number of groups of equal size for the calibration error.
+        evidence: what the training pairs and probabilities are, in words.
     """
 
     rivals: Sequence[Rival]
@@ -73,6 +75,7 @@ class Challenge:
     selection: Selection | None
     calibration_bins: int
     max_calibration_error: float
+    evidence: str = "out of fold"
 
 
 def confidence_of(attempt: int) -> float:
@@ -118,7 +121,7 @@ def earns_more(challenge: Challenge) -> Iterator[Gate]:
         found = _subtract_flattery(_widen(of_customers, times), challenge.selection)
         remarks = "".join(_remarks(challenge, times))
         interval = _interval_text(found, challenge, confidence)
-        told = f"{interval}, out of fold, {len(rival.training.keys):,} customers{remarks}"
+        told = f"{interval}, {challenge.evidence}, {len(rival.training.keys):,} customers{remarks}"
         yield Gate(f"earns more than {rival.name}", found.low > 0, told, _figures(found, confidence))
 
 
@@ -141,6 +144,8 @@ def _subtract_flattery(found: PairedDifference, selection: Selection | None) -> 
 
 def _holds_on_test(challenge: Challenge) -> Iterator[Gate]:
     for rival in challenge.rivals:
+        if rival.test is None:
+            continue
         found = _difference(rival.test, challenge.economics, 1 - FALSE_PROMOTIONS)
         told = f"{_interval_text(found, challenge, 1 - FALSE_PROMOTIONS)}, {len(rival.test.keys):,} test customers"
         yield Gate(
@@ -182,9 +187,8 @@ def _slices(columns: pd.DataFrame, pair: Pair) -> Iterator[tuple[str, NDArray[np
 def _is_calibrated(challenge: Challenge) -> Iterator[Gate]:
     error = expected_calibration_error(challenge.churned, challenge.probability, challenge.calibration_bins)
     bound = challenge.max_calibration_error
-    told = (
-        f"calibration error {error:.3f} out of fold, at most {bound:g} (promote.max_calibration_error of this folder)"
-    )
+    limit = f"at most {bound:g} (promote.max_calibration_error of this folder)"
+    told = f"calibration error {error:.3f} {challenge.evidence}, {limit}"
     yield Gate("calibrated", error <= bound, told, {"calibration_error": error, "bound": bound})
 
 

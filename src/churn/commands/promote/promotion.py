@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from churn import files
 from churn.commands.promote import gates
+from churn.commands.promote.by_outcomes import OutcomeEvidence, live_challenge, live_scores
 from churn.commands.promote.challenger import (
     JudgedState,
     is_committed,
@@ -63,8 +64,18 @@ class GateReport:
     found: tuple[Gate, ...]
 
 
-def promote(root: Path, revision: str, *, forced: bool, reason: str, trusted: Sequence[str] = ()) -> PromotionOutcome:
+def promote(
+    root: Path,
+    revision: str,
+    *,
+    forced: bool,
+    reason: str,
+    trusted: Sequence[str] = (),
+    by_outcomes: OutcomeEvidence | None = None,
+) -> PromotionOutcome:
     """Evaluate a commit's model against the champion, and promote it if all gates pass or if `forced`.
+
+    With `by_outcomes`, profit and calibration are those of customers whom both models scored before their outcome.
 
     Models are unpickled and pipelines run only from the history of this branch, of `revision` and of `trusted`.
 
@@ -89,7 +100,11 @@ def promote(root: Path, revision: str, *, forced: bool, reason: str, trusted: Se
         if present is not None and present.judgement.fingerprint == challenger.state.fingerprint:
             return _confirm_champion(root, registry, present, challenger, named)
         # Before anything is written, so that a temporary error leaves nothing behind.
-        judged = _judge(root, challenger, registry, present, entries, named, forced=forced)
+        judged = (
+            _judge(root, challenger, registry, present, entries, named, forced=forced)
+            if by_outcomes is None
+            else _judge_by_outcomes(root, challenger, present, entries, by_outcomes)
+        )
         row = row_of(root, challenger.state, registry.store, named)
         version = registry.challenge(row, challenger.model_md5, commit)
         found = [committed, *judged.found, loads_from_registry(registry, version, challenger)]
@@ -287,6 +302,23 @@ def _judge(
         )
     except lasting as error:
         return GateReport(Judges(), (Gate("can be judged", False, str(error), {}),))
+
+
+def _judge_by_outcomes(
+    root: Path, challenger: JudgedState, present: Entry | None, entries: Sequence[Entry], evidence: OutcomeEvidence
+) -> GateReport:
+    """Evaluate the same gates on customers of the champion whom the challenger scored in shadow.
+
+    Raises:
+        ChurnError: there is no champion, or too little is known.
+    """
+    if present is None:
+        raise ChurnError("--by-outcomes: there is no champion yet, so none has decided; promote a first one without it")
+    champion = _fingerprint_of(present)
+    found = live_scores(evidence, load_params(root), challenger, champion)
+    judges = Judges(sketch(found.pair.keys))
+    attempt = ledger.attempt_of(entries, challenger.state.fingerprint, champion, judges)
+    return GateReport(judges, tuple(gates.judge(live_challenge(root, found, challenger, attempt))))
 
 
 def _fingerprint_of(present: Entry | None) -> str:

@@ -5,13 +5,16 @@ loses only its last seconds. Parts have consecutive numbers, in their names; a m
 that a merge that was interrupted neither loses a row nor counts one twice.
 """
 
+import math
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -28,6 +31,7 @@ HELD = b"churn.parts"
 DAY_FILE = re.compile(r"(\d{4}-\d\d-\d\d)\.parquet")
 DAY_PARTS = re.compile(r"(\d{4}-\d\d-\d\d)\.parts")
 PART = re.compile(r"(\d{8})-(\d{8})\.parquet")
+SECONDS_A_DAY = 86_400
 READ_AGAIN = 50
 """Times that a folder is listed again because a merge moved its parts."""
 
@@ -138,16 +142,72 @@ def read_predictions(folder: Path, request_id: str | None = None) -> pd.DataFram
         raise ChurnError(f"{folder}: no prediction log; `churn serve --log {folder}` writes one")
     for _ in range(READ_AGAIN):
         try:
-            tables = [table for day in _days(folder) for table in _tables_of_day(folder, day, request_id)]
+            paths = (path for day in _days(folder) for path in _files_of_day(folder, day))
+            tables = [_read(path, request_id) for path in paths]
         except (FileNotFoundError, _MovedError):
             continue
         except (pa.ArrowException, OSError) as error:
-            reason = " ".join(str(error).split())
-            raise ChurnError(f"{folder}: cannot be read: {reason}; move the damaged file away") from None
+            raise _damaged(folder, error) from None
         found = [table for table in tables if len(table)] or [SCHEMA.empty_table()]
         frame: pd.DataFrame = pa.concat_tables(found, promote_options="permissive").to_pandas()
         return frame
-    raise ChurnError(f"{folder}: parts of a day are missing; restore them, or move that day's folder away")
+    raise _parts_missing(folder)
+
+
+ROWS_A_BLOCK = 65_536
+
+
+def prediction_blocks(
+    folder: Path, since: float = -math.inf, until: float = math.inf
+) -> Iterator[tuple[pd.DataFrame, float]]:
+    """Logged predictions in the order of writing, in blocks, each with the share of the log that has been read.
+
+    `since` (inclusive) and `until` (exclusive) are seconds since 1970. Days outside of them are not opened.
+
+    Raises:
+        ChurnError: there is no log, or it is damaged.
+    """
+    if not folder.is_dir():
+        raise ChurnError(f"{folder}: no prediction log; `churn serve --log {folder}` writes one")
+    days = [day for day in _days(folder) if _seconds(day) < until and _seconds(day) + SECONDS_A_DAY > since]
+    for number, day in enumerate(days):
+        with ExitStack() as opened:
+            try:
+                files = _open_day(folder, day, opened)
+                rows, read = sum(file.metadata.num_rows for file in files), 0
+                for block in (block for file in files for block in file.iter_batches(ROWS_A_BLOCK)):
+                    read += len(block)
+                    frame: pd.DataFrame = block.to_pandas()
+                    seconds = frame["time"].to_numpy(dtype="datetime64[us]").astype(np.int64) / 1e6
+                    yield frame[(seconds >= since) & (seconds < until)], (number + read / rows) / len(days)
+            except (pa.ArrowException, OSError) as error:
+                raise _damaged(folder, error) from None
+
+
+def _open_day(folder: Path, day: str, opened: ExitStack) -> list[pq.ParquetFile]:
+    """The files of a day, all open before the first is read: a merge can then move none of them away."""
+    for _ in range(READ_AGAIN):
+        with ExitStack() as here:
+            try:
+                files = [pq.ParquetFile(here.enter_context(path.open("rb"))) for path in _files_of_day(folder, day)]
+            except (FileNotFoundError, _MovedError):
+                continue
+            opened.push(here.pop_all())
+            return files
+    raise _parts_missing(folder)
+
+
+def _seconds(day: str) -> float:
+    return datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()
+
+
+def _damaged(folder: Path, error: Exception) -> ChurnError:
+    reason = " ".join(str(error).split())
+    return ChurnError(f"{folder}: cannot be read: {reason}; move the damaged file away")
+
+
+def _parts_missing(folder: Path) -> ChurnError:
+    return ChurnError(f"{folder}: parts of a day are missing; restore them, or move that day's folder away")
 
 
 class _MovedError(Exception):
@@ -158,19 +218,22 @@ def _days(folder: Path) -> list[str]:
     return sorted({*_days_with(folder, DAY_FILE), *_days_with(folder, DAY_PARTS)})
 
 
-def _tables_of_day(folder: Path, day: str, request_id: str | None) -> Iterator[pa.Table]:
-    """Tables of a day: its file, then the parts that follow what the file holds, without a gap."""
-    following, path = 0, _day_file(folder, day)
+def _files_of_day(folder: Path, day: str) -> Iterator[Path]:
+    """Files of a day: its file, then the parts that follow what the file holds, without a gap.
+
+    Raises:
+        _MovedError: after the last one, if what was read until then does not belong together.
+    """
+    path = _day_file(folder, day)
     before = _identity(path)
+    following = _last_held(folder, day) + 1
     if before is not None:
-        table = _read(path, request_id)
-        following = int((table.schema.metadata or {}).get(HELD, b"-1")) + 1
-        yield table
+        yield path
     for first, last, part in sorted(_listed(folder, day), key=lambda one: (one[0], -one[1])):
         if first > following:
             raise _MovedError
         if first == following:
-            yield _read(part, request_id)
+            yield part
             following = last + 1
     if _identity(path) != before:
         raise _MovedError

@@ -73,6 +73,19 @@ def state_named(root: Path, name: str, model_md5: str | None = None) -> Snapshot
     return state
 
 
+def answering_state(root: Path, fingerprint: str) -> Snapshot:
+    """The state whose model gave an answer: that of the folder if it is the one, else one that git records.
+
+    Raises:
+        ChurnError: no complete state here has that fingerprint.
+    """
+    try:
+        here = snapshot.state_of_workspace(root)
+    except UnidentifiedError:
+        return state_named(root, fingerprint)
+    return here if here.fingerprint == fingerprint and here.complete else state_named(root, fingerprint)
+
+
 def require_inputs_of_commit(root: Path, name: str, state: Snapshot) -> Strays:
     """Check that a commit contains the inputs of its dvc.lock; return the other differences.
 

@@ -1,0 +1,63 @@
+"""Read scores that `churn predict` wrote, as far as outcomes need them."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from churn.errors import DataError, excerpt
+from churn.model.scoring import FINGERPRINT, HELD_OUT, SCORED_ON
+from churn.table.parsing import parse_times
+from churn.table.reader import PARQUET, first_line
+from churn.types import ROW_KEY
+
+NEEDED = (ROW_KEY, SCORED_ON, FINGERPRINT, "probability", "contact", HELD_OUT)
+
+
+def scores_of_file(path: Path) -> pd.DataFrame:
+    """Scores of a file, with the day on which each customer was scored.
+
+    Raises:
+        DataError: the file cannot be read, or has no dates.
+    """
+    table = _read(path)
+    absent = [name for name in NEEDED if name not in table.columns]
+    if absent:
+        raise DataError(
+            f"{path}: no column {absent[0]!r}; score the customers again with `churn predict --scored-on DATE`, or set "
+            "monitor.date_column to the column of the table that has the date"
+        )
+    day = parse_times(table[SCORED_ON].astype("str"), None)
+    unread = table[SCORED_ON][day.isna()]
+    if len(unread):
+        raise DataError(f"{path}: column {SCORED_ON!r}: {excerpt(unread.iloc[0])} is not a date")
+    return pd.DataFrame(
+        {
+            "row_key": table[ROW_KEY].astype("str"),
+            "day": day,
+            "fingerprint": table[FINGERPRINT].astype("str"),
+            "probability": table["probability"].astype("float64"),
+            "contact": table["contact"].astype(bool),
+            "held_out": table[HELD_OUT].astype(bool),
+            "shadow_probability": np.nan,
+            "shadow_fingerprint": None,
+        }
+    )
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        if path.suffix == PARQUET:
+            frame: pd.DataFrame = pyarrow.parquet.read_table(path).to_pandas()
+            return frame
+        texts = {name: pa.string() for name in (ROW_KEY, SCORED_ON, FINGERPRINT)}
+        convert = pyarrow.csv.ConvertOptions(column_types=texts)
+        frame = pyarrow.csv.read_csv(path, convert_options=convert).to_pandas()
+        return frame
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; name scores of `churn predict`, or the log of the service") from None
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path}: cannot be read: {first_line(error)}") from None

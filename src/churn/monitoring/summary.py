@@ -1,0 +1,160 @@
+"""What a look needs of any number of customers, summed block by block in bounded memory."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from churn.config.economics import Economics
+from churn.metrics.estimated_profit import GainSums
+from churn.metrics.slices import text_of
+from churn.model.reference import MOST_ROWS, NumberDistribution, Reference
+from churn.types import Floats, Labels
+
+SEED = 2013
+"""Of the sample of rows."""
+OF_OTHER_LABELS = 10_000
+"""Unseen labels of a column that are counted by name; further ones are counted together."""
+
+
+@dataclass(frozen=True)
+class ScoredBlock:
+    """Some customers, some of them scored.
+
+    Attributes:
+        columns: typed columns of the customers that have them; in a log they can be left out.
+        scored: columns of the scored customers, or no columns.
+        probability, contacted: of the scored customers.
+        times: days since 1970 of all customers; empty if they have none.
+        refused: customers that break the contract.
+        of_other_models: customers that another model scored; they are in none of the other attributes.
+        done: share of everything that has been read after this block, 0 to 1.
+    """
+
+    columns: pd.DataFrame
+    scored: pd.DataFrame
+    probability: Floats
+    contacted: NDArray[np.bool_]
+    times: Floats
+    refused: int
+    of_other_models: int
+    done: float
+
+
+@dataclass
+class NumberCounts:
+    """Counts of a number at the thresholds of its reference.
+
+    Attributes:
+        between: values up to each threshold and above the one before; the last entry counts those above all.
+    """
+
+    reference: NumberDistribution
+    missing: int = 0
+    between: Labels = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+    def add(self, values: pd.Series) -> None:
+        """Count values."""
+        known = values.dropna().to_numpy(dtype=np.float64)
+        self.missing += len(values) - len(known)
+        places = np.searchsorted(self.reference.thresholds, known, side="left")
+        counted = np.bincount(places, minlength=len(self.reference.thresholds) + 1)
+        self.between = counted if not len(self.between) else self.between + counted
+
+    @property
+    def at_or_below(self) -> Labels:
+        """Values up to each threshold, then all."""
+        if not len(self.between):
+            return np.zeros(len(self.reference.thresholds) + 1, dtype=np.int64)
+        return self.between.cumsum()
+
+
+@dataclass
+class LabelCounts:
+    """Counts of the labels of a column."""
+
+    missing: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    others: int = 0
+
+    def add(self, values: pd.Series) -> None:
+        """Count labels."""
+        self.missing += int(values.isna().sum())
+        for label, count in values.dropna().value_counts().items():
+            name = text_of(label)
+            if name in self.counts or len(self.counts) < OF_OTHER_LABELS:
+                self.counts[name] += int(count)
+            else:
+                self.others += int(count)
+
+
+class RowSample:
+    """A random sample of at most MOST_ROWS rows of any number, the same for the same rows in the same order."""
+
+    def __init__(self) -> None:
+        self._random = np.random.default_rng(SEED)
+        self._rows: list[pd.DataFrame] = []
+        self._places = np.zeros(0)
+
+    def add(self, rows: pd.DataFrame) -> None:
+        """Offer rows: those with the smallest random numbers stay."""
+        if not len(rows):
+            return
+        places = np.concatenate([self._places, self._random.random(len(rows))])
+        kept = np.argsort(places, kind="stable")[:MOST_ROWS]
+        self._rows = [pd.concat([*self._rows, rows], ignore_index=True).iloc[kept]]
+        self._places = places[kept]
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """The sample so far."""
+        return self._rows[0].reset_index(drop=True) if self._rows else pd.DataFrame()
+
+
+class LookSummary:
+    """Everything that is counted about the customers of a look."""
+
+    def __init__(self, reference: Reference, slices: Sequence[str], economics: Economics) -> None:
+        self._reference, self._slices, self._economics = reference, slices, economics
+        self.columns: dict[str, NumberCounts | LabelCounts] = {
+            name: NumberCounts(known) if isinstance(known, NumberDistribution) else LabelCounts()
+            for name, known in reference.columns.items()
+        }
+        self.scores = NumberCounts(reference.scores)
+        self.gains = GainSums()
+        self.gains_of_slices: dict[tuple[str, str], GainSums] = {}
+        self.sample = RowSample()
+        self.scored = self.with_columns = self.refused = self.of_other_models = 0
+        self.oldest, self.newest = float("nan"), float("nan")
+
+    def add(self, block: ScoredBlock) -> None:
+        """Count a block."""
+        if len(block.columns.columns):
+            self.with_columns += len(block.columns)
+            self.sample.add(block.columns)
+            for name, counts in self.columns.items():
+                counts.add(block.columns[name])
+        self.scored += len(block.probability)
+        self.refused += block.refused
+        self.of_other_models += block.of_other_models
+        self.scores.add(pd.Series(block.probability))
+        self.gains += self._gains(block.probability, block.contacted)
+        for name in self._slices if len(block.scored.columns) else ():
+            for value, places in pd.Series(range(len(block.scored))).groupby(block.scored[name].to_numpy()):
+                slice_named = (name, text_of(value))
+                found = self._gains(block.probability[places], block.contacted[places])
+                self.gains_of_slices[slice_named] = self.gains_of_slices.get(slice_named, GainSums()) + found
+        if len(block.times) and not np.isnan(block.times).all():
+            self.oldest = float(np.nanmin([self.oldest, np.nanmin(block.times)]))
+            self.newest = float(np.nanmax([self.newest, np.nanmax(block.times)]))
+
+    @property
+    def customers(self) -> int:
+        """Customers that are compared."""
+        return max(self.scored, self.with_columns)
+
+    def _gains(self, probability: Floats, contacted: NDArray[np.bool_]) -> GainSums:
+        return GainSums.of(probability, contacted, self._reference.calibration, self._economics)
