@@ -5,6 +5,11 @@ reference, and each look takes rows of the other half. So nothing changes betwee
 """
 
 import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +21,18 @@ from scipy.stats import beta
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from churn.config.params import Monitor, Params, load_params
-from churn.model.reference import Reference, make_reference
+from churn.history.predictions.log import OF_CUSTOMER
+from churn.model.reference import PROBABILITY, Reference, make_reference
 from churn.monitoring.drift import CHECKS, Compared, DriftCheck, check_drift
+from churn.monitoring.models import model_of_workspace
+from churn.monitoring.reading import Window, blocks_of_log
 from churn.monitoring.summary import LookSummary, ScoredBlock
 from churn.runtime import limited_threads
 from churn.table import parsing
 from churn.table.reader import read_source
 
 ROOT = Path(__file__).parents[1]
+ROWS_A_DAY = 1_000_000
 RESULTS = ROOT / "bench/monitoring.md"
 Shift = Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame]
 """Changes the customers of a look, or takes some of them more than once."""
@@ -180,17 +189,77 @@ SHIFTS: Mapping[str, Shift] = {
 }
 
 
+@dataclass(frozen=True)
+class LogSpeed:
+    """How fast a log of the service is read and counted, and the memory of the whole process."""
+
+    rows: int
+    seconds: float
+    megabytes: float
+
+
+def read_large_log(root: Path, folder: Path, rows: int) -> LogSpeed:
+    """Write a log with the columns of the sample's customers, a million rows a day, and read it as a look does."""
+    model = model_of_workspace(root)
+    fingerprint = model.fingerprint
+    customers = model.rows.reset_index(drop=True)
+    for number, start in enumerate(range(0, rows, ROWS_A_DAY)):
+        count = min(ROWS_A_DAY, rows - start)
+        taken = customers.iloc[np.arange(count) % len(customers)]
+        day = pd.Timestamp("2026-01-01", tz="UTC") + pd.Timedelta(days=number)
+        columns = {
+            "time": day + pd.to_timedelta(np.arange(count) % 86_400, unit="s"),
+            "request_id": np.char.add(f"{number}-", np.arange(count).astype(str)),
+            "position": np.zeros(count, dtype=np.int32),
+            "row_key": None,
+            "fingerprint": fingerprint,
+            "version": "1",
+            "probability": taken[PROBABILITY].to_numpy(),
+            "contact": taken[PROBABILITY].to_numpy() >= model.threshold,
+            "shadow_probability": np.nan,
+            "shadow_fingerprint": None,
+        }
+        columns |= {f"{OF_CUSTOMER}{name}": taken[name].to_numpy() for name in model.types}
+        pd.DataFrame(columns).to_parquet(folder / f"{day.date()}.parquet", index=False)
+    started = time.perf_counter()
+    summary = LookSummary(model.reference, model.slices, model.economics)
+    for block in blocks_of_log(folder, fingerprint, model.types, Window()):
+        summary.add(block)
+    seconds = time.perf_counter() - started
+    if summary.customers != rows:
+        raise AssertionError(f"{summary.customers:,} of {rows:,} rows were read")
+    return LogSpeed(rows, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
 def main() -> None:
     """Print and write the tables."""
     parser = argparse.ArgumentParser(prog="python -m bench.monitoring")
     parser.add_argument("--looks", type=int, default=2_920)
     parser.add_argument("--looks-of-shifts", type=int, default=100)
+    parser.add_argument("--log-rows", type=int, default=10_000_000)
+    parser.add_argument("--only-log", action="store_true", help="only read a large log, and print one line")
     given = parser.parse_args()
+    if given.only_log:
+        print(_line_of_log(given.log_rows))
+        return
     population = read_population()
     settings = population.params.monitor
     lines = list(_report(population, settings, given.looks, given.looks_of_shifts))
+    # In a process of its own, whose memory is that of reading alone.
+    command = [sys.executable, "-m", "bench.monitoring", "--only-log", "--log-rows", str(given.log_rows)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)  # noqa: S603 - this module
+    lines.append(done.stdout.strip())
     RESULTS.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
+
+
+def _line_of_log(rows: int) -> str:
+    with tempfile.TemporaryDirectory() as folder, limited_threads(1):
+        large = read_large_log(ROOT, Path(folder), rows)
+    return (
+        f"\nA log of {large.rows:,} rows with columns is read at {large.rows / large.seconds:,.0f} rows a second, in "
+        f"{large.megabytes:,.0f} MB for the whole process."
+    )
 
 
 def _report(population: Population, settings: Monitor, looks: int, looks_of_shifts: int) -> Iterator[str]:

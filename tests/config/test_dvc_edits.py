@@ -53,6 +53,8 @@ EDITS = [
     ("tune.objective=pr_auc", "objective: profit ", "objective: pr_auc "),
     ("evaluate.slices.1=partner", "- internet_service\n", "- partner\n"),
     ("evaluate.slices=[]", "slices:\n  - contract\n  - internet_service\n  - senior_citizen\n", "slices: []\n"),
+    ("monitor.looks_per_year=52", "looks_per_year: 365 ", "looks_per_year: 52 "),
+    ("monitor.date_column=day", "\n  date_column:  ", "\n  date_column: day  "),
     ("promote.max_calibration_error=0.1", "max_calibration_error: 0.05", "max_calibration_error: 0.1"),
 ]
 

@@ -48,6 +48,11 @@ def test_many_distinct_numbers_are_kept_at_points_of_equal_share() -> None:
     assert [int((values <= one).sum()) for one in found.thresholds[100:110]] == list(found.at_or_below[100:110])
 
 
+def test_the_share_up_to_a_bound_is_that_of_the_values() -> None:
+    found = number_distribution(pd.Series([0.1, 0.2, 0.2, 0.9]))
+    assert [found.share_at_or_below(bound) for bound in (0.05, 0.1, 0.5, 1.0)] == [0.0, 0.25, 0.75, 1.0]
+
+
 def test_a_column_without_values_has_an_empty_distribution() -> None:
     found = number_distribution(pd.Series([np.nan, np.nan]))
     assert (found.thresholds, found.rows) == ((), 2)

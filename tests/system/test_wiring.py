@@ -50,7 +50,8 @@ def test_make_format_changes_nothing_of_dvc_yaml_but_lists_of_code_that_are_out_
 def test_every_template_is_used_and_installed_with_the_code() -> None:
     assert templates_of(set(SOURCE.rglob("*.py"))) == set(TEMPLATES.iterdir())
     settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["setuptools"]
-    assert settings["package-data"] == {"churn.report": [f"{TEMPLATES.name}/*"]}
+    with_templates = {folder.parent.name for folder in SOURCE.rglob(TEMPLATES.name)}
+    assert settings["package-data"] == {f"churn.{package}": [f"{TEMPLATES.name}/*"] for package in with_templates}
 
 
 def test_packages_hold_no_code_of_their_own() -> None:

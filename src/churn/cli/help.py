@@ -8,7 +8,7 @@ RUN, JUDGE, DATA, SERVE = "Run and read", "Compare and promote", "Data and scori
 MONITOR, TRACKING = "Monitoring", "Tracking"
 PANELS = (RUN, JUDGE, DATA, SERVE, MONITOR, TRACKING)
 """Groups of commands, in the order of the help."""
-EXIT_CODES = "0 success, 1 error or refused, 2 wrong usage, 3 alarm of `churn monitor`, 130 interrupted."
+EXIT_CODES = "0 success, 1 error or refused, 2 wrong usage, 3 alarm, 130 interrupted."
 
 
 class ExplainedCommand(TyperCommand):

@@ -55,7 +55,8 @@ def monitor(
 @command(
     MONITOR,
     "churn outcomes left.csv",
-    "churn outcomes left.csv --scores scores-april.csv --scores scores-may.csv --known-until 2026-07-01",
+    "churn outcomes left.csv --scores april.csv --scores may.csv",
+    "churn outcomes left.csv --known-until 2026-07-01",
     "churn outcomes left.csv --json | jq .cohorts",
 )
 def outcomes(

@@ -46,6 +46,13 @@ class NumberDistribution(_Frozen):
         """Rows with and without a value."""
         return self.missing + (self.at_or_below[-1] if self.at_or_below else 0)
 
+    def share_at_or_below(self, bound: float) -> float:
+        """Share of the values up to a bound, to the accuracy of the thresholds; NaN without values."""
+        if not self.at_or_below:
+            return float("nan")
+        place = int(np.searchsorted(self.thresholds, bound, side="right"))
+        return (self.at_or_below[place - 1] if place else 0) / self.at_or_below[-1]
+
     @property
     def median(self) -> float:
         """Smallest threshold that half of the values do not exceed; NaN without values."""

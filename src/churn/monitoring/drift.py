@@ -69,7 +69,7 @@ class DriftCheck:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class SingleTest:
     """One test of a check, before the p-values are corrected."""
 
     name: str
@@ -103,7 +103,7 @@ def _smallest(name: str, settings: Monitor) -> float:
     return settings.smallest_rate if name in CHECKS_OF_RATES else settings.smallest_shift
 
 
-def _judged(compared: Sequence[Comparison], settings: Monitor, smallest: float) -> Iterator[DriftFinding]:
+def _judged(compared: Sequence[SingleTest], settings: Monitor, smallest: float) -> Iterator[DriftFinding]:
     for one, p_value in zip(compared, holm([one.test.p_value for one in compared]), strict=True):
         corrected = min(1.0, p_value * len(CHECKS))
         is_alarm = corrected <= settings.level_of_a_look and one.test.shift >= smallest
@@ -113,15 +113,15 @@ def _judged(compared: Sequence[Comparison], settings: Monitor, smallest: float) 
         )
 
 
-def _scores(compared: Compared) -> Iterator[Comparison]:
+def _scores(compared: Compared) -> Iterator[SingleTest]:
     """The scores as a whole: what decisions are made of."""
     reference, found = compared.reference.scores, compared.summary.scores
     test = kolmogorov_smirnov(_up_to_all(reference), found.at_or_below)
     effect = f"probability of churn: median {reference.median:.3f} → {median_of(found):.3f}"
-    yield Comparison("", "Kolmogorov-Smirnov", test, effect)
+    yield SingleTest("", "Kolmogorov-Smirnov", test, effect)
 
 
-def _columns(compared: Compared) -> Iterator[Comparison]:
+def _columns(compared: Compared) -> Iterator[SingleTest]:
     """Each column by itself."""
     if not compared.summary.with_columns:
         return
@@ -130,9 +130,9 @@ def _columns(compared: Compared) -> Iterator[Comparison]:
         found = compared.summary.columns[name]
         if isinstance(reference, NumberDistribution) and isinstance(found, NumberCounts):
             test = kolmogorov_smirnov(_up_to_all(reference), found.at_or_below)
-            yield Comparison(name, "Kolmogorov-Smirnov", test, _medians(name, reference, sample[name]))
+            yield SingleTest(name, "Kolmogorov-Smirnov", test, _medians(name, reference, sample[name]))
         elif isinstance(reference, LabelDistribution) and isinstance(found, LabelCounts):
-            yield Comparison(name, "chi-squared", *_labels(name, reference, found))
+            yield SingleTest(name, "chi-squared", *_labels(name, reference, found))
 
 
 def _up_to_all(reference: NumberDistribution) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -169,7 +169,7 @@ def _labels(name: str, reference: LabelDistribution, found: LabelCounts) -> tupl
     return chi_squared(before, now), f"{name} = {label}: {shares[most]:.1%} → {shares_now[most]:.1%}"
 
 
-def _joint(compared: Compared) -> Iterator[Comparison]:
+def _joint(compared: Compared) -> Iterator[SingleTest]:
     """All columns at once: can a classifier tell these customers from those of training (Lopez-Paz, Oquab 2017)?"""
     sample = compared.summary.sample.rows
     names = list(compared.reference.columns)
@@ -183,7 +183,7 @@ def _joint(compared: Compared) -> Iterator[Comparison]:
     # The halves judge each other, so their results are not independent: Bonferroni.
     test = TwoSampleTest(best.statistic, min(1.0, 2 * best.p_value), best.shift)
     effect = f"a classifier tells new from training customers in {best.statistic:.1%} of pairs; chance is 50%"
-    yield Comparison("", "classifier two-sample", test, effect)
+    yield SingleTest("", "classifier two-sample", test, effect)
 
 
 def _told_apart_by_the_other_half(features: Floats, is_new: np.ndarray, inside: np.ndarray) -> TwoSampleTest:
@@ -208,17 +208,17 @@ def as_numbers(rows: pd.DataFrame, reference: Reference) -> Floats:
     return np.column_stack(columns)
 
 
-def _missing(compared: Compared) -> Iterator[Comparison]:
+def _missing(compared: Compared) -> Iterator[SingleTest]:
     """Missing values of each column."""
     rows = compared.summary.with_columns
     for name, reference in compared.reference.columns.items() if rows else ():
         new = compared.summary.columns[name].missing
         test = difference_of_rates(reference.missing, reference.rows, new, rows, only_higher=False)
         effect = f"{name}: missing {reference.missing / max(reference.rows, 1):.1%} → {new / rows:.1%}"
-        yield Comparison(name, "Fisher", test, effect)
+        yield SingleTest(name, "Fisher", test, effect)
 
 
-def _unseen(compared: Compared) -> Iterator[Comparison]:
+def _unseen(compared: Compared) -> Iterator[SingleTest]:
     """Labels that no training row had, and customers that break the contract."""
     summary = compared.summary
     for name, reference in compared.reference.columns.items() if summary.with_columns else ():
@@ -230,13 +230,13 @@ def _unseen(compared: Compared) -> Iterator[Comparison]:
         known_rows = reference.rows - reference.missing
         test = difference_of_rates(reference.once, known_rows, unseen, rows, only_higher=True)
         most = f", most often {excerpt(max(new, key=lambda label: new[label]))}" if new else ""
-        yield Comparison(name, "Fisher", test, f"{name}: {unseen / max(rows, 1):.1%} {UNSEEN}{most}")
+        yield SingleTest(name, "Fisher", test, f"{name}: {unseen / max(rows, 1):.1%} {UNSEEN}{most}")
     total = summary.customers
     test = difference_of_rates(0, compared.reference.rows, summary.refused, total, only_higher=True)
-    yield Comparison("", "Fisher", test, f"{summary.refused / max(total, 1):.1%} of the customers break the contract")
+    yield SingleTest("", "Fisher", test, f"{summary.refused / max(total, 1):.1%} of the customers break the contract")
 
 
-CHECKS: Mapping[str, Callable[[Compared], Iterator[Comparison]]] = {
+CHECKS: Mapping[str, Callable[[Compared], Iterator[SingleTest]]] = {
     "scores": _scores,
     "columns": _columns,
     "joint": _joint,

@@ -69,6 +69,12 @@ class ServiceMetrics:
         self._of_route = functools.cache(
             lambda route, status: (self._requests.labels(route, status), self._seconds.labels(route))
         )
+        self._reference = Gauge(
+            "churn_reference_score_share",
+            "Share of the training customers with at most this out-of-fold probability of churn",
+            ["fingerprint", "le"],
+            registry=on,
+        )
         self.ready = Gauge("churn_ready", "1 if the service takes requests", registry=on)
 
     def request(self, route: str, status: int, seconds: float) -> None:
@@ -108,6 +114,15 @@ class ServiceMetrics:
             labels = (role, model.origin.fingerprint, model.origin.version or "", str(model.proved.path))
             self._model.labels(*labels).set(1)
             self._named.add(labels)
+            self._show_reference(model)
+
+    def _show_reference(self, model: ServedModel) -> None:
+        """The distribution that `churn_score` of the same model is compared with, at the same bounds."""
+        if model.parts.reference is None:
+            return
+        for bound in SCORE_BOUNDS:
+            share = model.parts.reference.scores.share_at_or_below(bound)
+            self._reference.labels(model.origin.fingerprint, f"{bound:g}").set(share)
 
     def recorded(self, outcome: str, rows: int) -> None:
         """Count rows for the shadow and the log."""

@@ -16,6 +16,7 @@ from churn.model.plain.classifiers import TooLargeError
 from churn.model.plain.encoder import Customer
 from churn.model.plain.proof import ProvedScorer, prove
 from churn.model.plain.reasons import Explainer, NoReasonsError, in_words, make_explainer, strongest
+from churn.model.reference import Reference
 from churn.model.scoring import require_columns_of_model
 from churn.service.customers import CustomerReader, make_reader
 from churn.types import Floats
@@ -45,6 +46,8 @@ class ModelParts:
     economics: Economics
     background: Sequence[Customer]
     origin: ModelOrigin
+    reference: Reference | None = None
+    """Distributions of the training rows, for live comparisons; None where they are not at hand."""
 
 
 @dataclass(frozen=True)

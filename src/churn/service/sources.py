@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
+from pydantic import ValidationError
 
 from churn import files
 from churn.config.params import PARAMS_FILE, check_params, parse_yaml
@@ -21,6 +22,7 @@ from churn.history.verify import recorded_stages_of_workspace, require_own_resul
 from churn.model.decision import pipeline_of
 from churn.model.encoding import column_types
 from churn.model.plain.encoder import Customer
+from churn.model.reference import Reference
 from churn.runtime import environment
 from churn.service.served_model import ModelOrigin, ModelParts
 from churn.tracking.description import BACKGROUND_ROWS
@@ -94,7 +96,16 @@ class ProjectFiles:
                 commit=_commit(self.root),
                 version=None,
             ),
+            reference=self._reference(),
         )
+
+    def _reference(self) -> Reference | None:
+        """Distributions of the training rows; nothing if they are not on this machine or of another format."""
+        try:
+            require_own_results(self.root, [str(files.REFERENCE)])
+            return Reference.model_validate_json((self.root / files.REFERENCE).read_bytes())
+        except (ChurnError, ValidationError):
+            return None
 
     def background(self, decision: Any) -> Sequence[Customer]:
         """What reasons compare with: the training rows whose keys come first, since keys are hashes.

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import requests
 
@@ -203,3 +204,25 @@ def test_the_command_without_a_service_says_how_to_start_one(file: Path) -> None
 def test_the_command_names_a_file_that_is_not_there(small: RunningService) -> None:
     answer = churn("score", "absent.json", "--url", small.url)
     assert answer.err.startswith("churn: absent.json: No such file or directory; give a JSON file with")
+
+
+def test_the_metrics_have_the_scores_of_training_at_the_bounds_of_the_scores_served(
+    small: RunningService, customer: dict[str, Any]
+) -> None:
+    """So that a query can compare them, over any time."""
+    small.post("/v1/score", customer)
+    found = metrics_of(small)
+    shares = bounds_of("churn_reference_score_share", found)
+    trained = pd.read_csv(small.folder / "models/out_of_fold.csv")["probability"]
+    assert set(shares) == set(bounds_of("churn_score_bucket", found)) - {"+Inf"}
+    assert shares["0.5"] == pytest.approx(float((trained <= 0.5).mean()), abs=0.003)
+    assert shares["1"] == 1.0
+
+
+def bounds_of(name: str, found: dict[str, float]) -> dict[str, float]:
+    """Values of a metric by their upper bound."""
+    return {
+        match[1]: value
+        for key, value in found.items()
+        if key.startswith(f"{name}{{") and (match := re.search(r'le="([^"]+)"', key))
+    }
