@@ -84,7 +84,7 @@ def load_decision(root: Path, other: Path | None) -> FixedThresholdClassifier:
 
 
 def make_campaign(root: Path, params: Params, scored_on: str | None, holdout: float) -> Campaign | None:
-    """What joins these scores with their outcomes; None if they have no date and nobody is held out.
+    """What joins these scores with their outcomes; None if they have no date and no customer is held out.
 
     Raises:
         ChurnError: the date is none, or customers cannot be held out.

@@ -20,13 +20,13 @@ class Gauge:
 def as_text(gauges: list[Gauge]) -> str:
     """Gauges as text; undefined values are left out."""
     lines: list[str] = []
-    told: set[str] = set()
+    described: set[str] = set()
     for one in sorted(gauges, key=lambda gauge: gauge.name):
         if one.value is None or not math.isfinite(one.value):
             continue
-        if one.name not in told:
+        if one.name not in described:
             lines += [f"# HELP {one.name} {one.help}", f"# TYPE {one.name} gauge"]
-            told.add(one.name)
+            described.add(one.name)
         labels = ",".join(f'{name}="{_escaped(value)}"' for name, value in one.labels.items())
         lines.append(f"{one.name}{f'{{{labels}}}' if labels else ''} {one.value!r}")
     return "".join(f"{line}\n" for line in lines)

@@ -1,8 +1,8 @@
-"""Join what became of customers to their earlier scores, by id and day, and judge each month of scores.
+"""Join outcomes to earlier scores by id and day, and evaluate each month of scores.
 
-A score of day d is known once outcomes are complete until d + window: the customer has churned if he left from d on and
-before the window ended, and has stayed otherwise. Until then it is open, whatever is known of some customers: leavers
-become known first, so a part of a cohort would look worse than the whole.
+The outcome of a score of day d is known once outcomes are complete until d + window: a customer who left from d on and
+before the end of the window has churned, any other has stayed. Until then it is open, even for customers who have left:
+they become known first, so a cohort that is known in part would look worse than the whole.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -229,7 +229,7 @@ def champion_answers(known: pd.DataFrame) -> KnownAnswers:
 
 
 def shadow_answers(known: pd.DataFrame, models: Mapping[str, ModelFacts]) -> KnownAnswers:
-    """Answers of the shadow; of one whose state is not here, decisions are unknown, and nobody counts as contacted."""
+    """Answers of the shadow; of one whose state is not here, decisions are unknown, and no customer counts as contacted."""
     probability = known["shadow_probability"].to_numpy(dtype=np.float64)
     thresholds = known["shadow_fingerprint"].map({name: one.threshold for name, one in models.items()})
     return KnownAnswers(

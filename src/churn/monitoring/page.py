@@ -101,8 +101,8 @@ def _money_chart(cohorts: Sequence[Mapping[str, Any]], currency: str) -> TimeCha
     estimated = [_bounds(one["estimated_profit"]) for one in cohorts]
     apart = [
         one["cohort"]
-        for one, real, told in zip(cohorts, realised, estimated, strict=True)
-        if real and told and (real[1] > told[2] or real[2] < told[1])
+        for one, real, estimate in zip(cohorts, realised, estimated, strict=True)
+        if real and estimate and (real[1] > estimate[2] or real[2] < estimate[1])
     ]
     agree = "The realised profit agrees with the estimate in every month."
     finding = f"Realised and estimated profit differ clearly in {_listed(apart)}." if apart else agree

@@ -83,10 +83,10 @@ class Outcomes:
 def _figures(one: outcomes.Cohort, currency: str) -> str:
     parts = []
     if one.realised_profit and one.estimated_profit:
-        real, told = one.realised_profit, one.estimated_profit
+        real, estimate = one.realised_profit, one.estimated_profit
         parts.append(
             f"realised {real.value:,.0f} {currency} per 1,000 ({real.low:,.0f} to {real.high:,.0f}), estimated "
-            f"{told.value:,.0f} ({told.low:,.0f} to {told.high:,.0f})"
+            f"{estimate.value:,.0f} ({estimate.low:,.0f} to {estimate.high:,.0f})"
         )
     if one.roc_auc and one.calibration_error is not None and one.calibration_error_by_chance is not None:
         area = one.roc_auc
@@ -131,9 +131,9 @@ def join_scores(
         ChurnError: data.id or a date is missing, or a file cannot be read.
     """
     identifier, left_column = _required_columns(params)
-    told = _read_outcomes(table, params.data, identifier, left_column)
-    until = window_of(None, known_until).until if known_until else _newest(told["left"], table)
-    left, contradicting, repeated = outcomes.settle_outcomes(told)
+    listed = _read_outcomes(table, params.data, identifier, left_column)
+    until = window_of(None, known_until).until if known_until else _newest(listed["left"], table)
+    left, contradicting, repeated = outcomes.settle_outcomes(listed)
     scored = pd.concat([_read_scores(path) for path in scores], ignore_index=True)
     rules = outcomes.OutcomeRules(params.monitor.churn_window_days, until)
     return outcomes.join_outcomes(scored, left, contradicting, rules, repeated)
@@ -153,7 +153,7 @@ def _required_columns(params: Params) -> tuple[str, str]:
 
 
 def _read_outcomes(table: Path, contract: TableContract, identifier: str, left_column: str) -> pd.DataFrame:
-    """Key of each customer, and the day on which he left, NaN if he has not."""
+    """Key of each customer, and the day of leaving, NaN without one."""
     texts = read_columns(table, contract.format, [identifier, left_column])
     names = parsing.known_texts(texts[identifier], contract)
     if names.isna().any():

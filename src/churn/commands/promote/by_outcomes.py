@@ -1,4 +1,4 @@
-"""Judge a challenger by what became of customers that it scored in shadow, beside the champion that decided.
+"""Judge a challenger by the outcomes of customers that it scored in shadow, beside the champion that decided.
 
 Only the log of the service counts: its scores were made before the outcomes, by a model that was fitted already. A
 table that is scored afterwards could hold outcomes that the challenger has learned.
@@ -82,7 +82,7 @@ def live_scores(evidence: OutcomeEvidence, params: Params, challenger: JudgedSta
 
 
 def _keys(both: pd.DataFrame) -> pd.Index:
-    """A key for each customer and month that begins with the customer's, so that his months are resampled together."""
+    """A key for each customer and month that begins with the customer's, so that all months of a customer are resampled together."""
     names: Sequence[str] = [f"{key}-{month}" for key, month in zip(both["row_key"], both["cohort"], strict=True)]
     return pd.Index(names)
 
