@@ -120,10 +120,10 @@ OPEN, UNKNOWN, CONTRADICTING, LEFT_BEFORE, KNOWN = "open", "unknown", "contradic
 
 
 def settle_outcomes(outcomes: pd.DataFrame) -> tuple[pd.Series, list[str], int]:
-    """The day on which each customer left by row key (NaN: has not), keys that contradict themselves, repeated rows.
+    """Day of leaving of each customer by row key (NaN: none), keys with contradicting days, and count of repeated rows.
 
-    `outcomes` has `row_key` and `left`. A customer who is listed with two days, or once as staying and once as gone on
-    an earlier report, is not the same: a later report may add the day, so a day wins over none; two days contradict.
+    `outcomes` has `row_key` and `left`. A later report may add the day of leaving, so a day wins over none; two
+    different days contradict each other.
     """
     distinct = outcomes.drop_duplicates()
     days = distinct.dropna(subset=["left"]).groupby("row_key")["left"].nunique()
@@ -229,7 +229,7 @@ def champion_answers(known: pd.DataFrame) -> KnownAnswers:
 
 
 def shadow_answers(known: pd.DataFrame, models: Mapping[str, ModelFacts]) -> KnownAnswers:
-    """Answers of the shadow; of one whose state is not here, decisions are unknown, and no customer counts as contacted."""
+    """Answers of the shadow; if its state is not here, decisions are unknown, and no customer counts as contacted."""
     probability = known["shadow_probability"].to_numpy(dtype=np.float64)
     thresholds = known["shadow_fingerprint"].map({name: one.threshold for name, one in models.items()})
     return KnownAnswers(

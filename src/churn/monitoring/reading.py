@@ -157,8 +157,8 @@ def newest_fingerprint(folder: Path, window: Window) -> str:
     Raises:
         ChurnError: nothing was logged then.
     """
-    found = None
-    for logged, _ in prediction_blocks(folder, window.since * SECONDS_A_DAY, window.until * SECONDS_A_DAY):
+    found, times = None, (window.since * SECONDS_A_DAY, window.until * SECONDS_A_DAY)
+    for logged, _ in prediction_blocks(folder, *times, columns=["time", "fingerprint"]):
         if len(logged):
             found = str(logged["fingerprint"].iloc[-1])
     if found is None:

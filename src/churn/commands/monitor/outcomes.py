@@ -24,7 +24,7 @@ from churn.table import parsing
 from churn.table.keys import KEY_DIGITS, sha256_of
 from churn.table.reader import read_columns
 
-DAYS = ("day", "row_key", "fingerprint", "probability", "contact", "shadow_probability", "shadow_fingerprint")
+LOGGED = ("time", "row_key", "fingerprint", "probability", "contact", "shadow_probability", "shadow_fingerprint")
 
 
 @dataclass(frozen=True)
@@ -205,17 +205,12 @@ def _listed(scores: pd.DataFrame) -> Iterator[tuple[str, list[str]]]:
 def _read_scores(path: Path) -> pd.DataFrame:
     if not path.is_dir():
         return scores_of_file(path)
-    blocks = [block for block, _ in prediction_blocks(path)]
+    blocks = [block for block, _ in prediction_blocks(path, columns=LOGGED)]
     if not blocks:
         raise ChurnError(f"{path}: holds no predictions")
-    logged = pd.concat([block[[name for name in DAYS if name in block]] for block in _with_days(blocks)])
-    return logged.assign(held_out=False)
-
-
-def _with_days(blocks: Sequence[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-    for block in blocks:
-        micros = block["time"].to_numpy(dtype="datetime64[us]").astype(np.int64)
-        yield block.assign(day=micros / (1e6 * SECONDS_A_DAY))
+    logged = pd.concat(blocks, ignore_index=True)
+    days = logged["time"].to_numpy(dtype="datetime64[us]").astype(np.int64) / (1e6 * SECONDS_A_DAY)
+    return logged.assign(day=days, held_out=False)
 
 
 def _facts(root: Path, fingerprints: Sequence[str]) -> tuple[dict[str, outcomes.ModelFacts], list[str]]:

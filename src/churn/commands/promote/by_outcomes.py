@@ -82,7 +82,7 @@ def live_scores(evidence: OutcomeEvidence, params: Params, challenger: JudgedSta
 
 
 def _keys(both: pd.DataFrame) -> pd.Index:
-    """A key for each customer and month that begins with the customer's, so that all months of a customer are resampled together."""
+    """A key for each customer and month; it begins with the customer's, so that the months are resampled together."""
     names: Sequence[str] = [f"{key}-{month}" for key, month in zip(both["row_key"], both["cohort"], strict=True)]
     return pd.Index(names)
 

@@ -158,11 +158,12 @@ ROWS_A_BLOCK = 65_536
 
 
 def prediction_blocks(
-    folder: Path, since: float = -math.inf, until: float = math.inf
+    folder: Path, since: float = -math.inf, until: float = math.inf, columns: Sequence[str] | None = None
 ) -> Iterator[tuple[pd.DataFrame, float]]:
     """Logged predictions in the order of writing, in blocks, each with the share of the log that has been read.
 
-    `since` (inclusive) and `until` (exclusive) are seconds since 1970. Days outside of them are not opened.
+    `since` (inclusive) and `until` (exclusive) are seconds since 1970. Days outside of them are not opened. `columns`:
+    only these, `time` among them.
 
     Raises:
         ChurnError: there is no log, or it is damaged.
@@ -175,7 +176,7 @@ def prediction_blocks(
             try:
                 files = _open_day(folder, day, opened)
                 rows, read = sum(file.metadata.num_rows for file in files), 0
-                for block in (block for file in files for block in file.iter_batches(ROWS_A_BLOCK)):
+                for block in (block for file in files for block in file.iter_batches(ROWS_A_BLOCK, columns=columns)):
                     read += len(block)
                     frame: pd.DataFrame = block.to_pandas()
                     seconds = frame["time"].to_numpy(dtype="datetime64[us]").astype(np.int64) / 1e6
