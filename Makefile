@@ -1,6 +1,6 @@
 # The same targets for developers and CI. Each target first sets up what it needs.
 .DEFAULT_GOAL := help
-.PHONY: help run report test test-all test-long serve-test stack-test lint format reproduce tune bench ui notebook docs up down lock clean serve bench-serve
+.PHONY: help run report test test-all test-long serve-test monitoring-test stack-test lint format reproduce tune bench ui notebook docs up down lock clean serve bench-serve
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,6 +10,7 @@ TUNE := $(BIN)/tune-done
 SERVE := $(BIN)/serve-done
 DOCS := $(BIN)/docs-done
 UV := $(BIN)/uv
+MONITORING := .monitoring/tools/unpacked
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
@@ -30,20 +31,23 @@ report: $(SETUP)  ## open the report, with commit, fingerprint and the commands 
 	churn report
 
 # Bytecode is kept, whatever the user's settings: the tests start hundreds of processes.
-test test-all test-long serve-test: export PYTHONDONTWRITEBYTECODE :=
+test test-all test-long serve-test monitoring-test: export PYTHONDONTWRITEBYTECODE :=
 
 test: $(DEV)  ## run the fast tests
-	pytest -n auto --dist worksteal -m "not slow and not long and not serve and not stack"
+	pytest -n auto --dist worksteal -m "not slow and not long and not serve and not monitoring and not stack"
 
 test-all: $(DEV)  ## run the fast and the slow tests, without containers
-	pytest -n auto --dist worksteal -m "not long and not serve and not stack" --durations 20
+	pytest -n auto --dist worksteal -m "not long and not serve and not monitoring and not stack" --durations 20
 
 test-long: $(DEV)  ## run the tests that take long: whole days, simulations, benchmarks
-	pytest -n auto --dist worksteal -m "long or (hypothesis and not serve and not stack)" --hypothesis-profile many --durations 20
+	pytest -n auto --dist worksteal -m "long or (hypothesis and not serve and not monitoring and not stack)" --hypothesis-profile many --durations 20
 
 # Three at once on two cores: clients and servers wait for each other.
 serve-test: $(DEV)  ## run the tests of the scoring service
 	pytest -n 3 --dist loadfile -m "serve and not long" --durations 10
+
+monitoring-test: $(DEV) $(MONITORING)  ## test alarms and dashboards with real servers (Debian or Ubuntu)
+	pytest -m monitoring --durations 5
 
 stack-test: $(DEV)  ## build, start and test the containers (needs a Docker engine)
 	pytest -m stack -rP
@@ -134,4 +138,9 @@ $(DOCS): $(SETUP) requirements-docs.lock
 
 $(DEV): $(SETUP) requirements-dev.lock
 	@$(SYNC) -r requirements-dev.lock
+	@touch $@
+
+$(MONITORING): deploy/monitoring/debian-tools
+	@deploy/monitoring/debian-tools $(@D) prometheus prometheus-alertmanager prometheus-blackbox-exporter \
+	  prometheus-node-exporter prometheus-pushgateway
 	@touch $@
