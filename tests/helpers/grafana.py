@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
 
 from tests.helpers.projects import REPOSITORY
 
@@ -15,7 +16,7 @@ DASHBOARDS = sorted((REPOSITORY / "deploy/monitoring/grafana/dashboards").glob("
 class Typed(BaseModel):
     """A type of Grafana: nothing but its own fields, and no value that is only nearly of its type."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True, frozen=True)
 
 
 class Source(Typed):
@@ -24,10 +25,10 @@ class Source(Typed):
 
 
 class Query(Typed):
-    refId: str
+    ref_id: str
     datasource: Source
     expr: str
-    legendFormat: str
+    legend_format: str
     range: bool
     instant: bool
 
@@ -66,10 +67,10 @@ class Color(Typed):
 
 
 class Drawing(Typed):
-    drawStyle: Literal["line", "bars", "points"]
-    lineWidth: int
-    fillOpacity: int
-    showPoints: Literal["auto", "never", "always"]
+    draw_style: Literal["line", "bars", "points"]
+    line_width: int
+    fill_opacity: int
+    show_points: Literal["auto", "never", "always"]
 
 
 class Defaults(Typed):
@@ -89,9 +90,9 @@ class Fields(Typed):
 
 
 class Legend(Typed):
-    displayMode: Literal["list", "table", "hidden"]
+    display_mode: Literal["list", "table", "hidden"]
     placement: Literal["bottom", "right"]
-    showLegend: bool
+    show_legend: bool
     calcs: list[str]
 
 
@@ -112,28 +113,28 @@ class LinesOptions(Typed):
 
 
 class StatOptions(Typed):
-    graphMode: Literal["none", "line", "area"]
-    colorMode: Literal["value", "background", "background_solid", "none"]
-    justifyMode: Literal["auto", "center"]
-    textMode: Literal["auto", "value", "value_and_name", "name", "none"]
+    graph_mode: Literal["none", "line", "area"]
+    color_mode: Literal["value", "background", "background_solid", "none"]
+    justify_mode: Literal["auto", "center"]
+    text_mode: Literal["auto", "value", "value_and_name", "name", "none"]
     orientation: Literal["auto", "vertical", "horizontal"]
-    wideLayout: bool
-    showPercentChange: bool
-    percentChangeColorMode: Literal["standard", "inverted", "same_as_value"]
-    reduceOptions: Reduced
+    wide_layout: bool
+    show_percent_change: bool
+    percent_change_color_mode: Literal["standard", "inverted", "same_as_value"]
+    reduce_options: Reduced
 
 
 class BarsOptions(Typed):
-    displayMode: Literal["basic", "lcd", "gradient"]
+    display_mode: Literal["basic", "lcd", "gradient"]
     orientation: Literal["auto", "vertical", "horizontal"]
-    valueMode: Literal["color", "text", "hidden"]
-    namePlacement: Literal["auto", "top", "left"]
-    showUnfilled: bool
+    value_mode: Literal["color", "text", "hidden"]
+    name_placement: Literal["auto", "top", "left"]
+    show_unfilled: bool
     sizing: Literal["auto", "manual"]
-    minVizWidth: int
-    minVizHeight: int
-    maxVizHeight: int
-    reduceOptions: Reduced
+    min_viz_width: int
+    min_viz_height: int
+    max_viz_height: int
+    reduce_options: Reduced
     legend: Legend
 
 
@@ -142,8 +143,8 @@ class AnyPanel(Typed):
     title: Annotated[str, Field(min_length=1)]
     description: str
     datasource: Source
-    gridPos: Place
-    fieldConfig: Fields
+    grid_pos: Place
+    field_config: Fields
     targets: Annotated[list[Query], Field(min_length=1)]
 
 
@@ -179,9 +180,9 @@ class Variable(Typed):
     refresh: Literal[0, 1, 2]
     sort: Annotated[int, Field(ge=0, le=8)]
     current: Chosen
-    includeAll: bool = False
+    include_all: bool = False
     multi: bool = False
-    allValue: str | None = None
+    all_value: str | None = None
 
 
 class Variables(Typed):
@@ -203,10 +204,10 @@ class Link(Typed):
     icon: str
     tooltip: str
     tags: list[str]
-    asDropdown: bool
-    targetBlank: bool
-    includeVars: bool
-    keepTime: bool
+    as_dropdown: bool
+    target_blank: bool
+    include_vars: bool
+    keep_time: bool
 
 
 class Dashboard(Typed):
@@ -214,10 +215,10 @@ class Dashboard(Typed):
     title: str
     description: str
     tags: list[str]
-    schemaVersion: Literal[41]
+    schema_version: Literal[41]
     version: int
     editable: bool
-    graphTooltip: Literal[0, 1, 2]
+    graph_tooltip: Literal[0, 1, 2]
     timezone: Literal["browser", "utc"]
     refresh: str
     time: Span

@@ -1,4 +1,4 @@
-"""The servers of an alarm's way: real ones from Debian's packages, unpacked by `make monitoring-test`, and what they tell."""
+"""The servers of an alarm's way, real ones that `make monitoring-test` unpacks, and what they tell."""
 
 import json
 import math
@@ -142,6 +142,10 @@ class Prometheus:
         """Every number that a query gives; NaN is none."""
         numbers = [float(one["value"][1]) for one in self._ask("query", query=query)["result"]]
         return [number for number in numbers if not math.isnan(number)]
+
+    def wait_for(self, query: str, why: str) -> None:
+        """Wait until a query gives numbers."""
+        wait_for(lambda: self.values(query), f"{why}: {query}")
 
     def labels(self, metric: str, label: str) -> list[str]:
         """Every value that a label of a metric has."""

@@ -6,7 +6,7 @@ What is tested are the committed files; only addresses and waiting times are oth
 import itertools
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,10 +37,12 @@ from tests.helpers.textfiles import figures_of_monitor, figures_of_outcomes, wri
 
 pytestmark = pytest.mark.monitoring
 
+CASES = sorted((CONFIGURATION / "prometheus/tests").glob("*.yml"))
+PROBES = CONFIGURATION / "blackbox/blackbox.yml"
 OF_THE_MACHINE = {"ChurnDiskNearlyFull", "ChurnServiceSlow"}
 """Alarms that say something of the machine that runs the tests."""
 
-CUSTOMERS = (
+CUSTOMERS: tuple[dict[str, Any], ...] = (
     {"plan": "basic", "months": 3, "fee": 29.85, "senior": True},
     {"plan": "pro", "months": 40, "fee": None, "senior": False},
     {"plan": "not seen in training", "months": 12, "fee": 50.0, "senior": False},
@@ -63,10 +65,10 @@ def test_the_tools_accept_the_committed_files() -> None:
     checked(tool("promtool"), "check", "rules", CONFIGURATION / "prometheus/rules/churn.yml")
     checked(tool("promtool"), "check", "config", "--syntax-only", CONFIGURATION / "prometheus/prometheus.yml")
     checked(tool("amtool"), "check-config", CONFIGURATION / "alertmanager/alertmanager.yml")
-    checked(tool("prometheus-blackbox-exporter"), "--config.check", f"--config.file={CONFIGURATION}/blackbox/blackbox.yml")
+    checked(tool("prometheus-blackbox-exporter"), "--config.check", f"--config.file={PROBES}")
 
 
-@pytest.mark.parametrize("cases", sorted((CONFIGURATION / "prometheus/tests").glob("*.yml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("cases", CASES, ids=lambda path: path.stem)
 def test_each_alarm_fires_when_it_has_to_and_not_otherwise(cases: Path) -> None:
     checked(tool("promtool"), "test", "rules", cases)
 
@@ -88,10 +90,11 @@ def traffic(service: RunningService, token: str) -> Iterator[None]:
     ended = threading.Event()
 
     def ask() -> None:
-        with requests.Session() as client:
+        # The last test ends the service while customers still come.
+        with requests.Session() as client, suppress(requests.ConnectionError):
             client.headers["Authorization"] = f"Bearer {token}"
             for customer in itertools.cycle(CUSTOMERS):
-                if ended.wait(0.02) or service.process.poll() is not None:
+                if ended.wait(0.02):
                     return
                 client.post(f"{service.url}/v1/score", json=customer, timeout=30)
 
@@ -138,7 +141,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
             running.enter_context(started(within(line), address, path, folder / f"{command[0]}.log"))
 
         start("/", node, "prometheus-node-exporter", f"--collector.textfile.directory={textfiles}")
-        start("/", blackbox, "prometheus-blackbox-exporter", f"--config.file={CONFIGURATION}/blackbox/blackbox.yml")
+        start("/", blackbox, "prometheus-blackbox-exporter", f"--config.file={PROBES}")
         start("/-/ready", pushgateway, "prometheus-pushgateway", f"--persistence.file={folder}/pushed")
         tellings = quick_alertmanager(
             folder,
@@ -149,10 +152,8 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
                 "/run/secrets/pagerduty-routing-key": f"{folder}/routing-key",
             },
         )
-        alone = ["--cluster.listen-address=", f"--storage.path={folder}/alertmanager"]
-        start(
-            "/-/ready", alertmanager, "prometheus-alertmanager", f"--config.file={tellings}", *alone, within=in_namespace
-        )
+        options = [f"--config.file={tellings}", "--cluster.listen-address=", f"--storage.path={folder}/notified"]
+        start("/-/ready", alertmanager, "prometheus-alertmanager", *options, within=in_namespace)
         running.enter_context(traffic(service, token))
         reading = quick_prometheus(
             folder,
@@ -188,7 +189,7 @@ def test_a_command_elsewhere_can_push_its_figures(chain: Chain) -> None:
     url = f"http://{chain.pushgateway}/metrics/job/churn_monitor/instance/elsewhere"
     requests.put(url, data='churn_monitor_info{fingerprint="pushed"} 1\n', timeout=10).raise_for_status()
     pushed = 'churn_monitor_info{fingerprint="pushed", job="churn_monitor", instance="elsewhere"}'
-    wait_for(lambda: chain.prometheus.values(pushed), "what was pushed, under its own names")
+    chain.prometheus.wait_for(pushed, "what was pushed, under its own names")
     requests.delete(url, timeout=10).raise_for_status()
 
 
@@ -198,8 +199,7 @@ def test_every_query_of_a_dashboard_gives_data(chain: Chain, path: Path) -> None
     for model in ("champion", "shadow"):
         values = {"__rate_interval": "1m", "__range": "5m", "route": ".*", "model": model}
         for panel, query in queries_of(dashboard):
-            asked = with_variables(query, values)
-            wait_for(lambda asked=asked: chain.prometheus.values(asked), f"{panel}: {asked}")
+            chain.prometheus.wait_for(with_variables(query, values), panel)
     for variable in dashboard.templating.list:
         metric, label = variable.query.removeprefix("label_values(").rstrip(")").split(", ")
         assert chain.prometheus.labels(metric, label), variable.name
