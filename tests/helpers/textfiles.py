@@ -1,11 +1,20 @@
 """What `churn monitor` and `churn outcomes` write for Prometheus, with made-up figures."""
 
-import time
 from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-CHECKS = ("scores", "columns", "joint", "missing", "unseen")
-A_DAY = 86_400
+from churn.monitoring.gauges import TrackingGauges, as_text, gauges_of_look, gauges_of_outcomes
+
+SHIFTS = {
+    "scores": {"scores": 0.21},
+    "columns": {"plan": 0.31, "months": 0.02},
+    "joint": {},
+    "missing": {},
+    "unseen": {},
+}
+"""What each check finds, by name."""
 
 
 def write_textfile(folder: Path, name: str, text: str) -> None:
@@ -15,43 +24,45 @@ def write_textfile(folder: Path, name: str, text: str) -> None:
     draft.rename(folder / name)
 
 
+def days_ago(days: float) -> datetime:
+    return datetime.now(UTC) - timedelta(days=days)
+
+
 def figures_of_monitor(alarms: Collection[str] = ()) -> str:
-    """A look at drift: which checks raise an alarm."""
-    now = time.time()
-    lines = [
-        f"churn_monitor_last_look_timestamp_seconds {now}",
-        "churn_monitor_customers 1000",
-        f"churn_monitor_score_shift {0.21 if 'scores' in alarms else 0.02}",
-        f"churn_monitor_newest_row_timestamp_seconds {now - 60}",
-        f"churn_monitor_model_committed_timestamp_seconds {now - 10 * A_DAY}",
-        "churn_monitor_tracking_pending_records 0",
-        "churn_monitor_tracking_reachable 1",
-        'churn_monitor_info{fingerprint="0123456789ab"} 1',
-        'churn_monitor_column_shift{column="plan"} 0.31',
-        'churn_monitor_column_shift{column="months"} 0.02',
-    ]
-    for check in CHECKS:
-        lines.append(f'churn_monitor_alarm{{check="{check}"}} {int(check in alarms)}')
-        lines.append(f'churn_monitor_p_value{{check="{check}"}} {0.0004 if check in alarms else 0.4}')
-    for bound, value in (("low", 9000), ("value", 9985), ("high", 11000)):
-        lines.append(f'churn_monitor_estimated_profit_per_1000{{bound="{bound}"}} {value}')
-    return "\n".join(lines) + "\n"
+    """A look at drift, with an alarm of some checks."""
+    look = {
+        "made": days_ago(0).isoformat(),
+        "newest": days_ago(0.1).isoformat(),
+        "customers": 1000,
+        "fingerprint": "0123456789ab",
+        "checks": [check(name, name in alarms) for name in SHIFTS],
+        "estimated_profit": {"value": 9985.0, "low": 9000.0, "high": 11000.0},
+    }
+    return as_text(gauges_of_look(look, TrackingGauges(0, reachable=True, committed=days_ago(10).timestamp())))
+
+
+def check(name: str, is_alarm: bool) -> dict[str, Any]:
+    findings = [{"name": column, "shift": shift} for column, shift in SHIFTS[name].items()]
+    return {"name": name, "is_alarm": is_alarm, "p_value": 0.0004 if is_alarm else 0.4, "findings": findings}
 
 
 def figures_of_outcomes() -> str:
     """Outcomes that are as was predicted, for the champion and its shadow."""
-    lines = [f"churn_outcomes_last_look_timestamp_seconds {time.time()}"]
-    for model in ("champion", "shadow"):
-        label = f'model="{model}"'
-        lines += [
-            f"churn_outcomes_known_share{{{label}}} 0.97",
-            f"churn_outcomes_customers{{{label}}} 970",
-            f"churn_outcomes_calibration_error{{{label}}} 0.014",
-            f"churn_outcomes_calibration_error_by_chance{{{label}}} 0.031",
-            f"churn_outcomes_cohort_timestamp_seconds{{{label}}} {time.time() - 40 * A_DAY}",
-        ]
-        for bound, realised, area in (("low", 8800, 0.81), ("value", 9900, 0.84), ("high", 11200, 0.87)):
-            lines.append(f'churn_outcomes_realised_profit_per_1000{{{label},bound="{bound}"}} {realised}')
-            lines.append(f'churn_outcomes_estimated_profit_per_1000{{{label},bound="{bound}"}} {realised + 50}')
-            lines.append(f'churn_outcomes_roc_auc{{{label},bound="{bound}"}} {area}')
-    return "\n".join(lines) + "\n"
+    return as_text(
+        gauges_of_outcomes({"made": days_ago(0).isoformat(), "cohorts": [cohort("champion"), cohort("shadow")]})
+    )
+
+
+def cohort(model: str) -> dict[str, Any]:
+    return {
+        "model": model,
+        "cohort": f"{days_ago(40):%Y-%m}",
+        "known": True,
+        "customers": 970,
+        "known_share": 0.97,
+        "calibration_error": 0.014,
+        "calibration_error_by_chance": 0.031,
+        "realised_profit": {"value": 9900.0, "low": 8800.0, "high": 11200.0},
+        "estimated_profit": {"value": 9985.0, "low": 9000.0, "high": 11000.0},
+        "roc_auc": {"value": 0.84, "low": 0.81, "high": 0.87},
+    }

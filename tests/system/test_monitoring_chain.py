@@ -187,10 +187,11 @@ def test_the_service_shows_its_metrics_only_with_the_token(chain: Chain) -> None
 
 def test_a_command_elsewhere_can_push_its_figures(chain: Chain) -> None:
     url = f"http://{chain.pushgateway}/metrics/job/churn_monitor/instance/elsewhere"
-    requests.put(url, data='churn_monitor_info{fingerprint="pushed"} 1\n', timeout=10).raise_for_status()
-    pushed = 'churn_monitor_info{fingerprint="pushed", job="churn_monitor", instance="elsewhere"}'
+    requests.post(url, data=figures_of_monitor(), timeout=10).raise_for_status()
+    pushed = 'churn_monitor_customers{job="churn_monitor", instance="elsewhere"}'
     chain.prometheus.wait_for(pushed, "what was pushed, under its own names")
     requests.delete(url, timeout=10).raise_for_status()
+    wait_for(lambda: not chain.prometheus.values(pushed), "nothing of it is left")
 
 
 @pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
