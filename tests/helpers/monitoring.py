@@ -1,4 +1,4 @@
-"""The servers of an alarm's way, real ones that `make monitoring-test` unpacks, and what they tell."""
+"""The servers on the path of an alarm, as `make monitoring-test` unpacks them, and their answers."""
 
 import json
 import math

@@ -1,6 +1,6 @@
-"""The way of an alarm, with real servers: from service and textfiles over Prometheus and Alertmanager to who is told.
+"""The path of an alarm through real servers: service and textfiles, Prometheus, Alertmanager, webhook and PagerDuty.
 
-What is tested are the committed files; only addresses and waiting times are others. The tests are a day, in order.
+The committed files are tested; only addresses and waiting times differ. The tests run in order, as one day.
 """
 
 import itertools
