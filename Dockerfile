@@ -153,3 +153,17 @@ EXPOSE 8000
 HEALTHCHECK --interval=5s --timeout=5s --start-period=30s --retries=6 \
   CMD ["answers", "http://127.0.0.1:8000/health/live"]
 CMD ["api"]
+
+
+FROM python:3.11-slim-bookworm AS collector
+LABEL org.opencontainers.image.title="churn-pipeline" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.description="rsyslog, which takes lines of log over TLS"
+RUN apt-get update -qq \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends \
+      rsyslog rsyslog-gnutls rsyslog-elasticsearch >/dev/null \
+ && apt-get clean && rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/dpkg.log
+COPY deploy/monitoring/rsyslog /etc/churn/
+USER 1000:1000
+EXPOSE 6514
+CMD ["rsyslogd", "-n", "-f", "/etc/churn/collector.conf", "-i", "/tmp/rsyslogd.pid"]

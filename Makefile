@@ -142,5 +142,6 @@ $(DEV): $(SETUP) requirements-dev.lock
 
 $(MONITORING): deploy/monitoring/debian-tools
 	@deploy/monitoring/debian-tools $(@D) prometheus prometheus-alertmanager prometheus-blackbox-exporter \
-	  prometheus-node-exporter prometheus-pushgateway
+	  prometheus-node-exporter prometheus-pushgateway rsyslog rsyslog-gnutls rsyslog-elasticsearch libestr0 \
+	  libfastjson4 liblognorm5 libcurl3-gnutls libcurl4
 	@touch $@

@@ -5,6 +5,7 @@ reference, and each look takes rows of the other half. So nothing changes betwee
 """
 
 import argparse
+import multiprocessing
 import resource
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from churn.config.params import Monitor, Params, load_params
 from churn.history.predictions.log import OF_CUSTOMER
 from churn.model.reference import PROBABILITY, Reference, make_reference
 from churn.monitoring.drift import CHECKS, Compared, DriftCheck, check_drift
-from churn.monitoring.models import model_of_workspace
+from churn.monitoring.models import MonitoredModel, model_of_workspace
 from churn.monitoring.reading import Window, blocks_of_log
 from churn.monitoring.summary import LookSummary, ScoredBlock
 from churn.runtime import limited_threads
@@ -198,10 +199,8 @@ class LogSpeed:
     megabytes: float
 
 
-def read_large_log(root: Path, folder: Path, rows: int) -> LogSpeed:
-    """Write a log with the columns of the sample's customers, a million rows a day, and read it as a look does."""
-    model = model_of_workspace(root)
-    fingerprint = model.fingerprint
+def write_large_log(model: MonitoredModel, folder: Path, rows: int) -> None:
+    """Write a log with the columns of the training customers, a million rows a day."""
     customers = model.rows.reset_index(drop=True)
     for number, start in enumerate(range(0, rows, ROWS_A_DAY)):
         count = min(ROWS_A_DAY, rows - start)
@@ -212,7 +211,7 @@ def read_large_log(root: Path, folder: Path, rows: int) -> LogSpeed:
             "request_id": np.char.add(f"{number}-", np.arange(count).astype(str)),
             "position": np.zeros(count, dtype=np.int32),
             "row_key": None,
-            "fingerprint": fingerprint,
+            "fingerprint": model.fingerprint,
             "version": "1",
             "probability": taken[PROBABILITY].to_numpy(),
             "contact": taken[PROBABILITY].to_numpy() >= model.threshold,
@@ -221,9 +220,13 @@ def read_large_log(root: Path, folder: Path, rows: int) -> LogSpeed:
         }
         columns |= {f"{OF_CUSTOMER}{name}": taken[name].to_numpy() for name in model.types}
         pd.DataFrame(columns).to_parquet(folder / f"{day.date()}.parquet", index=False)
+
+
+def read_large_log(model: MonitoredModel, folder: Path, rows: int) -> LogSpeed:
+    """Read a log as a look does."""
     started = time.perf_counter()
     summary = LookSummary(model.reference, model.slices, model.economics)
-    for block in blocks_of_log(folder, fingerprint, model.types, Window()):
+    for block in blocks_of_log(folder, model.fingerprint, model.types, Window()):
         summary.add(block)
     seconds = time.perf_counter() - started
     if summary.customers != rows:
@@ -254,8 +257,13 @@ def main() -> None:
 
 
 def _line_of_log(rows: int) -> str:
+    model = model_of_workspace(ROOT)
     with tempfile.TemporaryDirectory() as folder, limited_threads(1):
-        large = read_large_log(ROOT, Path(folder), rows)
+        # In another process: its memory does not count.
+        writer = multiprocessing.get_context("spawn").Process(target=write_large_log, args=(model, Path(folder), rows))
+        writer.start()
+        writer.join()
+        large = read_large_log(model, Path(folder), rows)
     return (
         f"\nA log of {large.rows:,} rows with columns is read at {large.rows / large.seconds:,.0f} rows a second, in "
         f"{large.megabytes:,.0f} MB for the whole process."

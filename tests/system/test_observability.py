@@ -136,7 +136,8 @@ def test_no_secret_is_committed() -> None:
 
 
 @needs_compose
-def test_compose_accepts_the_overlay() -> None:
-    command = "docker compose --env-file .env.example --file docker-compose.yml --file deploy/compose/observability.yml"
+@pytest.mark.parametrize("overlay", ["observability", "logs"])
+def test_compose_accepts_the_overlay(overlay: str) -> None:
+    command = f"docker compose --env-file .env.example --file docker-compose.yml --file deploy/compose/{overlay}.yml"
     done = subprocess.run([*command.split(), "config", "--quiet"], cwd=REPOSITORY, text=True, capture_output=True)
     assert (done.returncode, done.stderr) == (0, "")
