@@ -45,7 +45,7 @@ def require_stated_rate(found: AlarmRate, settings: Monitor) -> None:
     assert high <= 1.5 * settings.level_of_a_look
 
 
-@pytest.mark.slow
+@pytest.mark.monitoring
 def test_500_looks_raise_no_more_false_alarms_than_stated(population: Population, settings: Monitor) -> None:
     often = settings.model_copy(update=OFTEN)
     found = alarm_rate(population, often, customers=300, looks=500, looks_a_year=20, seed=1)
