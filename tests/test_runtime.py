@@ -9,9 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
-from churn.runtime import THREAD_SETTINGS, environment, is_locked, limited_threads, lock
+from churn.errors import excerpt
+from churn.runtime import THREAD_SETTINGS, environment, is_locked, limited_threads, lock, without_quoted
 
 
 @pytest.fixture(autouse=True)
@@ -153,3 +156,22 @@ with lock(Path(sys.argv[1])):
             yield holder
         finally:
             holder.kill()
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("column 'fee': 'abc' is not a number in line 7", "column '…': '…' is not a number in line 7"),
+        ("a customer's columns: 'it\\'s' and \"it's\"", "a customer's columns: '…' and '…'"),
+        ("column 'fee': 'a value that goes on... in line 7; the key is 'x'", "column …"),
+        ("7,043 rows kept", "7,043 rows kept"),
+    ],
+)
+def test_what_a_message_quotes_is_not_in_a_line_for_a_collector(message: str, expected: str) -> None:
+    assert without_quoted(message) == expected
+
+
+@given(st.text(max_size=80))
+def test_no_value_is_in_a_line_for_a_collector_whatever_it_is(value: str) -> None:
+    marked = f"{value[:20]}SECRET{value[20:]}"
+    assert "SECRET" not in without_quoted(f"column {'fee'!r}: {excerpt(marked)} is invalid, {excerpt(marked)} too")

@@ -1,7 +1,11 @@
-"""File locks, thread limits and environment variables, which make a process exclusive and repeatable."""
+"""File locks, thread limits and environment variables, which make a process exclusive and repeatable; its log lines."""
 
 import fcntl
+import json
+import logging
 import os
+import re
+import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +20,43 @@ NOWHERE = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
 
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
+LOG_FORMAT = "CHURN_LOG_FORMAT"
+"""Environment variable: `json` writes the lines of the stages as JSON, for a collector of logs."""
+QUOTED_START = re.compile(r"""(?<!\w)['"]""")
+QUOTED = re.compile(r"""(?<!\w)(['"])(?:\\.|(?!\1).)*\1""")
+CUT = "..."
+"""End of a value that a message has in part, and without its second quotation mark."""
+
 _computing = threading.RLock()
+
+
+class JsonLineFormatter(logging.Formatter):
+    """One JSON object for each record. What a message quotes is left out: it can be a value of a customer."""
+
+    def __init__(self, program: str) -> None:
+        super().__init__()
+        self._program = program
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line."""
+        fields = {"time": round(record.created, 3), "level": record.levelname.lower(), "program": self._program}
+        return json.dumps(fields | {"message": without_quoted(record.getMessage())})
+
+
+def without_quoted(message: str) -> str:
+    """A message without the texts in quotation marks; from the first one on, if one of them was cut."""
+    first = QUOTED_START.search(message)
+    if first and CUT in message:
+        return f"{message[: first.start()]}…"
+    return QUOTED.sub("'…'", message)
+
+
+def log_to_stderr(program: str, plain: str) -> None:
+    """Log to standard error: as text in the format `plain`, or as JSON if CHURN_LOG_FORMAT says so."""
+    handler = logging.StreamHandler(sys.stderr)
+    as_json = os.environ.get(LOG_FORMAT) == "json"
+    handler.setFormatter(JsonLineFormatter(program) if as_json else logging.Formatter(plain))
+    logging.basicConfig(handlers=[handler])
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """How a stage is run: threads, faults, interruption."""
 
+import json
 import os
 import signal
 import subprocess
@@ -31,6 +32,24 @@ def test_an_interrupted_stage_leaves_with_one_word(folder: Path) -> None:
     _, said = process.communicate()
     assert process.returncode != 0
     assert said == "interrupted; `dvc repro` runs this stage again\n"
+
+
+@pytest.mark.slow
+def test_lines_for_a_collector_are_json_without_the_values_of_the_table(folder: Path) -> None:
+    table = folder / "data/raw/customers.csv"
+    table.write_text(table.read_text().replace(",basic,", ",secret plan,", 3))
+    done = subprocess.run(
+        [sys.executable, "-m", "churn.stages", "preprocess"],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY / "src"), "CHURN_LOG_FORMAT": "json"},
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert done.returncode == 1
+    assert {(one["program"], one["level"]) for one in lines} >= {("preprocess", "info"), ("preprocess", "error")}
+    assert "secret plan" not in done.stderr
+    assert any("3 values are not in" in one["message"] for one in lines), lines
 
 
 def test_a_stage_whose_inputs_change_while_it_runs_fails(

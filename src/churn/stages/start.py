@@ -6,6 +6,7 @@ import logging
 import sys
 from pathlib import Path
 
+from churn.runtime import log_to_stderr
 from churn.tracking.recorder import Recorder
 
 STAGES = ("preprocess", "train", "evaluate")
@@ -17,7 +18,7 @@ def main(*stage: str) -> None:
     parser.add_argument("stage", choices=STAGES)
     parser.add_argument("--verbose", action="store_true", help="log details, and the traceback of an error")
     given = parser.parse_args([*stage, *sys.argv[1:]])
-    logging.basicConfig(format=f"{given.stage}: %(message)s", stream=sys.stderr)
+    log_to_stderr(given.stage, f"{given.stage}: %(message)s")
     logging.getLogger("churn").setLevel(logging.DEBUG if given.verbose else logging.INFO)
     try:
         recorder = Recorder(Path(), given.stage)
