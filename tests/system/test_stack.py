@@ -90,7 +90,9 @@ class Stack:
 
     def run(self, command: str, *, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
         self.ran.add(command)
-        return shell(self.project)(command, check=check, **(self.environment | environment))
+        # Whoever calls may be another user, whose bytecode is not what containers made.
+        settings = {"PYTHONDONTWRITEBYTECODE": "1"} | self.environment | environment
+        return shell(self.project)(command, check=check, **settings)
 
     def pipeline(self, command: str, *, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
         return self.run(f"docker compose run --rm pipeline {command}", check=check, **environment)
