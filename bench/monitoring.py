@@ -104,11 +104,13 @@ def summarise(reference: Reference, rows: pd.DataFrame, population: Population) 
     summary.add(
         ScoredBlock(
             columns=rows.reset_index(drop=True),
-            scored=pd.DataFrame(index=range(len(rows))),
+            scored=pd.DataFrame(),
+            has_columns=np.zeros(len(rows), dtype=bool),
             probability=probability,
             contacted=probability >= 0.5,
             times=np.zeros(0),
             refused=0,
+            unread=0,
             of_other_models=0,
             done=1.0,
         )

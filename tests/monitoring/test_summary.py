@@ -1,12 +1,14 @@
 """Counting block by block gives what counting all at once gives."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from churn.config.params import Params
 from churn.model.reference import MOST_ROWS, Reference, make_reference
-from churn.monitoring.summary import LookSummary, NumberCounts, RowSample, ScoredBlock
+from churn.monitoring.summary import OF_OTHER_LABELS, LabelCounts, LookSummary, NumberCounts, RowSample, ScoredBlock
 
 
 @pytest.fixture
@@ -29,10 +31,12 @@ def block_of(rows: pd.DataFrame) -> ScoredBlock:
     return ScoredBlock(
         columns=rows,
         scored=rows,
+        has_columns=np.ones(len(rows), dtype=bool),
         probability=probability,
         contacted=probability > 0.4,
         times=np.arange(len(rows), dtype=np.float64),
         refused=1,
+        unread=0,
         of_other_models=2,
         done=1.0,
     )
@@ -71,3 +75,32 @@ def test_the_sample_is_bounded_and_random_over_all_blocks() -> None:
     assert len(places) == MOST_ROWS
     assert places.is_unique
     assert places.mean() == pytest.approx(20_000, rel=0.03)
+
+
+def test_slices_are_shares_of_the_customers_with_columns_also_if_others_have_none(
+    reference: Reference, params: Params, rows: pd.DataFrame
+) -> None:
+    has_columns = np.arange(len(rows)) % 3 == 0
+    part = rows[has_columns].reset_index(drop=True)
+    summary = LookSummary(reference, ["plan"], params.business)
+    summary.add(replace(block_of(rows), columns=part, scored=part, has_columns=has_columns))
+    assert (summary.customers, summary.with_columns, summary.gains_with_columns.customers) == (900, 300, 300)
+    assert sum(gains.customers for gains in summary.gains_of_slices.values()) == 300
+    pro = summary.gains_of_slices["plan", "pro"]
+    inside = has_columns & (rows["plan"] == "pro").to_numpy()
+    assert (pro.customers, pro.contacted) == (inside.sum(), (block_of(rows).contacted & inside).sum())
+
+
+def test_missing_values_are_a_slice_of_their_own(reference: Reference, params: Params, rows: pd.DataFrame) -> None:
+    summary = summary_of(reference, params, rows.assign(plan=rows["plan"].mask(rows.index < 40)))
+    assert summary.gains_of_slices["plan", ""].customers == 40
+
+
+def test_labels_of_training_are_counted_however_many_new_ones_come_first(
+    reference: Reference, params: Params, rows: pd.DataFrame
+) -> None:
+    new = pd.DataFrame({"fee": 1.0, "plan": [f"new {number}" for number in range(OF_OTHER_LABELS + 5)]})
+    found = summary_of(reference, params, new, rows).columns["plan"]
+    assert isinstance(found, LabelCounts)
+    assert found.counts["pro"] == (rows["plan"] == "pro").sum()
+    assert found.others == 5

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DataObject
 
 from churn.config.contract import Column, TableContract
-from churn.table.parsing import parse_customers, parse_numbers, parse_table, parse_times
+from churn.table.parsing import parse_customers, parse_dates, parse_numbers, parse_table, parse_times
 from churn.table.validation import REMEDIES, Fault, Problem, all_faults, drop_incomplete, header_problem, settle
 from tests.helpers.strategies import contracts, just_outside, repeatable, tables
 
@@ -506,13 +506,22 @@ def test_values_of_customers_to_be_scored_break_the_contract_in_the_same_words_a
 
 
 @pytest.mark.parametrize(
+    ("text", "day"),
+    [("1970-01-02", 1.0), ("19700102", 1.0), ("1970-01-02T12:00Z", 1.5), ("3", np.nan), ("46143", np.nan)],
+)
+def test_a_number_is_no_date_unless_it_is_a_day_without_hyphens(text: str, day: float) -> None:
+    np.testing.assert_array_equal(parse_dates(pd.Series([text]), None), [day])
+
+
+@pytest.mark.parametrize(
     ("texts", "how", "days"),
     [
         (["1970-01-02", "1970-01-11T12:00", "", "soon"], None, [1.0, 10.5, np.nan, np.nan]),
         (["02.01.1970", "1970-01-02", " 11.01.1970 "], "%d.%m.%Y", [1.0, np.nan, 10.0]),
         (["3", "10", "2.5", ""], None, [3.0, 10.0, 2.5, np.nan]),
+        (["1970-01-02", "9999-12-31", "0001-01-01"], None, [1.0, 2_932_896.0, -719_162.0]),
     ],
-    ids=["ISO 8601", "a format", "numbers"],
+    ids=["ISO 8601", "a format", "numbers", "days that stand for never"],
 )
 def test_times_are_numbers_that_rise_with_time(texts: list[str], how: str | None, days: list[float]) -> None:
     np.testing.assert_array_equal(parse_times(pd.Series(texts), how), days)

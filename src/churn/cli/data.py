@@ -64,7 +64,7 @@ def predict(
             params.data,
             params.business,
             reasons=make_reasons(Path(), decision, reasons) if reasons else None,
-            campaign=make_campaign(Path(), params, scored_on, holdout),
+            campaign=make_campaign(Path(), params, scored_on, holdout, model),
             stop_at_fault=on_error is options.OnError.FAIL,
             on_progress=lambda done: bar.update(int(1000 * done) - bar.pos),
         )

@@ -21,8 +21,8 @@ from churn.config.contract import TableContract
 from churn.config.economics import Economics
 from churn.config.params import Params
 from churn.errors import ChurnError, DataError, excerpt
-from churn.history import snapshot, state
-from churn.history.verify import require_own_results
+from churn.history import state
+from churn.history.verify import recorded_stages_of_workspace, require_own_results
 from churn.model import decision, encoding
 from churn.model.plain.proof import prove
 from churn.model.plain.reasons import NoReasonsError, in_words, make_explainer, strongest
@@ -39,7 +39,7 @@ from churn.model.scoring import (
     with_campaign,
 )
 from churn.service.sources import ProjectFiles, customers_of
-from churn.table.reader import read_batches
+from churn.table.reader import Batch, read_batches
 
 log = logging.getLogger(__name__)
 
@@ -83,12 +83,21 @@ def load_decision(root: Path, other: Path | None) -> FixedThresholdClassifier:
     return model
 
 
-def make_campaign(root: Path, params: Params, scored_on: str | None, holdout: float) -> Campaign | None:
+def make_campaign(
+    root: Path, params: Params, scored_on: str | None, holdout: float, other: Path | None
+) -> Campaign | None:
     """What joins these scores with their outcomes; None if they have no date and no customer is held out.
 
     Raises:
-        ChurnError: the date is none, or customers cannot be held out.
+        ChurnError: the date is none, customers cannot be held out, or `other` names a model without a state.
     """
+    if other is not None:
+        if scored_on is not None or holdout:
+            raise ChurnError(
+                f"--model: {other}: its state is unknown, so its scores could not be joined with outcomes; leave out "
+                "--scored-on and --holdout, or score with the model of dvc.lock"
+            )
+        return None
     if scored_on is not None and pd.isna(pd.to_datetime(scored_on, format="%Y-%m-%d", errors="coerce")):
         raise ChurnError(f"--scored-on: {excerpt(scored_on)} is no date; write it like 2026-05-01")
     column = None if scored_on is not None else params.monitor.date_column
@@ -101,7 +110,8 @@ def make_campaign(root: Path, params: Params, scored_on: str | None, holdout: fl
         raise ChurnError("--holdout: the scores have no date; give it with --scored-on, or set monitor.date_column")
     if scored_on is None and column is None:
         return None
-    fingerprint = snapshot.state_of_workspace(root).fingerprint
+    # Of the model, which dvc.lock records: params.yaml can have been edited since.
+    fingerprint = state.fingerprint(recorded_stages_of_workspace(root).stages)
     return Campaign(fingerprint, scored_on, column, holdout, params.preprocess.split_salt)
 
 
@@ -178,7 +188,7 @@ def score_table(
         predictions = stack.enter_context(_TableWriter(output, drafts[0]))
         refused = stack.enter_context(_TableWriter(rejects, drafts[1]))
         dates = None if campaign is None else campaign.date_column
-        read = (read_customers(batch, contract, dates) for batch in read_batches(table, contract))
+        read = (read_customers(batch, contract, dates) for batch in _batches_with(dates, table, contract))
         for customers in stack.enter_context(closing(_read_one_ahead(read))):
             if stop_at_fault and len(customers.refused):
                 fault = first_fault(customers.refused)
@@ -193,6 +203,13 @@ def score_table(
             rejected += len(customers.refused)
             on_progress(customers.done)
     return ScoredTable(output, rejects, scored, contacted, rejected)
+
+
+def _batches_with(date_column: str | None, table: Path, contract: TableContract) -> Iterator[Batch]:
+    for batch in read_batches(table, contract):
+        if date_column is not None and date_column not in batch.texts:
+            raise DataError(f"{table}: no column {date_column!r} (monitor.date_column); give the day with --scored-on")
+        yield batch
 
 
 def _read_one_ahead(read: Iterator[Customers]) -> Generator[Customers]:

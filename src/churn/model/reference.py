@@ -1,8 +1,9 @@
 """The reference that later customers are compared with: distributions of the training rows and of their scores."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -11,12 +12,14 @@ from pydantic import BaseModel, ConfigDict
 from churn.metrics.estimated_profit import LogisticCalibration, fit_calibration
 from churn.metrics.slices import text_of
 from churn.table.splits import fractions_of
-from churn.types import DECIMALS, Floats, Labels
+from churn.types import Floats, Labels
 
 MOST_ROWS = 5_000
 """Training rows that are kept for the test that compares rows as a whole."""
 MOST_THRESHOLDS = 1_000
 """Points at which a distribution of a number is kept; with fewer distinct values it is exact."""
+SIGNIFICANT = 9
+"""Digits of numbers: a fixed number of decimals would make a column of small numbers constant."""
 MOST_LABELS = 1_000
 """Labels of a column that are counted apart; further ones are counted together."""
 PROBABILITY, CHURNED = "model:out_of_fold_probability", "model:churned"
@@ -101,6 +104,10 @@ class Reference(_Frozen):
     scores: NumberDistribution
     calibration: LogisticCalibration
 
+    def as_text(self) -> str:
+        """JSON, numbers with SIGNIFICANT digits: of last bits, other processors give others."""
+        return json.dumps(_rounded(self.model_dump()), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
 
 @dataclass(frozen=True)
 class ReferenceParts:
@@ -130,6 +137,18 @@ def make_reference(
     return ReferenceParts(reference, pd.concat([rows, beside], axis=1).iloc[kept])
 
 
+def _significant(number: float) -> float:
+    return float(f"{number:.{SIGNIFICANT}g}")
+
+
+def _rounded(values: Any) -> Any:
+    if isinstance(values, Mapping):
+        return {key: _rounded(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [_rounded(value) for value in values]
+    return _significant(values) if isinstance(values, float) else values
+
+
 def distribution_of(values: pd.Series, kind: str) -> NumberDistribution | LabelDistribution:
     """Distribution of a column by its type in the contract."""
     return number_distribution(values) if kind == "numeric" else label_distribution(values)
@@ -141,7 +160,7 @@ def number_distribution(values: pd.Series) -> NumberDistribution:
     points = np.unique(known)
     if len(points) > MOST_THRESHOLDS:
         points = np.unique(np.quantile(known, np.linspace(0, 1, MOST_THRESHOLDS), method="inverted_cdf"))
-    points = np.unique(np.round(points, DECIMALS))
+    points = np.unique([_significant(point) for point in points.tolist()])
     counted = np.searchsorted(known, points, side="right")
     if len(points):
         counted[-1] = len(known)  # rounding down the highest value must not lose its rows

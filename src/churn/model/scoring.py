@@ -10,7 +10,7 @@ from sklearn.model_selection import FixedThresholdClassifier
 
 from churn.config.contract import TableContract
 from churn.config.economics import Economics
-from churn.errors import ChurnError, DataError
+from churn.errors import ChurnError
 from churn.metrics import profit
 from churn.model import decision, encoding
 from churn.table import parsing
@@ -27,6 +27,7 @@ REJECTS = ("data_row", "reason")
 
 
 SCORED_ON, FINGERPRINT, HELD_OUT = "scored_on", "fingerprint", "held_out"
+OF_CAMPAIGN = (SCORED_ON, FINGERPRINT, HELD_OUT)
 """Columns that join a score with its outcome later."""
 
 
@@ -72,21 +73,20 @@ class Customers:
 def read_customers(batch: Batch, contract: TableContract, date_column: str | None = None) -> Customers:
     """Parse a batch to typed columns; rows that violate the contract are separated, with the reason.
 
-    Raises:
-        DataError: there is no such date column.
+    So are rows whose value in the date column, if one is asked for, is not a date.
     """
-    if date_column is not None and date_column not in batch.texts:
-        raise DataError(f"no column {date_column!r} (monitor.date_column); give the date with --scored-on")
-    dates = pd.Series() if date_column is None else batch.texts[date_column]
     rows, reasons = parsing.parse_customers(batch.texts, contract)
+    days = pd.Series(dtype="float64")
+    if date_column is not None:
+        days = parsing.parse_dates(batch.texts[date_column], parsing.date_format(contract, date_column))
+        reasons = reasons.mask((reasons == "") & days.isna(), f"column {date_column!r}: the value is not a date")
     broken = (reasons != "").to_numpy()
     kept = rows[~broken]
-    keys = row_keys(kept, contract)
     return Customers(
         rows=kept,
         numbers=batch.numbers[~broken],
-        keys=keys,
-        dates=list(dates[~broken]) if len(dates) else [],
+        keys=row_keys(kept, contract),
+        dates=[parsing.moment_text(day) for day in days[~broken]] if len(days) else [],
         refused=_rejects_table(batch, reasons[broken]),
         done=batch.done,
     )
@@ -97,7 +97,7 @@ def name_of_id(name: str) -> str:
 
     The comparison ignores case, since many programs treat column names as case-insensitive.
     """
-    while name.casefold() in SCORES:
+    while name.casefold() in (*SCORES, *OF_CAMPAIGN):
         name = f"id_{name}"
     return name
 

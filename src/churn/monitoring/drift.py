@@ -202,7 +202,8 @@ def as_numbers(rows: pd.DataFrame, reference: Reference) -> Floats:
         if isinstance(known, NumberDistribution) or rows[name].dtype == np.float64:
             columns.append(rows[name].to_numpy(dtype=np.float64))
         else:
-            ranks = {label: float(place) for place, label in enumerate(known.counts)}
+            frequent_first = sorted(known.counts, key=lambda label: (-known.counts[label], label))
+            ranks = {label: float(place) for place, label in enumerate(frequent_first)}
             known_ranks = rows[name].map(ranks)
             columns.append(known_ranks.mask(known_ranks.isna() & rows[name].notna(), -1.0).to_numpy(dtype=np.float64))
     return np.column_stack(columns)

@@ -3,20 +3,17 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from churn.config.economics import Economics
-from churn.config.params import Monitor
-from churn.history.predictions.log import SECONDS_A_DAY
 from churn.metrics.estimated_profit import GainSums
 from churn.metrics.intervals import Interval
-from churn.metrics.slices import text_of
 from churn.model.reference import PROBABILITY, Reference
 from churn.monitoring.drift import DriftCheck
-from churn.monitoring.summary import LookSummary
+from churn.monitoring.summary import LookSummary, gains_by_slice
 
 SLICES_TOLD = 3
 
@@ -117,59 +114,17 @@ def _lines_of(check: DriftCheck) -> Iterator[str]:
         yield f"ok    {check.name}: {tested if check.findings else 'nothing to compare'}"
 
 
-def describe_look(
-    summary: LookSummary,
-    checks: Sequence[DriftCheck],
-    reference: Reference,
-    slices: Sequence[SliceShift],
-    settings: Monitor,
-    economics: Economics,
-    training: GainSums,
-    named: Mapping[str, str],
-    remarks: Sequence[str],
-) -> Look:
-    """Put a look together; `named` has the texts `made`, `source`, `fingerprint`, `commit`, `since` and `until`."""
-    return Look(
-        **named,
-        oldest=moment_text(summary.oldest),
-        newest=moment_text(summary.newest),
-        customers=summary.customers,
-        scored=summary.scored,
-        refused=summary.refused,
-        of_other_models=summary.of_other_models,
-        level=settings.level_of_a_look,
-        looks_per_year=settings.looks_per_year,
-        false_alarms_per_year=settings.false_alarms_per_year,
-        currency=economics.currency,
-        checks=tuple(checks),
-        estimated_profit=summary.gains.profit_per_1000(reference.calibration),
-        training_profit=training.profit_per_1000(reference.calibration),
-        slices=tuple(slices),
-        remarks=tuple(remarks),
-    )
-
-
-def moment_text(days: float) -> str:
-    """Days since 1970 as a date, or a date and time if it is not midnight; empty if unknown."""
-    if not math.isfinite(days):
-        return ""
-    moment = datetime.fromtimestamp(days * SECONDS_A_DAY, UTC)
-    is_midnight = not (moment.hour or moment.minute or moment.second)
-    return moment.date().isoformat() if is_midnight else moment.isoformat(timespec="seconds")
-
-
 def gains_of_training(
     rows: pd.DataFrame, threshold: float, slices: Sequence[str], reference: Reference, economics: Economics
 ) -> tuple[GainSums, dict[tuple[str, str], GainSums]]:
     """Estimated gains of the kept training rows out of fold: of all, and of each slice."""
     probability = rows[PROBABILITY].to_numpy(dtype=np.float64)
     contacted = probability >= threshold
-    of_slices = {
-        (name, text_of(value)): GainSums.of(probability[places], contacted[places], reference.calibration, economics)
-        for name in slices
-        for value, places in pd.Series(range(len(rows))).groupby(rows[name].to_numpy())
-    }
-    return GainSums.of(probability, contacted, reference.calibration, economics), of_slices
+
+    def gains_of(inside: NDArray[np.intp]) -> GainSums:
+        return GainSums.of(probability[inside], contacted[inside], reference.calibration, economics)
+
+    return gains_of(np.arange(len(rows))), gains_by_slice(rows, slices, gains_of)
 
 
 def slice_shifts(
@@ -177,7 +132,7 @@ def slice_shifts(
 ) -> list[SliceShift]:
     """Slices in training and now, those whose share changed most first."""
     found = [
-        _shift(*named, of_slices.get(named, GainSums()), training, now, summary.gains)
+        _shift(*named, of_slices.get(named, GainSums()), training, now, summary.gains_with_columns)
         for named, now in _with_absent(summary.gains_of_slices, of_slices)
     ]
     return sorted(found, key=lambda one: (-abs(one.standardised), one.column, one.value))

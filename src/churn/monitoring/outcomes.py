@@ -170,7 +170,8 @@ def join_outcomes(
 
 
 def _months(days: pd.Series) -> pd.Series:
-    return pd.to_datetime(days, unit="D", utc=True).dt.strftime("%Y-%m")
+    whole = np.floor(days.to_numpy(dtype=np.float64)).astype("datetime64[D]")
+    return pd.Series(np.datetime_as_string(whole, unit="M"), index=days.index)
 
 
 @dataclass(frozen=True)

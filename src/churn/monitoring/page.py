@@ -140,12 +140,8 @@ def _calibration_chart(cohorts: Sequence[Mapping[str, Any]]) -> TimeChart:
 
 def _shift_chart(looks: Sequence[Mapping[str, Any]]) -> TimeChart:
     by_look = [
-        max(
-            (one["shift"] for check in look["checks"] if check["name"] == name for one in check["findings"]),
-            default=0.0,
-        )
+        next((one["shift"] for check in look["checks"] if check["name"] == "scores" for one in check["findings"]), 0.0)
         for look in looks
-        for name in ("scores",)
     ]
     alarms = [look["made"] for look in looks if look["is_alarm"]]
     finding = (

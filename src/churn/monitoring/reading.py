@@ -16,7 +16,8 @@ from churn.history.predictions.log import OF_CUSTOMER, SECONDS_A_DAY, prediction
 from churn.model import decision
 from churn.monitoring.summary import ScoredBlock
 from churn.table import parsing
-from churn.table.reader import Batch, read_batches
+from churn.table.parsing import date_format
+from churn.table.reader import read_batches
 
 
 @dataclass(frozen=True)
@@ -79,20 +80,19 @@ def blocks_of_table(
         valid = (reasons == "").to_numpy()
         scored = rows[valid].reset_index(drop=True)
         probability = decision.churn_probability(model, scored) if len(scored) else np.zeros(0)
+        unread = 0 if window.is_limited else len(batch.ragged)  # nobody knows their time
         yield ScoredBlock(
             columns=rows,
             scored=scored,
+            has_columns=np.ones(len(scored), dtype=bool),
             probability=probability,
             contacted=probability >= model.threshold,
             times=when,
-            refused=int((~valid).sum()) + _ragged(batch),
+            refused=int((~valid).sum()) + unread,
+            unread=unread,
             of_other_models=0,
             done=batch.done,
         )
-
-
-def _ragged(batch: Batch) -> int:
-    return len(batch.ragged)
 
 
 def dates_of(texts: pd.DataFrame, table: Path, contract: TableContract, column: str | None) -> pd.Series:
@@ -107,16 +107,23 @@ def dates_of(texts: pd.DataFrame, table: Path, contract: TableContract, column: 
         raise DataError(
             f"{table}: no column {column!r} (monitor.date_column); the file has: {', '.join(map(str, texts))}"
         )
-    listed = contract.unused.get(column)
-    cells = parsing.known_texts(texts[column], contract).fillna("")
-    times = parsing.parse_times(cells, listed.format if listed else None)
-    unread = cells[times.isna()]
+    return days_in(texts[column].fillna(""), table, column, contract)
+
+
+def days_in(cells: pd.Series, table: Path, column: str, contract: TableContract) -> pd.Series:
+    """Days since 1970 of the dates of a column; NaN for a missing value.
+
+    Raises:
+        DataError: a cell is not a date.
+    """
+    days = parsing.parse_dates(cells.fillna(""), date_format(contract, column))
+    unread = cells[days.isna() & cells.notna()]
     if len(unread):
         raise DataError(
             f"{table}: column {column!r}: {excerpt(unread.iloc[0])} is not a date, in {len(unread):,} rows; correct "
-            f"them, or list the column under data.unused with its format"
+            "them, or list the column under data.unused with its format"
         )
-    return times
+    return days
 
 
 def blocks_of_log(folder: Path, fingerprint: str, types: Mapping[str, str], window: Window) -> Iterator[ScoredBlock]:
@@ -129,14 +136,16 @@ def blocks_of_log(folder: Path, fingerprint: str, types: Mapping[str, str], wind
         own = logged[logged["fingerprint"] == fingerprint].reset_index(drop=True)
         names = [f"{OF_CUSTOMER}{name}" for name in types]
         has_columns = own[[name for name in names if name in own.columns]].notna().any(axis=1).to_numpy()
-        rows = _typed(own[has_columns], types) if set(names) <= set(own.columns) else pd.DataFrame(index=own.index)
+        rows = _typed(own[has_columns], types) if set(names) <= set(own.columns) else pd.DataFrame()
         yield ScoredBlock(
             columns=rows,
-            scored=rows if has_columns.all() else pd.DataFrame(index=own.index),
+            scored=rows,
+            has_columns=has_columns if len(rows.columns) else np.zeros(len(own), dtype=bool),
             probability=own["probability"].to_numpy(dtype=np.float64),
             contacted=own["contact"].to_numpy(dtype=bool),
             times=own["time"].to_numpy(dtype="datetime64[us]").astype(np.int64) / (1e6 * SECONDS_A_DAY),
             refused=0,
+            unread=0,
             of_other_models=len(logged) - len(own),
             done=done,
         )

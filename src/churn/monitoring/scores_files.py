@@ -10,7 +10,7 @@ import pyarrow.parquet
 
 from churn.errors import DataError, excerpt
 from churn.model.scoring import FINGERPRINT, HELD_OUT, SCORED_ON
-from churn.table.parsing import parse_times
+from churn.table.parsing import parse_dates
 from churn.table.reader import PARQUET, first_line
 from churn.types import ROW_KEY
 
@@ -24,13 +24,16 @@ def scores_of_file(path: Path) -> pd.DataFrame:
         DataError: the file cannot be read, or has no dates.
     """
     table = _read(path)
+    repeated = [name for name in NEEDED if list(table.columns).count(name) > 1]
+    if repeated:
+        raise DataError(f"{path}: column {repeated[0]!r} appears more than once; remove the duplicates")
     absent = [name for name in NEEDED if name not in table.columns]
     if absent:
         raise DataError(
             f"{path}: no column {absent[0]!r}; score the customers again with `churn predict --scored-on DATE`, or set "
             "monitor.date_column to the column of the table that has the date"
         )
-    day = parse_times(table[SCORED_ON].astype("str"), None)
+    day = parse_dates(table[SCORED_ON].astype("str"), None)
     unread = table[SCORED_ON][day.isna()]
     if len(unread):
         raise DataError(f"{path}: column {SCORED_ON!r}: {excerpt(unread.iloc[0])} is not a date")
@@ -39,13 +42,21 @@ def scores_of_file(path: Path) -> pd.DataFrame:
             "row_key": table[ROW_KEY].astype("str"),
             "day": day,
             "fingerprint": table[FINGERPRINT].astype("str"),
-            "probability": table["probability"].astype("float64"),
-            "contact": table["contact"].astype(bool),
-            "held_out": table[HELD_OUT].astype(bool),
+            "probability": _numbers(table, "probability", path),
+            "contact": _numbers(table, "contact", path) == 1,
+            "held_out": _numbers(table, HELD_OUT, path) == 1,
             "shadow_probability": np.nan,
             "shadow_fingerprint": None,
         }
     )
+
+
+def _numbers(table: pd.DataFrame, name: str, path: Path) -> pd.Series:
+    numbers = pd.to_numeric(table[name], errors="coerce").astype("float64")
+    outside = ~numbers.between(0, 1)
+    if outside.any():
+        raise DataError(f"{path}: column {name!r}: {excerpt(table[name][outside].iloc[0])} is not between 0 and 1")
+    return numbers
 
 
 def _read(path: Path) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """What a look needs of any number of customers, summed block by block in bounded memory."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from churn.config.economics import Economics
 from churn.metrics.estimated_profit import GainSums
 from churn.metrics.slices import text_of
-from churn.model.reference import MOST_ROWS, NumberDistribution, Reference
+from churn.model.reference import MOST_ROWS, LabelDistribution, NumberDistribution, Reference
 from churn.types import Floats, Labels
 
 SEED = 2013
@@ -26,22 +26,42 @@ class ScoredBlock:
 
     Attributes:
         columns: typed columns of the customers that have them; in a log they can be left out.
-        scored: columns of the scored customers, or no columns.
+        scored: columns of the scored customers that have them.
+        has_columns: which of the scored customers these are.
         probability, contacted: of the scored customers.
         times: days since 1970 of all customers; empty if they have none.
-        refused: customers that break the contract.
+        refused: customers that break the contract, including the unread.
+        unread: customers whose row cannot be read.
         of_other_models: customers that another model scored; they are in none of the other attributes.
         done: share of everything that has been read after this block, 0 to 1.
     """
 
     columns: pd.DataFrame
     scored: pd.DataFrame
+    has_columns: NDArray[np.bool_]
     probability: Floats
     contacted: NDArray[np.bool_]
     times: Floats
     refused: int
+    unread: int
     of_other_models: int
     done: float
+
+
+Slice = tuple[str, str]
+"""A column and one of its values; empty: missing."""
+
+
+def gains_by_slice(
+    rows: pd.DataFrame, columns: Sequence[str], gains_of: Callable[[NDArray[np.intp]], GainSums]
+) -> dict[Slice, GainSums]:
+    """Gains of each slice; `gains_of` gets the positions of its rows."""
+    places = pd.Series(range(len(rows)))
+    return {
+        (name, text_of(value)): gains_of(np.asarray(inside, dtype=np.intp))
+        for name in columns
+        for value, inside in places.groupby(rows[name].to_numpy(), dropna=False)
+    }
 
 
 @dataclass
@@ -74,8 +94,9 @@ class NumberCounts:
 
 @dataclass
 class LabelCounts:
-    """Counts of the labels of a column."""
+    """Counts of the labels of a column; those of the reference are always counted by name."""
 
+    reference: LabelDistribution
     missing: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     others: int = 0
@@ -85,7 +106,7 @@ class LabelCounts:
         self.missing += int(values.isna().sum())
         for label, count in values.dropna().value_counts().items():
             name = text_of(label)
-            if name in self.counts or len(self.counts) < OF_OTHER_LABELS:
+            if name in self.counts or name in self.reference.counts or len(self.counts) < OF_OTHER_LABELS:
                 self.counts[name] += int(count)
             else:
                 self.others += int(count)
@@ -120,14 +141,15 @@ class LookSummary:
     def __init__(self, reference: Reference, slices: Sequence[str], economics: Economics) -> None:
         self._reference, self._slices, self._economics = reference, slices, economics
         self.columns: dict[str, NumberCounts | LabelCounts] = {
-            name: NumberCounts(known) if isinstance(known, NumberDistribution) else LabelCounts()
+            name: NumberCounts(known) if isinstance(known, NumberDistribution) else LabelCounts(known)
             for name, known in reference.columns.items()
         }
         self.scores = NumberCounts(reference.scores)
         self.gains = GainSums()
-        self.gains_of_slices: dict[tuple[str, str], GainSums] = {}
+        self.gains_with_columns = GainSums()
+        self.gains_of_slices: dict[Slice, GainSums] = {}
         self.sample = RowSample()
-        self.scored = self.with_columns = self.refused = self.of_other_models = 0
+        self.scored = self.with_columns = self.refused = self.unread = self.of_other_models = 0
         self.oldest, self.newest = float("nan"), float("nan")
 
     def add(self, block: ScoredBlock) -> None:
@@ -139,22 +161,26 @@ class LookSummary:
                 counts.add(block.columns[name])
         self.scored += len(block.probability)
         self.refused += block.refused
+        self.unread += block.unread
         self.of_other_models += block.of_other_models
         self.scores.add(pd.Series(block.probability))
         self.gains += self._gains(block.probability, block.contacted)
-        for name in self._slices if len(block.scored.columns) else ():
-            for value, places in pd.Series(range(len(block.scored))).groupby(block.scored[name].to_numpy()):
-                slice_named = (name, text_of(value))
-                found = self._gains(block.probability[places], block.contacted[places])
-                self.gains_of_slices[slice_named] = self.gains_of_slices.get(slice_named, GainSums()) + found
+        if len(block.scored):
+            self._add_slices(block.scored, block.probability[block.has_columns], block.contacted[block.has_columns])
         if len(block.times) and not np.isnan(block.times).all():
             self.oldest = float(np.nanmin([self.oldest, np.nanmin(block.times)]))
             self.newest = float(np.nanmax([self.newest, np.nanmax(block.times)]))
 
     @property
     def customers(self) -> int:
-        """Customers that are compared."""
-        return max(self.scored, self.with_columns)
+        """Customers of the look, including those that are only scored, only compared or cannot be read."""
+        return max(self.scored, self.with_columns) + self.unread
+
+    def _add_slices(self, rows: pd.DataFrame, probability: Floats, contacted: NDArray[np.bool_]) -> None:
+        self.gains_with_columns += self._gains(probability, contacted)
+        found = gains_by_slice(rows, self._slices, lambda inside: self._gains(probability[inside], contacted[inside]))
+        for slice_named, gains in found.items():
+            self.gains_of_slices[slice_named] = self.gains_of_slices.get(slice_named, GainSums()) + gains
 
     def _gains(self, probability: Floats, contacted: NDArray[np.bool_]) -> GainSums:
         return GainSums.of(probability, contacted, self._reference.calibration, self._economics)

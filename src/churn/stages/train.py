@@ -154,7 +154,7 @@ def save_reference(root: Path, data: TrainingData, judgement: TrainingJudgement)
     """Write what `churn monitor` compares later customers with."""
     types = encoding.column_types(data.encoders)
     made = reference.make_reference(data.rows, data.y, judgement.out_of_fold.probability, types)
-    files.write_json(root / files.REFERENCE, made.reference.model_dump(mode="json"))
+    files.write_text(root / files.REFERENCE, made.reference.as_text())
     files.write_rows(root / files.REFERENCE_ROWS, made.rows)
 
 

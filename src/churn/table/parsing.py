@@ -1,6 +1,8 @@
 """Parse text columns to the types of the contract."""
 
+import math
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -121,9 +123,36 @@ def parse_times(texts: pd.Series, how: str | None) -> pd.Series:
     numbers = pd.to_numeric(known, errors="coerce").astype("float64")
     if how is None and numbers.notna().sum() >= known.notna().sum() / 2:
         return numbers
-    dates = pd.to_datetime(known, format=how or "ISO8601", errors="coerce", utc=True)
-    days: pd.Series = (dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
+    return parse_dates(texts, how)
+
+
+def parse_dates(texts: pd.Series, how: str | None) -> pd.Series:
+    """Parse dates to days since 1970; NaN for any other text. A number is no date, except in the form 20260501.
+
+    `how`: format of the dates as in `datetime.strptime`, None for ISO 8601.
+    """
+    known = texts.str.strip()
+    if how is None:
+        known = known.mask(~known.str.match(r"\d{4}-?\d\d-?\d\d(?:\D|$)"))
+    dates = pd.to_datetime(known.mask(known == ""), format=how or "ISO8601", errors="coerce", utc=True)
+    # In microseconds: nanoseconds end in 2262, and 9999-12-31 often stands for never.
+    days: pd.Series = (dates - pd.Timestamp(0, tz="UTC").as_unit("us")) / pd.Timedelta(days=1)
     return days.astype("float64")
+
+
+def date_format(contract: TableContract, column: str) -> str | None:
+    """Format of the dates of an unused column; None for ISO 8601."""
+    listed = contract.unused.get(column)
+    return listed.format if listed else None
+
+
+def moment_text(days: float) -> str:
+    """Days since 1970 as a date, or as a date and time if it is not midnight; empty if unknown."""
+    if not math.isfinite(days):
+        return ""
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=days)
+    is_midnight = not (moment.hour or moment.minute or moment.second)
+    return moment.date().isoformat() if is_midnight else moment.isoformat(timespec="seconds")
 
 
 def parse_numbers(texts: pd.Series, decimal: str) -> pd.Series:

@@ -120,7 +120,11 @@ def read_columns(path: Path, how: TableFormat, names: Sequence[str]) -> pd.DataF
     """
     parts: list[pd.DataFrame] = []
     for batch in _batches(path, how, OF_ARGUMENT, BLOCK_BYTES):
-        absent = [name for name in names if name not in batch.texts.columns]
+        columns = list(batch.texts.columns)
+        repeated = [name for name in names if columns.count(name) > 1]
+        if repeated:
+            raise DataError(f"{path}: column {repeated[0]!r} appears more than once; rename or remove the duplicates")
+        absent = [name for name in names if name not in columns]
         if absent:
             raise DataError(f"{path}: no column {absent[0]!r}; the file has: {', '.join(map(str, batch.texts))}")
         for number, reason in batch.ragged.items():

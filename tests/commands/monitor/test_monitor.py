@@ -146,6 +146,22 @@ def test_a_new_label_is_counted_as_unseen_and_as_broken_contract(project: Path) 
     assert "note: 60 customers break the contract: compared, but not scored" in answer.out
 
 
+def test_rows_that_cannot_be_read_are_customers_that_break_the_contract(project: Path) -> None:
+    text = later(100).to_csv(index=False)
+    Path("later.csv").write_text(text + "1,2\n" * 150)
+    answer = churn("monitor", "later.csv")
+    assert answer.code == 3
+    assert "later.csv: 250 customers" in answer.out
+    assert "ALARM unseen: 60.0% of the customers break the contract" in answer.out
+
+
+def test_only_rows_that_cannot_be_read_are_too_few_to_compare(project: Path) -> None:
+    Path("later.csv").write_text("plan,months,fee,senior\n" + "1,2\n" * 150)
+    answer = churn("monitor", "later.csv")
+    assert answer.code == 3
+    assert "ok    scores: " in answer.out
+
+
 def test_constant_customers_are_compared_without_a_fault(project: Path) -> None:
     assert look(later().iloc[[0] * 100]).code == 3
 
@@ -172,6 +188,15 @@ def test_rows_of_a_time_are_selected_by_the_column_of_dates(project: Path) -> No
 )
 def test_times_that_are_none_are_told(project: Path, options: list[str], told: str) -> None:
     assert told in look(later(), *options).err
+
+
+def test_a_day_without_hyphens_is_a_day_and_another_number_is_none(project: Path) -> None:
+    edit(project / "params.yaml", "date_column: null", "date_column: day")
+    found = json.loads(look(later().assign(day=20260501), "--json").out)
+    assert (found["oldest"], found["newest"]) == ("2026-05-01", "2026-05-01")
+    assert "column 'day': '46143' is not a date" in look(later().assign(day=46143)).err
+    found = json.loads(look(later().assign(day="9999-12-31"), "--json").out)
+    assert found["remarks"] == ["customers are from the future, 9999-12-31: check the dates and the clock"]
 
 
 def test_a_date_that_is_none_is_told_with_its_column(project: Path) -> None:
@@ -242,6 +267,15 @@ def test_customers_of_another_model_are_counted_and_not_compared(project: Path) 
     answer = churn("monitor", str(LOG))
     assert "100 customers" in answer.out
     assert "70 customers that other models scored are left out" in answer.out
+
+
+def test_a_log_with_the_columns_of_some_customers_has_slices_of_those(project: Path) -> None:
+    write_log(project, 200)
+    write_log(project, 100, with_columns=False, start=MAY_1 + A_DAY)
+    found = json.loads(churn("monitor", str(LOG), "--json").out)
+    assert (found["customers"], found["scored"]) == (300, 300)
+    plans = [one["share_now"] for one in found["slices"] if one["column"] == "plan"]
+    assert sum(plans) == pytest.approx(1)
 
 
 def test_a_log_of_a_model_that_is_not_here_is_refused_in_a_line(project: Path) -> None:

@@ -82,6 +82,35 @@ def test_the_day_is_that_of_the_table_if_it_has_one(project: Path) -> None:
     assert "no column 'day' (monitor.date_column)" in churn("predict", "june.csv", "-o", "scores.csv").err
 
 
+def test_the_model_is_that_of_dvc_lock_also_after_an_edit_that_was_not_run(project: Path) -> None:
+    fingerprint = state_of_workspace(project).fingerprint
+    edit(project / "params.yaml", "C: 1.0", "C: 0.5")
+    assert set(scores()["fingerprint"]) == {fingerprint}
+
+
+def test_scores_of_another_file_belong_to_no_state_and_are_not_said_to(project: Path) -> None:
+    with_ids(make_customers(50, 5)).to_csv("may.csv", index=False)
+    shutil.copy("models/churn_model.pkl", "other.pkl")
+    asked = ("predict", "may.csv", "-o", "scores.csv", "--model", "other.pkl")
+    answer = churn(*asked, "--scored-on", "2026-05-01")
+    assert answer.code == 1
+    assert "--model: other.pkl: its state is unknown" in answer.err
+    edit(project / "params.yaml", "date_column: null\n  churn", "date_column: day\n  churn")
+    assert churn(*asked).code == 0
+    assert "fingerprint" not in pd.read_csv("scores.csv")
+
+
+def test_days_are_written_in_iso_8601_and_rows_without_one_are_set_aside(project: Path) -> None:
+    edit(project / "params.yaml", "date_column: null\n  churn", "date_column: day\n  churn")
+    unused = 'unused: {day: {kind: date, format: "%d.%m.%Y", reason: snapshot}}'
+    edit(project / "params.yaml", "unused: {}", unused)
+    days = ["03.06.2026"] * 48 + ["2026-06-03", ""]
+    with_ids(make_customers(50, 5)).assign(day=days).to_csv("june.csv", index=False)
+    assert churn("predict", "june.csv", "-o", "scores.csv").code == 0
+    assert pd.read_csv("scores.csv")["scored_on"].tolist() == ["2026-06-03"] * 48
+    assert pd.read_csv("scores.rejects.csv")["reason"].tolist() == ["column 'day': the value is not a date"] * 2
+
+
 def test_held_out_customers_would_be_contacted_and_are_not_and_stay_the_same(project: Path) -> None:
     everybody = scores()
     found = scores("--scored-on", "2026-05-01", "--holdout", "0.2")
@@ -167,6 +196,8 @@ def test_the_effect_of_contacts_is_told_with_its_interval(project: Path) -> None
         ("id,left\nC1,\n", "left.csv: no column 'customer'"),
         ("customer,left\nC1000,soon\n", "column 'left': 'soon' is not a date, in 1 rows"),
         ("customer,left\n,2026-05-02\n", "column 'customer': 1 rows without an id"),
+        ("customer,left,left\nC1000,,\n", "column 'left' appears more than once"),
+        ("customer,left\nC1000,46143\n", "column 'left': '46143' is not a date"),
         ("customer,left\nC1000,2026-05-02,more\n", "data row 1 differs from the header"),
     ],
 )
@@ -186,9 +217,24 @@ def test_nobody_has_left_and_nobody_says_until_when(project: Path) -> None:
     assert outcomes().code == 0
 
 
+def test_a_day_in_the_future_stands_for_never_and_does_not_end_a_window(project: Path) -> None:
+    table = write_outcomes(scores("--scored-on", "2026-05-01"))
+    table.assign(left=table["left"].replace("", "9999-12-31")).to_csv("left.csv", index=False)
+    found = json.loads(churn("outcomes", "left.csv", "--scores", "scores.csv", "--json").out)
+    assert found["known_until"] == table["left"].max()
+    assert found["cohorts"][0]["known"] == 0  # the window of 30 days is not over at the newest day
+
+
+WHOLE = "row_key,scored_on,fingerprint,probability,contact,held_out"
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [
+        (f"{WHOLE}\na,2026-05-01,f,much,1,0\n", "column 'probability': 'much' is not between 0 and 1"),
+        (f"{WHOLE}\na,2026-05-01,f,0.5,yes,0\n", "column 'contact': 'yes' is not between 0 and 1"),
+        (f"{WHOLE}\na,46143,f,0.5,1,0\n", "column 'scored_on': '46143' is not a date"),
+        (f"{WHOLE},contact\na,2026-05-01,f,0.5,1,0,1\n", "column 'contact' appears more than once"),
         ("row_key,probability\na,0.5\n", "no column 'scored_on'; score the customers again with"),
         ("", "scores.csv: cannot be read"),
     ],

@@ -16,11 +16,12 @@ from churn.errors import ChurnError, DataError
 from churn.files import write_text
 from churn.monitoring import gauges, journal, page
 from churn.monitoring.drift import FEWEST_ROWS, Compared, check_drift
-from churn.monitoring.look import Look, describe_look, gains_of_training, moment_text, slice_shifts
+from churn.monitoring.look import Look, gains_of_training, slice_shifts
 from churn.monitoring.models import MonitoredModel, model_of_fingerprint, model_of_workspace
 from churn.monitoring.reading import Window, blocks_of_log, blocks_of_table, newest_fingerprint, window_of
 from churn.monitoring.summary import LookSummary, ScoredBlock
 from churn.runtime import limited_threads, lock
+from churn.table.parsing import moment_text
 from churn.tracking import trials
 from churn.tracking.destination import find_destination, refusal
 from churn.tracking.outbox import outbox_of
@@ -95,23 +96,28 @@ def _look(
     summary: LookSummary, model: MonitoredModel, settings: Monitor, source: Path, window: Window, now: datetime
 ) -> Look:
     training, of_slices = gains_of_training(model.rows, model.threshold, model.slices, model.reference, model.economics)
-    return describe_look(
-        summary,
-        check_drift(Compared(model.reference, model.rows, summary), settings),
-        model.reference,
-        slice_shifts(summary, training, of_slices),
-        settings,
-        model.economics,
-        training,
-        {
-            "made": _text(now),
-            "source": str(source),
-            "fingerprint": model.fingerprint,
-            "commit": model.commit,
-            "since": moment_text(window.since),
-            "until": moment_text(window.until),
-        },
-        tuple(_remarks(summary)),
+    return Look(
+        made=_text(now),
+        source=str(source),
+        fingerprint=model.fingerprint,
+        commit=model.commit,
+        since=moment_text(window.since),
+        until=moment_text(window.until),
+        oldest=moment_text(summary.oldest),
+        newest=moment_text(summary.newest),
+        customers=summary.customers,
+        scored=summary.scored,
+        refused=summary.refused,
+        of_other_models=summary.of_other_models,
+        level=settings.level_of_a_look,
+        looks_per_year=settings.looks_per_year,
+        false_alarms_per_year=settings.false_alarms_per_year,
+        currency=model.economics.currency,
+        checks=tuple(check_drift(Compared(model.reference, model.rows, summary), settings)),
+        estimated_profit=summary.gains.profit_per_1000(model.reference.calibration),
+        training_profit=training.profit_per_1000(model.reference.calibration),
+        slices=tuple(slice_shifts(summary, training, of_slices)),
+        remarks=tuple(_remarks(summary)),
     )
 
 

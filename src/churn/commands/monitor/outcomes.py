@@ -1,6 +1,7 @@
 """`churn outcomes`: realised profit, ROC-AUC and calibration of earlier scores, once outcomes are known."""
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -11,17 +12,17 @@ import pandas as pd
 
 from churn.config.contract import TableContract
 from churn.config.params import Params
-from churn.errors import ChurnError, DataError, excerpt
+from churn.errors import ChurnError, DataError
 from churn.files import write_text
 from churn.history.predictions.log import SECONDS_A_DAY, prediction_blocks
 from churn.monitoring import gauges, journal, outcomes, page
-from churn.monitoring.look import moment_text
 from churn.monitoring.models import model_of_fingerprint
-from churn.monitoring.reading import window_of
+from churn.monitoring.reading import days_in, window_of
 from churn.monitoring.scores_files import scores_of_file
 from churn.runtime import lock
 from churn.table import parsing
 from churn.table.keys import KEY_DIGITS, sha256_of
+from churn.table.parsing import moment_text
 from churn.table.reader import read_columns
 
 LOGGED = ("time", "row_key", "fingerprint", "probability", "contact", "shadow_probability", "shadow_fingerprint")
@@ -159,22 +160,17 @@ def _read_outcomes(table: Path, contract: TableContract, identifier: str, left_c
     if names.isna().any():
         raise DataError(f"{table}: column {identifier!r}: {int(names.isna().sum()):,} rows without an id; correct them")
     days = parsing.known_texts(texts[left_column], contract)
-    listed = contract.unused.get(left_column)
-    left = parsing.parse_times(days.fillna(""), listed.format if listed else None)
-    unread = days[days.notna() & left.isna()]
-    if len(unread):
-        raise DataError(
-            f"{table}: column {left_column!r}: {excerpt(unread.iloc[0])} is not a date, in {len(unread):,} rows; "
-            "correct them, or list the column under data.unused with its format"
-        )
+    left = days_in(days, table, left_column, contract)
     keys = [sha256_of(name)[:KEY_DIGITS] for name in names]
     return pd.DataFrame({"row_key": keys, "left": np.floor(left.to_numpy())})
 
 
 def _newest(left: pd.Series, table: Path) -> float:
-    if left.isna().all():
+    """The last day of leaving that is over: a later one is a plan, or stands for never."""
+    over = left[left <= time.time() / SECONDS_A_DAY]
+    if over.empty:
         raise DataError(f"{table}: no customer has left; say with --known-until until which day that is known")
-    return float(left.max())
+    return float(over.max())
 
 
 def _judged(root: Path, table: Path, params: Params, joined: outcomes.JoinedOutcomes) -> Outcomes:

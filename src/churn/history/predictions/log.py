@@ -180,7 +180,7 @@ def prediction_blocks(
                     read += len(block)
                     frame: pd.DataFrame = block.to_pandas()
                     seconds = frame["time"].to_numpy(dtype="datetime64[us]").astype(np.int64) / 1e6
-                    yield frame[(seconds >= since) & (seconds < until)], (number + read / rows) / len(days)
+                    yield frame[(seconds >= since) & (seconds < until)], (number + read / max(rows, 1)) / len(days)
             except (pa.ArrowException, OSError) as error:
                 raise _damaged(folder, error) from None
 
