@@ -62,6 +62,14 @@ def test_a_column_of_small_numbers_keeps_its_distribution_in_the_file() -> None:
     assert len(set(number_distribution(small["fee"]).thresholds)) == 200
 
 
+def test_every_value_is_at_or_below_its_threshold_however_many_digits_it_has() -> None:
+    values = np.random.default_rng(4).random(300)
+    found = number_distribution(pd.Series([*values, -values[0], 1e300]))
+    assert found.at_or_below == tuple(range(1, 303))
+    for bound in (0.0, 0.25, 0.5, 1.0):
+        assert found.share_at_or_below(bound) * 302 == (values <= bound).sum() + 1
+
+
 def test_a_column_without_values_has_an_empty_distribution() -> None:
     found = number_distribution(pd.Series([np.nan, np.nan]))
     assert (found.thresholds, found.rows) == ((), 2)

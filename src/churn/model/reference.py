@@ -1,5 +1,6 @@
 """The reference that later customers are compared with: distributions of the training rows and of their scores."""
 
+import decimal
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ MOST_THRESHOLDS = 1_000
 """Points at which a distribution of a number is kept; with fewer distinct values it is exact."""
 SIGNIFICANT = 9
 """Digits of numbers: a fixed number of decimals would make a column of small numbers constant."""
+UPWARDS = decimal.Context(prec=SIGNIFICANT, rounding=decimal.ROUND_CEILING)
 MOST_LABELS = 1_000
 """Labels of a column that are counted apart; further ones are counted together."""
 PROBABILITY, CHURNED = "model:out_of_fold_probability", "model:churned"
@@ -141,6 +143,12 @@ def _significant(number: float) -> float:
     return float(f"{number:.{SIGNIFICANT}g}")
 
 
+def _not_below(number: float) -> float:
+    """The number with SIGNIFICANT digits, rounded up where it would otherwise be smaller."""
+    nearest = _significant(number)
+    return nearest if nearest >= number else float(UPWARDS.create_decimal(number))
+
+
 def _rounded(values: Any) -> Any:
     if isinstance(values, Mapping):
         return {key: _rounded(value) for key, value in values.items()}
@@ -160,10 +168,8 @@ def number_distribution(values: pd.Series) -> NumberDistribution:
     points = np.unique(known)
     if len(points) > MOST_THRESHOLDS:
         points = np.unique(np.quantile(known, np.linspace(0, 1, MOST_THRESHOLDS), method="inverted_cdf"))
-    points = np.unique([_significant(point) for point in points.tolist()])
+    points = np.unique([_not_below(point) for point in points.tolist()])
     counted = np.searchsorted(known, points, side="right")
-    if len(points):
-        counted[-1] = len(known)  # rounding down the highest value must not lose its rows
     return NumberDistribution(
         missing=int(values.isna().sum()), thresholds=tuple(points.tolist()), at_or_below=tuple(counted.tolist())
     )
