@@ -196,7 +196,7 @@ EarlierScores = Annotated[
 ]
 KnownUntil = Annotated[
     str | None,
-    typer.Option(metavar="DATE", help="Outcomes are complete before this day.  [default: the newest day in the table]"),
+    typer.Option(metavar="DATE", help="Outcomes are complete before this day.  [default: the newest past day in it]"),
 ]
 
 # serve, score, replay, token
