@@ -67,12 +67,23 @@ def test_without_a_server_that_is_known_there_is_no_link(uri: str, monkeypatch: 
     assert find_destination(Path("/project")).pages_of("7") == ""
 
 
+@pytest.mark.parametrize(
+    ("workspace", "root"),
+    [
+        ("m", "m"),
+        ("m/.dvc/tmp/exps/tmpab1", "m"),
+        ("m/.dvc/tmp/exps/standalone/tmpab1", "m"),
+        pytest.param("m/.dvc/tmp/exps/tmpab1/teams/churn", "m/teams/churn", id=".dvc at the top of the repository"),
+        pytest.param("m/churn/.dvc/tmp/exps/tmpab1/churn", "m/churn", id=".dvc in the project"),
+        pytest.param("m/teams/.dvc/tmp/exps/tmpab1/teams/churn", "m/teams/churn", id=".dvc between"),
+        pytest.param("m/tmp/exps/tmpab1", "m/tmp/exps/tmpab1", id="a folder of such a name"),
+    ],
+)
 def test_a_temporary_copy_of_the_project_tracks_to_the_projects_own_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: str, root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert project_root(tmp_path / "copy") == tmp_path / "copy"
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "project"))
-    assert project_root(tmp_path / "copy") == tmp_path / "project"
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "elsewhere"))
+    assert project_root(tmp_path / workspace) == tmp_path / root
 
 
 def test_only_servers_can_be_away_and_say_why() -> None:

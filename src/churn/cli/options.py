@@ -30,9 +30,12 @@ class Shell(StrEnum):
 
 def revisions(incomplete: str) -> list[str]:
     """Branches and tags that begin with the typed text."""
-    from churn.history.git import git  # imported here: every start of `churn` imports this module
+    from churn.history.git import GitRefusalError, git  # imported here: every start of `churn` imports this module
 
-    listed = git(Path(), "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags") or ""
+    try:
+        listed = git(Path(), "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags") or ""
+    except GitRefusalError:  # the shell has nothing to complete with, and the command itself says why
+        return []
     return [name for name in listed.splitlines() if name.startswith(incomplete) and PLAIN.fullmatch(name)]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from churn.history.git import git
+from churn.history.git import GitRefusalError, git
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +31,12 @@ def _installed() -> str:
 
 
 def _of_project(root: Path) -> Iterator[str]:
-    commit = git(root, "rev-parse", "--verify", "HEAD")
-    fingerprint, edited = _state(root)
+    try:
+        commit = git(root, "rev-parse", "--verify", "HEAD")
+        fingerprint, edited = _state(root)
+    except GitRefusalError as error:
+        yield str(error)
+        return
     if commit:
         yield f"commit {commit[:DIGITS_OF_COMMIT]}"
         yield from ["edited"] if edited else []
@@ -48,6 +52,8 @@ def _state(root: Path) -> tuple[str, bool]:
         stages = state.stages_from_files(root)
         edited = git(root, "status", "--porcelain", "--", *CODE) or committed.find_edits(root, stages)
         return state.fingerprint(stages), bool(edited)
+    except GitRefusalError:
+        raise
     except Exception:  # the files can contain anything, and `--version` must not fail
         log.debug("no state", exc_info=True)
         return "", bool(git(root, "status", "--porcelain", "--", *CODE))

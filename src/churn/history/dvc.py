@@ -15,6 +15,11 @@ def cache_folder(root: Path) -> Path:
     return root / (told.stdout.strip() or Path(".dvc", "cache"))
 
 
+def is_below_dvc(root: Path) -> bool:
+    """Whether a folder, or one above it, is under DVC."""
+    return any((folder / ".dvc").is_dir() for folder in (root.resolve(), *root.resolve().parents))
+
+
 NOT_EXPERIMENTS = ("refs/exps/exec/", "refs/exps/apply/", "refs/exps/celery/", "refs/exps/temp/")
 """Refs for internal use of DVC."""
 

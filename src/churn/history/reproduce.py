@@ -12,7 +12,9 @@ from pathlib import Path
 
 from churn.errors import ChurnError
 from churn.history import state
-from churn.history.git import AS_IT_IS
+from churn.history.committed import POINTER
+from churn.history.dvc import cache_folder
+from churn.history.git import Clone, blobs_of_commit, changed_files, clone_commit
 from churn.runtime import NOWHERE
 
 log = logging.getLogger(__name__)
@@ -52,12 +54,12 @@ def reproduce(
     Raises:
         ChurnError: a stage failed or did not run, or bytes differ: one line for each file.
     """
-    uncommitted = _run(["git", "status", "--porcelain"], repository).stdout.splitlines()
+    uncommitted = changed_files(repository)
     if uncommitted:
         log.warning("%s uncommitted changes are not part of this check", len(uncommitted))
     for one in circumstances:
         with tempfile.TemporaryDirectory(prefix="churn-reproduce-") as folder:
-            same = _reproduce_in(Path(folder) / "clone", repository, one, commit)
+            same = _reproduce_in(clone_commit(repository, commit, Path(folder)), repository, one)
     return same
 
 
@@ -69,42 +71,29 @@ def recompute(repository: Path, commit: str) -> None:
     """
     log.info("rerunning %s in a clone, because some of its results are missing", commit[:7])
     with tempfile.TemporaryDirectory(prefix="churn-recompute-") as folder:
-        clone = Path(folder) / "clone"
-        _clone(repository, clone, commit)
-        _run(["dvc", "cache", "dir", "--local", str(_cache_of(repository))], clone)
+        clone = clone_commit(repository, commit, Path(folder))
+        _run(["dvc", "cache", "dir", "--local", str(cache_folder(repository).resolve())], clone)
         pointers = _pointers_in(clone)
         if pointers:
             _run(["dvc", "checkout", *pointers], clone)
         _run(["dvc", "repro"], clone)
 
 
-def _clone(repository: Path, clone: Path, commit: str) -> None:
-    sha = _run(["git", "rev-parse", "--verify", f"{commit}^{{commit}}"], repository).stdout.strip()
-    # A clone of a local folder copies all objects, so the commit need not be on a branch.
-    _run(["git", "clone", "--quiet", "--no-checkout", str(repository), str(clone)], repository)
-    _run(["git", "checkout", "--quiet", "--detach", sha], clone)
+def _pointers_in(clone: Clone) -> list[str]:
+    return sorted(path for path in blobs_of_commit(clone.project, "HEAD") if path.endswith(POINTER))
 
 
-def _cache_of(repository: Path) -> Path:
-    return (repository / _run(["dvc", "cache", "dir"], repository).stdout.strip()).resolve()
-
-
-def _pointers_in(clone: Path) -> list[str]:
-    return _run(["git", "ls-files", "-z", "*.dvc"], clone).stdout.split("\0")[:-1]
-
-
-def _reproduce_in(clone: Path, repository: Path, circumstances: Circumstances, commit: str) -> int:
-    _clone(repository, clone, commit)
+def _reproduce_in(clone: Clone, repository: Path, circumstances: Circumstances) -> int:
     _fetch_tracked_data(repository, clone)
-    committed = state.stages_from_lock(state.read_lock(clone))
+    committed = state.stages_from_lock(state.read_lock(clone.project))
     if not committed:
         raise ChurnError(f"{state.LOCK_FILE}: not committed, so nothing can be compared; run `dvc repro` and commit")
     log.info("%s: running %s", circumstances.name, ", ".join(committed))
-    story = _run(["dvc", "repro", "--force", "--no-run-cache"], clone, circumstances.environment).stdout
+    story = _run(["dvc", "repro", "--force", "--no-run-cache"], clone, circumstances.environment)
     idle = sorted(set(committed) - set(re.findall(r"Running stage '(.+?)'", story)))
     if idle:
         raise ChurnError(f"{circumstances.name}: did not run: {', '.join(idle)}")
-    differences = list(_differences(clone, committed))
+    differences = list(_differences(clone.project, committed))
     if differences:
         raise ChurnError("\n".join(f"{circumstances.name}: {line}" for line in differences))
     results = sum(len(stage.results) for stage in committed.values())
@@ -112,11 +101,12 @@ def _reproduce_in(clone: Path, repository: Path, circumstances: Circumstances, c
     return results
 
 
-def _fetch_tracked_data(repository: Path, clone: Path) -> None:
+def _fetch_tracked_data(repository: Path, clone: Clone) -> None:
     """Fetch data that is too large for git from the repository's own cache, but no results."""
     pointers = _pointers_in(clone)
     if pointers:
-        _run(["dvc", "remote", "add", "--quiet", "--local", CACHE_AS_REMOTE, str(_cache_of(repository))], clone)
+        cache = str(cache_folder(repository).resolve())
+        _run(["dvc", "remote", "add", "--quiet", "--local", CACHE_AS_REMOTE, cache], clone)
         _run(["dvc", "pull", "--remote", CACHE_AS_REMOTE, *pointers], clone)
 
 
@@ -127,23 +117,22 @@ def _differences(clone: Path, committed: state.Stages) -> Iterator[str]:
             if now[name].results.get(path) != md5:
                 yield f"{path}: bytes differ from those committed (stage {name})"
     explained = {path for stage in committed.values() for path in stage.results} | {state.LOCK_FILE}
-    for line in _run(["git", "status", "--porcelain"], clone).stdout.splitlines():
-        path = line[3:]
+    for path in changed_files(clone):
         if path not in explained:
             yield f"{path}: changed by the run"
 
 
-def _run(
-    command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
+def _run(command: Sequence[str], clone: Clone, settings: Mapping[str, str] | None = None) -> str:
+    inherited = {name: value for name, value in clone.environment.items() if name not in NOT_INHERITED}
     # Use the commands of this environment, even if it is not activated.
     inherited["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{inherited.get('PATH', '')}"
     done = subprocess.run(  # noqa: S603
         command,
-        cwd=folder,
-        env={**inherited, **NOWHERE, **AS_IT_IS, **(environment or {})},  # a check is not tracked
+        cwd=clone.project,
+        env={**inherited, **NOWHERE, **(settings or {})},  # a check is not tracked
         text=True,
+        encoding="utf-8",
+        errors="replace",
         check=False,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -151,4 +140,4 @@ def _run(
     if done.returncode:
         last = "\n".join(done.stdout.splitlines()[-LAST_LINES:])
         raise ChurnError(f"`{' '.join(command)}` ended with exit code {done.returncode}:\n{last}")
-    return done
+    return done.stdout

@@ -4,7 +4,7 @@ import functools
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,16 @@ from churn.config.params import PARAMS_FILE, parse_yaml
 from churn.files import md5_of_bytes
 from churn.history import committed, state, verify
 from churn.history.dvc import cache_folder, experiments
-from churn.history.git import CommitSummary, ReadBlob, blob_reader, commit_of, git, git_files, last_change
+from churn.history.git import (
+    CommitSummary,
+    GitRefusalError,
+    ReadBlob,
+    blob_reader,
+    commit_of,
+    git,
+    git_files,
+    last_change,
+)
 from churn.history.state import LOCK_FILE, PIPELINE_FILE, Content, Stages, content_of
 from churn.history.verify import Objection, RecordedStages
 
@@ -41,6 +50,8 @@ class Snapshot:
     """Who ran it, by git's settings; of a commit its author."""
     edited_values: tuple[tuple[str, Any, Any], ...] = ()
     """Dotted key of each parameter that differs from the commit, its value there, and its value in this state."""
+    git_refusal: str | None = None
+    """Why git does not tell the commit of the workspace; None if it does, or if there is no repository."""
     results: Mapping[str, str | None] = field(init=False)
     """md5 of the results that belong to this state, by path."""
 
@@ -82,20 +93,36 @@ def state_of_workspace(root: Path, just_ended: str | None = None, *, failed: boo
     """
     files = state.stages_from_files(root)
     known = verify.recorded_stages_of_workspace(root)
-    commit = git(root, "rev-parse", "HEAD")
-    edits = () if commit is None else committed.find_edits(root, files)
-    return Snapshot(
+    without_git = Snapshot(
         stages=files,
         counted=frozenset(_stages_that_count(files, known, just_ended, failed)),
         read=lambda path: content_of(root / path),
-        commit=commit,
-        edits=edits,
+        commit=None,
+        edits=(),
         objection=_objection(known, files) or verify.objection_to_packages(files, known),
         experiment=os.environ.get("DVC_EXP_NAME"),
         baseline=os.environ.get("DVC_EXP_BASELINE_REV"),
-        change=None if commit is None else last_change(root, commit, committed.inputs_in_git(files)),
-        user=git(root, "config", "user.name"),
-        edited_values=committed.edited_values(root, files) if edits else (),
+    )
+    try:
+        return _with_commit(root, without_git)
+    except GitRefusalError as error:  # the results are there; `churn sync` adds the commit when git answers again
+        return replace(without_git, git_refusal=str(error))
+
+
+def _with_commit(root: Path, one: Snapshot) -> Snapshot:
+    """A state of the workspace, with what git knows of it."""
+    user = git(root, "config", "user.name")
+    commit = git(root, "rev-parse", "HEAD")
+    if commit is None:
+        return replace(one, user=user)
+    edits = committed.find_edits(root, one.stages)
+    return replace(
+        one,
+        commit=commit,
+        edits=edits,
+        change=last_change(root, commit, committed.inputs_in_git(one.stages)),
+        user=user,
+        edited_values=committed.edited_values(root, one.stages) if edits else (),
     )
 
 

@@ -1,6 +1,7 @@
 """Where the served model comes from: the files of this project, or a version of the registered model."""
 
 import io
+import logging
 import tempfile
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from churn import files
 from churn.config.params import PARAMS_FILE, check_params, parse_yaml
 from churn.errors import ChurnError
 from churn.files import sha256_of_bytes
-from churn.history.git import git
+from churn.history.git import GitRefusalError, git
 from churn.history.predictions.of_states import recorded_contract, recorded_economics
 from churn.history.state import LOCK_FILE, fingerprint
 from churn.history.verify import recorded_stages_of_workspace, require_own_results
@@ -31,6 +32,8 @@ from churn.tracking.record import BACKGROUND_FILE, MODEL_FILE
 
 if TYPE_CHECKING:
     from churn.tracking.store.served_version import ServedVersion
+
+log = logging.getLogger(__name__)
 
 MODEL_NAME = "churn"
 """Name of the model of this folder, in the API."""
@@ -191,7 +194,11 @@ def customers_of(rows: pd.DataFrame) -> list[Customer]:
 
 
 def _commit(root: Path) -> str | None:
-    """The commit that records the present dvc.lock; None if it is not committed, or git is absent."""
-    if git(root, "diff", "--quiet", "HEAD", "--", LOCK_FILE) is None:
+    """The commit that records the present dvc.lock; None if it is not committed, or git does not tell."""
+    try:
+        if git(root, "diff", "--quiet", "HEAD", "--", LOCK_FILE) is None:
+            return None
+        return git(root, "log", "-1", "--format=%H", "--", LOCK_FILE) or None
+    except GitRefusalError as error:
+        log.warning("the commit of the model is not known: %s", error)
         return None
-    return git(root, "log", "-1", "--format=%H", "--", LOCK_FILE) or None

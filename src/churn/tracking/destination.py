@@ -18,6 +18,8 @@ SECONDS_TO_ANSWER = 0.3
 SQLITE = "sqlite:///"
 EMBEDDED = f"{SQLITE}mlflow.db"
 PORTS = {"http": 80, "https": 443}
+TEMPORARY_COPY = re.compile(r"(?P<holder>.*)/\.dvc/tmp/exps/(?:standalone/)?tmp[^/]+(?P<below>/.*|)")
+"""Path in which DVC runs an experiment of `--temp` or of its queue."""
 
 CLIENT_SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
@@ -135,8 +137,20 @@ def find_destination(root: Path) -> Destination:
 
 
 def project_root(workspace: Path) -> Path:
-    """Folder of the project, even for a stage that DVC runs in a temporary copy of it."""
-    return Path(os.environ.get("DVC_ROOT") or workspace).resolve()
+    """Folder of the project, even for a stage that DVC runs in a temporary copy of it (`dvc exp run --temp`).
+
+    The path decides, not DVC_ROOT: that is the folder of `.dvc`, which can be above the project, and is inherited.
+    """
+    workspace = workspace.resolve()
+    copy = TEMPORARY_COPY.fullmatch(workspace.as_posix())
+    if copy is None:
+        return workspace
+    # The copy has the whole repository. Its part down to the folder of `.dvc` is in both paths.
+    holder, below = Path(copy["holder"]), Path(copy["below"].lstrip("/")).parts
+    common = next(
+        count for count in range(len(below), -1, -1) if holder.parts[len(holder.parts) - count :] == below[:count]
+    )
+    return holder.joinpath(*below[common:])
 
 
 def refusal(destination: Destination, patience: float = SECONDS_TO_ANSWER) -> str | None:

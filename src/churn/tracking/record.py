@@ -79,10 +79,13 @@ def user_name() -> str:
 
 
 def standing(tags: Mapping[str, str]) -> int:
-    """What the name of a run refers to: 2 a commit, 1 a DVC experiment, 0 an edit that is stored nowhere else."""
+    """What the name of a run refers to.
+
+    2 a commit, 1 a DVC experiment, 0 an edit that is stored nowhere else, -1 nothing: git did not answer.
+    """
     if DVC_EXPERIMENT in tags:
         return 1
-    return 2 if tags.get(EDITED) == "false" else 0
+    return {"false": 2, "true": 0}.get(tags.get(EDITED, ""), -1)
 
 
 def is_outdated(shown: Mapping[str, str], present: Mapping[str, str]) -> bool:

@@ -79,6 +79,8 @@ class Recorder:
         files = snapshot.state_of_workspace(self.workspace, execution.stage, failed=execution.fault is not None)
         record, content_of = describe(files, execution)
         self._outbox.add(record, content_of)
+        if files.git_refusal:
+            _warn("recorded without its commit, `churn sync` adds it once git answers", files.git_refusal)
         return record, execution.stage in state.last_stages(files.stages)
 
     def _publish(self, record: Record, *, wait: bool) -> str:

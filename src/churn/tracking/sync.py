@@ -103,6 +103,8 @@ def status(root: Path) -> StatusReport:
         lines.append(f"state {state.fingerprint}: {'complete' if state.complete else 'incomplete'}")
         if state.objection:
             faults.append(str(state.objection))
+        if state.git_refusal:
+            faults.append(state.git_refusal)
         with connection(destination) as store:
             waiting = outbox.without_receipt(store.identity)
             unshown = len(waiting)
@@ -252,6 +254,8 @@ def _states(root: Path, wanted: SyncRequest, faults: list[str]) -> Iterator[Snap
     try:
         workspace = snapshot.state_of_workspace(root)
         seen.add(workspace.fingerprint)
+        if workspace.git_refusal:
+            faults.append(workspace.git_refusal)
         if workspace.objection:
             faults.append(f"the state of this folder is not published: {workspace.objection}")
         else:

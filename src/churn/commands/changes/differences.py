@@ -15,7 +15,8 @@ from churn.commands.compare import compare_states
 from churn.config.economics import FORMER_CURRENCY, present_name
 from churn.errors import ChurnError, excerpt
 from churn.files import DETAILED_METRICS, METRICS, OVERVIEW
-from churn.history.git import commit_of, git_files
+from churn.history.dvc import is_below_dvc
+from churn.history.git import commit_of, git, git_files
 from churn.history.predictions.of_states import WORKSPACE
 from churn.history.state import LOCK_FILE, content_of
 
@@ -65,8 +66,8 @@ def compare(
     Raises:
         ChurnError: a revision is unknown, or DVC or git fails.
     """
-    if not (folder / ".dvc").exists():  # without it, DVC reports no differences
-        raise ChurnError(".dvc: not in this folder; run the command in the project's folder")
+    if not is_below_dvc(folder):  # without it, DVC reports no differences
+        raise ChurnError(".dvc: not in this folder or above it; run the command in the project's folder")
     new = _revision(folder, head) if head else _Revision(None, "workspace")
     old = _revision(folder, base)
     if from_merge_base:
@@ -75,7 +76,7 @@ def compare(
     declared, declared_whole = _differences(folder, "metrics", "--all", *between)
     detailed, detailed_whole = _detailed_differences(folder, old, new)
     parameters, parameters_whole = _differences(folder, "params", *between)
-    lock_differs = bool(_git(folder, "diff", "--name-only", "-z", *between, "--", LOCK_FILE))
+    lock_differs = bool(git(folder, "diff", "--name-only", "-z", *between, "--", LOCK_FILE))
     readable = {"metrics": declared_whole and detailed_whole, "parameters": parameters_whole}
     return Changes(
         Side(old.label, forge.address(forge.base, old.commit)),
@@ -105,12 +106,11 @@ def _revision(folder: Path, name: str) -> _Revision:
 
 
 def _merge_base(folder: Path, old: _Revision, new: _Revision) -> _Revision:
-    done = _run(folder, ["git", "merge-base", str(old.commit), new.commit or "HEAD"])
-    if done.returncode:
+    commit = git(folder, "merge-base", str(old.commit), new.commit or "HEAD")
+    if commit is None:
         raise ChurnError(
             f"{old.label} and {new.label}: no common commit in this clone; `git fetch --unshallow` gets all commits"
         )
-    commit = done.stdout.strip()
     return old if commit == old.commit else _Revision(commit, commit[:7])
 
 
@@ -189,19 +189,16 @@ def _value(value: Any) -> Value:
 
 
 def _pictures(folder: Path, between: Sequence[str]) -> Iterator[Picture]:
-    fields = _git(folder, "diff", "--name-status", "--no-renames", "-z", *between, "--", PICTURES)
+    fields = _listed(folder, "diff", "--name-status", "--no-renames", "--relative", "-z", *between, "--", PICTURES)
     for status, path in zip(fields[::2], fields[1::2], strict=True):
         yield Picture(path, in_old=status != "A", in_new=status != "D")
     if len(between) == 1:
-        for path in _git(folder, "ls-files", "--others", "--exclude-standard", "-z", "--", PICTURES):
+        for path in _listed(folder, "ls-files", "--others", "--exclude-standard", "-z", "--", PICTURES):
             yield Picture(path, in_old=False, in_new=True)
 
 
-def _git(folder: Path, *arguments: str) -> list[str]:
-    done = _run(folder, ["git", *arguments])
-    if done.returncode:
-        raise ChurnError(f"`git {arguments[0]}`: {done.stderr.strip() or 'failed'}")
-    return done.stdout.split("\0")[:-1]
+def _listed(folder: Path, *arguments: str) -> list[str]:
+    return (git(folder, *arguments) or "").split("\0")[:-1]
 
 
 def _run(folder: Path, command: Sequence[str]) -> subprocess.CompletedProcess[str]:

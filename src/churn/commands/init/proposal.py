@@ -19,6 +19,7 @@ from churn.config.params import PARAMS_FILE, Params, check_params, parse_yaml, r
 from churn.config.yaml_edit import dump_like, load_editable, node, plain, put
 from churn.errors import ChurnError, DataError, ParameterError, excerpt
 from churn.files import replacing_outputs
+from churn.history.git import git
 from churn.table.reader import NOT_PACKED, PARQUET, first_line, open_table, read_source
 from churn.texts import aligned
 
@@ -167,7 +168,7 @@ def is_large_and_untracked(root: Path, source: str) -> bool:
         return False
     if any((root / f"{part}.dvc").exists() for part in (Path(source), *Path(source).parents[:-1])):
         return False
-    return _run(root, "git", "ls-files", "--error-unmatch", "--", source).returncode != 0
+    return not git(root, "ls-files", "--", source)
 
 
 def add_to_dvc(root: Path, source: str) -> None:
