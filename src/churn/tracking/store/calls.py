@@ -1,6 +1,7 @@
 """Helpers for calls to MLflow: uniform errors, no log messages, and one thread at a time."""
 
 import logging
+import sqlite3
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from mlflow.tracking import fluent
 from mlflow.tracking._tracking_service import utils as service
 
 from churn.runtime import environment
+from churn.texts import one_line
 from churn.tracking.destination import Destination, StoreError
 from churn.tracking.record import DESCRIPTION
 from churn.tracking.store.places import artifact_location
@@ -88,11 +90,16 @@ def faults_as_store_errors() -> Iterator[None]:
             yield
     except MlflowException as error:
         status = error.get_http_status_code()
-        raise StoreError(str(error), refused=status in CLIENT_ERRORS and status not in TRANSIENT) from error
-    except (SQLAlchemyError, OSError) as error:
-        raise StoreError(str(error) or type(error).__name__, refused=False) from error
+        raise StoreError(_reason(error), refused=status in CLIENT_ERRORS and status not in TRANSIENT) from error
+    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+        raise StoreError(_reason(error), refused=False) from error
     except ImportError as error:  # a missing database driver
         raise StoreError(str(error), refused=True) from error
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong on one line, without the statement that a database repeats."""
+    return one_line(str(error).partition("[SQL:")[0].partition("(Background on")[0]) or type(error).__name__
 
 
 @contextmanager

@@ -73,6 +73,7 @@ from churn.tracking.store.calls import (
     milliseconds,
     open_experiment,
 )
+from churn.tracking.store.database import prepare_database
 from churn.tracking.store.model_file import MODEL_FILES, ContentOf
 from churn.tracking.store.places import lay_out_file, require_apart_from_project
 
@@ -375,6 +376,7 @@ def open_store(destination: Destination) -> Store:
         StoreError: the store refuses, or is unavailable.
     """
     with faults_as_store_errors(), lock(destination.lock):
+        prepare_database(destination)
         client = mlflow.MlflowClient(destination.uri)
         experiment = open_experiment(client, destination, destination.experiment)
         executions = open_experiment(client, destination, destination.executions)
