@@ -1,5 +1,7 @@
 """What a process changes of itself while it works, and gives back."""
 
+import json
+import logging
 import os
 import subprocess
 import sys
@@ -14,7 +16,19 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
 from churn.errors import excerpt
-from churn.runtime import THREAD_SETTINGS, environment, is_locked, limited_threads, lock, without_quoted
+from churn.runtime import (
+    THREAD_SETTINGS,
+    environment,
+    escape_what_cannot_be_encoded,
+    is_locked,
+    limited_threads,
+    lock,
+    log_text_to_stderr,
+    os_error_line,
+    unexpected_error_line,
+    without_quoted,
+    without_secrets,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -175,3 +189,87 @@ def test_what_a_message_quotes_is_not_in_a_line_for_a_collector(message: str, ex
 def test_no_value_is_in_a_line_for_a_collector_whatever_it_is(value: str) -> None:
     marked = f"{value[:20]}SECRET{value[20:]}"
     assert "SECRET" not in without_quoted(f"column {'fee'!r}: {excerpt(marked)} is invalid, {excerpt(marked)} too")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MLFLOW_TRACKING_PASSWORD", "hunter22"),
+        ("MLFLOW_TRACKING_TOKEN", "hunter22"),
+        ("AWS_SECRET_ACCESS_KEY", "hunter22"),
+        ("PGPASSWORD", "hunter22"),
+        ("MLFLOW_TRACKING_URI", "https://ann:hunter22@mlflow.example"),
+        ("https_proxy", "http://ann:hunter22@proxy:3128"),
+    ],
+)
+def test_no_secret_of_the_environment_is_in_a_text(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    assert without_secrets("401 for user ann, hunter22") == "401 for user ann, ***"
+
+
+def test_a_variable_that_holds_no_secret_hides_no_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHURN_SERVE_TOKENS", "tokens.txt")
+    monkeypatch.setenv("JUPYTER_TOKEN", "abc")
+    assert without_secrets("tokens.txt: not found, abc") == "tokens.txt: not found, abc"
+
+
+def test_a_terminal_without_a_sign_gets_its_number_as_in_json(tmp_path: Path) -> None:
+    with (tmp_path / "out").open("w", encoding="ascii") as stream:
+        escape_what_cannot_be_encoded(stream)
+        print(json.dumps("± 2 € \udcff", ensure_ascii=False), file=stream)
+    assert json.loads((tmp_path / "out").read_text()) == "± 2 € \udcff"
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError(30, "Read-only file system", "models/x"), "models/x: Read-only file system"),
+        (OSError(28, "No space left on device", "x.csv"), "x.csv: no space left on the disk; free some (`dvc gc -w`"),
+        (OSError(28, "No space left on device"), "no space left on the disk"),
+        (ConnectionResetError(), "ConnectionResetError: "),
+    ],
+)
+def test_what_the_operating_system_refuses_is_one_line(error: OSError, line: str) -> None:
+    assert os_error_line(error).startswith(line)
+    assert len(os_error_line(error).splitlines()) == 1
+
+
+class TestUnexpectedErrors:
+    @staticmethod
+    def error() -> Exception:
+        try:
+            raise ValueError("two\nlines, postgresql://ann:hunter22@db/x")
+        except ValueError as error:
+            return error
+
+    def test_the_line_names_the_file_with_the_details(self, tmp_path: Path) -> None:
+        (tmp_path / "dvc.yaml").touch()
+        line = unexpected_error_line(self.error(), tmp_path)
+        path = tmp_path / ".churn/errors.log"
+        assert line.startswith("unexpected ValueError: two lines, ")
+        assert line.endswith(f"with the details in {path}")
+        assert "Traceback" in path.read_text()
+        assert "hunter22" not in path.read_text()
+        assert path.stat().st_mode & 0o777 == 0o600
+
+    def test_outside_a_project_no_folder_is_made(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+        (tmp_path / "temporary").mkdir()
+        line = unexpected_error_line(self.error(), tmp_path)
+        (path,) = (tmp_path / "temporary").iterdir()
+        assert line.endswith(f"with the details in {path}")
+
+    def test_where_nothing_can_be_written_the_line_comes_all_the_same(self, tmp_path: Path) -> None:
+        (tmp_path / "dvc.yaml").touch()
+        (tmp_path / ".churn").touch()
+        assert "its details cannot be written (File exists)" in unexpected_error_line(self.error(), tmp_path)
+
+
+def test_no_secret_and_no_escape_is_in_a_line_of_the_log(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    log_text_to_stderr("%(message)s")
+    root.warning("refused by http://ann:hunter22@mlflow \x1b[2J")
+    assert capsys.readouterr().err == "refused by http://mlflow \\x1b[2J\n"

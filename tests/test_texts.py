@@ -1,8 +1,13 @@
 """Aligned columns in a terminal."""
 
 import json
+import re
 
-from churn.texts import aligned, escaped_json
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from churn.texts import aligned, escaped_json, masked
 
 
 def test_columns_are_as_wide_as_their_widest_cell_and_numbers_stand_to_the_right() -> None:
@@ -29,3 +34,60 @@ def test_json_without_what_moves_a_cursor_is_the_same_value() -> None:
     assert all(sign.isprintable() or sign == "\n" for sign in printed)
     assert "größe" in printed
     assert json.loads(printed) == value
+
+
+SPELLINGS = {
+    "as an address has it": "http://ann:{}@mlflow:5000/x: refused",
+    "of a database": "postgresql+psycopg://ann:{}@db.example/mlflow",
+    "without a user": "redis://:{}@cache/0",
+    "as the user": "https://{}@mlflow.example",
+    "in a list": "tried http://a/b, http://ann:{}@c:1/d and http://e",
+    "in quotation marks": "cannot open 'mysql://ann:{}@db/x'",
+    "as a parameter": "postgresql://db/mlflow?user=ann&password={}&sslmode=require",
+    "as a parameter of TLS": "postgresql://db/mlflow?sslpassword={}",
+    "as a signature": "https://bucket.example/x?X-Amz-Signature={}&X-Amz-Date=1",
+    "as a token": "http://mlflow/api?access_token={}",
+    "in a header": "GET / failed: {{'Authorization': 'Bearer {}'}}",
+    "in a header of a name and a password": "Authorization: Basic {}",
+    "in settings of PostgreSQL": "connection to host=db user=ann password={} failed",
+    "quoted in settings": "dsn: password='{}' host=db",
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
+@pytest.mark.parametrize("password", ["s3cret-Word", "s3cret%40Word", "12345678s3cret"])
+def test_a_password_is_masked_however_it_is_spelled(spelling: str, password: str) -> None:
+    assert "s3cret" not in masked(spelling.format(password))
+
+
+@pytest.mark.parametrize("sign", "@/?#:&=+%~!$^*()|,;")
+def test_a_password_with_an_unescaped_sign_is_masked_in_an_address(sign: str) -> None:
+    assert not {"s3cret", "Word"} & set(re.split(r"\W", masked(f"http://ann:s3cret{sign}Word@mlflow:5000/x")))
+
+
+@given(st.text(st.characters(blacklist_categories=["Cc", "Cs", "Z"], blacklist_characters="<>'\""), min_size=1))
+def test_no_password_of_an_address_is_left(password: str) -> None:
+    address = f"http://ann:{password}@mlflow:5000/x"
+    assert masked(f"{address}: refused").endswith("mlflow:5000/x: refused")
+    assert masked(address) == masked("http://mlflow:5000/x")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sqlite:////home/a@b/mlflow.db",
+        "file:///C:/churn@home",
+        "http://localhost:5000/#/experiments/1",
+        "models:/churn@champion",
+        "git@example.com:churn.git",
+        "the token is missing; pass --token",
+        "basic statistics, bearer of news",
+        "key=value",
+    ],
+)
+def test_what_holds_no_secret_stays(text: str) -> None:
+    assert masked(text) == text
+
+
+def test_a_secret_that_is_known_is_masked_wherever_it_stands() -> None:
+    assert masked("cannot log in with hunter22!", ["hunter22"]) == "cannot log in with ***!"

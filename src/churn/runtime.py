@@ -1,19 +1,27 @@
 """File locks, thread limits and environment variables, which make a process exclusive and repeatable; its log lines."""
 
+import codecs
+import errno
 import fcntl
+import io
 import json
 import logging
 import os
 import re
 import sys
+import tempfile
 import threading
+import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
+from urllib.parse import urlsplit
 
 from threadpoolctl import threadpool_limits
 
-from churn.errors import ChurnError
+from churn.errors import ChurnError, escape_controls
+from churn.texts import masked
 
 NOWHERE = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
 """A port that refuses connections at once: turns tracking off."""
@@ -27,7 +35,43 @@ QUOTED = re.compile(r"""(?<!\w)(['"])(?:\\.|(?!\1).)*\1""")
 CUT = "..."
 """End of a value that a message has in part, and without its second quotation mark."""
 
+SECRET_NAME = re.compile(r"(PASSWORD|PASSWD|TOKEN|SECRET|SECRET_ACCESS_KEY|API_KEY|PRIVATE_KEY)$", re.IGNORECASE)
+"""Environment variables whose value is a secret."""
+SHORTEST_SECRET = 6
+"""Shorter values are words that occur in any text."""
+
+ERROR_LOG = Path(".churn/errors.log")
+
 _computing = threading.RLock()
+
+
+def without_secrets(text: str) -> str:
+    """A text without passwords and tokens, those of the environment included; for all that is shown or kept."""
+    return masked(text, _secrets_in_environment())
+
+
+def _secrets_in_environment() -> Iterator[str]:
+    for name, value in os.environ.items():
+        found = value if SECRET_NAME.search(name) else _password_in(value)
+        if found and len(found) >= SHORTEST_SECRET:
+            yield found
+
+
+def _password_in(address: str) -> str | None:
+    if "://" not in address or "@" not in address:
+        return None
+    try:
+        return urlsplit(address).password
+    except ValueError:  # no address; what looks like one in a text is masked by its form
+        return None
+
+
+class LineFormatter(logging.Formatter):
+    """Text lines without secrets, and without characters that would move a terminal's cursor."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as text."""
+        return escape_controls(without_secrets(super().format(record)))
 
 
 class JsonLineFormatter(logging.Formatter):
@@ -40,7 +84,7 @@ class JsonLineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line."""
         fields = {"time": round(record.created, 3), "level": record.levelname.lower(), "program": self._program}
-        return json.dumps(fields | {"message": without_quoted(record.getMessage())})
+        return json.dumps(fields | {"message": without_quoted(without_secrets(record.getMessage()))})
 
 
 def without_quoted(message: str) -> str:
@@ -55,8 +99,62 @@ def log_to_stderr(program: str, plain: str) -> None:
     """Log to standard error: as text in the format `plain`, or as JSON if CHURN_LOG_FORMAT says so."""
     handler = logging.StreamHandler(sys.stderr)
     as_json = os.environ.get(LOG_FORMAT) == "json"
-    handler.setFormatter(JsonLineFormatter(program) if as_json else logging.Formatter(plain))
+    handler.setFormatter(JsonLineFormatter(program) if as_json else LineFormatter(plain))
     logging.basicConfig(handlers=[handler])
+
+
+def log_text_to_stderr(form: str) -> None:
+    """Log to standard error as text."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LineFormatter(form))
+    logging.basicConfig(handlers=[handler])
+
+
+def escape_what_cannot_be_encoded(*streams: TextIO) -> None:
+    """Escape characters that a terminal's encoding lacks as JSON does, so that JSON stays what it is."""
+    codecs.register_error("churn.escape", _escaped)
+    for stream in streams:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="churn.escape")
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
+
+
+def os_error_line(error: OSError) -> str:
+    """What the operating system refuses, on one line."""
+    where = error.filename if isinstance(error.filename, str) else None
+    if error.errno == errno.ENOSPC:
+        full = "no space left on the disk; free some (`dvc gc -w` drops unused results)"
+        return f"{where}: {full}" if where else full
+    return f"{where or type(error).__name__}: {error.strerror or error}"
+
+
+def unexpected_error_line(error: Exception, project: Path) -> str:
+    """A line for an error that nobody foresaw; its traceback goes to the log file that the line names."""
+    told = without_secrets("".join(traceback.format_exception(error)))
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    try:
+        path = _append_to_error_log(told, project)
+    except OSError as refused:
+        return f"unexpected {what}; its details cannot be written ({refused.strerror}); please report it"
+    return f"unexpected {what}; please report it, with the details in {path}"
+
+
+def _append_to_error_log(text: str, project: Path) -> Path:
+    if not (project / "dvc.yaml").is_file():
+        descriptor, name = tempfile.mkstemp(prefix="churn-error-", suffix=".log", text=True)
+        path = Path(name)
+    else:
+        path = project / ERROR_LOG
+        path.parent.mkdir(exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(descriptor, "a", encoding="utf-8") as file:
+        file.write(text)
+    return path
 
 
 @contextmanager

@@ -1,9 +1,42 @@
 """Text for terminals."""
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from rich.cells import cell_len
+
+ADDRESS = re.compile(r"""(?P<scheme>\b[a-z][a-z0-9+.-]*://)(?P<rest>[^\s"'<>]+)""", re.IGNORECASE)
+END_OF_HOST = re.compile(r"[/?#]")
+SECRET_PARAMETER = re.compile(
+    r"""([?&;][^=&\s]*(?:pass|pwd|token|secret|key|credential|signature)[^=&\s]*=)[^&\s#"'<>]*""", re.IGNORECASE
+)
+SECRET_SETTING = re.compile(r"""\b((?:ssl)?passw(?:or)?d\s*=\s*)('[^']*'|"[^"]*"|[^\s&'"]+)""", re.IGNORECASE)
+"""As in the settings of PostgreSQL's client."""
+SECRET_HEADER = re.compile(
+    r"""(authorization['"]?\s*[:=]\s*['"]?(?:bearer|basic)?\s*|\bbearer\s+)[^\s'"]{8,}""", re.IGNORECASE
+)
+MASK = "***"
+
+
+def masked(text: str, secrets: Iterable[str] = ()) -> str:
+    """A text without user names and passwords of addresses, secret parameters and headers, and the given secrets."""
+    for secret in secrets:
+        text = text.replace(secret, MASK)
+    text = ADDRESS.sub(lambda found: found["scheme"] + _without_user(found["rest"]), text)
+    for pattern in (SECRET_PARAMETER, SECRET_SETTING, SECRET_HEADER):
+        text = pattern.sub(rf"\g<1>{MASK}", text)
+    return text
+
+
+def _without_user(address: str) -> str:
+    """An address behind its scheme, without user and password.
+
+    A `/`, `?` or `#` that a password has unescaped ends the host too early. So, where a user is possible, all up to the
+    last `@` is left out; an address of `host:port` whose path has an `@` loses more than it must.
+    """
+    host = END_OF_HOST.split(address, maxsplit=1)[0]
+    return address.rpartition("@")[2] if ":" in host or "@" in host else address
 
 
 def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[str]:

@@ -89,12 +89,21 @@ def test_two_stages_do_not_work_in_one_folder_at_once(folder: Path, caplog: pyte
     run_stage(Recorder(Path.cwd(), "preprocess"), lambda *_: {})
 
 
-def test_a_fault_of_the_code_keeps_its_traceback(folder: Path) -> None:
-    def work(root: Path, params: Params) -> dict[str, float]:
-        raise ZeroDivisionError
+def test_a_fault_of_the_code_is_one_line_that_names_the_file_with_its_traceback(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (folder / "dvc.yaml").write_text("stages: {}\n")
 
-    with pytest.raises(ZeroDivisionError):
+    def work(root: Path, params: Params) -> dict[str, float]:
+        raise ZeroDivisionError("no customers")
+
+    with pytest.raises(SystemExit) as left:
         run_stage(Recorder(Path.cwd(), "preprocess"), work)
+    assert left.value.code == 1
+    details = folder / ".churn/errors.log"
+    told = f"unexpected ZeroDivisionError: no customers; please report it, with the details in {details}"
+    assert told in caplog.messages
+    assert "Traceback" in details.read_text()
 
 
 @pytest.mark.slow

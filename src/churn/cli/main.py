@@ -1,24 +1,67 @@
 """Run a command of `churn`."""
 
+import errno
 import logging
+import os
 import sys
+from pathlib import Path
 
 from typer._completion_classes import completion_init
 
 from churn.cli import data, judging, monitoring, running, serving, tracking  # noqa: F401 - each registers its commands
 from churn.cli.app import UsageError, app
 from churn.errors import ChurnError, escape_controls
+from churn.runtime import (
+    escape_what_cannot_be_encoded,
+    log_text_to_stderr,
+    os_error_line,
+    unexpected_error_line,
+    without_secrets,
+)
+
+log = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """Run a command. An error that the user can fix is printed without a traceback."""
-    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    """Run a command. No error shows a traceback: that of an unforeseen one goes to a log file."""
+    escape_what_cannot_be_encoded(sys.stdout, sys.stderr)
+    log_text_to_stderr("%(message)s")
     logging.getLogger("churn").setLevel(logging.INFO)
     completion_init()  # Typer does this only with its own completion options
     try:
-        app(prog_name="churn")
+        _run()
     except UsageError as error:
-        print(escape_controls(f"churn: {error}"), file=sys.stderr)
-        sys.exit(2)
+        _leave(str(error), 2)
     except ChurnError as error:
-        sys.exit(escape_controls(f"churn: {error}"))
+        _leave(str(error), 1)
+    except OSError as error:
+        _leave(os_error_line(error), 1)
+    except Exception as error:
+        log.debug("not foreseen", exc_info=True)
+        _leave(unexpected_error_line(error, Path.cwd()), 1)
+
+
+def _run() -> None:
+    """Run the command that the arguments name; what it printed has been written, or there is an error."""
+    try:
+        app(prog_name="churn")
+    except SystemExit:
+        _flush()
+        raise
+    _flush()
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        # Python would flush again at its end, and fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if error.errno == errno.EPIPE:  # nobody reads on, as behind `head`
+            sys.exit(1)
+        raise OSError(error.errno, error.strerror, "standard output") from error
+
+
+def _leave(line: str, code: int) -> None:
+    print(escape_controls(without_secrets(f"churn: {line}")), file=sys.stderr)
+    sys.exit(code)

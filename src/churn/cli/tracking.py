@@ -10,8 +10,8 @@ from churn.cli import options
 from churn.cli.app import command, require_project
 from churn.cli.help import TRACKING
 from churn.errors import escape_controls
+from churn.runtime import without_secrets
 from churn.texts import escaped_json
-from churn.tracking.destination import without_password
 
 if TYPE_CHECKING:
     from churn.tracking.reports import StatusReport, SyncReport
@@ -67,9 +67,9 @@ def lineage(of: options.Traced, log: options.ReadLog = options.LOG, as_json: opt
 
 
 def _tell(report: "SyncReport | StatusReport", *, strict: bool, as_json: bool) -> None:
-    lines = (escape_controls(" ".join(line.splitlines())) for line in report.lines)
+    lines = (escape_controls(without_secrets(" ".join(line.splitlines()))) for line in report.lines)
     print(escaped_json(report.as_json()) if as_json else "\n".join(lines))
     for fault in report.faults:
-        print(escape_controls(without_password(fault)), file=sys.stderr)
+        print(escape_controls(without_secrets(fault)), file=sys.stderr)
     if strict and report.faults:
         sys.exit(1)

@@ -1,6 +1,5 @@
 """Run a stage: read parameters, limit threads, report errors and record the outcome."""
 
-import errno
 import logging
 import sys
 import time
@@ -11,7 +10,7 @@ from churn.config.params import Params, load_params
 from churn.errors import ChurnError, ParameterError
 from churn.history import verify
 from churn.history.state import StageInputs, UnidentifiedError, inputs_from_files
-from churn.runtime import at_work_alone, limited_threads
+from churn.runtime import at_work_alone, limited_threads, os_error_line, unexpected_error_line, without_secrets
 from churn.tracking.record import Execution
 from churn.tracking.recorder import Recorder
 
@@ -39,16 +38,13 @@ def run_stage(recorder: Recorder, work: Callable[[Path, Params], Measurements]) 
                 raise ChurnError("parameters, code or data changed while this stage ran; run `dvc repro` again")
             if inputs is not None:
                 verify.leave_provenance(workspace, stage, inputs)
-    except (ChurnError, OSError) as error:
-        fault = _fault_text(error)
+    except Exception as error:
+        fault = _fault_text(error, workspace)
         for line in fault.splitlines():
             log.error(line)
-        log.debug("raised here", exc_info=error)
-        record(fault, {})
+        log.debug("raised here", exc_info=True)
+        record(without_secrets(fault), {})
         sys.exit(1)
-    except Exception as error:
-        record(f"{type(error).__name__}: {error}", {})
-        raise
     record(None, measurements)
 
 
@@ -60,9 +56,7 @@ def inputs_of(workspace: Path, stage: str) -> StageInputs | None:
         return None  # reported later: by the stage itself, or when it is recorded
 
 
-def _fault_text(error: ChurnError | OSError) -> str:
-    if not isinstance(error, OSError):
+def _fault_text(error: Exception, workspace: Path) -> str:
+    if isinstance(error, ChurnError):
         return str(error)
-    if error.errno == errno.ENOSPC:
-        return f"{error.filename or 'results'}: no space left on the disk; free some (`dvc gc -w` drops unused results)"
-    return f"{error.filename or type(error).__name__}: {error.strerror or error}"
+    return os_error_line(error) if isinstance(error, OSError) else unexpected_error_line(error, workspace)

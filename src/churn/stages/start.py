@@ -6,8 +6,11 @@ import logging
 import sys
 from pathlib import Path
 
-from churn.runtime import log_to_stderr
+from churn.errors import ChurnError
+from churn.runtime import escape_what_cannot_be_encoded, log_to_stderr, unexpected_error_line
 from churn.tracking.recorder import Recorder
+
+log = logging.getLogger(__name__)
 
 STAGES = ("preprocess", "train", "evaluate")
 
@@ -18,6 +21,7 @@ def main(*stage: str) -> None:
     parser.add_argument("stage", choices=STAGES)
     parser.add_argument("--verbose", action="store_true", help="log details, and the traceback of an error")
     given = parser.parse_args([*stage, *sys.argv[1:]])
+    escape_what_cannot_be_encoded(sys.stdout, sys.stderr)
     log_to_stderr(given.stage, f"{given.stage}: %(message)s")
     logging.getLogger("churn").setLevel(logging.DEBUG if given.verbose else logging.INFO)
     try:
@@ -26,3 +30,7 @@ def main(*stage: str) -> None:
         runner.run_stage(recorder, importlib.import_module(f"churn.stages.{given.stage}").run)
     except KeyboardInterrupt:
         sys.exit("interrupted; `dvc repro` runs this stage again")
+    except Exception as error:
+        log.debug("raised here", exc_info=True)
+        log.error(str(error) if isinstance(error, ChurnError) else unexpected_error_line(error, Path()))
+        sys.exit(1)

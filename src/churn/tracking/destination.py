@@ -5,16 +5,20 @@ import os
 import re
 import socket
 import threading
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from churn.errors import ChurnError
+from churn.runtime import without_secrets
 
 DEFAULT_EXPERIMENT = "churn"
 LOCAL_PAGES = "http://localhost:5000"
 """Where `make ui` serves the embedded store."""
 SECONDS_TO_ANSWER = 0.3
+SECONDS_BETWEEN_LOOKS = 0.01
 SQLITE = "sqlite:///"
 EMBEDDED = f"{SQLITE}mlflow.db"
 PORTS = {"http": 80, "https": 443}
@@ -37,7 +41,7 @@ class StoreError(ChurnError):
     """A store is unavailable, or refuses."""
 
     def __init__(self, reason: str, *, refused: bool) -> None:
-        super().__init__(without_password(reason))
+        super().__init__(without_secrets(reason))
         self.refused = refused
         """Whether a retry will not help."""
 
@@ -117,7 +121,7 @@ class Destination:
     @property
     def address(self) -> str:
         """The URI without credentials, for logs."""
-        return without_password(self.uri)
+        return without_secrets(self.uri)
 
 
 PATIENT_SETTINGS = {**CLIENT_SETTINGS, "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
@@ -154,34 +158,48 @@ def project_root(workspace: Path) -> Path:
 
 
 def refusal(destination: Destination, patience: float = SECONDS_TO_ANSWER) -> str | None:
-    """Why a server cannot be reached within `patience` seconds; None if it can. Does not import mlflow."""
+    """Why a server cannot be reached within `patience` seconds; None if it can. Does not import mlflow.
+
+    A proxy that answers may reach what this machine does not: then MLflow's client finds out.
+    """
     try:
         parts = urlsplit(destination.uri)
         if parts.scheme not in PORTS:
             return None
-        address = (parts.hostname or "", parts.port or PORTS[parts.scheme])
+        routes = [(parts.hostname or "", parts.port or PORTS[parts.scheme]), *_proxies(parts.scheme)]
     except ValueError as error:
         return str(error)
-    reasons = [f"no answer within {patience:g} s"]
-    # In a thread, because name resolution has no timeout.
-    look = threading.Thread(target=_look, args=[address, patience, reasons], daemon=True)
-    look.start()
-    look.join(patience)
-    return reasons[-1] or None
+    reasons: list[str] = []
+    answered = threading.Event()
+    # In threads, because name resolution has no timeout.
+    looks = [threading.Thread(target=_look, args=[route, patience, reasons, answered], daemon=True) for route in routes]
+    for look in looks:
+        look.start()
+    end = time.monotonic() + patience
+    while not answered.is_set() and len(reasons) < len(routes) and time.monotonic() < end:
+        answered.wait(SECONDS_BETWEEN_LOOKS)
+    if answered.is_set():
+        return None
+    return reasons[0] if reasons else f"no answer within {patience:g} s"
 
 
-def _look(address: tuple[str, int], patience: float, reasons: list[str]) -> None:
+def _proxies(scheme: str) -> Iterator[tuple[str, int]]:
+    """Host and port of each proxy that MLflow's client might take for an address of this scheme."""
+    from urllib.request import getproxies  # here: an embedded store does not need it
+
+    given = getproxies()
+    for address in filter(None, (given.get(scheme), given.get("all"))):
+        parts = urlsplit(address if "://" in address else f"http://{address}")
+        yield parts.hostname or "", parts.port or PORTS.get(parts.scheme, 1080)
+
+
+def _look(address: tuple[str, int], patience: float, reasons: list[str], answered: threading.Event) -> None:
     try:
         socket.create_connection(address, timeout=patience).close()
     except (OSError, ValueError) as error:
         reasons.append(str(error))
     else:
-        reasons.append("")
-
-
-def without_password(text: str) -> str:
-    """Remove user names and passwords from URLs in a text, for logs."""
-    return re.sub(r"://[^/\s]*@", "://", text)
+        answered.set()
 
 
 def _anchor(uri: str, root: Path) -> str:

@@ -17,8 +17,9 @@ from churn.history.predictions.log import read_predictions
 from churn.history.snapshot import Snapshot
 from churn.history.state import FINGERPRINT_FORM, UnidentifiedError, md5_of
 from churn.history.verify import ForeignResultsError
+from churn.runtime import without_secrets
 from churn.tracking.description import describe
-from churn.tracking.destination import StoreError, find_destination, without_password
+from churn.tracking.destination import StoreError, find_destination
 from churn.tracking.ledger import OUTCOME, REASON
 from churn.tracking.record import DATA_MD5, DVC_EXPERIMENT, FINGERPRINT, MODEL_MD5
 from churn.tracking.sync import connection
@@ -120,7 +121,7 @@ def _store(root: Path, stack: ExitStack) -> tuple["Store | None", tuple[str, ...
     try:
         return stack.enter_context(connection(find_destination(root))), ()
     except ChurnError as error:
-        return None, (f"MLflow runs: {without_password(str(error))}",)
+        return None, (f"MLflow runs: {without_secrets(str(error))}",)
 
 
 def _tags(state: Snapshot | None, rows: "list[Run]") -> Mapping[str, str]:

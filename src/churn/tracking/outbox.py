@@ -13,8 +13,7 @@ from pathlib import Path
 
 from churn.files import replacing
 from churn.history.state import MD5_FORM
-from churn.runtime import lock
-from churn.tracking.destination import without_password
+from churn.runtime import lock, without_secrets
 from churn.tracking.record import Record, record_from
 
 log = logging.getLogger(__name__)
@@ -92,7 +91,7 @@ class Outbox:
 
     def note_outcome(self, name: str, reason: str) -> None:
         """Store the result of the last attempt to publish a record; an empty reason means success."""
-        _write(self.folder / "outcomes" / name, without_password(reason).encode())
+        _write(self.folder / "outcomes" / name, without_secrets(reason).encode())
 
     def outcome(self, name: str) -> str | None:
         """Result of the last attempt to publish a record, empty on success; None before the first attempt."""

@@ -7,14 +7,13 @@ outbox still contains all unpublished records.
 
 import logging
 import signal
-import sys
 import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from churn.runtime import is_locked
+from churn.runtime import is_locked, log_text_to_stderr
 from churn.tracking.destination import Destination, StoreError, find_destination, refusal
 from churn.tracking.outbox import Outbox, outbox_of
 from churn.tracking.record import Record
@@ -118,7 +117,7 @@ def _open(destination: Destination) -> tuple[Store | None, str]:
 def main() -> None:
     """Publish for the project in the current folder; the process that starts this one holds the publisher's lock."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    logging.basicConfig(format="%(asctime)s %(message)s", stream=sys.stderr)
+    log_text_to_stderr("%(asctime)s %(message)s")
     logging.getLogger("churn").setLevel(logging.DEBUG)
     root = Path.cwd()
     work(find_destination(root), outbox_of(root))

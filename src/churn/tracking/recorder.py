@@ -12,14 +12,13 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from churn.errors import ChurnError
-from churn.runtime import lock
+from churn.runtime import lock, without_secrets
 from churn.tracking.destination import (
     CLIENT_SETTINGS,
     Destination,
     find_destination,
     project_root,
     refusal,
-    without_password,
 )
 from churn.tracking.outbox import Outbox, outbox_of
 from churn.tracking.record import Execution, Record
@@ -128,4 +127,4 @@ def _outcome(outbox: Outbox, name: str, destination: Destination) -> str:
 
 def _warn(what: str, why: str) -> None:
     """Log a warning on one line and without a password."""
-    log.warning("%s: %s", what, " ".join(without_password(why).split()))
+    log.warning("%s: %s", what, " ".join(without_secrets(why).split()))

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from churn import files
-from churn.tracking.destination import without_password
+from churn.runtime import without_secrets
 
 
 class ShownAs(StrEnum):
@@ -119,6 +119,6 @@ class StatusReport:
 
 
 def _json_without_lines(report: SyncReport | StatusReport) -> str:
-    content = asdict(report) | {"faults": [without_password(fault) for fault in report.faults]}
+    content = asdict(report) | {"faults": [without_secrets(fault) for fault in report.faults]}
     del content["lines"]
     return files.json_text(content)

@@ -1,0 +1,92 @@
+"""No error of a command shows a traceback, a secret or a broken line, and each ends with an exit code that is not 0."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from churn.cli import main
+from churn.errors import ChurnError
+from tests.helpers.command_line import churn
+
+
+def raising(error: BaseException) -> Callable[..., None]:
+    def app(**_: object) -> None:
+        raise error
+
+    return app
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ChurnError("x.csv: empty"), "churn: x.csv: empty"),
+        (ChurnError("refused by http://ann:hunter22@mlflow"), "churn: refused by http://mlflow"),
+        (OSError(30, "Read-only file system", "models/x"), "churn: models/x: Read-only file system"),
+        (ValueError("no\nsuch thing"), "churn: unexpected ValueError: no such thing; please report it"),
+        (RecursionError("too deep"), "churn: unexpected RecursionError: too deep; please report it"),
+        (MemoryError(), "churn: unexpected MemoryError:; please report it"),
+    ],
+)
+def test_an_error_is_one_line(error: BaseException, line: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(main, "app", raising(error))
+    answer = churn("status")
+    assert answer.code == 1
+    assert answer.err.startswith(line)
+    assert len(answer.err.splitlines()) == 1
+
+
+def test_the_details_of_an_unforeseen_error_are_in_the_file_that_its_line_names(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(finished)
+    monkeypatch.setattr(main, "app", raising(ValueError("no such thing")))
+    told = churn("status").err
+    assert told.endswith(f"with the details in {finished / '.churn/errors.log'}\n")
+    assert "Traceback (most recent call last)" in (finished / ".churn/errors.log").read_text()
+
+
+def command(*arguments: str, folder: Path, out: str = os.devnull, **settings: str) -> tuple[int, str]:
+    """Exit code of a command in its own process, and what it prints to standard error; its output goes to a file."""
+    with Path(out).open("wb") as file:
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", "from churn.cli.main import main; main()", *arguments],
+            cwd=folder,
+            env={**os.environ, **settings},
+            stdout=file,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    return done.returncode, done.stderr
+
+
+def test_a_full_disk_under_the_output_is_an_error(tmp_path: Path) -> None:
+    code, told = command("--help", folder=tmp_path, out="/dev/full")
+    assert code == 1
+    assert told.startswith("churn: ")
+    assert told.endswith("no space left on the disk; free some (`dvc gc -w` drops unused results)\n")
+    assert len(told.splitlines()) == 1
+
+
+def test_a_terminal_of_ascii_gets_every_message(tmp_path: Path) -> None:
+    code, told = command("predict", "kündigung€.csv", "-o", "x.csv", folder=tmp_path, PYTHONIOENCODING="ascii")
+    assert code == 1
+    assert "Traceback" not in told
+    assert told.isascii()
+
+
+def test_a_reader_that_left_is_no_fault_to_tell(tmp_path: Path) -> None:
+    start = f"{sys.executable} -P -c 'from churn.cli.main import main; main()' --help"
+    done = subprocess.run(
+        ["bash", "-c", f"{start} | true; echo ${{PIPESTATUS[0]}}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""
+    assert done.stdout.strip() in {"0", "1"}
