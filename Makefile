@@ -14,6 +14,15 @@ MONITORING := .monitoring/tools/unpacked
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
+# Settings of installers that lead elsewhere, or to other packages than the locked ones. Those of indexes stay.
+unexport UV_SYSTEM_PYTHON UV_PYTHON UV_TARGET UV_PREFIX UV_BREAK_SYSTEM_PACKAGES UV_PROJECT_ENVIRONMENT UV_CONSTRAINT \
+  UV_BUILD_CONSTRAINT UV_OVERRIDE UV_EXCLUDE UV_EXCLUDE_NEWER UV_NO_BUILD_ISOLATION UV_DRY_RUN PIP_USER PIP_TARGET \
+  PIP_PREFIX PIP_ROOT PIP_PYTHON PIP_CONSTRAINT PIP_REQUIREMENT PIP_EDITABLE PIP_NO_DEPS PIP_PLATFORM PIP_ABI \
+  PIP_PYTHON_VERSION PIP_IMPLEMENTATION PIP_DRY_RUN PIP_REQUIRE_VIRTUALENV PYTHONHOME PYTHONUSERBASE
+# An environment is for its own path only: a copied or moved one runs the packages and the code of the first.
+ifneq "$(shell cat $(SETUP) 2>/dev/null)" "$(realpath $(VENV))"
+$(shell rm -f $(SETUP))
+endif
 # Certificates of the system, as pip uses them: a company's proxy may need them.
 export UV_SYSTEM_CERTS := true
 # Hashes are checked, so packages from any index are the locked ones.
@@ -23,6 +32,7 @@ help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 run: $(SETUP)  ## set up, run the pipeline, publish to MLflow, print a summary
+	@git rev-parse --git-dir >/dev/null || { echo "make run: git must know this folder; in a ZIP download, run: git init && git add --all && git commit --message start" >&2; exit 1; }
 	dvc repro
 	churn sync
 	churn summary
@@ -122,7 +132,7 @@ $(SETUP): requirements-setup.lock requirements.lock pyproject.toml deploy/site-p
 	@packages=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
 	  && cp deploy/site-packages/private_dvc_cache.* $$packages && $(BIN)/python -m compileall -q $$packages/private_dvc_cache.py
 	@$(BIN)/python -c 'import vl_convert; print(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed", vl_version="5.21"))' > $(VENV)/vega.js
-	@touch $@
+	@(cd $(VENV) && pwd -P) > $@
 
 $(TUNE): $(SETUP) requirements-tune.lock
 	@$(SYNC) -r requirements-tune.lock

@@ -190,7 +190,7 @@ def unpickle(content: bytes, named: object, vouched: Container[str]) -> Any:
     """Unpickle content as `read_pickle` does; `named` says in messages what it is.
 
     Raises:
-        ChurnError: its md5 is not trusted.
+        ChurnError: its md5 is not trusted, or it cannot be loaded.
     """
     found = md5_of_bytes(content)
     if found not in vouched and found not in _written_here:
@@ -200,7 +200,11 @@ def unpickle(content: bytes, named: object, vouched: Container[str]) -> Any:
         )
     import joblib
 
-    return joblib.load(io.BytesIO(content))
+    try:
+        return joblib.load(io.BytesIO(content))
+    except Exception as error:  # a pickle can raise anything
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ChurnError(f"{named}: cannot be unpickled ({reason}); name a model that this pipeline wrote") from error
 
 
 def write_figure(path: Path, figure: "Figure") -> None:

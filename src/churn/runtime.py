@@ -40,6 +40,9 @@ SECRET_NAME = re.compile(r"(PASSWORD|PASSWD|TOKEN|SECRET|SECRET_ACCESS_KEY|API_K
 SHORTEST_SECRET = 6
 """Shorter values are words that occur in any text."""
 
+DRAFT = re.compile(r"\.([^/]+)\.[0-9a-f]+\.draft$")
+"""Name of a file while it is written, with the name that it gets."""
+
 ERROR_LOG = Path(".churn/errors.log")
 
 _computing = threading.RLock()
@@ -126,7 +129,7 @@ def _escaped(error: UnicodeError) -> tuple[str, int]:
 
 def os_error_line(error: OSError) -> str:
     """What the operating system refuses, on one line."""
-    where = error.filename if isinstance(error.filename, str) else None
+    where = DRAFT.sub(r"\1", str(error.filename)) if error.filename else None
     if error.errno == errno.ENOSPC:
         full = "no space left on the disk; free some (`dvc gc -w` drops unused results)"
         return f"{where}: {full}" if where else full

@@ -1,6 +1,7 @@
 """No error of a command shows a traceback, a secret or a broken line, and each ends with an exit code that is not 0."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -90,3 +91,22 @@ def test_a_reader_that_left_is_no_fault_to_tell(tmp_path: Path) -> None:
     )
     assert done.stderr == ""
     assert done.stdout.strip() in {"0", "1"}
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(b"", "EOFError"), (b"{}", "UnpicklingError|KeyError"), (b"\x80\x05cnowhere\nModel\n.", "")]
+)
+def test_a_file_that_is_no_model_is_refused_by_name(
+    content: bytes, reason: str, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(finished)
+    Path("other.pkl").write_bytes(content)
+    answer = churn("predict", "data/raw/customers.csv", "-o", "x.csv", "--model", "other.pkl")
+    assert answer.code == 1
+    assert re.match(rf"churn: other\.pkl: cannot be unpickled \(({reason})", answer.err.splitlines()[-1])
+    assert not Path("x.csv").exists()
+
+
+def test_an_output_without_a_name_is_refused(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(finished)
+    assert "names no file" in churn("predict", "data/raw/customers.csv", "-o", "").err

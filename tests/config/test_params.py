@@ -64,6 +64,16 @@ def test_parameters_cannot_be_changed_once_read(params: Params) -> None:
         ("seed: 7", 'seed: "7"', "compute.seed: '7' is not accepted: must be a valid integer"),
         ("seed: 7", "seed: 7.0", "compute.seed: 7.0 is not accepted: must be a valid integer"),
         ("threads: 1", "threads: true", "compute.threads: True is not accepted: must be a valid integer"),
+        (
+            "threads: 1",
+            f"threads: {10**20}",
+            f"compute.threads: {10**20} is not accepted: must be less than or equal to 1024",
+        ),
+        (
+            "customer_value: 200.0",
+            "customer_value: 1.0e308",
+            "business.customer_value: 1e+308 is not accepted: must be less than or equal to 1000000000000",
+        ),
         ("threads: 1", "threads: 0", "compute.threads: 0 is not accepted: must be greater than or equal to 1"),
         (
             "compute: {seed: 7, threads: 1}",

@@ -7,7 +7,7 @@ import pytest
 
 from churn.config.params import read_yaml
 from churn.history import state
-from churn.history.state import UnidentifiedError, edited_parameters
+from churn.history.state import UnidentifiedError, edited_parameters, stages_from_lock
 from churn.history.verify import results_are_vouched_for
 from tests.helpers.projects import shell
 from tests.helpers.states import GIVEN, MADE, commit, edit, fingerprint, write
@@ -214,3 +214,19 @@ def test_the_inputs_of_one_stage_are_those_that_it_has_among_all(workspace: Path
     assert state.inputs_from_files(workspace, "train") == state.stages_from_files(workspace)["train"].inputs
     with pytest.raises(UnidentifiedError, match=r"dvc\.yaml: no stage tune"):
         state.inputs_from_files(workspace, "tune")
+
+
+@pytest.mark.parametrize(
+    "lock",
+    [
+        {"stages": None},
+        {"stages": ["train"]},
+        {"stages": {"train": None}},
+        {"stages": {"train": {"deps": []}}},
+        {"stages": {"train": {"cmd": "x", "outs": [{"md5": "0" * 32}]}}},
+        {"stages": {"train": {"cmd": "x", "deps": 7}}},
+    ],
+)
+def test_a_lock_that_dvc_did_not_write_is_told_in_a_line(lock: dict[str, object]) -> None:
+    with pytest.raises(UnidentifiedError, match=r"dvc\.lock: damaged; `git checkout dvc\.lock`"):
+        stages_from_lock(lock)

@@ -27,6 +27,7 @@ from churn.tracking.description import describe
 from churn.tracking.destination import Destination, find_destination
 from churn.tracking.outbox import outbox_of
 from churn.tracking.record import (
+    COMMIT,
     COMPLETE,
     EDITED,
     FINGERPRINT,
@@ -115,6 +116,25 @@ def test_a_state_that_has_not_run_to_its_end_gets_none(embedded: Path) -> None:
     edit(embedded / "params.yaml", "C: 1.0", "C: 2.0")
     assert any("its results are incomplete" in line for line in sync(embedded, THIS_STATE).lines)
     assert rows(find_destination(embedded)) == []
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_a_row_published_while_git_refused_gets_its_commit_once_git_answers(edited: bool, embedded: Path) -> None:
+    settings = embedded / ".git/config"
+    whole = settings.read_text()
+    settings.write_text("[core\n")
+    if edited:  # in bytes only, so that the state stays what it was
+        edit(embedded / "dvc.yaml", "stages:", "# looked at\nstages:")
+    keep(embedded, *(ended(stage) for stage in STAGES))
+    (fault,) = sync(embedded, THIS_STATE).faults
+    assert fault.startswith("git: bad config line 1")
+    assert fault in status(embedded).faults
+    assert COMMIT not in only_row(embedded).data.tags
+    settings.write_text(whole)
+    assert sync(embedded, THIS_STATE).faults == ()
+    tags = only_row(embedded).data.tags
+    assert tags[COMMIT] == shell(embedded)("git rev-parse HEAD").stdout.strip()
+    assert tags[EDITED] == str(edited).lower()
 
 
 def test_records_give_the_same_row_in_whatever_order_they_come(embedded: Path, migrated: Path) -> None:

@@ -227,6 +227,8 @@ def rejects_beside(output: Path) -> Path:
     Raises:
         ChurnError: a file exists there that is not a rejects file.
     """
+    if not output.name:
+        raise ChurnError(f"{str(output)!r}: names no file; name one such as scores.csv")
     path = output.with_name(f"{output.stem}.rejects.csv")
     if path.is_file() and not files.has_header(path, REJECTS):
         raise ChurnError(

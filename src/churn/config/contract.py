@@ -1,6 +1,5 @@
 """The data contract: columns of the customer table, their types, and the handling of missing and invalid values."""
 
-import codecs
 from typing import Annotated, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -93,6 +92,14 @@ class Target(Strict):
         return self
 
 
+def _is_of_text(encoding: str) -> bool:
+    """Whether Python has an encoding of texts by that name; it has others by which it packs or mixes bytes."""
+    try:
+        return "a,1".encode(encoding).decode(encoding) == "a,1"
+    except (LookupError, ValueError):
+        return False
+
+
 class TableFormat(Strict):
     """CSV format. For a Parquet table, only `decimal` applies, and only to numbers stored as text."""
 
@@ -103,10 +110,13 @@ class TableFormat(Strict):
 
     @model_validator(mode="after")
     def _can_be_read(self) -> Self:
-        try:
-            codecs.lookup(self.encoding)
-        except LookupError:
-            raise ValueError(f"unknown encoding {self.encoding!r}; common ones are utf-8 and windows-1252") from None
+        if not _is_of_text(self.encoding):
+            raise ValueError(f"unknown encoding {self.encoding!r}; common ones are utf-8 and windows-1252")
+        for sign in (self.delimiter, self.quote):
+            if sign != "\t" and not (sign.isascii() and sign.isprintable()):
+                raise ValueError(
+                    f"{sign!r} cannot delimit or quote cells; Arrow's reader takes a tab or a sign of ASCII"
+                )
         if self.delimiter == self.quote:
             raise ValueError(f"delimiter and quote are both {self.quote!r}")
         return self

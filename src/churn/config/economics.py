@@ -10,6 +10,8 @@ from pydantic import Field, field_validator
 from churn.config.contract import Strict
 
 LONGEST_CURRENCY = 5
+MOST_MONEY = 1e12
+"""Sums over all customers stay far from what a float cannot hold."""
 FORMER_CURRENCY = "EUR"
 """Currency of states older than `business.currency`; their names of amounts ended in `_eur`."""
 
@@ -18,11 +20,11 @@ class Economics(Strict):
     """Costs and values of a retention campaign, in one currency."""
 
     currency: str
-    customer_value: Annotated[float, Field(gt=0)]
-    offer_cost: Annotated[float, Field(ge=0)]
-    contact_cost: Annotated[float, Field(ge=0)]
-    acceptance_alpha: Annotated[float, Field(gt=0)]
-    acceptance_beta: Annotated[float, Field(gt=0)]
+    customer_value: Annotated[float, Field(gt=0, le=MOST_MONEY)]
+    offer_cost: Annotated[float, Field(ge=0, le=MOST_MONEY)]
+    contact_cost: Annotated[float, Field(ge=0, le=MOST_MONEY)]
+    acceptance_alpha: Annotated[float, Field(gt=0, le=1e6)]
+    acceptance_beta: Annotated[float, Field(gt=0, le=1e6)]
 
     @field_validator("currency")
     @classmethod

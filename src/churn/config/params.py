@@ -25,6 +25,8 @@ DEEPEST = 100
 """Maximum nesting depth of a YAML file."""
 MOST_VALUES = 100_000
 """Maximum number of values of a YAML file, with aliases expanded."""
+MOST = 1_000_000_000
+"""Upper bound of counts: more is a slip, and the libraries' whole numbers end soon after."""
 
 REFUSALS = {
     "dict_type": "must be a section of keys",
@@ -44,7 +46,7 @@ class Compute(Strict):
     """Seed and thread count, which make results repeatable."""
 
     seed: Annotated[int, Field(ge=0, lt=2**32)]
-    threads: Annotated[int, Field(ge=1)]
+    threads: Annotated[int, Field(ge=1, le=1_024)]
 
 
 class Data(TableContract):
@@ -78,8 +80,8 @@ class Preprocess(Strict):
 class Importance(Strict):
     """Number of permutations and rows for permutation importance."""
 
-    repeats: Annotated[int, Field(ge=1)]
-    max_rows: Annotated[int, Field(ge=1)]
+    repeats: Annotated[int, Field(ge=1, le=1_000)]
+    max_rows: Annotated[int, Field(ge=1, le=MOST)]
 
 
 class Train(Strict):
@@ -87,7 +89,7 @@ class Train(Strict):
 
     estimator: str
     params: dict[str, Any]
-    folds: Annotated[int, Field(ge=2)]
+    folds: Annotated[int, Field(ge=2, le=1_000)]
     threshold: Literal["profit"] | float
     importance: Importance
 
@@ -106,16 +108,16 @@ class Evaluate(Strict):
     """Settings for the evaluation on test rows."""
 
     slices: Annotated[tuple[str, ...], Field(strict=False)]
-    bootstrap_resamples: Annotated[int, Field(ge=100)]
-    calibration_bins: Annotated[int, Field(ge=2)]
-    curve_points: Annotated[int, Field(ge=10)]
+    bootstrap_resamples: Annotated[int, Field(ge=100, le=1_000_000)]
+    calibration_bins: Annotated[int, Field(ge=2, le=1_000)]
+    curve_points: Annotated[int, Field(ge=10, le=100_000)]
 
 
 class Tune(Strict):
     """Objective and search space of `churn tune`."""
 
     objective: Literal["profit", "pr_auc"]
-    trials: Annotated[int, Field(ge=1)]
+    trials: Annotated[int, Field(ge=1, le=MOST)]
     space: Annotated[Space, Field(min_length=1)]
 
 
@@ -123,12 +125,12 @@ class Monitor(Strict):
     """False-alarm rate, columns and churn window of `churn monitor` and `churn outcomes`."""
 
     false_alarms_per_year: Annotated[float, Field(gt=0)]
-    looks_per_year: Annotated[int, Field(ge=1)]
+    looks_per_year: Annotated[int, Field(ge=1, le=MOST)]
     smallest_shift: Annotated[float, Field(ge=0, lt=1)]
     smallest_rate: Annotated[float, Field(ge=0, lt=1)]
     date_column: str | None
     churn_date_column: str | None
-    churn_window_days: Annotated[int, Field(ge=1)]
+    churn_window_days: Annotated[int, Field(ge=1, le=36_500)]
 
     @model_validator(mode="after")
     def _not_an_alarm_at_every_look(self) -> Self:

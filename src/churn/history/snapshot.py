@@ -188,6 +188,8 @@ def _of_commit(
         known = verify.recorded_stages(lock, functools.partial(read_blob, commit), declared)
         stages = {name: known.stages[name] for name in declared}  # dvc.lock can also contain renamed stages
         state.fingerprint(stages)
+    except GitRefusalError:
+        raise
     except Exception:  # no lock, a broken one, or one that lacks a stage: it records no state
         log.debug("%s", commit, exc_info=True)
         return None

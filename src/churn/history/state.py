@@ -115,8 +115,17 @@ def declared_inputs(pipeline: Mapping[str, Any], values_in: Reader, digest: Dige
 
 
 def stages_from_lock(lock: Mapping[str, Any]) -> Stages:
-    """The stages as recorded in dvc.lock; provenance is not checked."""
-    return {name: _stage_from_lock(entry) for name, entry in lock.get("stages", {}).items()}
+    """The stages as recorded in dvc.lock; provenance is not checked.
+
+    Raises:
+        UnidentifiedError: it is not what DVC writes.
+    """
+    try:
+        return {name: _stage_from_lock(entry) for name, entry in lock.get("stages", {}).items()}
+    except (AttributeError, KeyError, TypeError) as error:  # not the shape that DVC writes
+        raise UnidentifiedError(
+            f"{LOCK_FILE}: damaged; `git checkout {LOCK_FILE}` or `dvc repro` makes it whole"
+        ) from error
 
 
 def read_lock(root: Path) -> dict[str, Any]:

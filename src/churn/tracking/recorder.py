@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from churn.errors import ChurnError
-from churn.runtime import lock, without_secrets
+from churn.runtime import lock, os_error_line, without_secrets
 from churn.tracking.destination import (
     CLIENT_SETTINGS,
     Destination,
@@ -52,8 +52,10 @@ class Recorder:
         """Store an execution; log a warning if it cannot be stored, or not published now."""
         try:
             self._record(execution)
-        except (ChurnError, OSError) as error:
+        except ChurnError as error:
             _warn("not recorded", str(error))
+        except OSError as error:
+            _warn("not recorded", os_error_line(error))
         except Exception as error:  # the results are valid even if recording fails
             _warn("not recorded", f"{type(error).__name__}: {error}")
             log.debug("traceback", exc_info=True)

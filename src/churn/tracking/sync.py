@@ -15,7 +15,7 @@ from churn.history import snapshot
 from churn.history.snapshot import Snapshot
 from churn.history.state import PIPELINE_FILE, UnidentifiedError
 from churn.history.vouching import is_vouched, require_names, vouched_commits
-from churn.runtime import environment
+from churn.runtime import environment, os_error_line
 from churn.texts import counted
 from churn.tracking.description import describe
 from churn.tracking.destination import PATIENCE, PATIENT_SETTINGS, Destination, find_destination, refusal
@@ -69,8 +69,10 @@ def sync(root: Path, wanted: SyncRequest) -> SyncReport:
                 lines.append("every state is in MLflow" if wanted.everything else "this state is in MLflow")
             outbox.prune()
             pages = destination.pages_of(store.experiment_id)
-    except (ChurnError, OSError) as error:
+    except ChurnError as error:
         faults.append(str(error))
+    except OSError as error:
+        faults.append(os_error_line(error))
     return SyncReport(
         address=destination.address,
         published=published,
@@ -112,8 +114,10 @@ def status(root: Path) -> StatusReport:
                 faults.append(f"{len(waiting):,} records wait in the outbox: {_last_reason(outbox, waiting)}")
             shown_as = _look_for_row(state, store, lines, faults)
             pages = destination.pages_of(store.experiment_id)
-    except (ChurnError, OSError) as error:
+    except ChurnError as error:
         faults.append(str(error))
+    except OSError as error:
+        faults.append(os_error_line(error))
     return StatusReport(
         address=destination.address,
         experiment=destination.experiment,

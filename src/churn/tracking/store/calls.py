@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import fluent
 from mlflow.tracking._tracking_service import utils as service
 
-from churn.runtime import environment
+from churn.runtime import environment, os_error_line
 from churn.texts import one_line
 from churn.tracking.destination import Destination, StoreError
 from churn.tracking.record import DESCRIPTION
@@ -99,6 +99,8 @@ def faults_as_store_errors() -> Iterator[None]:
 
 def _reason(error: Exception) -> str:
     """What went wrong on one line, without the statement that a database repeats."""
+    if isinstance(error, OSError):
+        return os_error_line(error)
     return one_line(str(error).partition("[SQL:")[0].partition("(Background on")[0]) or type(error).__name__
 
 
