@@ -71,6 +71,7 @@ from churn.tracking.store.calls import (
     faults_as_store_errors,
     if_there,
     milliseconds,
+    open_client,
     open_experiment,
 )
 from churn.tracking.store.model_file import MODEL_FILES, ContentOf
@@ -375,7 +376,7 @@ def open_store(destination: Destination) -> Store:
         StoreError: the store refuses, or is unavailable.
     """
     with faults_as_store_errors(), lock(destination.lock):
-        client = mlflow.MlflowClient(destination.uri)
+        client = open_client(destination)
         experiment = open_experiment(client, destination, destination.experiment)
         executions = open_experiment(client, destination, destination.executions)
     identity = f"{experiment.experiment_id}-{experiment.creation_time}"

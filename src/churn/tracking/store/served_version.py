@@ -31,16 +31,6 @@ class ServedVersion:
     sha256: Mapping[str, str]
 
 
-def open_client(destination: Destination) -> MlflowClient:
-    """A client of the store; it creates nothing there.
-
-    Raises:
-        StoreError: the store refuses, or is unavailable.
-    """
-    with faults_as_store_errors():
-        return MlflowClient(destination.uri)
-
-
 def find_version(client: MlflowClient, name: str, alias: str) -> ServedVersion | None:
     """The version with an alias; None if there is none.
 
