@@ -74,6 +74,21 @@ def test_who_followed_one_that_lost_is_no_champion_either() -> None:
     assert names(reigns(ledger)) == ["a", "won"]
 
 
+def test_after_an_entry_that_was_removed_for_good_the_next_ones_still_count() -> None:
+    ledger = [entry("a"), entry("b", "a", made=1), entry("c", "b", made=2), entry("d", "c", made=3)]
+    assert names(reigns(ledger[1:])) == ["b", "c", "d"]
+    assert names(reigns([*ledger[:2], ledger[3]])) == ["a", "b", "d"]
+    assert names(reigns([ledger[1], ledger[3]])) == ["b", "d"]
+    lost = entry("after one that lost", "removed", made=4, settled=None)
+    assert names(reigns([*ledger, lost])) == ["a", "b", "c", "d"]
+
+
+def test_a_rollback_to_one_whose_entry_was_removed_stands_for_it() -> None:
+    back = entry("back", "removed", ROLLED_BACK)
+    assert before([back]) is None
+    assert before([back, entry("d", "back")]) == back
+
+
 def test_a_rollback_goes_one_champion_further_back_each_time() -> None:
     chain = [entry("a"), entry("b", "a", FORCED), entry("c", "b", BY_HAND)]
     assert before(chain) == chain[1]

@@ -138,7 +138,8 @@ class RegisteredVersion:
 
     def load(self) -> ModelParts:
         """Download the version and check the hash of each file before it is used."""
-        from churn.tracking.store.served_version import download, open_client  # imports mlflow
+        from churn.tracking.store.calls import open_client  # imports mlflow
+        from churn.tracking.store.served_version import download
 
         with self._reached(), tempfile.TemporaryDirectory(prefix="churn-serve-") as folder:
             found = self._find()
@@ -173,7 +174,8 @@ class RegisteredVersion:
             yield
 
     def _find(self) -> "ServedVersion":
-        from churn.tracking.store.served_version import find_version, open_client
+        from churn.tracking.store.calls import open_client
+        from churn.tracking.store.served_version import find_version
 
         found = find_version(open_client(self.destination), self.destination.experiment, self.alias)
         if found is None:

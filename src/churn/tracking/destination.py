@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from churn.errors import ChurnError
 from churn.runtime import without_secrets
@@ -19,8 +19,7 @@ LOCAL_PAGES = "http://localhost:5000"
 """Where `make ui` serves the embedded store."""
 SECONDS_TO_ANSWER = 0.3
 SECONDS_BETWEEN_LOOKS = 0.01
-SQLITE = "sqlite:///"
-EMBEDDED = f"{SQLITE}mlflow.db"
+EMBEDDED = "sqlite:///mlflow.db"
 PORTS = {"http": 80, "https": 443}
 TEMPORARY_COPY = re.compile(r"(?P<holder>.*)/\.dvc/tmp/exps/(?:standalone/)?tmp[^/]+(?P<below>/.*|)")
 """Path in which DVC runs an experiment of `--temp` or of its queue."""
@@ -91,6 +90,20 @@ class Destination:
     def is_embedded(self) -> bool:
         """Whether the store is a database that this process opens itself."""
         return "://" in self.uri and urlsplit(self.uri).scheme not in PORTS
+
+    @property
+    def database(self) -> Path | None:
+        """File of an SQLite store; None for any other store."""
+        return _file_of(self.uri)
+
+    @property
+    def artifacts(self) -> Path:
+        """Folder for the files of an embedded store.
+
+        They lie beside a database outside the project, because it may be the database of several projects.
+        """
+        apart = self.database is not None and not self.database.is_relative_to(self.root)
+        return (self.database.parent if self.database and apart else self.root) / "mlruns"
 
     @property
     def needs_ui(self) -> bool:
@@ -204,7 +217,31 @@ def _look(address: tuple[str, int], patience: float, reasons: list[str], answere
 
 def _anchor(uri: str, root: Path) -> str:
     """Make a relative database path relative to the project's folder, whatever folder a stage runs in."""
-    path = uri.removeprefix(SQLITE)
-    if path == uri or path.startswith("/") or path == ":memory:":
+    head, separator, rest = uri.partition(":///")
+    path, mark, settings = rest.partition("?")
+    if not separator or not _is_sqlite(uri) or path.startswith((":memory:", "file:")):
         return uri
-    return f"{SQLITE}{root / path}"
+    return f"{head}{separator}{_escaped(root / unquote(path))}{mark}{settings}"
+
+
+def address_of_database(path: Path) -> str:
+    """The address by which MLflow opens an SQLite database; an absolute path."""
+    return f"sqlite:///{_escaped(path)}"
+
+
+def _file_of(uri: str) -> Path | None:
+    path = unquote(uri.partition(":///")[2].partition("?")[0])
+    return Path(path) if _is_sqlite(uri) and path.startswith("/") else None
+
+
+def _is_sqlite(uri: str) -> bool:
+    return uri.partition(":")[0].partition("+")[0] == "sqlite"
+
+
+def _escaped(database: Path) -> str:
+    """Path of a database for an address.
+
+    MLflow creates the folder before the last slash without resolving escapes, so an escaped path has no second slash.
+    """
+    path = str(database)
+    return f"/{quote(path[1:], safe='')}" if {"%", "?"} & set(path) else path

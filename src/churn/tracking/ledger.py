@@ -5,7 +5,7 @@ two follow the same entry, the one that was recorded there first counts; recordi
 be re-evaluated against the new champion.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from churn.table.keys import mostly_the_same
@@ -44,6 +44,8 @@ class Judgement:
     Attributes:
         follows: id of the entry that made the previous champion; empty for the first.
         fingerprint: of the version's state.
+        model: md5 of its model, or the source of one of another origin. With the fingerprint it says which model is
+            meant: MLflow counts versions anew after a registered model was deleted. Empty in old entries.
         rival: fingerprint of the champion's state at that time.
         judges: rows used in the evaluation.
         reason: why the promotion was forced, or rolled back.
@@ -53,6 +55,7 @@ class Judgement:
     version: str
     follows: str
     fingerprint: str
+    model: str = ""
     rival: str = ""
     judges: Judges = Judges()
     reason: str = ""
@@ -76,15 +79,26 @@ class Entry:
 
 
 def reigns(entries: Iterable[Entry]) -> list[Entry]:
-    """The entries that made champions, in order."""
+    """The entries that made champions, in order; after one that `mlflow gc` removed, the next ones still count."""
+    known = {entry.id: entry for entry in entries}
     by_predecessor: dict[str, list[Entry]] = {}
-    for entry in entries:
+    for entry in known.values():
         if entry.judgement.outcome in MAKES_CHAMPION:
             by_predecessor.setdefault(entry.judgement.follows, []).append(entry)
     chain: list[Entry] = []
-    while claims := by_predecessor.pop(chain[-1].id if chain else "", None):
-        chain.append(_first(claims, chain[-1].followed_by if chain else ""))
+    for beginning in ("", *_removed(known, by_predecessor)):
+        claims = by_predecessor.get(beginning)
+        while claims:
+            chain.append(_first(claims, chain[-1].followed_by if chain else ""))
+            claims = by_predecessor.get(chain[-1].id)
     return chain
+
+
+def _removed(known: Mapping[str, Entry], by_predecessor: Mapping[str, Sequence[Entry]]) -> list[str]:
+    """Ids of removed entries that were followed by a champion, oldest first."""
+    gone = by_predecessor.keys() - known.keys() - {""}
+    began = {one: [entry.made for entry in by_predecessor[one] if entry.settled is not None] for one in gone}
+    return sorted((one for one in gone if began[one]), key=lambda one: min(began[one]))
 
 
 def _first(claims: Sequence[Entry], written_down: str) -> Entry:
@@ -97,9 +111,10 @@ def before(chain: Sequence[Entry]) -> Entry | None:
     """The entry that a rollback restores: the last champion before the present one that was not rolled back."""
     standing: list[Entry] = []
     for entry in chain:
-        if entry.judgement.outcome == ROLLED_BACK:
+        back = entry.judgement.outcome == ROLLED_BACK
+        if back and standing:
             standing.pop()
-        else:
+        if not back or not standing:  # what it goes back to was removed
             standing.append(entry)
     return standing[-2] if len(standing) > 1 else None
 
@@ -115,3 +130,13 @@ def attempt_of(entries: Iterable[Entry], fingerprint: str, rival: str, judges: J
         if entry.judgement.judges.overlap(judges)
     ]
     return list(dict.fromkeys([*judged, (fingerprint, rival)])).index((fingerprint, rival)) + 1
+
+
+def absence(name: str, judged: Judgement) -> str:
+    """Says that MLflow does not have a version any more, and what registers its model again."""
+    promoted = f"churn promote {judged.fingerprint} --force --reason TEXT"
+    again = f"; `{promoted}` registers and promotes it again" if judged.fingerprint else ""
+    return (
+        f"{name} version {judged.version}, state {judged.fingerprint or 'unknown'}, was deleted or renamed in MLflow"
+        f"{again}"
+    )

@@ -85,10 +85,8 @@ def _lineage_of(root: Path, asked: str, store: "Store | None", unknown: tuple[st
     model_md5 = found.model_md5 or tags.get(MODEL_MD5)
     versions = [
         one
-        for row in rows
-        if store
-        for one in store.versions_of(row.info.run_id)
-        if store.md5_of_version(one) == model_md5
+        for one in (store.versions_of(fingerprint) if store else [])
+        if store and store.versions.md5_of(one) == model_md5
     ]
     return Lineage(
         fingerprint=fingerprint,
@@ -185,9 +183,9 @@ def _of_row(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | 
 
 def _of_version(root: Path, asked: str, states: Sequence[Snapshot], store: "Store | None") -> _FoundState | None:
     form = REGISTERED.fullmatch(asked)
-    version = store.version(form[1], form[2]) if store and form else None
-    row = store.row(version.run_id) if store and version and version.run_id else None
-    return _of_run(row, store.md5_of_version(version)) if store and version and row else None
+    version = store.versions.find(form[1], form[2]) if store and form else None
+    fingerprint = store.versions.fingerprint_of(version) if store and version else ""
+    return _FoundState(fingerprint, store.versions.md5_of(version)) if store and version and fingerprint else None
 
 
 def _of_run(row: "Run", model_md5: str | None = None) -> _FoundState | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from churn.commands.promote import challenger, gates, promotion
+from churn.commands.promote import challenger, gates, promotion, succession
 from churn.commands.promote.outcomes import PromotionOutcome
 from churn.errors import ChurnError, ParameterError
 from churn.history.predictions.of_states import answers_on_test_rows, answers_out_of_fold, state_named
@@ -35,6 +35,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("_usual_cache")]
 WEAK, STRONG, ALIKE = "C: 0.00001", "C: 1.0", "C: 0.9"
 LOW_VALUE = "customer_value: 60.0"
 """With it, to contact everybody is no good idea, and a few hundred customers show it."""
+
+LOST = [pytest.param(what, marks=pytest.mark.long) for what in ("version", "renamed", "run", "run and model")]
 
 
 def make_history(folder: Path, run_stages: Callable[..., object]) -> None:
@@ -181,6 +183,53 @@ class TestOneMachine:
         assert promote(root, "strong").promoted
         assert champion(root) == "2"
 
+    def test_a_number_that_mlflow_gave_again_is_not_taken_for_the_model_that_had_it(self, root: Path) -> None:
+        promote(root, "weak", reason="to have one")
+        client = registry_of(root).store.client
+        client.delete_registered_model("churn")
+        assert promote(root, "strong").promoted
+        with pytest.raises(ChurnError, match=r"not rolled back: churn version 1, state .* was deleted or renamed"):
+            promotion.roll_back(root, "")
+        version = registry_of(root).version("1")
+        assert version
+        assert version.tags["git.commit"] == shell(root)("git rev-parse strong").stdout.strip()
+        assert written_down(root)[0] == [ledger.FORCED, ledger.PROMOTED]
+        assert promote(root, "weak", reason="as the message says").promoted
+        assert promotion.roll_back(root, "").lines[0].startswith("rolled back: churn version 1")
+        assert champion(root) == "1"
+
+    @pytest.mark.parametrize("lost", ["registered model", *LOST])
+    def test_a_champion_that_was_deleted_in_mlflow_is_registered_again_by_promoting_it(
+        self, lost: str, root: Path
+    ) -> None:
+        promote(root, "strong")
+        registry = registry_of(root)
+        client, version = registry.store.client, registry.version("1")
+        assert version
+        match lost:
+            case "registered model":
+                client.delete_registered_model("churn")
+            case "version":
+                client.delete_model_version("churn", "1")
+            case "renamed":
+                client.rename_registered_model("churn", "former")
+            case _:
+                client.delete_run(version.run_id)
+                gone = str(version.source).removeprefix("models:/") if lost == "run and model" else ""
+                if gone:
+                    client.delete_logged_model(gone)
+                shell(root)(
+                    f"mlflow gc --backend-store-uri sqlite:///mlflow.db --run-ids {version.run_id}"
+                    f"{f' --logged-model-ids {gone}' if gone else ''}",
+                    MLFLOW_TRACKING_URI="sqlite:///mlflow.db",
+                )
+        assert promote(root, "strong").lines[-1].endswith("is @champion already")
+        number = champion(root)
+        assert number
+        with registry.download(number) as folder:
+            assert (folder / "model.pkl").is_file()
+        assert written_down(root)[0] == [ledger.PROMOTED]
+
     def test_without_a_champion_there_is_nothing_to_roll_back(self, root: Path) -> None:
         with pytest.raises(ChurnError, match="no model was promoted yet"):
             promotion.roll_back(root, "")
@@ -189,7 +238,9 @@ class TestOneMachine:
         promote(root, "weak", reason="to have one")
         promote(root, "strong")
         registry_of(root).store.client.delete_model_version("churn", "1")
-        with pytest.raises(ChurnError, match="the previous champion, was deleted in MLflow"):
+        with pytest.raises(
+            ChurnError, match=r"not rolled back: churn version 1, .*; `churn promote [0-9a-f]{16} --force"
+        ):
             promotion.roll_back(root, "")
         assert champion(root) == "2"
 
@@ -404,10 +455,10 @@ def test_of_two_promotions_on_two_machines_the_first_counts_whatever_their_clock
     promote(root, "alike")
     here, there = registry_of(root), registry_of(root)
     older, told = claims_after_the_champion(here, 2)
-    promotion._take_over(there, told)
+    succession.take_over(there, told)
     for late in range(2):
         with pytest.raises(ChurnError, match="another promotion came first"):
-            promotion._take_over(here, older)
+            succession.take_over(here, older)
         assert ledger.reigns(here.entries())[-1].id == told.id
         # As one that read the ledger before, and has a slow clock, leaves it behind.
         here.store.client.set_tag(older.id, OUTCOME, ledger.PROMOTED)
@@ -433,7 +484,7 @@ def test_who_settles_while_another_takes_over_leaves_the_alias_where_it_belongs(
         settle(self, one)
 
     monkeypatch.setattr(Registry, "settle", overtaken)
-    assert promotion._take_over(registry, entry).id == came[0].id
+    assert succession.take_over(registry, entry).id == came[0].id
     assert champion(root) == "2"
 
 

@@ -1,14 +1,17 @@
 """Rows in a real MLflow store: one an experiment, one an execution, nothing lost and nothing twice."""
 
+import io
 import json
 import pickle
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
 import mlflow
 import numpy as np
+import pandas as pd
 import pytest
 from empulse.models import CSLogitClassifier
 from mlflow.entities import LoggedModel
@@ -380,11 +383,52 @@ def test_the_model_is_the_pipelines_own_with_signature_example_and_pinned_packag
     assert loaded.threshold == original.threshold
 
     shown = mlflow.models.get_model_info(model.model_uri)
-    assert shown.signature.inputs.input_names() == list(customers.columns)
+    assert shown.metadata["columns"] == types
+    assert [kind.name for kind in shown.signature.outputs.input_types()] == ["long"]
     (folder,) = destination.root.glob("mlruns/churn/models/*/artifacts")
     assert json.loads((folder / "input_example.json").read_text())["columns"] == list(customers.columns)
     pinned = dict(line.split("==") for line in (folder / "requirements.txt").read_text().split())
     assert pinned["scikit-learn"] == version("scikit-learn")
+
+
+def as_numbers(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.astype(dict.fromkeys(rows.select_dtypes("number"), float))
+
+
+def as_bytes_of_csv(rows: pd.DataFrame) -> pd.DataFrame:
+    return pd.read_csv(io.StringIO(rows.to_csv(index=False)))
+
+
+def as_records(rows: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(json.loads(rows.to_json(orient="records")))
+
+
+def one_by_one(rows: pd.DataFrame) -> pd.DataFrame:
+    """As most requests are: of one customer, who has gaps."""
+    return as_records(rows.head(1))
+
+
+@pytest.mark.parametrize("given", [pd.DataFrame.copy, as_numbers, as_bytes_of_csv, as_records, one_by_one])
+def test_mlflow_takes_the_table_of_customers_as_it_is(
+    given: Callable[[pd.DataFrame], pd.DataFrame], destination: Destination, finished: Path
+) -> None:
+    """Whole numbers, gaps, and columns that the model does not need."""
+    publish_workspace(destination, finished, ended("train"))
+    (model,) = models(destination)
+    mlflow.set_tracking_uri(destination.uri)
+    loaded = mlflow.pyfunc.load_model(model.model_uri)
+    assert loaded.metadata.get_input_schema() is None, "so MLflow reads tables as above"
+    types = loaded.metadata.metadata["columns"]
+    table = pd.read_csv(finished / "data/raw/customers.csv")
+    assert "int64" in set(map(str, table.dtypes))
+    assert len(table.columns) > len(types)
+    table.loc[0, [name for name, kind in types.items() if kind == "numeric"]] = None
+    table.loc[1, [name for name, kind in types.items() if kind != "categorical"]] = None
+    expected = unpickled(finished / MODEL).predict(table[list(types)])
+    asked = given(table)
+    np.testing.assert_array_equal(loaded.predict(asked), expected[: len(asked)])
+    example = loaded.input_example
+    assert len(loaded.predict(example)) == len(example)
 
 
 def test_a_model_is_logged_once_and_has_the_metrics_of_its_row(destination: Destination, finished: Path) -> None:

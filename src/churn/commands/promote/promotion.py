@@ -26,6 +26,7 @@ from churn.commands.promote.challenger import (
 from churn.commands.promote.gates import Challenge, Gate
 from churn.commands.promote.outcomes import ALREADY_CHAMPION, PromotionOutcome, RollbackOutcome
 from churn.commands.promote.rivals import rivals_of
+from churn.commands.promote.succession import present_champion, take_over, version_of
 from churn.config import search_space
 from churn.config.params import load_params
 from churn.errors import ChurnError, DataError
@@ -41,7 +42,7 @@ from churn.table.keys import sketch
 from churn.texts import aligned
 from churn.tracking import ledger
 from churn.tracking.destination import find_destination
-from churn.tracking.ledger import CHAMPION, Entry, Judgement, Judges
+from churn.tracking.ledger import CHAMPION, Entry, Judgement, Judges, absence
 from churn.tracking.sync import connection, row_of
 from churn.tracking.trials import Selection
 from churn.types import ROW_KEY
@@ -96,7 +97,7 @@ def promote(
     committed = is_committed(root, challenger)
     with _alone(root), _registry(root) as registry:
         entries = registry.entries()
-        present = _present_champion(registry, entries)
+        present = present_champion(registry, entries)
         if present is not None and present.judgement.fingerprint == challenger.state.fingerprint:
             return _confirm_champion(root, registry, present, challenger, named)
         # Before anything is written, so that a temporary error leaves nothing behind.
@@ -115,6 +116,7 @@ def promote(
             follows=present.id if present else "",
             fingerprint=challenger.state.fingerprint,
             rival=_fingerprint_of(present),
+            model=challenger.model_md5,
             judges=judged.judges,
         )
         return _carry_out(registry, judgement, present, found, entries, reason=reason)
@@ -139,7 +141,7 @@ def _carry_out(
         version=judgement.version,
         fingerprint=judgement.fingerprint,
         challenger=called,
-        champion=named_version(registry, present.judgement.version) if present else None,
+        champion=version_of(registry, present) if present else None,
         gates=tuple(found),
         reason=reason,
     )
@@ -147,7 +149,7 @@ def _carry_out(
         if judgement not in [entry.judgement for entry in entries]:
             registry.add(judgement, figures, "\n".join(lines))
         return outcome(False, (*lines, f"not promoted: {called} stays @challenger; override with --force --reason"))
-    _take_over(registry, registry.add(replace(judgement, reason=reason), figures, "\n".join(lines)))
+    take_over(registry, registry.add(replace(judgement, reason=reason), figures, "\n".join(lines)))
     by_force = f", by force: {reason}" if judgement.outcome == ledger.FORCED else ""
     return outcome(True, (*lines, f"promoted: {called} is @champion{by_force}"))
 
@@ -156,32 +158,30 @@ def roll_back(root: Path, reason: str) -> RollbackOutcome:
     """Restore the previous champion.
 
     Raises:
-        ChurnError: there is none, or it was deleted.
+        ChurnError: there is none, or it was deleted in MLflow.
     """
     with _alone(root), _registry(root) as registry:
-        present = _present_champion(registry, registry.entries())
+        present = present_champion(registry, registry.entries())
         if present is None:
             raise ChurnError(f"{registry.name}: no model was promoted yet, so there is nothing to roll back")
         earlier = ledger.before(ledger.reigns(registry.entries()))
         if earlier is None:
-            raise ChurnError(
-                f"{name_of_version(registry, present.judgement.version)} was the first champion; "
-                "there is none to go back to"
-            )
-        version = earlier.judgement.version
-        if registry.version(version) is None:
-            raise ChurnError(f"{name_of_version(registry, version)}, the previous champion, was deleted in MLflow")
+            raise ChurnError(f"{version_of(registry, present)} was the first champion; there is none to go back to")
+        version = registry.number_of(earlier)
+        if version is None:
+            raise ChurnError(f"not rolled back: {absence(registry.name, earlier.judgement)}")
         _require_files(registry, version)
         back = Judgement(
             outcome=ledger.ROLLED_BACK,
             version=version,
             follows=present.id,
             fingerprint=earlier.judgement.fingerprint,
+            model=registry.identity_of(version),
             rival=present.judgement.fingerprint,
             reason=reason,
         )
-        _take_over(registry, registry.add(back, {}, reason))
-        again, gone = (named_version(registry, one.judgement.version) for one in (earlier, present))
+        take_over(registry, registry.add(back, {}, reason))
+        again, gone = named_version(registry, version), version_of(registry, present)
         return RollbackOutcome(
             (f"rolled back: {again} is @champion again, {gone} is not",),
             outcome=back.outcome,
@@ -208,34 +208,18 @@ def _require_files(registry: "Registry", version: str) -> None:
             raise ChurnError(f"{called}: {problem}")
 
 
-def _present_champion(registry: "Registry", entries: Sequence[Entry]) -> Entry | None:
-    """Ledger entry of the present champion; completes an interrupted promotion, and records an alias moved by hand."""
-    chain = ledger.reigns(entries)
-    head = chain[-1] if chain else None
-    if head is not None and head.settled is None:
-        return _settle_last(registry)[-1]
-    stands = registry.at(CHAMPION)
-    if stands is None or (head is not None and head.judgement.version == stands):
-        return head
-    log.warning("@champion was moved to version %s directly in MLflow", stands)
-    by_hand = Judgement(
-        outcome=ledger.BY_HAND,
-        version=stands,
-        follows="" if head is None else head.id,
-        fingerprint=registry.fingerprint_of(stands),
-    )
-    return _take_over(registry, registry.add(by_hand, {}, "moved directly in MLflow"))
-
-
 def _confirm_champion(
     root: Path, registry: "Registry", present: Entry, challenger: JudgedState, named: Sequence[str]
 ) -> PromotionOutcome:
     """The model is the champion already; restore what was deleted of it."""
-    row_of(root, challenger.state, registry.store, named)
-    loads = loads_from_registry(registry, present.judgement.version, challenger)
-    if registry.at(CHAMPION) is None:
-        registry.settle(present)  # the alias was deleted
-    called = named_version(registry, present.judgement.version)
+    row = row_of(root, challenger.state, registry.store, named)
+    number = registry.at(CHAMPION) or registry.number_of(present)
+    if number is None or not registry.has_model(number):
+        number = registry.challenge(row, challenger.model_md5, challenger.state.commit or "")
+    loads = loads_from_registry(registry, number, challenger)
+    if registry.at(CHAMPION) != number:
+        registry.settle(present, number)
+    called = named_version(registry, number)
     return PromotionOutcome(
         True,
         (loads.explanation, f"{called} is @champion already"),
@@ -247,34 +231,6 @@ def _confirm_champion(
         gates=(loads,),
         reason="",
     )
-
-
-def _take_over(registry: "Registry", entry: Entry) -> Entry:
-    """Move the alias, unless another entry came first.
-
-    Raises:
-        ChurnError: another entry came first.
-    """
-    registry.claim(entry)
-    chain = _settle_last(registry)
-    if entry.id not in {one.id for one in chain}:
-        registry.give_way(entry)
-        first = name_of_version(registry, chain[-1].judgement.version)
-        raise ChurnError(
-            f"another promotion came first: {first} is @champion now; run this again to be evaluated against it"
-        )
-    return chain[-1]
-
-
-def _settle_last(registry: "Registry") -> list[Entry]:
-    """Move the alias to the last champion; repeat if another one was added meanwhile. Return all champions."""
-    last = ledger.reigns(registry.entries())[-1]
-    while True:
-        registry.settle(last)
-        chain = ledger.reigns(registry.entries())
-        if chain[-1].id == last.id:
-            return chain
-        last = chain[-1]
 
 
 def _judge(
@@ -368,7 +324,7 @@ def _challenge(
 def _report_lines(
     registry: "Registry", judgement: Judgement, present: Entry | None, found: Sequence[Gate]
 ) -> Iterator[str]:
-    champion = name_of_version(registry, present.judgement.version) if present else "none yet"
+    champion = version_of(registry, present) if present else "none yet"
     yield f"challenger  {name_of_version(registry, judgement.version)}"
     yield f"champion    {champion}"
     yield from (f"  {line}" for line in aligned([row for gate in found for row in _rows_of(gate)]))

@@ -61,7 +61,8 @@ def _champion(root: Path, present: Entry, registry: "Registry") -> JudgedState:
     if state_in_git(root, fingerprint) is None:
         raise DataError(f"no commit in this clone has the champion's state {fingerprint}; `git fetch` may get it")
     try:
-        return judge_state(root, fingerprint, registry.model_md5_of(present.judgement.version))
+        number = registry.number_of(present)
+        return judge_state(root, fingerprint, registry.model_md5_of(number) if number else None)
     except MissingError:
         raise
     except ChurnError as error:  # permanent: it can never be evaluated

@@ -17,7 +17,8 @@ from churn.runtime import environment, os_error_line
 from churn.texts import one_line
 from churn.tracking.destination import Destination, StoreError
 from churn.tracking.record import DESCRIPTION
-from churn.tracking.store.places import artifact_location
+from churn.tracking.store.places import artifact_location, require_here
+from churn.tracking.store.relocation import follow_folder
 
 try:
     from sqlalchemy.exc import SQLAlchemyError
@@ -43,11 +44,22 @@ _in_use = threading.RLock()
 """One thread at a time: MLflow's tracking URI and Python's warning filters are global to the process."""
 
 
+def open_client(destination: Destination) -> mlflow.MlflowClient:
+    """A client of the store, which names the folder that its files are in; it creates nothing there.
+
+    Raises:
+        StoreError: the store refuses, or is unavailable.
+    """
+    with faults_as_store_errors():
+        follow_folder(destination)
+        return mlflow.MlflowClient(destination.uri)
+
+
 def open_experiment(client: mlflow.MlflowClient, destination: Destination, name: str) -> mlflow.entities.Experiment:
     """Get an experiment by name, with its description; create it if it does not exist.
 
     Raises:
-        StoreError: it was deleted.
+        StoreError: it was deleted, or its files are on another machine.
     """
     tags = {KIND: MODEL_TRAINING, DESCRIPTION: destination.description_of(name)}
     found = client.get_experiment_by_name(name)
@@ -60,6 +72,7 @@ def open_experiment(client: mlflow.MlflowClient, destination: Destination, name:
             f"--experiment-id {found.experiment_id}`, or set MLFLOW_EXPERIMENT_NAME to another name",
             refused=True,
         )
+    require_here(destination, name, found.artifact_location)
     for tag, value in tags.items():
         if tag not in found.tags:
             client.set_experiment_tag(found.experiment_id, tag, value)

@@ -15,9 +15,8 @@ from pathlib import Path
 
 import mlflow
 from mlflow.store.db.utils import _get_latest_schema_revision
-from sqlalchemy.engine import make_url
 
-from churn.tracking.destination import Destination
+from churn.tracking.destination import Destination, address_of_database
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +34,7 @@ def prepare_database(destination: Destination) -> None:
         OSError: it cannot be made.
         sqlite3.Error: it cannot be read.
     """
-    path = _database_file(destination)
+    path = destination.database
     if path is None or _has_experiment(path, destination.experiment):
         return
     if path.exists():
@@ -47,18 +46,11 @@ def prepare_database(destination: Destination) -> None:
     _make(path, destination.root / ".churn" / "new-store")
 
 
-def _database_file(destination: Destination) -> Path | None:
-    if not destination.uri.startswith("sqlite"):
-        return None
-    name = make_url(destination.uri).database
-    return Path(name) if name and name != ":memory:" else None
-
-
 def _make(path: Path, workshop: Path) -> None:
     shutil.rmtree(workshop, ignore_errors=True)  # of a process that was killed
     workshop.mkdir(parents=True)
     draft = workshop / "mlflow.db"
-    mlflow.MlflowClient(f"sqlite:///{draft}").search_experiments(max_results=1)
+    mlflow.MlflowClient(address_of_database(draft.absolute())).search_experiments(max_results=1)
     path.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileExistsError):  # another process was quicker
         try:

@@ -10,7 +10,13 @@ from mlflow.entities import Metric, Param, Run, RunTag, ViewType
 from churn.runtime import lock
 from churn.tracking.destination import Destination
 from churn.tracking.record import COMMIT, FINGERPRINT, FINISHED
-from churn.tracking.store.calls import ENTRIES_A_CALL, faults_as_store_errors, milliseconds, open_experiment
+from churn.tracking.store.calls import (
+    ENTRIES_A_CALL,
+    faults_as_store_errors,
+    milliseconds,
+    open_client,
+    open_experiment,
+)
 
 LOOK = "monitoring.look"
 ROWS_A_CALL = 1000
@@ -23,7 +29,7 @@ def publish(destination: Destination, looks: Sequence[Mapping[str, Any]]) -> Non
         StoreError: the store refuses, or is unavailable.
     """
     with faults_as_store_errors(), lock(destination.lock):
-        client = mlflow.MlflowClient(destination.uri)
+        client = open_client(destination)
         experiment_id = str(open_experiment(client, destination, destination.monitoring).experiment_id)
         rows = {row.data.tags[LOOK]: row for row in _rows(client, experiment_id)}
         for look in looks:

@@ -10,14 +10,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from mlflow import pyfunc
-from mlflow.models import Model, infer_signature
+from mlflow.models import Model, ModelSignature
 from mlflow.models.utils import _save_example
+from mlflow.types import ColSpec, DataType, Schema
 from mlflow.utils.environment import _mlflow_conda_env, _PythonEnv
 
 from churn import files
-from churn.config.params import read_yaml
+from churn.config.params import PARAMS_FILE, read_yaml
 from churn.errors import ChurnError
 from churn.history.packages import EstimatorAbsentError, distribution_of
 from churn.model.pickles import modules_named
@@ -27,6 +27,9 @@ EXAMPLE_ROWS = 5
 LOADER = "mlflow.sklearn"
 FLAVOR = {"pickled_model": MODEL_FILE, "serialization_format": "pickle", "code": None}
 """Makes MLflow load the file with `pickle`, without additional code."""
+DECISIONS = ModelSignature(outputs=Schema([ColSpec(DataType.long)]))
+"""0 or 1 for each customer. It names no inputs: MLflow refuses whole numbers in a column of its type double, and a CSV
+file in which all values of a column are whole gives those. The input example and the metadata name the columns."""
 ALWAYS_NEEDED = ("scikit-learn", "numpy", "scipy", "pandas", "joblib")
 MODEL_FILES = frozenset({MODEL_FILE, "MLmodel"})
 """Files without which a model cannot be loaded."""
@@ -54,9 +57,11 @@ def log_model(run_id: str, experiment: Experiment, content_of: ContentOf) -> str
 def parts_of_model(experiment: Experiment, content_of: ContentOf) -> dict[str, Any]:
     """Arguments of `save_model` for the model of an experiment."""
     background = content_of(experiment.example_md5) if experiment.example_md5 and experiment.columns else None
+    params = experiment.files.get(PARAMS_FILE)
     return {
         "model_file": content_of(str(experiment.model_md5)),
         "background_file": background,
+        "params_file": content_of(params) if params else None,
         "columns": experiment.columns,
     }
 
@@ -67,6 +72,7 @@ def save_model(
     *,
     model_file: Path,
     background_file: Path | None,
+    params_file: Path | None,
     columns: Mapping[str, str],
     **_: Any,
 ) -> None:
@@ -77,18 +83,21 @@ def save_model(
         mlflow_model: MLflow's metadata of the model.
         model_file: the pickle that the pipeline wrote.
         background_file: training rows; the first ones are MLflow's example.
+        params_file: params.yaml, with which the service reads and decides; the run may be deleted for good.
         columns: type of each of their columns, in the model's order.
         **_: other arguments from MLflow, which are ignored.
     """
     folder = Path(path)
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(model_file, folder / MODEL_FILE)
+    if params_file is not None:
+        shutil.copyfile(params_file, folder / PARAMS_FILE)
     if background_file is not None:
         shutil.copyfile(background_file, folder / BACKGROUND_FILE)
         example = files.read_rows(background_file, columns).head(EXAMPLE_ROWS).reset_index(drop=True)
         _save_example(mlflow_model, example, path)
-        # The model gives 0 or 1 for each customer, whatever the classifier.
-        mlflow_model.signature = infer_signature(example, np.zeros(len(example), dtype=np.int64))
+        mlflow_model.metadata = {"columns": dict(columns)}
+        mlflow_model.signature = DECISIONS
     mlflow_model.add_flavor("sklearn", sklearn_version=version("scikit-learn"), **FLAVOR)
     environment = {"conda_env": "conda.yaml", "python_env": "python_env.yaml"}
     pyfunc.add_to_model(mlflow_model, loader_module=LOADER, model_path=MODEL_FILE, predict_fn="predict", **environment)

@@ -17,7 +17,7 @@ from churn.history.state import md5_of
 from churn.runtime import lock
 from churn.table.keys import mostly_the_same
 from churn.tracking.destination import StoreError
-from churn.tracking.ledger import CAME_SECOND, CHALLENGER, CHAMPION, OUTCOME, REASON, Entry, Judgement, Judges
+from churn.tracking.ledger import CAME_SECOND, CHALLENGER, CHAMPION, OUTCOME, REASON, Entry, Judgement, Judges, absence
 from churn.tracking.record import COMMIT, FINGERPRINT, MODEL_FILE, MODEL_MD5, SHA256, USER, metric_name, user_name
 from churn.tracking.store.calls import (
     ALREADY_THERE,
@@ -36,8 +36,9 @@ from churn.tracking.trials import CHOSEN_BY, FLATTERY, FORMER_FLATTERY, Selectio
 MOST_ROWS = 50_000  # MLflow's limit for one search
 FOLLOWED_BY = "promotion.followed_by"
 """A parameter of an entry, because MLflow parameters cannot be overwritten."""
-VERSION, FOLLOWS, RIVAL, TRAINING_ROWS, TEST_ROWS, SETTLED = (
+VERSION, IDENTITY, FOLLOWS, RIVAL, TRAINING_ROWS, TEST_ROWS, SETTLED = (
     "promotion.version",
+    "promotion.model",
     "promotion.follows",
     "promotion.rival",
     "promotion.training_rows",
@@ -61,13 +62,37 @@ class Registry:
 
     def version(self, number: str) -> ModelVersion | None:
         """A version; None if it was deleted."""
-        return self.store.version(self.name, number)
+        return self.store.versions.find(self.name, number)
 
     def fingerprint_of(self, number: str) -> str:
         """Fingerprint of the state whose model a version is; empty for a model of another origin."""
         version = self.version(number)
-        row = self.store.row(version.run_id) if version and version.run_id else None
-        return str(row.data.tags.get(FINGERPRINT, "")) if row else ""
+        return self.store.versions.fingerprint_of(version) if version else ""
+
+    def identity_of(self, number: str) -> str:
+        """What an entry of the ledger names of a version beside its fingerprint: the model's md5, else its source."""
+        version = self.version(number)
+        return (self.store.versions.md5_of(version) or str(version.source)) if version else ""
+
+    def is_of(self, entry: Entry, number: str) -> bool:
+        """Whether a version is the model that an entry of the ledger is about."""
+        meant = entry.judgement
+        same = self.version(number) is not None and self.fingerprint_of(number) == meant.fingerprint
+        return same and meant.model in ("", self.identity_of(number))
+
+    def number_of(self, entry: Entry) -> str | None:
+        """Number of the version that an entry is about; None if MLflow does not have it any more."""
+        meant = entry.judgement
+        if self.is_of(entry, meant.version):
+            return meant.version
+        versions = self.store.versions_of(meant.fingerprint) if meant.fingerprint else []
+        numbers = (str(one.version) for one in versions if one.name == self.name)
+        return min((one for one in numbers if self.is_of(entry, one)), key=int, default=None)
+
+    def has_model(self, number: str) -> bool:
+        """Whether MLflow still has the record of a version's model, without which its files cannot be restored."""
+        version = self.version(number)
+        return version is not None and self.store.versions.logged_model_of(version) is not None
 
     def at(self, alias: str) -> str | None:
         """Number of the version with an alias; None if no version has it."""
@@ -77,7 +102,7 @@ class Registry:
     def model_md5_of(self, number: str) -> str | None:
         """md5 of a version's model as the pipeline wrote it; None for a model of another origin."""
         version = self.version(number)
-        return self.store.md5_of_version(version) if version else None
+        return self.store.versions.md5_of(version) if version else None
 
     @contextmanager
     def download(self, number: str) -> Iterator[Path]:
@@ -129,7 +154,9 @@ class Registry:
             except MlflowException as error:
                 if error.error_code != ALREADY_THERE:
                     raise
-            known = client.search_model_versions(f"name='{self.name}' and run_id='{row.info.run_id}'")
+            known = [
+                one for one in client.search_model_versions(f"run_id='{row.info.run_id}'") if one.name == self.name
+            ]
             # A run may have several models: a fingerprint can give other bytes on another kind of processor.
             same = [str(one.version) for one in known if one.tags.get(MODEL_MD5) == model_md5]
             number = min(same, key=int, default=None) or self._register(row, model_md5)
@@ -191,6 +218,7 @@ class Registry:
                 VERSION: judgement.version,
                 FOLLOWS: judgement.follows,
                 FINGERPRINT: judgement.fingerprint,
+                IDENTITY: judgement.model,
                 RIVAL: judgement.rival,
                 TRAINING_ROWS: " ".join(judgement.judges.training),
                 TEST_ROWS: " ".join(judgement.judges.test),
@@ -224,13 +252,24 @@ class Registry:
         if followed:
             if_there(lambda: self.store.client.log_param(followed, FOLLOWED_BY, entry.id))
 
-    def settle(self, entry: Entry) -> None:
-        """Move the champion alias to the version of an entry, which is no longer the challenger."""
+    def settle(self, entry: Entry, number: str | None = None) -> None:
+        """Move the champion alias to the version of an entry, which is no longer the challenger.
+
+        Args:
+            entry: the entry.
+            number: of its version, if it is another one than the entry was made for.
+
+        Raises:
+            StoreError: the store refuses or is unavailable, or does not have the version any more.
+        """
         client = self.store.client
+        number = number or self.number_of(entry)
+        if number is None:
+            raise StoreError(absence(self.name, entry.judgement), refused=True)
         self.claim(entry)
         with faults_as_store_errors():
-            client.set_registered_model_alias(self.name, CHAMPION, entry.judgement.version)
-            if self.at(CHALLENGER) == entry.judgement.version:
+            client.set_registered_model_alias(self.name, CHAMPION, number)
+            if self.at(CHALLENGER) == number:
                 client.delete_registered_model_alias(self.name, CHALLENGER)
             if entry.settled is None:
                 client.set_tag(entry.id, SETTLED, str(milliseconds(time.time())))
@@ -263,6 +302,7 @@ def _entry(run: Run) -> Entry | None:
         version=tags[VERSION],
         follows=tags.get(FOLLOWS, ""),
         fingerprint=tags.get(FINGERPRINT, ""),
+        model=tags.get(IDENTITY, ""),
         rival=tags.get(RIVAL, ""),
         judges=Judges(tuple(tags.get(TRAINING_ROWS, "").split()), tuple(tags.get(TEST_ROWS, "").split())),
         reason=tags.get(REASON, ""),

@@ -47,7 +47,6 @@ from churn.tracking.record import (
     FAILED,
     FINGERPRINT,
     FINISHED,
-    LOGGED,
     MODEL_MD5,
     MODEL_NOTE,
     RUNNING,
@@ -71,11 +70,13 @@ from churn.tracking.store.calls import (
     faults_as_store_errors,
     if_there,
     milliseconds,
+    open_client,
     open_experiment,
 )
 from churn.tracking.store.database import prepare_database
 from churn.tracking.store.model_file import MODEL_FILES, ContentOf
 from churn.tracking.store.places import lay_out_file, require_apart_from_project
+from churn.tracking.store.versions import Versions
 
 OF_ITS_NAME = frozenset({COMMIT, EDITED, EDITED_FILES, DVC_EXPERIMENT, DESCRIPTION, SOURCE_COMMIT, USER})
 """Tags that go with a row's name."""
@@ -129,26 +130,16 @@ class Store:
         """A run by its id; None if there is none."""
         return if_there(lambda: self.client.get_run(run_id))
 
-    def version(self, name: str, number: str) -> ModelVersion | None:
-        """A version of a registered model, by number or alias; None if there is none."""
-        by_number, by_alias = self.client.get_model_version, self.client.get_model_version_by_alias
-        return if_there(lambda: by_number(name, number) if number.isdigit() else by_alias(name, number))
+    @property
+    def versions(self) -> Versions:
+        """Registered versions."""
+        return Versions(self.client)
 
-    def md5_of_version(self, version: ModelVersion) -> str | None:
-        """md5 of a version's model as the pipeline wrote it; None for a model of another origin.
-
-        A version that was registered directly in MLflow does not have it, but its logged model does.
-        """
-        if MODEL_MD5 in version.tags:
-            return str(version.tags[MODEL_MD5])
-        source = LOGGED.fullmatch(str(version.source))
-        model = if_there(lambda: self.client.get_logged_model(source[1])) if source else None
-        return model.tags.get(MODEL_MD5) if model else None
-
-    def versions_of(self, run_id: str) -> list[ModelVersion]:
-        """Registered versions of a run's models."""
+    def versions_of(self, fingerprint: str) -> list[ModelVersion]:
+        """Registered versions of a state's models, also those whose run was deleted."""
         with faults_as_store_errors():
-            return list(self.client.search_model_versions(f"run_id='{run_id}'"))
+            runs = [row.info.run_id for row in self._rows(fingerprint, ViewType.ALL)]
+        return self.versions.of_state(fingerprint, runs)
 
     def _rows(self, fingerprint: str, view: int = ViewType.ACTIVE_ONLY) -> list[Run]:
         """Runs of an experiment, complete ones first, then the oldest."""
@@ -377,7 +368,7 @@ def open_store(destination: Destination) -> Store:
     """
     with faults_as_store_errors(), lock(destination.lock):
         prepare_database(destination)
-        client = mlflow.MlflowClient(destination.uri)
+        client = open_client(destination)
         experiment = open_experiment(client, destination, destination.experiment)
         executions = open_experiment(client, destination, destination.executions)
     identity = f"{experiment.experiment_id}-{experiment.creation_time}"

@@ -9,6 +9,7 @@ from mlflow.artifacts import download_artifacts
 from mlflow.entities.model_registry import ModelVersion
 
 from churn.config.params import PARAMS_FILE
+from churn.texts import one_line
 from churn.tracking.destination import Destination, StoreError
 from churn.tracking.record import BACKGROUND_FILE, COMMIT, FINGERPRINT, LOGGED, MODEL_FILE, SHA256
 from churn.tracking.store.calls import default_store, faults_as_store_errors, if_there
@@ -29,16 +30,6 @@ class ServedVersion:
     fingerprint: str
     commit: str | None
     sha256: Mapping[str, str]
-
-
-def open_client(destination: Destination) -> MlflowClient:
-    """A client of the store; it creates nothing there.
-
-    Raises:
-        StoreError: the store refuses, or is unavailable.
-    """
-    with faults_as_store_errors():
-        return MlflowClient(destination.uri)
 
 
 def find_version(client: MlflowClient, name: str, alias: str) -> ServedVersion | None:
@@ -79,7 +70,9 @@ def download(client: MlflowClient, destination: Destination, version: ServedVers
         raise StoreError(f"{called}: was deleted", refused=True)
     model = download_version(destination, found, folder / "model")
     with faults_as_store_errors():
-        params = Path(client.download_artifacts(version.run_id, PARAMS_FILE, str(folder)))
+        params = model / PARAMS_FILE
+        if not params.is_file():  # logged by an earlier version of this pipeline
+            params = Path(client.download_artifacts(version.run_id, PARAMS_FILE, str(folder)))
         paths = {MODEL_FILE: model / MODEL_FILE, PARAMS_FILE: params, BACKGROUND_FILE: model / BACKGROUND_FILE}
         return {name: path.read_bytes() for name, path in paths.items() if name in version.sha256}
 
@@ -96,5 +89,12 @@ def download_version(destination: Destination, version: ModelVersion, folder: Pa
         )
     folder.mkdir(parents=True, exist_ok=True)
     source = f"models:/{version.name}/{version.version}"
-    with faults_as_store_errors(), default_store(destination):
-        return Path(download_artifacts(source, dst_path=str(folder), tracking_uri=destination.uri))
+    try:
+        with faults_as_store_errors(), default_store(destination):
+            return Path(download_artifacts(source, dst_path=str(folder), tracking_uri=destination.uri))
+    except StoreError as error:
+        raise StoreError(
+            f"{version.name} version {version.version}: its files cannot be downloaded: {one_line(str(error))}; "
+            "`churn sync --all` restores files of states that this project has",
+            refused=error.refused,
+        ) from error

@@ -17,6 +17,7 @@ from churn.tracking.store.calls import (
     ENTRIES_A_CALL,
     faults_as_store_errors,
     milliseconds,
+    open_client,
     open_experiment,
 )
 from churn.tracking.trials import StudyRow, TrialRow
@@ -39,7 +40,7 @@ def publish(destination: Destination, study: StudyRow) -> None:
         StoreError: the store refuses, or is unavailable.
     """
     with faults_as_store_errors(), lock(destination.lock):
-        client = mlflow.MlflowClient(destination.uri)
+        client = open_client(destination)
         experiment = open_experiment(client, destination, destination.tuning)
         _StudyRows(client, str(experiment.experiment_id), study).bring_up_to_date()
 
