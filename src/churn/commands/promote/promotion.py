@@ -19,6 +19,7 @@ from churn.commands.promote.challenger import (
     is_committed,
     is_reproducible,
     judge_state,
+    keep_commit,
     loads_from_registry,
     name_of_version,
     named_version,
@@ -29,11 +30,7 @@ from churn.commands.promote.rivals import rivals_of
 from churn.config import search_space
 from churn.config.params import load_params
 from churn.errors import ChurnError, DataError
-from churn.history.predictions.of_states import (
-    WORKSPACE,
-    MissingError,
-    table_of,
-)
+from churn.history.predictions.of_states import WORKSPACE, MissingError, table_of
 from churn.history.snapshot import is_on_branch_or_tag
 from churn.history.vouching import require_names, require_vouched
 from churn.runtime import is_locked, lock
@@ -117,6 +114,8 @@ def promote(
             rival=_fingerprint_of(present),
             judges=judged.judges,
         )
+        if judgement.outcome != ledger.REFUSED:
+            keep_commit(root, commit)
         return _carry_out(registry, judgement, present, found, entries, reason=reason)
 
 
@@ -235,6 +234,7 @@ def _confirm_champion(
     loads = loads_from_registry(registry, present.judgement.version, challenger)
     if registry.at(CHAMPION) is None:
         registry.settle(present)  # the alias was deleted
+    keep_commit(root, challenger.state.commit or "")
     called = named_version(registry, present.judgement.version)
     return PromotionOutcome(
         True,
