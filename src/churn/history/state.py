@@ -22,6 +22,8 @@ from churn.history import packages, provenance
 
 PIPELINE_FILE = "dvc.yaml"
 LOCK_FILE = "dvc.lock"
+POINTER = ".dvc"
+"""Ending of the files by which DVC tracks data."""
 ESTIMATOR = "train.estimator"
 MISSING = object()
 """Stands for a parameter that is not there, since null is a value."""
@@ -175,7 +177,10 @@ def fingerprint(stages: Stages) -> str:
         given = {path: md5 for path, md5 in stage.inputs.dependencies.items() if path not in made}
         for path, md5 in given.items():
             if md5 is None:
-                raise UnidentifiedError(f"{path}: missing, so this run belongs to no experiment")
+                raise UnidentifiedError(
+                    f"{path}: missing, so the state of this folder is unknown; `dvc checkout` or `dvc pull` brings "
+                    "what DVC tracks"
+                )
         described[name] = {
             "cmd": stage.inputs.command,
             "deps": given,
@@ -338,7 +343,13 @@ def _md5_in(root: Path, path: str) -> str | None:
         raise UnidentifiedError(
             f"{PIPELINE_FILE}: {path}: tracking does not support folders; list the files one by one"
         )
-    return md5_of(root / path)
+    return md5_of(root / path) or _md5_of_pointer(root / f"{path}{POINTER}")
+
+
+def _md5_of_pointer(pointer: Path) -> str | None:
+    """md5 of a file that is tracked by a .dvc file, and was not pulled yet."""
+    outs = read_yaml(pointer).get("outs", []) if pointer.is_file() else []
+    return md5_in(outs[0]) if len(outs) == 1 else None
 
 
 def _fill_templates(text: str, values_in: Reader) -> str:
