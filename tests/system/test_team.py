@@ -68,7 +68,7 @@ def with_cache(clone: Path, original: Path) -> None:
 
 
 SITUATIONS: dict[str, tuple[Callable[[Path, Path], None], str, str]] = {
-    "no remote": (without_remote, "no DVC remote is configured here, so ask the person who ran it", "dvc pull"),
+    "no remote": (without_remote, "no DVC remote is configured here: ask the person who ran it", "checkout"),
     "a remote": (
         with_remote,
         "`dvc pull` brings them; if the remote lacks some, ask the person who ran it",

@@ -26,8 +26,8 @@ def remedy_for_absent(root: Path, md5s: Iterable[str]) -> str:
     remotes = _dvc(root, "remote", "list").splitlines()
     if not remotes:
         return (
-            "no DVC remote is configured here, so ask the person who ran it to set one up and `dvc push`, or run "
-            "`dvc repro`"
+            "no DVC remote is configured here: ask the person who ran it to set one up and `dvc push`, then "
+            "`dvc pull`; or run `dvc repro`"
         )
     named = "" if any(line.endswith("(default)") for line in remotes) else f" --remote {remotes[0].split()[0]}"
     return (

@@ -173,7 +173,7 @@ class TestOneMachine:
 
     def test_nothing_is_promoted_while_nothing_keeps_its_commit(self, root: Path) -> None:
         (root / ".git/refs/tags/churn").write_text("in the way of the tag")
-        with pytest.raises(ChurnError, match="`git tag churn/champion/.* failed, .*nothing was promoted"):
+        with pytest.raises(ChurnError, match=r"`git tag churn/champion/.* failed, .*nothing was promoted"):
             promote(root)
         assert champion(root) is None
 
