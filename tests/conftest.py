@@ -94,7 +94,7 @@ def story_of_first_run(_finished_once: Path) -> str:
 @pytest.fixture
 def _usual_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     """The folder of DVC's cache is taken to be the usual one; to ask DVC starts a process for each state."""
-    for module in ("committed", "snapshot"):
+    for module in ("committed", "dvc", "snapshot"):
         monkeypatch.setattr(f"churn.history.{module}.cache_folder", lambda root: root / ".dvc/cache")
 
 

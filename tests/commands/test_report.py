@@ -47,7 +47,7 @@ def test_a_state_that_is_not_committed_has_no_commit(finished: Path) -> None:
     edit(finished / "params.yaml", "calibration_bins: 5", "calibration_bins: 4")
     rerun(finished, "evaluate")
     copy = report.write_copy(finished).read_text(encoding="utf-8")
-    assert "No commit contains this state yet" in copy
+    assert "No commit contained this state" in copy
     assert state.fingerprint(state.stages_from_files(finished)) in copy
 
 
@@ -60,7 +60,11 @@ def _another(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"), [(_none, "no report yet; run `dvc repro`"), (_another, "not the file that dvc.lock records")]
+    ("damage", "told"),
+    [
+        (_none, "missing, as after a stage that failed; run `dvc repro`"),
+        (_another, "not the file that dvc.lock records"),
+    ],
 )
 def test_a_report_that_is_not_there_is_told_in_one_line(finished: Path, damage: object, told: str) -> None:
     damage(finished)  # type: ignore[operator]

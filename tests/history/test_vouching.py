@@ -159,8 +159,10 @@ def test_a_tag_that_came_with_a_branch_hides_nothing_of_that_name(
         "promote": lambda: promote(victim, name, forced=True, reason="r"),
         "trust": lambda: vouched_commits(victim, [name]),
     }
-    if kind == "fingerprint" and command == "compare":
+    if kind == "fingerprint" and command in ("compare", "changes"):
         assert of_states.state_named(victim, name).commit == one.commit
+        changes = compare_revisions(victim, name, None, Forge("https://x", None, None))
+        assert changes.old.label == f"{name} ({str(one.commit)[:7]})"
         return
     with pytest.raises(ChurnError, match=r"more than one branch, tag or commit|only a commit of a branch"):
         commands[command]()
@@ -204,9 +206,10 @@ def test_an_experiment_called_like_a_revision_is_not_vouched_for(victim: Path, f
         shell(victim)(f"git update-ref refs/exps/aa/{'1' * 38}/{name} pr-7")
     shell(victim)(f"git update-ref refs/exps/bb/{'2' * 38}/twice pr-7~1")
     shell(victim)(f"git update-ref refs/exps/cc/{'3' * 38}/other pr-7~1")
-    assert not is_vouched(foreign, vouched_commits(victim, ["HEAD", "twice"]))
-    with pytest.raises(ChurnError, match="2 DVC experiments have that name"):
-        of_states.state_named(victim, "twice")
+    assert not is_vouched(foreign, vouched_commits(victim, ["HEAD"]))
+    for ask in (of_states.state_named, lambda root, name: vouched_commits(root, [name])):
+        with pytest.raises(ChurnError, match="2 DVC experiments have that name"):
+            ask(victim, "twice")
 
 
 def poisoned(victim: Path, tmp_path: Path, name: str, spoil: Callable[[Path], None]) -> None:
@@ -352,7 +355,7 @@ def test_of_two_states_with_one_fingerprint_that_of_this_branch_is_meant(victim:
     assert own
     assert other
     assert own.fingerprint == other.fingerprint
-    found = of_states.state_in_git(victim, own.fingerprint)
+    found = snapshot.state_in_git(victim, own.fingerprint)
     assert found
     assert found.commit == own.commit
 

@@ -389,7 +389,7 @@ def test_a_copy_says_where_it_belongs_once_and_changes_nothing_else(results: con
 
 def test_a_state_that_no_commit_holds_says_so(results: content.ReportContent) -> None:
     copy = with_origin(render_page(results), Origin("0123456789abcdef", None, ()))
-    assert "No commit contains this state yet" in copy
+    assert "No commit contained this state" in copy
     assert "<pre" not in copy
 
 

@@ -100,17 +100,19 @@ New = Annotated[
 ]
 Markdown = Annotated[bool, typer.Option("--md", help="Print Markdown, for a pull request.")]
 Promoted = Annotated[
-    str, typer.Argument(metavar="REVISION", autocompletion=revisions, help="Commit of a branch or tag.")
+    str, typer.Argument(metavar="REVISION", autocompletion=revisions, help="Commit of a branch or tag, by any name.")
 ]
 Force = Annotated[bool, typer.Option("--force", help="Promote although a gate is closed; needs --reason.")]
 ByOutcomes = Annotated[
     Path | None,
     typer.Option(metavar="TABLE", help="Judge by these outcomes of customers that it scored in shadow."),
 ]
-Base = Annotated[str, typer.Argument(metavar="BASE", autocompletion=revisions, help="Old git revision.")]
+Base = Annotated[
+    str, typer.Argument(metavar="BASE", autocompletion=revisions, help="Old state, named as for `churn compare`.")
+]
 Head = Annotated[
     str | None,
-    typer.Argument(metavar="HEAD", autocompletion=revisions, help="New git revision.  [default: the workspace]"),
+    typer.Argument(metavar="HEAD", autocompletion=revisions, help="New state.  [default: the workspace]"),
 ]
 MergeBase = Annotated[bool, typer.Option("--merge-base", help="Compare with where HEAD branched from BASE.")]
 Comment = Annotated[
@@ -166,8 +168,8 @@ Traced = Annotated[
     typer.Argument(
         metavar="OBJECT",
         autocompletion=revisions,
-        help="Model file, MLflow run id, registered model as NAME/VERSION or NAME@ALIAS, fingerprint, commit or "
-        "request id of the service.",
+        help="Model file, MLflow run id, registered model as NAME/VERSION or NAME@ALIAS, state named as for "
+        "`churn compare`, or request id of the service.",
     ),
 ]
 ReadLog = Annotated[

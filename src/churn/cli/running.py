@@ -20,25 +20,36 @@ if TYPE_CHECKING:
 
 @command(RUN, "churn summary", "churn summary --json | jq .profit_per_1000")
 def summary(as_json: options.Json = False) -> None:
-    """Show the headline metrics of the current results."""
+    """Show the headline metrics of the current results.
+
+    Exit code 1 if they are out of date, or if some of their files are not here.
+    """
     from churn.commands.summary import summarize, summary_text
 
     require_project()
-    print(escaped_json(summarize(Path()).as_json()) if as_json else summary_text(Path()))
+    found = summarize(Path())
+    print(escaped_json(found.as_json()) if as_json else summary_text(found))
+    if found.remark:
+        sys.exit(1)
 
 
 @command(RUN, "churn report", "churn report --no-open")
 def report(show: options.Show = True) -> None:
     """Open the HTML report, labelled with commit and fingerprint.
 
-    The copy in .churn/report.html also says how to restore its state.
+    The copy in .churn/report.html also says how to restore its state. Exit code 1 if it is out of date, or if some
+    files of its state are not here.
     """
     from churn.commands.report import open_in_browser, write_copy
+    from churn.history.snapshot import remark_on_figures
 
     require_project()
+    remark = remark_on_figures(Path())
     page = write_copy(Path())
     shown = show and open_in_browser(page)
     print(f"{page}{': opened in the browser' if shown else ''}")
+    if remark:
+        raise ChurnError(remark)
 
 
 @command(RUN, "churn reproduce", "churn reproduce && git push")

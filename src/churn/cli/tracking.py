@@ -27,7 +27,8 @@ def sync(
 ) -> None:
     """Publish pending runs to MLflow.
 
-    Publishes the outbox, and the state of this folder if MLflow does not have it yet. Nothing is published twice.
+    Publishes the outbox, and the state of this folder if MLflow does not have it yet. Nothing is published twice. Exit
+    code 1 if results of this folder cannot be used, such as before `dvc pull`.
     """
     from churn.tracking.sync import SyncRequest
     from churn.tracking.sync import sync as bring_up_to_date
@@ -39,7 +40,10 @@ def sync(
 
 @command(TRACKING, "churn status", "churn status --strict", "churn status --json | jq .shown_as")
 def status(strict: options.StrictStatus = False, as_json: options.Json = False) -> None:
-    """Show where runs are tracked and what is unpublished."""
+    """Show where runs are tracked and what is unpublished.
+
+    Exit code 1 if results of this folder cannot be used, such as before `dvc pull`.
+    """
     from churn.tracking.sync import status as look
 
     with redirect_stdout(sys.stderr):
@@ -71,5 +75,5 @@ def _tell(report: "SyncReport | StatusReport", *, strict: bool, as_json: bool) -
     print(escaped_json(report.as_json()) if as_json else "\n".join(lines))
     for fault in report.faults:
         print(escape_controls(without_secrets(fault)), file=sys.stderr)
-    if strict and report.faults:
+    if report.obstacle or (strict and report.faults):
         sys.exit(1)

@@ -22,6 +22,7 @@ from churn.config.economics import Economics
 from churn.config.params import Params
 from churn.errors import ChurnError, DataError, excerpt
 from churn.history import state
+from churn.history.snapshot import require_no_conflict
 from churn.history.verify import recorded_stages_of_workspace, require_own_results
 from churn.model import decision, encoding
 from churn.model.plain.proof import prove
@@ -144,6 +145,7 @@ def make_reasons(root: Path, model: FixedThresholdClassifier, count: int) -> Rea
 
 
 def _md5s_vouched_for(root: Path) -> frozenset[str]:
+    require_no_conflict(root)
     own = require_own_results(root, [str(files.MODEL)])
     if edited := state.edited_parameters(root):
         log.warning(

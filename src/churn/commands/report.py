@@ -21,7 +21,8 @@ def write_copy(root: Path) -> Path:
     """
     page = root / files.REPORT
     if not page.exists():
-        raise ChurnError(f"{files.REPORT}: no report yet; run `dvc repro`")
+        why = verify.FROM_GIT if state.read_lock(root) else "no report yet; run `dvc repro`"
+        raise ChurnError(f"{files.REPORT}: {why}")
     verify.require_own_results(root, [str(files.REPORT)])
     fingerprint = state.fingerprint(verify.recorded_stages_of_workspace(root).stages)
     warning = _changes_since(root, fingerprint)

@@ -1,6 +1,6 @@
 """`churn summary`: headline metrics of a run, from the files that it wrote."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,9 @@ from churn import files
 from churn.config.economics import in_present_terms, present_names
 from churn.config.params import PARAMS_FILE
 from churn.errors import ChurnError
+from churn.history.snapshot import remark_on_figures
 from churn.history.state import edited_parameters, read_lock, stages_from_lock
-from churn.history.verify import require_own_results
+from churn.history.verify import FROM_GIT, require_own_results
 
 SHOWN = (files.DATA_METRICS, files.TEST_METRICS, files.BUSINESS_METRICS)
 
@@ -29,6 +30,7 @@ class Summary:
         currency: of all amounts.
         edited: keys of params.yaml that have changed since the run.
         model_is_here: whether the model's file is in this folder.
+        remark: why the figures are not the whole answer, and what to do; empty if they are.
         report: path of the report.
     """
 
@@ -38,6 +40,7 @@ class Summary:
     currency: str
     edited: tuple[str, ...]
     model_is_here: bool
+    remark: str
     report: str = str(files.REPORT)
 
     def as_json(self) -> str:
@@ -59,27 +62,29 @@ def summarize(root: Path) -> Summary:
     """Read the headline metrics of the test rows.
 
     Raises:
-        ChurnError: there are no results yet, or they belong to other inputs than dvc.lock records.
+        ChurnError: there are no results yet, they belong to other inputs than dvc.lock records, or git has stopped at a
+            conflict.
     """
     try:
         data, test, money = (present_names(files.read_json(root / path)) for path in SHOWN)
     except FileNotFoundError as error:
-        raise ChurnError(f"{error.filename}: no results yet; run `dvc repro`") from None
+        why = FROM_GIT if read_lock(root) else "no results yet; run `dvc repro`"
+        raise ChurnError(f"{error.filename}: {why}") from None
     except ValueError:
         raise ChurnError("metrics/: not valid JSON; `dvc repro --force` rewrites it") from None
+    remark = remark_on_figures(root)
     require_own_results(root, map(str, SHOWN))
     edited = tuple(edited_parameters(root))
-    return Summary(data, test, money, _currency(root), edited, (root / files.MODEL).exists())
+    return Summary(data, test, money, _currency(root), edited, (root / files.MODEL).exists(), remark)
 
 
-def summary_text(root: Path) -> str:
+def summary_text(found: Summary) -> str:
     """Headline metrics of the test rows, and where to find the rest."""
-    found = summarize(root)
     data, test, money, currency = found.data, found.test, found.money, found.currency
     everybody = money["profit_contact_everybody_per_1000"]
     return "\n".join(
         [
-            *_out_of_date(found),
+            *([f"Note: {found.remark}"] if found.remark else []),
             "",
             f"Test rows: {data['rows_test']:,} customers that the model has not seen (95% intervals in brackets)",
             f"  ROC-AUC  {_interval(test, 'test_roc_auc', '.3f')}",
@@ -99,13 +104,6 @@ def _currency(root: Path) -> str:
     """Currency of the recorded results, even if params.yaml has changed since."""
     recorded = stages_from_lock(read_lock(root))["evaluate"].inputs.parameters[PARAMS_FILE]["business"]
     return str(in_present_terms(recorded)["currency"])
-
-
-def _out_of_date(found: Summary) -> Iterator[str]:
-    if edited := found.edited:
-        yield f"These results are out of date: {', '.join(edited)} changed since; run `dvc repro`"
-    if not found.model_is_here:
-        yield f"{files.MODEL} is missing: `dvc checkout` or `dvc repro` restores it"
 
 
 def _bounds(figures: Mapping[str, Any], name: str) -> dict[str, float]:

@@ -191,7 +191,7 @@ def parse_yaml(text: str, name: str) -> dict[str, Any]:
     try:
         content = copy.deepcopy(_parse(text))
     except UNREADABLE as error:
-        raise ParameterError(f"{name}: not readable as YAML: {_yaml_problem(error)}") from None
+        raise ParameterError(_conflict(text, name) or f"{name}: not readable as YAML: {_yaml_problem(error)}") from None
     if not isinstance(content, dict):
         raise ParameterError(f"{name}: is not a mapping of keys to values; restore it with `git checkout {name}`")
     return content
@@ -229,6 +229,18 @@ def _require_bounded(text: str) -> None:
             open_nodes[-1] = (anchor, before + size)
         if len(open_nodes) > DEEPEST or size > MOST_VALUES:
             raise ValueError(f"over {DEEPEST} nested levels, or over {MOST_VALUES:,} values with aliases expanded")
+
+
+def _conflict(text: str, name: str) -> str:
+    """Where git has left both sides of a conflict, and what to do; '' if it has not."""
+    marked = next((number for number, line in enumerate(text.splitlines(), 1) if line.startswith("<<<<<<< ")), None)
+    if marked is None:
+        return ""
+    return (
+        f"{name}: line {marked}: a conflict that git has stopped at; keep one side up to the line >>>>>>> and remove "
+        f"the markers, or take one side whole with `git checkout --ours {name}`; then run `dvc repro` and finish as "
+        "`git status` says"
+    )
 
 
 def _yaml_problem(error: Exception) -> str:

@@ -15,11 +15,10 @@ from typing import Any
 from churn.config.params import parse_yaml
 from churn.files import md5_of_bytes
 from churn.history import state
-from churn.history.dvc import cache_folder
+from churn.history.dvc import cache_folder, path_in_cache
 from churn.history.git import blobs_of_commit, git_bytes, git_files
-from churn.history.state import PIPELINE_FILE, StageInputs, Stages, content_of
+from churn.history.state import PIPELINE_FILE, POINTER, StageInputs, Stages, content_of
 
-POINTER = ".dvc"
 FOLDER = ".dir"
 """Suffix of the md5 of a folder."""
 
@@ -188,5 +187,5 @@ class _Commit:
 
     def _listed_in(self, md5: str) -> Mapping[str, str]:
         """md5 by path of the files in a tracked folder; empty if the cache lacks the list."""
-        content = content_of(self._cache / "files" / "md5" / md5[:2] / md5[2:])
+        content = content_of(path_in_cache(self._cache, md5))
         return {entry["relpath"]: entry["md5"] for entry in json.loads(content or b"[]")}

@@ -262,6 +262,24 @@ def _run_git(root: Path, *arguments: str, given: bytes = b"") -> subprocess.Comp
         return None
 
 
+STOPPED = {
+    "rebase-merge": "rebase",
+    "rebase-apply": "rebase",
+    "MERGE_HEAD": "merge",
+    "CHERRY_PICK_HEAD": "cherry-pick",
+    "REVERT_HEAD": "revert",
+}
+"""What git leaves in its folder while an operation waits for you; a rebase also leaves some of the others."""
+
+
+def unfinished_operation(root: Path) -> str | None:
+    """The operation that git has begun and not finished, such as a merge with conflicts; None if there is none."""
+    asked = [argument for name in STOPPED for argument in ("--git-path", name)]
+    paths = (git(root, "rev-parse", *asked) or "").splitlines()
+    begun = (operation for path, operation in zip(paths, STOPPED.values(), strict=False) if (root / path).exists())
+    return next(begun, None)
+
+
 def _environment() -> dict[str, str]:
     """The environment of this process, without what would redirect git to another repository."""
     inherited = {name: value for name, value in os.environ.items() if name not in OF_ANOTHER_REPOSITORY}

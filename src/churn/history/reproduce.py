@@ -12,7 +12,6 @@ from pathlib import Path
 
 from churn.errors import ChurnError
 from churn.history import state
-from churn.history.committed import POINTER
 from churn.history.dvc import cache_folder
 from churn.history.git import Clone, blobs_of_commit, changed_files, clone_commit
 from churn.runtime import NOWHERE
@@ -80,7 +79,7 @@ def recompute(repository: Path, commit: str) -> None:
 
 
 def _pointers_in(clone: Clone) -> list[str]:
-    return sorted(path for path in blobs_of_commit(clone.project, "HEAD") if path.endswith(POINTER))
+    return sorted(path for path in blobs_of_commit(clone.project, "HEAD") if path.endswith(state.POINTER))
 
 
 def _reproduce_in(clone: Clone, repository: Path, circumstances: Circumstances) -> int:

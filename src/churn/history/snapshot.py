@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from churn.config.params import PARAMS_FILE, parse_yaml
-from churn.files import md5_of_bytes
+from churn.errors import ChurnError, excerpt, first_few
+from churn.files import METRICS, MODEL, md5_of_bytes
 from churn.history import committed, state, verify
-from churn.history.dvc import cache_folder, experiments
+from churn.history.dvc import cache_folder, experiments, path_in_cache, remedy_for_absent
 from churn.history.git import (
     CommitSummary,
     GitRefusalError,
@@ -21,11 +22,17 @@ from churn.history.git import (
     git,
     git_files,
     last_change,
+    unfinished_operation,
 )
-from churn.history.state import LOCK_FILE, PIPELINE_FILE, Content, Stages, content_of
+from churn.history.state import FINGERPRINT_FORM, LOCK_FILE, PIPELINE_FILE, Content, Stage, Stages, content_of
 from churn.history.verify import Objection, RecordedStages
 
 log = logging.getLogger(__name__)
+
+WAY_ON = (
+    "`git status` shows the conflicts: edit params.yaml and code, keep either side of dvc.lock and metrics/, run "
+    "`dvc repro` and `git add --all`, then finish it as git says"
+)
 
 
 @dataclass(frozen=True)
@@ -47,11 +54,13 @@ class Snapshot:
     change: CommitSummary | None = None
     """The commit that last changed an input; of a DVC experiment its own commit."""
     user: str | None = None
-    """Who ran it, by git's settings; of a commit its author."""
+    """Who ran it, by git's settings; once it is committed, who committed the results."""
     edited_values: tuple[tuple[str, Any, Any], ...] = ()
     """Dotted key of each parameter that differs from the commit, its value there, and its value in this state."""
     git_refusal: str | None = None
     """Why git does not tell the commit of the workspace; None if it does, or if there is no repository."""
+    absent: Mapping[str, str] = field(default_factory=dict)
+    """md5 by path of results that dvc.lock records for these very inputs, and whose files are not in the folder."""
     results: Mapping[str, str | None] = field(init=False)
     """md5 of the results that belong to this state, by path."""
 
@@ -102,20 +111,23 @@ def state_of_workspace(root: Path, just_ended: str | None = None, *, failed: boo
         objection=_objection(known, files) or verify.objection_to_packages(files, known),
         experiment=os.environ.get("DVC_EXP_NAME"),
         baseline=os.environ.get("DVC_EXP_BASELINE_REV"),
+        absent=_absent(files, known),
     )
     try:
-        return _with_commit(root, without_git)
+        return _with_commit(root, without_git, is_running=just_ended is not None)
     except GitRefusalError as error:  # the results are there; `churn sync` adds the commit when git answers again
         return replace(without_git, git_refusal=str(error))
 
 
-def _with_commit(root: Path, one: Snapshot) -> Snapshot:
+def _with_commit(root: Path, one: Snapshot, *, is_running: bool) -> Snapshot:
     """A state of the workspace, with what git knows of it."""
     user = git(root, "config", "user.name")
     commit = git(root, "rev-parse", "HEAD")
     if commit is None:
         return replace(one, user=user)
     edits = committed.find_edits(root, one.stages)
+    if not is_running and not edits and git(root, "diff", "--quiet", "HEAD", "--", LOCK_FILE) is not None:
+        user = _author(root, commit)
     return replace(
         one,
         commit=commit,
@@ -124,6 +136,83 @@ def _with_commit(root: Path, one: Snapshot) -> Snapshot:
         user=user,
         edited_values=committed.edited_values(root, one.stages) if edits else (),
     )
+
+
+def obstacle_of(root: Path, workspace: Snapshot) -> Objection | None:
+    """Why results of the workspace cannot be used, and the step that helps; None also if its files just await a run."""
+    if workspace.complete:
+        return None
+    if objection := objection_to_conflict(root, workspace) or workspace.objection:
+        return objection
+    if absent := workspace.absent:
+        reason = f"the results of this state are recorded in {LOCK_FILE}, but not here: {first_few(list(absent))}"
+        if any(map(verify.is_kept_in_git, absent)):
+            return Objection(reason, f"`git checkout {METRICS}` restores what git keeps")
+        return Objection(reason, remedy_for_absent(root, absent.values()))
+    return None
+
+
+def objection_to_conflict(root: Path, workspace: Snapshot) -> Objection | None:
+    """Why results can be of another branch than their inputs: git has stopped at a merge or the like."""
+    operation = None if workspace.complete else unfinished_operation(root)
+    if operation is None:
+        return None
+    return Objection(f"git has stopped at a {operation}, so results in this folder can be of either side", WAY_ON)
+
+
+def require_no_conflict(root: Path) -> None:
+    """Check that git has not stopped at a conflict; if it has, that the results are those of the present files anyway.
+
+    Raises:
+        ChurnError: it has, and they are not.
+    """
+    if unfinished_operation(root) and (conflict := objection_to_conflict(root, state_of_workspace(root))):
+        raise ChurnError(str(conflict))
+
+
+def remark_on_figures(root: Path) -> str:
+    """What a reader of the recorded figures must know; '' if they and their files are those of the present inputs.
+
+    Raises:
+        ChurnError: git has stopped at a conflict, so the figures can be of either side.
+    """
+    workspace = state_of_workspace(root)
+    if conflict := objection_to_conflict(root, workspace):
+        raise ChurnError(str(conflict))
+    if workspace.complete:
+        return ""
+    changed = ", ".join(state.edited_parameters(root))
+    obstacle = None if changed else obstacle_of(root, workspace)
+    if obstacle:
+        return str(obstacle)
+    return f"these results are out of date: {changed or 'code, data or a package'} changed since; run `dvc repro`"
+
+
+def why_incomplete(root: Path, workspace: Snapshot) -> Objection:
+    """Why an incomplete workspace has no results of its own, and the step that helps."""
+    reason = "some of its results do not belong to its parameters, code and data"
+    return obstacle_of(root, workspace) or Objection(reason, "run `dvc repro`")
+
+
+def _absent(files: Stages, known: RecordedStages) -> dict[str, str]:
+    """Missing results, if those are all that the files lack of the state in dvc.lock."""
+    recorded = {path: md5 for stage in known.stages.values() for path, md5 in stage.results.items()}
+    filled = {name: _with_recorded(stage, recorded) for name, stage in files.items()}
+    if len(state.stages_of_this_state(filled, state.vouched_stages(filled, known.stages) - set(known.foreign))) < len(
+        files
+    ):
+        return {}
+    missing = [path for stage in files.values() for path, md5 in stage.results.items() if md5 is None]
+    return {path: md5 for path in missing if (md5 := recorded.get(path))}
+
+
+def _with_recorded(stage: Stage, recorded: Mapping[str, str | None]) -> Stage:
+    """A stage whose missing files are taken to be those that dvc.lock records."""
+
+    def fill(md5s: Mapping[str, str | None]) -> dict[str, str | None]:
+        return {path: recorded.get(path) if md5 is None else md5 for path, md5 in md5s.items()}
+
+    return Stage(replace(stage.inputs, dependencies=fill(stage.inputs.dependencies)), fill(stage.results))
 
 
 def _stages_that_count(files: Stages, known: RecordedStages, ended: str | None, failed: bool) -> set[str]:
@@ -160,13 +249,47 @@ def states_in_git(root: Path) -> Iterator[Snapshot]:
                 yield snapshot
 
 
-def state_of_revision(root: Path, revision: str) -> Snapshot | None:
-    """The state recorded in the dvc.lock of a revision; None if there is none."""
-    commit = commit_of(root, revision)
+def commit_named(root: Path, name: str) -> str | None:
+    """Commit of a branch, tag, abbreviated commit or DVC experiment; None if there is none.
+
+    Raises:
+        ChurnError: several have the name.
+    """
+    found = commit_of(root, name)
+    if found is not None or FINGERPRINT_FORM.fullmatch(name):
+        return found
+    called = [commit for commit, names in experiments(root).items() if name in names]
+    if len(called) > 1:
+        raise ChurnError(
+            f"{excerpt(name)}: {len(called)} DVC experiments have that name; give the commit of one instead"
+        )
+    return called[0] if called else None
+
+
+def state_of_revision(root: Path, name: str) -> Snapshot | None:
+    """The state recorded in the dvc.lock of a branch, tag, commit or DVC experiment; None if there is none."""
+    commit = commit_named(root, name)
     if commit is None:
         return None
+    experiment = name if name in experiments(root).get(commit, ()) else None
     with blob_reader(root) as read_blob:
-        return _of_commit(root, commit, None, read_blob, functools.cache(lambda: cache_folder(root)))
+        return _of_commit(root, commit, experiment, read_blob, functools.cache(lambda: cache_folder(root)))
+
+
+def state_in_git(root: Path, name: str, model_md5: str | None = None) -> Snapshot | None:
+    """Find a state by any of its names in git: branch, tag, commit, DVC experiment or fingerprint.
+
+    Several commits can record the same fingerprint with different results. One with the given model comes first, then
+    one in the history of this branch.
+    """
+    if not FINGERPRINT_FORM.fullmatch(name):
+        return state_of_revision(root, name)
+    found = [one for one in states_in_git(root) if one.fingerprint == name]  # checked first: a tag can look like one
+    if not found:
+        return state_of_revision(root, name)
+    own = set((git(root, "rev-list", "HEAD") or "").split())
+    with_model = [one for one in found if one.results.get(str(MODEL)) == model_md5] or found
+    return next((one for one in with_model if one.commit in own), with_model[0])
 
 
 def is_on_branch_or_tag(root: Path, commit: str) -> bool:
@@ -201,7 +324,7 @@ def _of_commit(
         found = in_git().get(path)
         md5 = md5s.get(path)
         if found is None and md5 is not None:
-            found = content_of(cache() / "files" / "md5" / md5[:2] / md5[2:])
+            found = content_of(path_in_cache(cache(), md5))
         return found if md5 is None or found is None or md5_of_bytes(found) == md5 else None
 
     baseline = git(root, "rev-parse", f"{commit}^") if name else None
@@ -216,5 +339,11 @@ def _of_commit(
         baseline=baseline,
         objection=_objection(known, stages),
         change=change,
-        user=change.author if change else None,
+        user=_author(root, commit),
     )
+
+
+def _author(root: Path, commit: str | None) -> str | None:
+    """Who committed the results of a state: the author of the last commit that changed dvc.lock."""
+    found = last_change(root, commit, (LOCK_FILE,)) if commit else None
+    return found.author if found else None

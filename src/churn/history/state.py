@@ -22,10 +22,12 @@ from churn.history import packages, provenance
 
 PIPELINE_FILE = "dvc.yaml"
 LOCK_FILE = "dvc.lock"
+POINTER = ".dvc"
+"""Ending of the files by which DVC tracks data."""
 ESTIMATOR = "train.estimator"
+"""The parameter that names the estimator."""
 MISSING = object()
 """Stands for a parameter that is not there, since null is a value."""
-"""The parameter that names the estimator."""
 FINGERPRINT_FORM = re.compile(r"[0-9a-f]{16}")
 MD5_FORM = re.compile(r"[0-9a-f]{32}(\.dir)?")
 TEMPLATE = re.compile(r"\$\{([^}]+)\}")
@@ -123,9 +125,8 @@ def stages_from_lock(lock: Mapping[str, Any]) -> Stages:
     try:
         return {name: _stage_from_lock(entry) for name, entry in lock.get("stages", {}).items()}
     except (AttributeError, KeyError, TypeError) as error:  # not the shape that DVC writes
-        raise UnidentifiedError(
-            f"{LOCK_FILE}: damaged; `git checkout {LOCK_FILE}` or `dvc repro` makes it whole"
-        ) from error
+        told = f"{LOCK_FILE}: damaged; `git checkout {LOCK_FILE}` or `dvc repro` makes it whole"
+        raise UnidentifiedError(told) from error
 
 
 def read_lock(root: Path) -> dict[str, Any]:
@@ -184,7 +185,10 @@ def fingerprint(stages: Stages) -> str:
         given = {path: md5 for path, md5 in stage.inputs.dependencies.items() if path not in made}
         for path, md5 in given.items():
             if md5 is None:
-                raise UnidentifiedError(f"{path}: missing, so this run belongs to no experiment")
+                raise UnidentifiedError(
+                    f"{path}: missing, so the state of this folder is unknown; `dvc checkout` or `dvc pull` brings "
+                    "what DVC tracks"
+                )
         described[name] = {
             "cmd": stage.inputs.command,
             "deps": given,
@@ -347,7 +351,13 @@ def _md5_in(root: Path, path: str) -> str | None:
         raise UnidentifiedError(
             f"{PIPELINE_FILE}: {path}: tracking does not support folders; list the files one by one"
         )
-    return md5_of(root / path)
+    return md5_of(root / path) or _md5_of_pointer(root / f"{path}{POINTER}")
+
+
+def _md5_of_pointer(pointer: Path) -> str | None:
+    """md5 of a file that is tracked by a .dvc file, and was not pulled yet."""
+    outs = read_yaml(pointer).get("outs", []) if pointer.is_file() else []
+    return md5_in(outs[0]) if len(outs) == 1 else None
 
 
 def _fill_templates(text: str, values_in: Reader) -> str:

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from churn.errors import ChurnError
-from churn.files import md5_of_bytes, write_text
+from churn.files import METRICS, md5_of_bytes, write_text
 from churn.history import provenance
+from churn.history.dvc import remedy_for_absent
 from churn.history.provenance import Provenance
 from churn.history.state import (
     LOCK_FILE,
@@ -36,7 +37,8 @@ class ForeignResultsError(ChurnError):
     """Results belong to other inputs than dvc.lock records."""
 
 
-BACK = "`dvc checkout`, `dvc pull` or `dvc repro` restores it"
+FROM_GIT = f"missing, as after a stage that failed; run `dvc repro`, or `git checkout {METRICS}` restores it"
+"""What to do about a missing file that git keeps."""
 FORCED = "`dvc repro --force` recomputes them"
 
 
@@ -193,7 +195,7 @@ def require_own_results(root: Path, paths: Iterable[str]) -> dict[str, str]:
         locked = known.stages[name].results
         for needed in (path, *(provenance.path_of(one) for one in (name, *makers_of(known.stages, name)))):
             if needed in maker and not (root / needed).is_file():
-                raise ChurnError(f"{needed}: missing; {'`git checkout metrics`, ' if needed != path else ''}{BACK}")
+                raise ChurnError(f"{needed}: {_why_missing(root, needed, locked.get(needed))}")
         if objection := known.objection(name):
             raise ForeignResultsError(f"{path}: {objection}")
         found[path] = str(md5_of(root / path))
@@ -203,3 +205,14 @@ def require_own_results(root: Path, paths: Iterable[str]) -> dict[str, str]:
                 "so it is not used; run `dvc checkout` or `dvc repro`"
             )
     return found
+
+
+def is_kept_in_git(path: str) -> bool:
+    """Whether git keeps a result, and DVC's cache does not."""
+    return path.startswith(f"{METRICS}/")
+
+
+def _why_missing(root: Path, path: str, md5: str | None) -> str:
+    if is_kept_in_git(path) or md5 is None:
+        return FROM_GIT
+    return f"recorded in {LOCK_FILE}, but not here; {remedy_for_absent(root, [md5])}"

@@ -8,15 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from churn.errors import ChurnError, excerpt
-from churn.history.dvc import experiments
-from churn.history.git import commit_of, git
-from churn.history.snapshot import Snapshot
-from churn.history.state import FINGERPRINT_FORM
+from churn.history.git import git
+from churn.history.snapshot import Snapshot, commit_named
 
 
 def vouched_commits(root: Path, named: Sequence[str] = ()) -> frozenset[str]:
     """Trusted commits: the history of HEAD and of the named revisions and DVC experiments."""
-    tips = filter(None, (_commit_of(root, name) for name in ("HEAD", *named)))
+    tips = filter(None, (commit_named(root, name) for name in ("HEAD", *named)))
     return frozenset((git(root, "rev-list", *tips) or "").split())
 
 
@@ -46,14 +44,5 @@ def require_names(root: Path, names: Sequence[str]) -> None:
         ChurnError: one does not.
     """
     for name in names:
-        if _commit_of(root, name) is None:
+        if commit_named(root, name) is None:
             raise ChurnError(f"--trust {excerpt(name)}: no branch, tag, commit or DVC experiment has that name")
-
-
-def _commit_of(root: Path, name: str) -> str | None:
-    """Commit of a revision, or of the only DVC experiment with the name."""
-    found = commit_of(root, name)
-    if found is not None or FINGERPRINT_FORM.fullmatch(name):  # a fingerprint identifies no commit to trust
-        return found
-    called = [commit for commit, names in experiments(root).items() if name in names]
-    return called[0] if len(called) == 1 else None

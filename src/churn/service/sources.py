@@ -76,9 +76,14 @@ class ProjectFiles:
             try:
                 found = (self.root / path).stat()
             except OSError:
-                raise NoModelError(f"{path}: no model yet: run `make run`") from None
+                raise NoModelError(f"{path}: {self._why_absent()}") from None
             stats.append((found.st_mtime_ns, found.st_size, found.st_ino))
         return tuple(stats)
+
+    def _why_absent(self) -> str:
+        if not (self.root / LOCK_FILE).is_file():
+            return "no model yet: run `make run`"
+        return f"not here: `dvc pull` or `dvc checkout` brings the model that {LOCK_FILE} records, `dvc repro` makes it"
 
     def load(self) -> ModelParts:
         """Load the model, with the contract and the costs that dvc.lock records for it."""
@@ -104,6 +109,8 @@ class ProjectFiles:
 
     def _reference(self) -> Reference | None:
         """Distributions of the training rows; nothing if they are not on this machine or of another format."""
+        if not (self.root / files.REFERENCE).is_file():
+            return None
         try:
             require_own_results(self.root, [str(files.REFERENCE)])
             return Reference.model_validate_json((self.root / files.REFERENCE).read_bytes())
@@ -115,6 +122,8 @@ class ProjectFiles:
 
         Nothing if they are not on this machine: reasons are then refused, scores are not.
         """
+        if not (self.root / files.TRAIN_ROWS).is_file():
+            return ()
         try:
             require_own_results(self.root, [str(files.TRAIN_ROWS)])
         except ChurnError:

@@ -71,6 +71,7 @@ class SyncReport:
         pages: address of the runs for a browser; empty if the store is unavailable.
         lines: text for the terminal.
         faults: problems, as text for the terminal.
+        obstacle: why the results of this folder cannot be used, and what to do; empty if they can. One of the faults.
     """
 
     address: str
@@ -80,6 +81,7 @@ class SyncReport:
     pages: str
     lines: tuple[str, ...]
     faults: tuple[str, ...]
+    obstacle: str
 
     def as_json(self) -> str:
         """JSON of all attributes except `lines`."""
@@ -100,6 +102,7 @@ class StatusReport:
         pages: address of the runs for a browser; empty if the store is unavailable.
         lines: text for the terminal.
         faults: problems, as text for the terminal.
+        obstacle: why the results of this folder cannot be used, and what to do; empty if they can. One of the faults.
     """
 
     address: str
@@ -112,6 +115,7 @@ class StatusReport:
     pages: str
     lines: tuple[str, ...]
     faults: tuple[str, ...]
+    obstacle: str
 
     def as_json(self) -> str:
         """JSON of all attributes except `lines`."""

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from churn import files
 from churn.config.params import read_yaml
-from churn.errors import ChurnError, first_few
+from churn.errors import ChurnError, ParameterError, first_few
 from churn.history import snapshot
-from churn.history.snapshot import Snapshot
+from churn.history.snapshot import Snapshot, obstacle_of
 from churn.history.state import PIPELINE_FILE, UnidentifiedError
 from churn.history.vouching import is_vouched, require_names, vouched_commits
 from churn.runtime import environment, os_error_line
@@ -57,13 +57,16 @@ def sync(root: Path, wanted: SyncRequest) -> SyncReport:
     faults: list[str] = []
     published: int | None = None
     states: list[SyncedState] = []
+    obstacle = ""
     pages = ""
     try:
         with connection(destination) as store:
             published = _flush(outbox, store, outbox.names(), faults)
             lines.append(f"{counted(published, 'record')} published" if published else "no records wait")
             commits = vouched_commits(root, wanted.trusted)
-            for one in _states(root, wanted, faults):
+            workspace, obstacle = _workspace(root)
+            faults += [f"the state of this folder is not published: {obstacle}"] if obstacle else []
+            for one in _states(root, None if obstacle else workspace, wanted):
                 states += _reconcile(one, commits, outbox, store, wanted, faults)
             if not states and not faults:
                 lines.append("every state is in MLflow" if wanted.everything else "this state is in MLflow")
@@ -81,6 +84,7 @@ def sync(root: Path, wanted: SyncRequest) -> SyncReport:
         pages=pages,
         lines=(*lines, *(one.note for one in states), *_waiting_lines(outbox), *_pages_line(destination, pages)),
         faults=tuple(faults),
+        obstacle=obstacle,
     )
 
 
@@ -98,21 +102,23 @@ def status(root: Path) -> StatusReport:
     complete: bool | None = None
     unshown: int | None = None
     shown_as: ShownAs | None = None
-    pages = ""
+    obstacle = pages = ""
     try:
-        state = snapshot.state_of_workspace(root)
-        fingerprint, complete = state.fingerprint, state.complete
-        lines.append(f"state {state.fingerprint}: {'complete' if state.complete else 'incomplete'}")
-        if state.objection:
-            faults.append(str(state.objection))
-        if state.git_refusal:
-            faults.append(state.git_refusal)
+        state, obstacle = _workspace(root)
+        faults += [obstacle] if obstacle else []
+        if state is not None:
+            fingerprint, complete = state.fingerprint, state.complete
+            unrun = "" if complete or obstacle else ": not run yet; run `dvc repro`"
+            lines.append(f"state {fingerprint}: {'complete' if complete else 'incomplete'}{unrun}")
+            if state.git_refusal:
+                faults.append(state.git_refusal)
         with connection(destination) as store:
             waiting = outbox.without_receipt(store.identity)
             unshown = len(waiting)
             if waiting:
                 faults.append(f"{len(waiting):,} records wait in the outbox: {_last_reason(outbox, waiting)}")
-            shown_as = _look_for_row(state, store, lines, faults)
+            if state is not None:
+                shown_as = _look_for_row(state, store, lines, faults)
             pages = destination.pages_of(store.experiment_id)
     except ChurnError as error:
         faults.append(str(error))
@@ -129,7 +135,18 @@ def status(root: Path) -> StatusReport:
         pages=pages,
         lines=(*lines, *_waiting_lines(outbox), *_pages_line(destination, pages)),
         faults=tuple(faults),
+        obstacle=obstacle,
     )
+
+
+def _workspace(root: Path) -> tuple[Snapshot | None, str]:
+    """The state of the folder, None if it cannot be identified, and why its results cannot be used; '' if they can."""
+    try:
+        workspace = snapshot.state_of_workspace(root)
+    except (UnidentifiedError, ParameterError) as error:
+        return None, str(error)
+    obstacle = obstacle_of(root, workspace) or workspace.objection
+    return workspace, str(obstacle) if obstacle else ""
 
 
 def _look_for_row(state: Snapshot, store: "Store", lines: list[str], faults: list[str]) -> ShownAs:
@@ -209,7 +226,7 @@ def _reconcile(
         yield done(SyncOutcome.FOREIGN, f"{name}: not published: {one.objection.reason}")
         return
     if not one.complete:
-        told = f"{name}: its results are incomplete, so there is nothing to publish; run `dvc pull` or `dvc repro`"
+        told = f"{name}: its results are incomplete, so there is nothing to publish; run `dvc repro`"
         yield done(SyncOutcome.INCOMPLETE, told)
         return
     row = store.complete_row(one.fingerprint)
@@ -252,20 +269,12 @@ def _nothing_to_add(row: "Run", experiment: Experiment, store: "Store") -> bool:
     return shown == here and not store.lacking(row, experiment)
 
 
-def _states(root: Path, wanted: SyncRequest, faults: list[str]) -> Iterator[Snapshot]:
+def _states(root: Path, workspace: Snapshot | None, wanted: SyncRequest) -> Iterator[Snapshot]:
     """States to publish, each fingerprint once; the workspace first."""
     seen: set[str] = set()
-    try:
-        workspace = snapshot.state_of_workspace(root)
+    if workspace is not None:
         seen.add(workspace.fingerprint)
-        if workspace.git_refusal:
-            faults.append(workspace.git_refusal)
-        if workspace.objection:
-            faults.append(f"the state of this folder is not published: {workspace.objection}")
-        else:
-            yield workspace
-    except UnidentifiedError as error:
-        faults.append(str(error))
+        yield workspace
     for one in snapshot.states_in_git(root) if wanted.everything else ():
         if one.fingerprint not in seen:
             seen.add(one.fingerprint)

@@ -159,6 +159,26 @@ class TestOneMachine:
             ledger.REFUSED,
         ]
 
+    def test_the_commit_of_a_champion_outlives_its_branch(self, root: Path) -> None:
+        run = shell(root)
+        run("git checkout --quiet -b side && git commit --quiet --allow-empty --message side")
+        commit = run("git rev-parse HEAD").stdout.strip()
+        tag = f"churn/champion/{commit[:12]}"
+        promote(root, "weak")
+        assert tag not in run("git tag").stdout
+        assert promote(root, "side", reason="to have one").promoted
+        assert run(f"git rev-parse {tag}").stdout.strip() == commit
+        run("git checkout --quiet main && git branch --quiet -D side")
+        run("git reflog expire --expire=now --all && git gc --quiet --prune=now")
+        assert state_named(root, tag).commit == commit
+        assert lineage_of(root, commit).commands == (f"git checkout {commit}", "dvc checkout")
+
+    def test_nothing_is_promoted_while_nothing_keeps_its_commit(self, root: Path) -> None:
+        (root / ".git/refs/tags/churn").write_text("in the way of the tag")
+        with pytest.raises(ChurnError, match=r"`git tag churn/champion/.* failed, .*nothing was promoted"):
+            promote(root)
+        assert champion(root) is None
+
     def test_the_same_again_changes_nothing(self, root: Path) -> None:
         promote(root, "strong")
         assert promote(root, "strong").lines[-1].endswith("is @champion already")

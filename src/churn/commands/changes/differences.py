@@ -16,9 +16,11 @@ from churn.config.economics import FORMER_CURRENCY, present_name
 from churn.errors import ChurnError, excerpt
 from churn.files import DETAILED_METRICS, METRICS, OVERVIEW
 from churn.history.dvc import is_below_dvc
-from churn.history.git import commit_of, git, git_files
+from churn.history.git import git, git_files
 from churn.history.predictions.of_states import WORKSPACE
-from churn.history.state import LOCK_FILE, content_of
+from churn.history.snapshot import commit_named, require_no_conflict, state_in_git
+from churn.history.state import FINGERPRINT_FORM, LOCK_FILE, content_of, read_lock, stages_from_lock
+from churn.history.verify import FROM_GIT
 
 PICTURES = f":(glob){METRICS}/*.png"
 NOT_FROM_DVC = {str(OVERVIEW), *map(str, DETAILED_METRICS)}
@@ -68,7 +70,11 @@ def compare(
     """
     if not is_below_dvc(folder):  # without it, DVC reports no differences
         raise ChurnError(".dvc: not in this folder or above it; run the command in the project's folder")
-    new = _revision(folder, head) if head else _Revision(None, "workspace")
+    if head in (None, WORKSPACE):
+        _require_figures(folder)
+        new = _Revision(None, WORKSPACE)
+    else:
+        new = _revision(folder, head)
     old = _revision(folder, base)
     if from_merge_base:
         old = _merge_base(folder, old, new)
@@ -99,10 +105,27 @@ def _verdict(folder: Path, old: "_Revision", new: "_Revision", *, compute: bool)
 
 
 def _revision(folder: Path, name: str) -> _Revision:
-    commit = commit_of(folder, name)
+    state = state_in_git(folder, name) if FINGERPRINT_FORM.fullmatch(name) else None
+    commit = state.commit if state else commit_named(folder, name)
     if commit is None:
-        raise ChurnError(f"{excerpt(name)}: unknown revision; name a branch, tag or commit (`git fetch` gets more)")
+        raise ChurnError(
+            f"{excerpt(name)}: unknown revision; name a branch, tag, commit, DVC experiment or fingerprint "
+            "(`git fetch --tags` and `dvc exp pull` get more)"
+        )
     return _Revision(commit, commit[:7] if commit.startswith(name) else f"{name} ({commit[:7]})")
+
+
+def _require_figures(folder: Path) -> None:
+    """Check that the figures in the folder are not those of another branch, and that none is missing.
+
+    Raises:
+        ChurnError: git has stopped at a conflict, or a metrics file that dvc.lock records is not there.
+    """
+    require_no_conflict(folder)
+    recorded = {path for stage in stages_from_lock(read_lock(folder)).values() for path in stage.results}
+    for path in map(str, DETAILED_METRICS):
+        if path in recorded and not (folder / path).is_file():
+            raise ChurnError(f"{path}: {FROM_GIT}")
 
 
 def _merge_base(folder: Path, old: _Revision, new: _Revision) -> _Revision:

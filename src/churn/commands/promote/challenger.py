@@ -17,6 +17,7 @@ from churn.commands.promote.gates import Gate
 from churn.config.economics import Economics
 from churn.config.params import PARAMS_FILE
 from churn.errors import ChurnError, first_few
+from churn.history.git import commit_of, git
 from churn.history.predictions.of_states import (
     answers_on_test_rows,
     answers_out_of_fold,
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
     from churn.tracking.store.registry import Registry
 
 log = logging.getLogger(__name__)
+
+CHAMPIONS = "churn/champion"
+"""Start of the names of tags of promoted commits."""
 
 SAME_PROBABILITY = 1e-6
 """Tolerance for probabilities of one model on two kinds of processors."""
@@ -150,6 +154,20 @@ def is_committed(root: Path, challenger: JudgedState) -> Gate:
     else:
         return Gate("committed", True, f"commit {commit} holds the whole state", {})
     return Gate("committed", False, told, {})
+
+
+def keep_commit(root: Path, commit: str) -> None:
+    """Tag a commit whose model is to be the champion, so that it stays when its branch is deleted or rewritten.
+
+    Raises:
+        ChurnError: git cannot write the tag.
+    """
+    tag = f"{CHAMPIONS}/{commit[:12]}"
+    if commit_of(root, tag) == commit:
+        return
+    if git(root, "tag", tag, commit) is None:
+        raise ChurnError(f"`git tag {tag} {commit}` failed, so nothing would keep this commit; nothing was promoted")
+    log.info("the tag %s keeps the commit; `git push origin %s` shares it", tag, tag)
 
 
 def is_reproducible(root: Path, challenger: JudgedState, found: Sequence[Gate], *, forced: bool) -> list[Gate]:

@@ -19,6 +19,7 @@ from churn.commands.promote.challenger import (
     is_committed,
     is_reproducible,
     judge_state,
+    keep_commit,
     loads_from_registry,
     name_of_version,
     named_version,
@@ -30,11 +31,7 @@ from churn.commands.promote.succession import present_champion, take_over, versi
 from churn.config import search_space
 from churn.config.params import load_params
 from churn.errors import ChurnError, DataError
-from churn.history.predictions.of_states import (
-    WORKSPACE,
-    MissingError,
-    table_of,
-)
+from churn.history.predictions.of_states import WORKSPACE, MissingError, table_of
 from churn.history.snapshot import is_on_branch_or_tag
 from churn.history.vouching import require_names, require_vouched
 from churn.runtime import is_locked, lock
@@ -119,6 +116,8 @@ def promote(
             model=challenger.model_md5,
             judges=judged.judges,
         )
+        if judgement.outcome != ledger.REFUSED:
+            keep_commit(root, commit)
         return _carry_out(registry, judgement, present, found, entries, reason=reason)
 
 
@@ -219,6 +218,7 @@ def _confirm_champion(
     loads = loads_from_registry(registry, number, challenger)
     if registry.at(CHAMPION) != number:
         registry.settle(present, number)
+    keep_commit(root, challenger.state.commit or "")
     called = named_version(registry, number)
     return PromotionOutcome(
         True,

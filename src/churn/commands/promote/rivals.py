@@ -12,7 +12,8 @@ from churn import files
 from churn.commands.promote.challenger import JudgedState, answers_of, files_of_state, judge_state
 from churn.commands.promote.gates import Rival
 from churn.errors import ChurnError, DataError
-from churn.history.predictions.of_states import MissingError, state_in_git
+from churn.history.predictions.of_states import MissingError
+from churn.history.snapshot import state_in_git
 from churn.history.vouching import require_vouched
 from churn.metrics import paired, profit
 from churn.metrics.paired import ModelAnswers
@@ -59,7 +60,10 @@ def _champion(root: Path, present: Entry, registry: "Registry") -> JudgedState:
             f"version {version}, the champion, was not made by this pipeline, so nothing can be compared with it"
         )
     if state_in_git(root, fingerprint) is None:
-        raise DataError(f"no commit in this clone has the champion's state {fingerprint}; `git fetch` may get it")
+        raise DataError(
+            f"no commit in this clone has the champion's state {fingerprint}; `git fetch --tags` may get it, once the "
+            "person who promoted it has pushed its tag"
+        )
     try:
         number = registry.number_of(present)
         return judge_state(root, fingerprint, registry.model_md5_of(number) if number else None)

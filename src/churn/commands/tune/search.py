@@ -28,7 +28,7 @@ from churn.config.params import PARAMS_FILE, Params, load_params
 from churn.config.search_space import Candidate, Fixed, Space
 from churn.config.yaml_edit import adopt_candidate
 from churn.errors import ChurnError, ParameterError, excerpt
-from churn.history import state, verify
+from churn.history import snapshot, state, verify
 from churn.metrics.selection_bias import CorrectedGain, corrected_gain
 from churn.model import cross_validation, estimators
 from churn.model.estimators import OF_TRAIN, Keys
@@ -105,7 +105,10 @@ def _keys(candidate: Candidate) -> Keys:
 
 def _vouched_inputs(root: Path) -> Mapping[str, str | None]:
     """md5 of all inputs of `train`, code included."""
+    snapshot.require_no_conflict(root)
     if not verify.results_are_vouched_for(root, "preprocess", TRAINING_SIDE):
+        if any(not (root / path).is_file() for path in TRAINING_SIDE) and state.read_lock(root):
+            verify.require_own_results(root, TRAINING_SIDE)
         raise ChurnError(
             f"{files.PROCESSED}: does not belong to the present parameters, code and table; run `dvc repro preprocess`"
         )

@@ -13,20 +13,21 @@ from churn.config.contract import TableContract
 from churn.config.economics import Economics, in_present_terms
 from churn.config.params import PARAMS_FILE, Data
 from churn.errors import ChurnError, DataError, excerpt, first_few
-from churn.history import dvc, snapshot
+from churn.history import snapshot
 from churn.history.committed import Strays, find_strays
-from churn.history.git import commit_of
 from churn.history.reproduce import recompute
-from churn.history.snapshot import Snapshot
-from churn.history.state import FINGERPRINT_FORM, LOCK_FILE, Stages, UnidentifiedError
+from churn.history.snapshot import Snapshot, commit_named, state_in_git, why_incomplete
+from churn.history.state import LOCK_FILE, Stages, UnidentifiedError
 from churn.history.verify import ForeignResultsError
-from churn.history.vouching import is_vouched, require_vouched, vouched_commits
+from churn.history.vouching import require_vouched
 from churn.metrics import profit
 from churn.metrics.paired import ModelAnswers
 from churn.table import splits
 from churn.types import ROW_KEY
 
 WORKSPACE = "workspace"
+REMOTE = "origin"
+"""Usual name of the git server, from which DVC experiments are pulled."""
 JUDGED_BY = (
     files.OUT_OF_FOLD,
     files.Y_TRAIN,
@@ -45,31 +46,39 @@ class MissingError(ChurnError):
 
 
 def state_named(root: Path, name: str, model_md5: str | None = None) -> Snapshot:
-    """Find a complete state by commit, DVC experiment, fingerprint, or `workspace`; prefer one with the given model.
+    """Find a complete state by any of its names in git, or `workspace`; prefer one with the given model.
 
     Raises:
         ChurnError: the name is unknown, results belong to other inputs, or the commit contains other inputs.
     """
     if name == WORKSPACE:
-        state: Snapshot | None = snapshot.state_of_workspace(root)
-        advice = "run `dvc repro`"
-    else:
-        state = state_in_git(root, name, model_md5)
-        advice = "name a commit with a complete dvc.lock"
-    if state is None and commit_of(root, name):
+        return _complete_workspace(root)
+    state = state_in_git(root, name, model_md5)
+    if state is None and commit_named(root, name):
         raise ChurnError(f"{name}: it has no complete dvc.lock; name another commit, or run `dvc repro` and commit")
     if state is None:
         raise ChurnError(
-            f"{excerpt(name)}: no commit with a dvc.lock, DVC experiment or fingerprint of that name; "
-            "see `git log` and `dvc exp list --all`"
+            f"{excerpt(name)}: no commit with a dvc.lock, DVC experiment or fingerprint of that name is here; "
+            "see `git log --all` and `dvc exp list --all`, or get it with `git fetch --tags` or `dvc exp pull`"
         )
     if state.objection:
-        raise ForeignResultsError(f"{name}: {state.objection if name == WORKSPACE else state.objection.reason}")
+        raise ForeignResultsError(f"{name}: {state.objection.reason}")
     if not state.complete:
-        raise ChurnError(f"{name}: some of its results do not belong to its parameters, code and data; {advice}")
+        raise ChurnError(
+            f"{name}: some of its results do not belong to its parameters, code and data; name a commit with a "
+            "complete dvc.lock"
+        )
     # A fingerprint identifies what was run, even if the commit contains other inputs.
-    if name not in (WORKSPACE, state.fingerprint):
+    if name != state.fingerprint:
         require_inputs_of_commit(root, name, state)
+    return state
+
+
+def _complete_workspace(root: Path) -> Snapshot:
+    state = snapshot.state_of_workspace(root)
+    if not state.complete:
+        why = why_incomplete(root, state)
+        raise (ForeignResultsError if why == state.objection else ChurnError)(f"{WORKSPACE}: {why}")
     return state
 
 
@@ -101,30 +110,6 @@ def require_inputs_of_commit(root: Path, name: str, state: Snapshot) -> Strays:
             f"{name}: {first_few(found.inputs)}: differs from the inputs in {LOCK_FILE}; run `dvc repro` and commit"
         )
     return found
-
-
-def state_in_git(root: Path, name: str, model_md5: str | None = None) -> Snapshot | None:
-    """Find a state in git by commit, DVC experiment or fingerprint.
-
-    Several branches can contain the same fingerprint with different results. A state with the given model comes first,
-    then one in the history of this branch.
-    """
-    is_fingerprint = FINGERPRINT_FORM.fullmatch(name)  # checked first: a tag can look like one
-    named = None if is_fingerprint else snapshot.state_of_revision(root, name)
-    if named is not None:
-        return named
-    recorded = list(snapshot.states_in_git(root))
-    called = {commit for commit, names in dvc.experiments(root).items() if name in names}
-    found = [one for one in recorded if (name == one.fingerprint if is_fingerprint else one.commit in called)]
-    if not found:
-        return snapshot.state_of_revision(root, name) if is_fingerprint else None
-    if not is_fingerprint and len(called) > 1:
-        raise ChurnError(
-            f"{excerpt(name)}: {len(called)} DVC experiments have that name; give the commit of one instead"
-        )
-    commits = vouched_commits(root)
-    with_model = [one for one in found if one.results.get(str(files.MODEL)) == model_md5]
-    return next((one for one in with_model or found if is_vouched(one, commits)), (with_model or found)[0])
 
 
 def answers_out_of_fold(state: Snapshot, name: str) -> ModelAnswers:
@@ -201,10 +186,16 @@ def content_of(state: Snapshot, name: str, path: Path) -> bytes:
     content = state.read(str(path))
     if content is None:
         raise MissingError(
-            f"{name}: {path} is not in the cache; `dvc fetch --all-commits {path}` gets it from a remote, "
+            f"{name}: {path} is not in the cache; {_fetching(state, path)} gets it from a remote, if it was pushed; "
             f"`churn compare {name} --compute` computes it"
         )
     return content
+
+
+def _fetching(state: Snapshot, path: Path) -> str:
+    if state.experiment:
+        return f"`dvc exp pull {REMOTE} {state.experiment}`"
+    return f"`dvc fetch --all-commits {path}`"
 
 
 def section_of(state: Snapshot, name: str, section: str) -> Mapping[str, Any]:
