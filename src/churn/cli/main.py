@@ -8,6 +8,7 @@ from typer._completion_classes import completion_init
 from churn.cli import data, judging, monitoring, running, serving, tracking  # noqa: F401 - each registers its commands
 from churn.cli.app import UsageError, app
 from churn.errors import ChurnError, escape_controls
+from churn.runtime import require_posix, same_kernels
 
 
 def main() -> None:
@@ -16,7 +17,9 @@ def main() -> None:
     logging.getLogger("churn").setLevel(logging.INFO)
     completion_init()  # Typer does this only with its own completion options
     try:
-        app(prog_name="churn")
+        require_posix()
+        with same_kernels():  # before a command imports the libraries that choose among kernels
+            app(prog_name="churn")
     except UsageError as error:
         print(escape_controls(f"churn: {error}"), file=sys.stderr)
         sys.exit(2)

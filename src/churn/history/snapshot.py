@@ -10,7 +10,7 @@ from typing import Any
 
 from churn.config.params import PARAMS_FILE, parse_yaml
 from churn.files import md5_of_bytes
-from churn.history import committed, state, verify
+from churn.history import committed, provenance, state, verify
 from churn.history.dvc import cache_folder, experiments
 from churn.history.git import CommitSummary, ReadBlob, blob_reader, commit_of, git, git_files, last_change
 from churn.history.state import LOCK_FILE, PIPELINE_FILE, Content, Stages, content_of
@@ -58,6 +58,13 @@ class Snapshot:
     def fingerprint(self) -> str:
         """Identity of the experiment."""
         return state.fingerprint(self.stages)
+
+    @property
+    def platform(self) -> str | None:
+        """Where its results were computed; None in old states."""
+        paths = {provenance.path_of(name) for name in self.counted}.intersection(self.results)
+        named = {provenance.platform_in(self.read(path)) for path in paths}
+        return ", ".join(sorted(filter(None, named))) or None
 
     @property
     def complete(self) -> bool:
