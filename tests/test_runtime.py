@@ -120,6 +120,13 @@ def test_libraries_use_the_same_kernels_whatever_they_would_choose(processor: st
     assert json.loads(told) == [["Haswell"], ["X86_V3"]]
 
 
+@pytest.mark.skipif(platform_name() != SAME_BYTES_ON, reason="promised only on Linux, with AVX2")
+def test_the_tests_use_them_too() -> None:
+    import scipy.linalg  # noqa: F401 - has an OpenBLAS of its own
+
+    assert {pool["architecture"] for pool in threadpool_info() if pool["internal_api"] == "openblas"} == {"Haswell"}
+
+
 @pytest.mark.parametrize(
     ("system", "machine", "flags", "name"),
     [
@@ -139,6 +146,7 @@ def test_a_platform_has_the_name_of_all_that_should_compute_the_same(
     if flags is not None:
         cpu_info.write_text(f"model name\t: any\nflags\t\t: {' '.join(flags)}\n\nflags\t\t:\n")
     monkeypatch.setattr(runtime, "CPU_INFO", cpu_info)
+    monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
     monkeypatch.setattr("platform.system", lambda: system)
     monkeypatch.setattr("platform.machine", lambda: machine)
     platform_name.cache_clear()

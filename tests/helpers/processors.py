@@ -2,9 +2,16 @@
 
 from collections.abc import Mapping
 
-PROCESSORS: Mapping[str, Mapping[str, str]] = {
-    "this one": {},
-    "old": {"OPENBLAS_CORETYPE": "Nehalem", "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR"},
-    "with AVX2": {"OPENBLAS_CORETYPE": "Haswell", "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR"},
-    "with AVX-512": {"OPENBLAS_CORETYPE": "SkylakeX", "NPY_DISABLE_CPU_FEATURES": ""},
+
+def _settings(openblas: str, *without: str) -> dict[str, str]:
+    disabled = " ".join(without)
+    return {"OPENBLAS_CORETYPE": openblas, "NPY_DISABLE_CPU_FEATURES": disabled, "NPY_ENABLE_CPU_FEATURES": ""}
+
+
+AVX512 = ("X86_V4", "AVX512_ICL", "AVX512_SPR")
+PROCESSORS: Mapping[str, dict[str, str]] = {
+    "this one": _settings(""),
+    "an old one": _settings("Nehalem", "X86_V3", *AVX512),
+    "one with AVX2": _settings("Haswell", *AVX512),
+    "one with AVX-512": _settings("SkylakeX"),
 }

@@ -18,9 +18,9 @@ pytestmark = [
 
 FAMILIES = {
     "sklearn.ensemble.HistGradientBoostingClassifier": {"max_iter": 10},
-    "sklearn.ensemble.GradientBoostingClassifier": {"n_estimators": 10},
+    "sklearn.ensemble.GradientBoostingClassifier": {"n_estimators": 10, "random_state": 0},
     "sklearn.ensemble.RandomForestClassifier": {"n_estimators": 10, "random_state": 0},
-    "sklearn.ensemble.AdaBoostClassifier": {"n_estimators": 10},
+    "sklearn.ensemble.AdaBoostClassifier": {"n_estimators": 10, "random_state": 0},
     "sklearn.linear_model.LogisticRegression": {},
     "sklearn.linear_model.SGDClassifier": {"loss": "log_loss", "random_state": 0},
     "sklearn.discriminant_analysis.LinearDiscriminantAnalysis": {},

@@ -264,7 +264,7 @@ def test_more_threads_and_kernels_of_another_processor_give_the_same_bytes(
     shutil.copy(REPOSITORY / "dvc.yaml", folder)  # which has a stage say what it wrote, so that the next one reads it
     run_in_process("churn.stages preprocess")
     written = []
-    for threads, processor in (("1", {}), ("2", PROCESSORS["old"])):
+    for threads, processor in (("1", PROCESSORS["this one"]), ("2", PROCESSORS["an old one"])):
         settings = processor | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), threads)
         run_in_process("churn.stages train", PYTHONHASHSEED=threads, **settings)
         written.append(fingerprints([files.MODEL, files.OUT_OF_FOLD, files.TRAIN_METRICS]))
