@@ -12,6 +12,8 @@ DOCS := $(BIN)/docs-done
 UV := $(BIN)/uv
 MONITORING := .monitoring/tools/unpacked
 
+# The make of macOS (3.81) starts commands that need no shell by its own PATH, unless this is set.
+SHELL := /bin/bash
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 # Certificates of the system, as pip uses them: a company's proxy may need them.
@@ -20,7 +22,7 @@ export UV_SYSTEM_CERTS := true
 SYNC := $(UV) pip install --quiet --require-hashes --compile-bytecode --build-constraints requirements.lock
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@awk -F ':.*## *' '/^[a-z-]+:.*##/ {printf "%-17s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(SETUP)  ## set up, run the pipeline, publish to MLflow, print a summary
 	dvc repro
