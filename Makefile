@@ -12,6 +12,8 @@ DOCS := $(BIN)/docs-done
 UV := $(BIN)/uv
 MONITORING := .monitoring/tools/unpacked
 
+# The make of macOS (3.81) starts commands that need no shell by its own PATH, unless this is set.
+SHELL := /bin/bash
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 # Settings of installers that lead elsewhere, or to other packages than the locked ones. Those of indexes stay.
@@ -29,7 +31,7 @@ export UV_SYSTEM_CERTS := true
 SYNC := $(UV) pip install --quiet --require-hashes --compile-bytecode --build-constraints requirements.lock
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@awk -F ':.*## *' '/^[a-z-]+:.*##/ {printf "%-17s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(SETUP)  ## set up, run the pipeline, publish to MLflow, print a summary
 	@git rev-parse --git-dir >/dev/null || { echo "make run: git must know this folder; in a ZIP download, run: git init && git add --all && git commit --message start" >&2; exit 1; }

@@ -15,8 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
+from churn import runtime
 from churn.errors import excerpt
 from churn.runtime import (
+    FLAGS_OF_V3,
+    SAME_BYTES_ON,
     THREAD_SETTINGS,
     environment,
     escape_what_cannot_be_encoded,
@@ -25,10 +28,20 @@ from churn.runtime import (
     lock,
     log_text_to_stderr,
     os_error_line,
+    platform_name,
+    same_kernels,
     unexpected_error_line,
     without_quoted,
     without_secrets,
 )
+from tests.helpers.command_line import churn
+from tests.helpers.processors import PROCESSORS
+
+
+@pytest.fixture(params=["by the kernel", "without fcntl"])
+def _either_lock(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "without fcntl":
+        monkeypatch.setattr(runtime, "fcntl", None)
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +50,7 @@ def _nothing_left() -> None:
     assert "ABSENT" not in os.environ
 
 
+@pytest.mark.usefixtures("_either_lock")
 def test_a_lock_has_one_holder_and_one_who_does_not_wait_is_told(tmp_path: Path) -> None:
     path = tmp_path / "not-there-yet/lock"
     with lock(path) as held, lock(path, wait=False) as second:
@@ -46,6 +60,7 @@ def test_a_lock_has_one_holder_and_one_who_does_not_wait_is_told(tmp_path: Path)
     assert not is_locked(path)
 
 
+@pytest.mark.usefixtures("_either_lock")
 def test_a_shared_lock_has_many_holders_and_keeps_out_who_wants_it_alone(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with lock(path, shared=True), lock(path, shared=True, wait=False) as second, lock(path, wait=False) as alone:
@@ -69,6 +84,16 @@ def test_a_lock_ends_with_its_holder_however_that_ends(tmp_path: Path) -> None:
         assert not is_locked(path)
 
 
+def test_a_lock_without_fcntl_ends_with_its_holder_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "fcntl", None)
+    for path in (tmp_path / "lock", tmp_path):
+        with holder_of(path, "sys.modules['fcntl'] = None") as holder:
+            assert is_locked(path)
+            holder.kill()
+            holder.wait()
+            assert not is_locked(path)
+
+
 def test_a_child_that_gets_the_descriptor_goes_on_holding_the_lock(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with lock(path) as held:
@@ -77,6 +102,73 @@ def test_a_child_that_gets_the_descriptor_goes_on_holding_the_lock(tmp_path: Pat
     assert is_locked(path)
     child.communicate()
     assert not is_locked(path)
+
+
+KERNELS = """
+import json
+from churn.runtime import same_kernels
+with same_kernels():
+    import numpy, scipy.linalg
+    from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
+    from threadpoolctl import threadpool_info
+print(json.dumps([
+    sorted({pool["architecture"] for pool in threadpool_info() if pool["internal_api"] == "openblas"}),
+    [name for name in __cpu_dispatch__ if __cpu_features__[name]],
+]))
+"""
+
+
+@pytest.mark.skipif(platform_name() != SAME_BYTES_ON, reason="promised only on Linux, with AVX2")
+@pytest.mark.parametrize("processor", PROCESSORS)
+def test_libraries_use_the_same_kernels_whatever_they_would_choose(processor: str) -> None:
+    command, settings = [sys.executable, "-c", KERNELS], {**os.environ, **PROCESSORS[processor]}
+    told = subprocess.run(command, env=settings, capture_output=True, text=True, check=True).stdout
+    assert json.loads(told) == [["Haswell"], ["X86_V3"]]
+
+
+@pytest.mark.skipif(platform_name() != SAME_BYTES_ON, reason="promised only on Linux, with AVX2")
+def test_the_tests_use_them_too() -> None:
+    import scipy.linalg  # noqa: F401 - has an OpenBLAS of its own
+
+    assert {pool["architecture"] for pool in threadpool_info() if pool["internal_api"] == "openblas"} == {"Haswell"}
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "flags", "name"),
+    [
+        ("Linux", "x86_64", FLAGS_OF_V3 | {"avx512f"}, "Linux x86_64"),
+        ("Linux", "x86_64", FLAGS_OF_V3, "Linux x86_64"),
+        ("Linux", "x86_64", FLAGS_OF_V3 - {"fma"}, "Linux x86_64 without AVX2"),
+        ("Linux", "x86_64", None, "Linux x86_64 without AVX2"),
+        ("Linux", "aarch64", None, "Linux aarch64"),
+        ("Darwin", "arm64", None, "macOS arm64"),
+        ("Darwin", "x86_64", None, "macOS x86_64"),
+    ],
+)
+def test_a_platform_has_the_name_of_all_that_should_compute_the_same(
+    system: str, machine: str, flags: frozenset[str] | None, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cpu_info = tmp_path / "cpuinfo"
+    if flags is not None:
+        cpu_info.write_text(f"model name\t: any\nflags\t\t: {' '.join(flags)}\n\nflags\t\t:\n")
+    monkeypatch.setattr(runtime, "CPU_INFO", cpu_info)
+    monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
+    monkeypatch.setattr("platform.system", lambda: system)
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    platform_name.cache_clear()
+    try:
+        assert platform_name() == name
+        with same_kernels():
+            assert (os.environ.get("OPENBLAS_CORETYPE") == "Haswell") == (name == SAME_BYTES_ON)
+    finally:
+        platform_name.cache_clear()
+
+
+def test_windows_is_refused_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.system", lambda: "Windows")
+    answer = churn("summary")
+    assert answer.code == 1
+    assert answer.err == ("churn: Windows is supported only through WSL; install the project there (`wsl --install`)\n")
 
 
 def test_threads_are_limited_in_loaded_libraries_and_for_those_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,10 +245,11 @@ def in_threads(work: list[Callable[[], None]]) -> None:
 
 
 @contextmanager
-def holder_of(path: Path) -> Iterator[subprocess.Popen[str]]:
+def holder_of(path: Path, first: str = "") -> Iterator[subprocess.Popen[str]]:
     """Another process that has the lock."""
-    program = """
+    program = f"""
 import sys, time
+{first}
 from pathlib import Path
 from churn.runtime import lock
 with lock(Path(sys.argv[1])):

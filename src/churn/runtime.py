@@ -1,19 +1,21 @@
-"""File locks, thread limits and environment variables, which make a process exclusive and repeatable; its log lines."""
+"""File locks, kernels, threads and environment variables: what makes a process exclusive and repeatable; log lines."""
 
 import codecs
 import errno
-import fcntl
+import functools
 import io
 import json
 import logging
 import os
+import platform
 import re
+import sqlite3
 import sys
 import tempfile
 import threading
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import TextIO
 from urllib.parse import urlsplit
@@ -22,6 +24,11 @@ from threadpoolctl import threadpool_limits
 
 from churn.errors import ChurnError, escape_controls
 from churn.texts import masked
+
+try:
+    import fcntl
+except ImportError:  # not on POSIX
+    fcntl = None  # type: ignore[assignment]
 
 NOWHERE = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
 """A port that refuses connections at once: turns tracking off."""
@@ -44,6 +51,25 @@ DRAFT = re.compile(r"\.([^/]+)\.[0-9a-f]+\.draft$")
 """Name of a file while it is written, with the name that it gets."""
 
 ERROR_LOG = Path(".churn/errors.log")
+
+LOCKS_CAN_BE_HANDED_ON = fcntl is not None
+"""Whether a child process can inherit a lock."""
+FOLDER_LOCK = Path(".churn/folder.db")
+LONGEST_WAIT = 2_000_000
+"""Seconds; SQLite counts milliseconds in 32 bits."""
+
+SAME_BYTES_ON = "Linux x86_64"
+"""The platform where equal inputs give equal bytes: Linux on every processor of the level x86-64-v3."""
+OLD_PROCESSOR = "without AVX2"
+CPU_INFO = Path("/proc/cpuinfo")
+FLAGS_OF_V2 = frozenset({"cx16", "lahf_lm", "pni", "popcnt", "sse4_1", "sse4_2", "ssse3"})
+FLAGS_OF_V3 = FLAGS_OF_V2 | {"abm", "avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe", "xsave"}
+"""Flags of a processor of the level x86-64-v3, as Linux calls them: Intel since 2013, AMD since 2015."""
+KERNELS_OF_V3 = {"OPENBLAS_CORETYPE": "Haswell", "NPY_ENABLE_CPU_FEATURES": "X86_V3", "NPY_DISABLE_CPU_FEATURES": ""}
+"""By default, OpenBLAS and numpy choose the newest instructions of the processor, and each kind rounds differently.
+
+numpy refuses to start with both lists, so the user's list of disabled features is emptied.
+"""
 
 _computing = threading.RLock()
 
@@ -169,6 +195,10 @@ def lock(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[int
     """
     if not path.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)
+    if fcntl is None:
+        with _database_lock(path, shared=shared, wait=wait) as granted:
+            yield -1 if granted else None
+        return
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT, 0o666)
     try:
         how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
@@ -181,6 +211,26 @@ def _is_granted(descriptor: int, how: int) -> bool:
     try:
         fcntl.flock(descriptor, how)
     except BlockingIOError:
+        return False
+    return True
+
+
+@contextmanager
+def _database_lock(path: Path, *, shared: bool, wait: bool) -> Iterator[bool]:
+    """Hold a lock by SQLite, which the kernel releases like any other, but which no child process inherits."""
+    file = path / FOLDER_LOCK if path.is_dir() else path.with_name(f"{path.name}.db")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(file, timeout=LONGEST_WAIT if wait else 0, isolation_level=None)) as connection:
+        yield _begins_transaction(connection, shared=shared)
+
+
+def _begins_transaction(connection: sqlite3.Connection, *, shared: bool) -> bool:
+    try:
+        connection.execute("BEGIN" if shared else "BEGIN EXCLUSIVE")
+        connection.execute("SELECT 1 FROM sqlite_master")  # the first read takes the shared lock
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+            raise
         return False
     return True
 
@@ -207,6 +257,37 @@ def at_work_alone(workspace: Path) -> Iterator[None]:
                 f"{workspace.resolve()}: another stage is running here; wait until it ends, then run `dvc repro` again"
             )
         yield
+
+
+@functools.cache
+def platform_name() -> str:
+    """System and machine, such as "Linux x86_64": equal on machines that should compute the same bytes."""
+    system = {"Darwin": "macOS"}.get(platform.system(), platform.system())
+    name = f"{system} {platform.machine()}"
+    return f"{name} {OLD_PROCESSOR}" if name == SAME_BYTES_ON and not _flags_of_processor() >= FLAGS_OF_V3 else name
+
+
+def _flags_of_processor() -> frozenset[str]:
+    try:
+        with CPU_INFO.open(encoding="utf-8") as lines:
+            return frozenset(next((line for line in lines if line.startswith("flags")), "").split())
+    except OSError:
+        return frozenset()
+
+
+def same_kernels() -> AbstractContextManager[None]:
+    """Let libraries that are loaded from now on use the same kernels on every processor, also in child processes."""
+    return environment(KERNELS_OF_V3 if platform_name() == SAME_BYTES_ON else {})
+
+
+def require_posix() -> None:
+    """Refuse to start on Windows.
+
+    Raises:
+        ChurnError: this is Windows outside WSL.
+    """
+    if platform.system() == "Windows":
+        raise ChurnError("Windows is supported only through WSL; install the project there (`wsl --install`)")
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from churn.model import decision
 from churn.stages import evaluate, preprocess, train
 from churn.stages.runner import Measurements, run_stage
 from churn.tracking.recorder import Recorder
+from tests.helpers.processors import PROCESSORS
 from tests.helpers.projects import PARAMS, REPOSITORY, made_once, make_customers, make_folder, unpickled
 from tests.helpers.states import edit
 
@@ -251,18 +252,20 @@ def test_the_order_of_the_file_changes_no_byte(processed: Params, customers: pd.
     ("estimator", "arguments"),
     [
         ("sklearn.ensemble.HistGradientBoostingClassifier", "{max_iter: 20, early_stopping: false}"),
-        pytest.param("sklearn.linear_model.LogisticRegression", "{}", marks=pytest.mark.long),
+        ("sklearn.linear_model.LogisticRegression", "{}"),
         pytest.param("sklearn.ensemble.RandomForestClassifier", "{n_estimators: 20}", marks=pytest.mark.long),
     ],
 )
-def test_another_process_with_more_threads_gives_the_same_bytes(folder: Path, estimator: str, arguments: str) -> None:
+def test_more_threads_and_kernels_of_another_processor_give_the_same_bytes(
+    folder: Path, estimator: str, arguments: str
+) -> None:
     edit(folder / "params.yaml", "sklearn.linear_model.LogisticRegression", estimator)
     edit(folder / "params.yaml", "params: {C: 1.0}", f"params: {arguments}")
     shutil.copy(REPOSITORY / "dvc.yaml", folder)  # which has a stage say what it wrote, so that the next one reads it
     run_in_process("churn.stages preprocess")
     written = []
-    for threads in ("1", "2"):
-        settings = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), threads)
+    for threads, processor in (("1", PROCESSORS["this one"]), ("2", PROCESSORS["an old one"])):
+        settings = processor | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), threads)
         run_in_process("churn.stages train", PYTHONHASHSEED=threads, **settings)
         written.append(fingerprints([files.MODEL, files.OUT_OF_FOLD, files.TRAIN_METRICS]))
     assert written[0] == written[1]

@@ -15,6 +15,8 @@ from churn.runtime import (
     escape_what_cannot_be_encoded,
     log_text_to_stderr,
     os_error_line,
+    require_posix,
+    same_kernels,
     unexpected_error_line,
     without_secrets,
 )
@@ -29,7 +31,9 @@ def main() -> None:
     logging.getLogger("churn").setLevel(logging.INFO)
     completion_init()  # Typer does this only with its own completion options
     try:
-        _run()
+        require_posix()
+        with same_kernels():  # before a command imports the libraries that choose among kernels
+            _run()
     except UsageError as error:
         _leave(str(error), 2)
     except ChurnError as error:

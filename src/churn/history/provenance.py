@@ -33,6 +33,8 @@ class Provenance:
     """Version by name of packages that the lock files do not describe."""
     results: Mapping[str, str | None]
     """md5 by path, without the provenance file itself."""
+    platform: str | None = None
+    """Where the stage ran, such as "Linux x86_64"; no input, so it is not compared. None in old states."""
 
     def as_text(self) -> str:
         """JSON with one sorted entry per line, so that diffs are readable."""
@@ -41,6 +43,7 @@ class Provenance:
             "dependencies": sorted(self.dependencies.items()),
             "packages": sorted(self.packages.items()),
             "parameters": sorted(_leaves(self.parameters), key=lambda entry: entry[:2]),
+            "platform": [self.platform] if self.platform else [],
             "results": sorted(self.results.items()),
         }
         written = (
@@ -69,6 +72,12 @@ def results_in(content: bytes | None) -> dict[str, str]:
     return {str(path): str(md5) for path, md5 in (_parse(content) or {}).get("results", {}).items()}
 
 
+def platform_in(content: bytes | None) -> str | None:
+    """Platform on which the stage ran; None in old states, and without provenance."""
+    named = (_parse(content) or {}).get("platform")
+    return str(named[0]) if named else None
+
+
 def _leaves(parameters: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str, Any]]:
     for file, values in parameters.items():
         for key, value in values.items():
@@ -91,6 +100,7 @@ def _parse(content: bytes | None) -> dict[str, dict[Any, Any]] | None:
             "command": {"command": sections["command"][0]},
             "parameters": {(file, key): value for file, key, value in sections["parameters"]},
             **{name: dict(sections[name]) for name in ("dependencies", "packages", "results")},
+            "platform": dict(enumerate(sections.get("platform", []))),
         }
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
         return None

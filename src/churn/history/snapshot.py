@@ -11,7 +11,7 @@ from typing import Any
 from churn.config.params import PARAMS_FILE, parse_yaml
 from churn.errors import ChurnError, excerpt, first_few
 from churn.files import METRICS, MODEL, md5_of_bytes
-from churn.history import committed, state, verify
+from churn.history import committed, provenance, state, verify
 from churn.history.dvc import cache_folder, experiments, path_in_cache, remedy_for_absent
 from churn.history.git import (
     CommitSummary,
@@ -78,6 +78,13 @@ class Snapshot:
     def fingerprint(self) -> str:
         """Identity of the experiment."""
         return state.fingerprint(self.stages)
+
+    @property
+    def platform(self) -> str | None:
+        """Where its results were computed; None in old states."""
+        paths = {provenance.path_of(name) for name in self.counted}.intersection(self.results)
+        named = {provenance.platform_in(self.read(path)) for path in paths}
+        return ", ".join(sorted(filter(None, named))) or None
 
     @property
     def complete(self) -> bool:

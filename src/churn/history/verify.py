@@ -28,6 +28,7 @@ from churn.history.state import (
     results_of,
     stages_from_lock,
 )
+from churn.runtime import platform_name
 
 MOST_DIFFERENCES = 3
 """Differences listed in a message."""
@@ -150,7 +151,8 @@ def leave_provenance(root: Path, name: str, inputs: StageInputs) -> None:
     paths = declared_results(root, name)
     if path in paths:
         made = {result: md5_of(root / result) for result in paths if result != path}
-        write_text(root / path, provenance_of(name, Stage(inputs, made)).as_text())
+        left = replace(provenance_of(name, Stage(inputs, made)), platform=platform_name())
+        write_text(root / path, left.as_text())
 
 
 def known_md5s(root: Path) -> frozenset[str]:

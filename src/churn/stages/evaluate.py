@@ -39,7 +39,7 @@ from churn.report.figures import (
 )
 from churn.report.overview import overview_of
 from churn.stages.runner import Measurements
-from churn.stages.start import main
+from churn.stages.start import start_anew
 from churn.types import DECIMALS, Floats, Labels
 
 log = logging.getLogger(__name__)
@@ -323,4 +323,4 @@ def save_results(root: Path, results: Evaluation, predictions: Predictions, keys
 
 
 if __name__ == "__main__":
-    main("evaluate")
+    start_anew("evaluate")

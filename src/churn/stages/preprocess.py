@@ -23,7 +23,7 @@ from churn.config.params import Params, Preprocess, SplitBy
 from churn.errors import DataError, ParameterError
 from churn.model import encoding
 from churn.stages.runner import Measurements
-from churn.stages.start import main
+from churn.stages.start import start_anew
 from churn.table import keys, parsing, splits, validation
 from churn.table.reader import lines_of, read_source
 from churn.texts import counted
@@ -366,4 +366,4 @@ def save_processed_data(root: Path, split: Split, encoded: EncodedRows, report: 
 
 
 if __name__ == "__main__":
-    main("preprocess")
+    start_anew("preprocess")

@@ -21,7 +21,7 @@ from churn.metrics.intervals import Interval, flatten
 from churn.metrics.profit import choose_threshold, contacted_out_of_fold, profit_per_customer
 from churn.model import cross_validation, decision, encoding, estimators, importance, reference
 from churn.stages.runner import Measurements
-from churn.stages.start import main
+from churn.stages.start import start_anew
 from churn.table import splits
 from churn.types import Labels
 
@@ -159,4 +159,4 @@ def save_reference(root: Path, data: TrainingData, judgement: TrainingJudgement)
 
 
 if __name__ == "__main__":
-    main("train")
+    start_anew("train")

@@ -49,6 +49,9 @@ DESCRIPTION, USER, SOURCE, SOURCE_KIND, SOURCE_COMMIT = (
 )
 """Tags that MLflow's own pages show."""
 
+PLATFORM = "platform"
+"""Tag of a run with the system and machine that computed its results, such as "Linux x86_64"."""
+
 DIGEST = "churn.digest"
 """Tag that identifies the results of a run."""
 
@@ -74,8 +77,8 @@ def user_name() -> str:
     """Who runs this; a user id without a name, as in a container, as a number."""
     try:
         return getpass.getuser()
-    except (OSError, KeyError):
-        return str(os.getuid())
+    except (ImportError, OSError, KeyError):  # ImportError: no `pwd`, and no name in the environment
+        return str(os.getuid()) if hasattr(os, "getuid") else "unknown"
 
 
 def standing(tags: Mapping[str, str]) -> int:

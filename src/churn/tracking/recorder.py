@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from churn.errors import ChurnError
-from churn.runtime import lock, os_error_line, without_secrets
+from churn.runtime import LOCKS_CAN_BE_HANDED_ON, lock, os_error_line, without_secrets
 from churn.tracking.destination import (
     CLIENT_SETTINGS,
     Destination,
@@ -41,11 +41,12 @@ class Recorder:
         self.workspace = workspace
         self.stage = stage
         self._destination = find_destination(project_root(workspace))
+        self._refusal = refusal if LOCKS_CAN_BE_HANDED_ON else _no_publisher
         self._outbox = outbox_of(self._destination.root)
         self._attendance = ExitStack()
         with suppress(OSError):  # reported later, when there is something to record
             self._attendance.enter_context(lock(self._destination.root / STAGES_LOCK, shared=True))
-            if not refusal(self._destination):
+            if not self._refusal(self._destination):
                 _ensure_publisher(self._destination)
 
     def record(self, execution: Execution) -> None:
@@ -64,7 +65,7 @@ class Recorder:
 
     def _record(self, execution: Execution) -> None:
         record, last = self._kept(execution)
-        reason = refusal(self._destination)
+        reason = self._refusal(self._destination)
         if not reason:
             # A stage that DVC did not start may be a container's only process, and a publisher ends with it.
             alone = "DVC_STAGE" not in os.environ
@@ -90,6 +91,10 @@ class Recorder:
         except OSError as error:
             return str(error)
         return _outcome(self._outbox, record.name, self._destination) if wait else ""
+
+
+def _no_publisher(_: Destination) -> str:
+    return "no process can run in the background here, because this Python has no module fcntl"
 
 
 def _ensure_publisher(destination: Destination) -> None:

@@ -15,12 +15,13 @@ from churn.history import snapshot
 from churn.history.snapshot import Snapshot, obstacle_of
 from churn.history.state import PIPELINE_FILE, UnidentifiedError
 from churn.history.vouching import is_vouched, require_names, vouched_commits
+from churn.metrics.agreement import TOLERANCE, distance
 from churn.runtime import environment, os_error_line
 from churn.texts import counted
 from churn.tracking.description import describe
 from churn.tracking.destination import PATIENCE, PATIENT_SETTINGS, Destination, find_destination, refusal
 from churn.tracking.outbox import Outbox, outbox_of
-from churn.tracking.record import DIGEST, MODEL_MD5, MODEL_NOTE, Experiment, ModelNote, is_outdated
+from churn.tracking.record import DIGEST, MODEL_MD5, MODEL_NOTE, PLATFORM, Experiment, ModelNote, is_outdated
 from churn.tracking.reports import ShownAs, StatusReport, SyncedState, SyncOutcome, SyncReport, Unpublished
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def _look_for_row(state: Snapshot, store: "Store", lines: list[str], faults: lis
             lines.append("this state is in MLflow; `churn sync` brings its name and description up to date")
             return ShownAs.SHOWN
         same = row.data.tags.get(DIGEST) == experiment.digest
-        lines.append(f"this state is in MLflow{'' if same else ', with the results of another execution'}")
+        lines.append(f"this state is in MLflow{'' if same else _other_execution(row, experiment)}")
         return ShownAs.SHOWN if same else ShownAs.OTHER_RUN
     if row is not None:
         lines.append("this state is in MLflow; some of its results are missing in this folder")
@@ -174,6 +175,19 @@ def _look_for_row(state: Snapshot, store: "Store", lines: list[str], faults: lis
     if state.complete:
         faults.append("this state is not in MLflow; `churn sync` publishes it")
     return ShownAs.ABSENT
+
+
+def _other_execution(row: "Run", here: Experiment) -> str:
+    told = ", with the results of another execution"
+    platforms = row.data.tags.get(PLATFORM, "an unknown platform"), here.tags.get(PLATFORM, "an unknown platform")
+    if platforms[0] == platforms[1]:
+        return told
+    figures = row.data.metrics.keys() & here.metrics.keys()
+    apart = max((distance(row.data.metrics[name], here.metrics[name]) for name in figures), default=0.0)
+    return (
+        f"{told} on {platforms[0]}, here on {platforms[1]}: metrics differ by at most {apart:.1e} "
+        f"({TOLERANCE:g} is usual between platforms)"
+    )
 
 
 def row_of(root: Path, one: Snapshot, store: "Store", trusted: Sequence[str]) -> "Run":

@@ -16,6 +16,7 @@ from churn.commands.promote import challenger, gates, promotion, succession
 from churn.commands.promote.outcomes import PromotionOutcome
 from churn.errors import ChurnError, ParameterError
 from churn.history.predictions.of_states import answers_on_test_rows, answers_out_of_fold, state_named
+from churn.history.reproduce import Reproduction
 from churn.history.state import inputs_from_files
 from churn.history.verify import leave_provenance
 from churn.tracking import ledger
@@ -83,7 +84,7 @@ def root(request: pytest.FixtureRequest, tmp_path: Path, migrated: Path, monkeyp
 @pytest.fixture
 def _taken_as_reproduced(monkeypatch: pytest.MonkeyPatch) -> None:
     """To run all stages again for every promotion takes long; one test does. So do intervals of many resamples."""
-    monkeypatch.setattr(challenger, "reproduce", lambda *_: 29)
+    monkeypatch.setattr(challenger, "reproduce", lambda *_: Reproduction(29, "here", "here", None))
     monkeypatch.setattr(gates, "RESAMPLES", 5_000)
 
 
@@ -521,7 +522,8 @@ def test_a_promotion_that_was_killed_before_the_alias_moved_is_brought_to_its_en
     dying = (
         "import os, signal; from pathlib import Path\n"
         "from churn.commands.promote import challenger, promotion; from churn.tracking.store import registry\n"
-        "challenger.reproduce = lambda *_: 29\n"
+        "from churn.history.reproduce import Reproduction\n"
+        "challenger.reproduce = lambda *_: Reproduction(29, 'here', 'here', None)\n"
         "registry.Registry.settle = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         "promotion.promote(Path.cwd(), 'strong', forced=False, reason='')"
     )
@@ -558,7 +560,8 @@ def test_of_two_first_promotions_from_two_machines_in_the_same_moment_one_is_ref
         "import sys, time; from pathlib import Path\n"
         "from churn.cli.main import main\n"
         "from churn.commands.promote import challenger; from churn.tracking.store.registry import Registry\n"
-        "challenger.reproduce = lambda *_: 29\n"
+        "from churn.history.reproduce import Reproduction\n"
+        "challenger.reproduce = lambda *_: Reproduction(29, 'here', 'here', None)\n"
         "claim = Registry.claim\n"
         "def claim_once_both_are_written_down(registry, entry):\n"
         "    while len(registry.entries()) < 2: time.sleep(0.05)\n"
@@ -598,7 +601,7 @@ def test_the_commands_promote_refuse_and_roll_back_on_a_server(
         monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
         first = run("churn promote strong", PYTHONPATH="src")
         assert "passed  reproduced" in first.stdout
-        assert "results reproduced, byte for byte" in first.stdout
+        assert "results, the same bytes" in first.stdout
         refused = run("churn promote", check=False, PYTHONPATH="src")
         assert refused.returncode == 1
         assert "not promoted: churn version 2" in refused.stdout

@@ -22,6 +22,7 @@ from churn.history.verify import ForeignResultsError
 from churn.history.vouching import require_vouched
 from churn.metrics import profit
 from churn.metrics.paired import ModelAnswers
+from churn.runtime import platform_name
 from churn.table import splits
 from churn.types import ROW_KEY
 
@@ -155,8 +156,15 @@ def compute_missing(root: Path, state: Snapshot, name: str) -> None:
     if missing := _missing(state):
         raise ChurnError(
             f"{state.commit[:7]}: a rerun did not reproduce {first_few(missing)} as recorded in {LOCK_FILE}, "
-            "so it cannot be evaluated"
+            f"so it cannot be evaluated{_other_platform(state)}"
         )
+
+
+def _other_platform(state: Snapshot) -> str:
+    there, here = state.platform, platform_name()
+    if there in (None, here):
+        return ""
+    return f"; it was committed on {there}, and {here} gives other bytes: `dvc pull` brings those that were committed"
 
 
 def _missing(state: Snapshot) -> list[str]:
