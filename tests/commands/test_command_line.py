@@ -9,7 +9,7 @@ from tests.helpers.projects import REPOSITORY, shell
 
 
 def test_summary_says_what_the_results_are_worth_and_where_they_are() -> None:
-    said = shell(REPOSITORY)("churn summary").stdout
+    said = shell(REPOSITORY)("churn summary", check=False).stdout  # 1 in a clone whose pipeline has not run
     for part in (
         "ROC-AUC",
         "PR-AUC",

@@ -293,6 +293,9 @@ def test_dvc_reads_the_same_values(folder: Path) -> None:
         (b"compute:\n  seed: 7\n  seed: 8\n", "not readable as YAML: line 3: while constructing a mapping, found dupl"),
         (b"compute: !!python/name:os.system\n", "not readable as YAML: line 1: could not determine a constructor"),
         (b"compute: 2013-99-99\n", "not readable as YAML: month must be in 1..12"),
+        (b"compute:\n<<<<<<< HEAD\n  seed: 7\n=======\n  seed: 8\n>>>>>>> bob\n", "line 2: a conflict that git has"),
+        (b"<<<<<<< HEAD\na: 1\n=======\na: 2\n>>>>>>> bob\n", "line 1: a conflict that git has stopped at; keep one"),
+        (b"a:\n- 1\n<<<<<<< HEAD\n- 2\n=======\n- 3\n>>>>>>> bob\n", "line 3: a conflict that git has stopped at"),
         (b"compute: caf\xe9\n", "not readable as YAML: 'utf-8' codec can't decode byte 0xe9 in position 12"),
     ],
 )

@@ -148,6 +148,21 @@ def _with_folder(root: Path) -> None:
     (root / "evaluate.py").mkdir()
 
 
+def test_a_table_that_was_not_pulled_is_known_by_its_pointer(workspace: Path) -> None:
+    known = fingerprint(workspace)
+    (workspace / "raw.csv.dvc").write_text(f"outs:\n- md5: {state.md5_of(workspace / 'raw.csv')}\n  path: raw.csv\n")
+    (workspace / "raw.csv").unlink()
+    assert fingerprint(workspace) == known
+
+
+@pytest.mark.parametrize("pointer", ["{}", "outs:", "outs: [text]", "outs: [{path: raw.csv}]", "outs: [{md5: ../x}]"])
+def test_a_pointer_without_an_md5_identifies_nothing(workspace: Path, pointer: str) -> None:
+    (workspace / "raw.csv.dvc").write_text(pointer)
+    (workspace / "raw.csv").unlink()
+    with pytest.raises(UnidentifiedError, match=r"raw\.csv: missing"):
+        fingerprint(workspace)
+
+
 def _replacing(old: str, new: str) -> Callable[[Path], None]:
     return lambda root: edit(root / "dvc.yaml", old, new)
 

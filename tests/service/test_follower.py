@@ -87,6 +87,17 @@ def test_files_that_were_touched_and_hold_the_same_are_no_new_model(
 
 
 @pytest.mark.parametrize(
+    ("lock", "advice"),
+    [(None, "no model yet: run `make run`"), ("stages: {}", "not here: `dvc pull` or `dvc checkout`")],
+)
+def test_a_folder_without_a_model_says_what_brings_one(tmp_path: Path, lock: str | None, advice: str) -> None:
+    if lock is not None:
+        (tmp_path / "dvc.lock").write_text(lock)
+    with pytest.raises(NoModelError, match=advice):
+        ProjectFiles(tmp_path).signature()
+
+
+@pytest.mark.parametrize(
     ("fault", "event"),
     [
         (NoModelError("no model yet"), "absent"),

@@ -112,6 +112,16 @@ def test_figures_that_git_has_are_published_and_the_state_is_complete_once_it_is
     assert churn("sync", "--strict").code == churn("status", "--strict").code == 0
 
 
+def test_what_a_remote_lacks_after_a_pull_is_named_with_who_can_help(cloned: Path, finished: Path) -> None:
+    with_remote(finished, finished)
+    shell(finished)("dvc push --quiet models/churn_model.pkl")
+    with_remote(cloned, finished)
+    assert shell(cloned)("dvc pull --quiet", check=False).returncode == 1
+    answer = told("compare")
+    assert "models/churn_model.pkl" not in answer.err
+    assert "if the remote lacks some, ask the person who ran it to `dvc push`" in answer.err
+
+
 def test_a_table_that_was_not_pulled_leaves_the_state_what_it_is(
     finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -356,8 +356,8 @@ def _md5_in(root: Path, path: str) -> str | None:
 
 def _md5_of_pointer(pointer: Path) -> str | None:
     """md5 of a file that is tracked by a .dvc file, and was not pulled yet."""
-    outs = read_yaml(pointer).get("outs", []) if pointer.is_file() else []
-    return md5_in(outs[0]) if len(outs) == 1 else None
+    outs = read_yaml(pointer).get("outs") if pointer.is_file() else None
+    return md5_in(outs[0]) if isinstance(outs, list) and len(outs) == 1 and isinstance(outs[0], Mapping) else None
 
 
 def _fill_templates(text: str, values_in: Reader) -> str:

@@ -152,7 +152,7 @@ def test_a_link_that_is_given_for_the_comment_stays(finished: Path) -> None:
     [
         ("HEAD --output .git", "churn: .git: is a folder and cannot be replaced; name another file"),
         ("HEAD --output /dev/null", "churn: /dev/null: is a device, pipe or socket and cannot be replaced"),
-        ("nope", "churn: 'nope': unknown revision; name a branch, tag or commit (`git fetch` gets more)"),
+        ("nope", "churn: 'nope': unknown revision; name a branch, tag, commit, DVC experiment or fingerprint ("),
         ("HEAD -- --all", "churn: '--all': unknown revision"),
         ("HEAD --repository 'a b'", "churn: repository 'a b': write it as owner/name"),
         ("HEAD --repository a/b --server 'javascript:x'", "churn: server 'javascript:x': not an address"),
