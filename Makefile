@@ -109,7 +109,7 @@ down:  ## stop the containers (their files stay)
 	docker compose --profile run down
 
 lock: $(SETUP)  ## update the lock files from pyproject.toml
-	for group in "" notebook docs serve tune dev setup; do \
+	for group in "" notebook docs s3 serve tune dev setup; do \
 	  UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --upgrade --universal --generate-hashes \
 	    --fork-strategy fewest --python-version 3.11 --no-emit-index-url --no-annotate \
 	    $${group:+--group $$group --constraints requirements.lock} $$(test -n "$$group" || echo pyproject.toml) \

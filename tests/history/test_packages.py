@@ -7,7 +7,7 @@ import pytest
 
 from churn.config.params import read_yaml
 from churn.history import packages, snapshot, state
-from churn.history.packages import EstimatorAbsentError, packages_beside_locks
+from churn.history.packages import EstimatorAbsentError, packages_beside_locks, pins_of
 from churn.history.provenance import packages_in, path_of
 from churn.history.state import content_of
 from churn.history.verify import ForeignResultsError, leave_provenance, require_own_results
@@ -36,6 +36,15 @@ def test_in_the_locked_environment_there_are_none() -> None:
     lock, dev = ((REPOSITORY / name).read_text() for name in ("requirements.lock", "requirements-dev.lock"))
     assert packages_beside_locks([lock], "sklearn.ensemble.RandomForestClassifier") == {}
     assert packages_beside_locks([lock, dev], "empulse.models.CSLogitClassifier") == {}
+
+
+@pytest.mark.parametrize("group", ["dev", "docs", "notebook", "s3", "serve", "tune"])
+def test_a_group_locks_no_other_version_than_the_project(group: str) -> None:
+    """Or installing it would change the environment, and with it every state."""
+    lock, own = (
+        pins_of((REPOSITORY / name).read_text()) for name in ("requirements.lock", f"requirements-{group}.lock")
+    )
+    assert {name: versions for name, versions in own.items() if versions != lock.get(name, versions)} == {}
 
 
 def test_another_version_than_the_locked_one_is_one_of_them(installed: dict[str, str]) -> None:
