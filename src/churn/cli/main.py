@@ -35,14 +35,15 @@ def main() -> None:
         with same_kernels():  # before a command imports the libraries that choose among kernels
             _run()
     except UsageError as error:
-        _leave(str(error), 2)
+        print(_told(str(error)), file=sys.stderr)
+        sys.exit(2)
     except ChurnError as error:
-        _leave(str(error), 1)
+        sys.exit(_told(str(error)))
     except OSError as error:
-        _leave(os_error_line(error), 1)
+        sys.exit(_told(os_error_line(error)))
     except Exception as error:
         log.debug("not foreseen", exc_info=True)
-        _leave(unexpected_error_line(error, Path.cwd()), 1)
+        sys.exit(_told(unexpected_error_line(error, Path.cwd())))
 
 
 def _run() -> None:
@@ -66,6 +67,5 @@ def _flush() -> None:
         raise OSError(error.errno, error.strerror, "standard output") from error
 
 
-def _leave(line: str, code: int) -> None:
-    print(escape_controls(without_secrets(f"churn: {line}")), file=sys.stderr)
-    sys.exit(code)
+def _told(error: str) -> str:
+    return escape_controls(without_secrets(f"churn: {error}"))

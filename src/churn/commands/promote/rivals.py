@@ -92,8 +92,9 @@ def _champion_on_test_rows(champion: JudgedState, challenger: JudgedState) -> Mo
             asked = files.read_pickle(model / files.MODEL, {champion.model_md5})
             probability, contacted = answers_of(asked, rows / files.TEST_ROWS)
         except Exception as error:  # a pickle runs code, so it can fail in any way
-            why = textwrap.shorten(str(error), 200, placeholder="...")
-            raise DataError(f"the champion's model cannot score these rows: {type(error).__name__}: {why}") from error
+            cause = error.__cause__ or error
+            why = textwrap.shorten(str(cause), 200, placeholder="...")
+            raise DataError(f"the champion's model cannot score these rows: {type(cause).__name__}: {why}") from error
     return ModelAnswers(challenger.test.churned.loc[unseen], probability.loc[unseen], contacted.loc[unseen])
 
 
