@@ -43,6 +43,12 @@ def test_all_that_has_to_pass_before_a_change_lands_is_run() -> None:
     assert alone | set(run["test"]["strategy"]["matrix"]["target"]) == needed <= TARGETS
 
 
+def test_the_fast_tests_run_on_a_mac_and_on_linux_for_arm() -> None:
+    elsewhere = jobs(REPOSITORY / ".github/workflows/ci.yml")["platforms"]
+    assert elsewhere["strategy"]["matrix"]["runner"] == ["macos-15", "ubuntu-24.04-arm"]
+    assert elsewhere["steps"][-1] == {"run": "make test"}
+
+
 @runs_the_code_of_a_pull_request
 def test_a_workflow_can_read_the_code_and_nothing_else(path: Path) -> None:
     workflow = read_yaml(path)

@@ -56,7 +56,8 @@ def report(show: options.Show = True) -> None:
 def reproduce() -> None:
     """Rerun the committed state and compare every byte.
 
-    Runs all stages in two fresh clones with different thread counts. Names each file that differs.
+    Runs all stages in two fresh clones with different thread counts. Names each file that differs. If the state was
+    committed on another platform, values are compared, within a tolerance.
     """
     from churn.history.reproduce import reproduce as check
 
