@@ -109,6 +109,7 @@ def status(root: Path) -> StatusReport:
             if waiting:
                 faults.append(f"{len(waiting):,} records wait in the outbox: {_last_reason(outbox, waiting)}")
             shown_as = _look_for_row(state, store, lines, faults)
+            faults += _faults_of_champion(store)
             pages = destination.pages_of(store.experiment_id)
     except (ChurnError, OSError) as error:
         faults.append(str(error))
@@ -124,6 +125,12 @@ def status(root: Path) -> StatusReport:
         lines=(*lines, *_waiting_lines(outbox), *_pages_line(destination, pages)),
         faults=tuple(faults),
     )
+
+
+def _faults_of_champion(store: "Store") -> list[str]:
+    from churn.tracking.store.agreement import faults_of_champion  # here: it imports mlflow
+
+    return list(faults_of_champion(store))
 
 
 def _look_for_row(state: Snapshot, store: "Store", lines: list[str], faults: list[str]) -> ShownAs:
