@@ -299,6 +299,16 @@ def missing(folder: Path) -> None:
     (folder / TABLE).unlink()
 
 
+def test_columns_without_a_name_are_not_needed(folder: Path) -> None:
+    params = load_params(folder)
+    preprocess.run(folder, params)
+    before = files.md5(folder / files.X_TRAIN)
+    lines = (folder / TABLE).read_text().splitlines()
+    (folder / TABLE).write_text("".join(f"{line},,\n" for line in lines))
+    preprocess.run(folder, params)
+    assert files.md5(folder / files.X_TRAIN) == before
+
+
 BAD_INPUT = {
     "no such file": (missing, ["customers.csv: no such file", "data.source"]),
     "empty file": (written(b""), ["customers.csv: is empty", "data.source"]),

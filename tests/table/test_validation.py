@@ -148,6 +148,7 @@ def test_columns_outside_the_contract_are_left_out(contract: TableContract, tabl
     ("header", "problem"),
     [
         (["gone", "plan", "months", "fee", "senior", "more"], None),
+        (["", "gone", "plan", "months", "fee", "senior", "", ""], None),
         (
             ["gone", "plan", "fee", "months", "fee", "senior", "fee"],
             "column 'fee' appears 3 times in the header; rename or remove the duplicates",

@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,16 @@ import pytest
 from churn.history.snapshot import state_of_workspace
 from churn.history.state import UnidentifiedError, md5_of
 from churn.tracking.description import describe
-from churn.tracking.record import FAILED, FINISHED, RUNNING, Execution, Experiment
+from churn.tracking.record import (
+    FAILED,
+    FINISHED,
+    RUNNING,
+    Execution,
+    Experiment,
+    metric_name,
+    named_apart,
+    parameter_name,
+)
 from tests.helpers.projects import Shell, shell
 from tests.helpers.states import GIVEN, MADE, commit, edit, write
 
@@ -192,6 +202,30 @@ def test_figures_whose_key_says_too_little_get_a_name_that_explains_itself_and_z
         "test_rows.accuracy": 0.7,
         "test_rows.macro_avg.f1_score": 0.5,
     }
+
+
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize("name_of", [metric_name, parameter_name])
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["fee", "Fee"],
+        ["a/b", "a:b", "a'b", 'a"b', "a\nb"],
+        [LONG, f"{LONG}y", f"{LONG}/", f"{LONG}:"],
+        ["a", "a", "a"],
+        ["a_2", "a", "a"],
+        ["größe", "\udcff", "名前", ""],
+    ],
+)
+def test_texts_of_any_form_get_names_of_their_own_that_mlflow_takes(
+    texts: list[str], name_of: Callable[[str], str]
+) -> None:
+    named = named_apart(((text, number) for number, text in enumerate(texts)), lambda text: name_of(f"column.{text}"))
+    assert list(named.values()) == list(range(len(texts)))
+    for name in named:
+        assert re.fullmatch(r"[\w. -]{1,250}", name), "MLflow's rule"
 
 
 def test_a_row_says_which_commit_it_is_of_and_whether_more_than_results_differ_from_it(workspace: Path) -> None:

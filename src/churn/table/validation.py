@@ -103,8 +103,11 @@ class Fault:
 
 
 def header_problem(header: list[str], contract: TableContract, *, target: bool = True) -> str | None:
-    """Describe a fault of the column names, or return None; with `target` False, the target may be absent."""
-    repeated = sorted({name for name in header if header.count(name) > 1})
+    """Describe a fault of the column names, or return None; with `target` False, the target may be absent.
+
+    Several columns may have no name, as those that a spreadsheet adds: no contract can name them.
+    """
+    repeated = sorted({name for name in header if header.count(name) > 1} - {""})
     if repeated:
         times = header.count(repeated[0])
         return f"column {repeated[0]!r} appears {times} times in the header; rename or remove the duplicates"

@@ -6,7 +6,6 @@ import itertools
 import json
 import math
 import posixpath
-import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -54,6 +53,8 @@ from churn.tracking.record import (
     ModelNote,
     Record,
     metric_name,
+    named_apart,
+    parameter_name,
     user_name,
 )
 
@@ -63,7 +64,6 @@ PARAMETER_DEPTH = 3
 LONGEST_VALUE = 6000
 """MLflow silently truncates longer parameters."""
 
-UNFIT_FOR_A_NAME = re.compile(r"[^\w\-. ]")
 EXPLAINED: Mapping[str, Mapping[str | None, str]] = {
     str(AUDIT): {None: "audit_findings_{}"},
     str(CLASSIFICATION_REPORT): {None: "test_rows.{}"},
@@ -100,7 +100,7 @@ def describe(
         return md5
 
     fingerprint = snapshot.fingerprint
-    parameters = dict(_named_parameters(snapshot.stages))
+    parameters = _parameters(snapshot.stages)
     metrics = _metrics(snapshot)
     shown = {PARAMS_FILE, *snapshot.results_called("metrics"), *snapshot.results_called("plots")}
     files = {path: md5 for path in sorted(shown) if (md5 := kept(snapshot.read(path))) is not None}
@@ -173,14 +173,9 @@ def _status(snapshot: Snapshot, execution: Execution | None) -> str:
 
 def _metrics(snapshot: Snapshot) -> dict[str, float]:
     """Figures by a name that explains itself, and that a filter of MLflow takes without quotes."""
-    found: dict[str, float] = {}
-    for name, value in _figures(snapshot):
-        if value == 0 and name.startswith(COUNTS_BY_COLUMN):
-            continue  # one for each column of the table, and nothing to see
-        fit = metric_name(name)
-        numbered = (f"{fit}_{number}" for number in itertools.count(2))
-        found[next(one for one in itertools.chain([fit], numbered) if one not in found)] = value
-    return found
+    # Of counts there is one for each column of the table, and in a zero nothing to see.
+    seen = ((name, value) for name, value in _figures(snapshot) if value or not name.startswith(COUNTS_BY_COLUMN))
+    return named_apart(seen, metric_name)
 
 
 def _figures(snapshot: Snapshot) -> Iterator[tuple[str, float]]:
@@ -210,12 +205,16 @@ def _numbers(name: str, value: Any) -> Iterator[tuple[str, float]]:
         yield name, float(value)
 
 
-def _named_parameters(files: Stages) -> Iterator[tuple[str, str]]:
-    for stage in files.values():
-        for file, values in stage.inputs.parameters.items():
-            for key, value in values.items():
-                for name, shown in _leaves(key, value):
-                    yield _fit(name if file == PARAMS_FILE else f"{file}:{name}"), shown
+def _parameters(files: Stages) -> dict[str, str]:
+    """Parameters by name; several stages can read the same one."""
+    values = {
+        name if file == PARAMS_FILE else f"{file}:{name}": shown
+        for stage in files.values()
+        for file, parameters in stage.inputs.parameters.items()
+        for key, value in parameters.items()
+        for name, shown in _leaves(key, value)
+    }
+    return named_apart(values.items(), parameter_name)
 
 
 def _leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:
@@ -232,10 +231,6 @@ def _value_text(value: Any) -> str:
         return text
     rest = f"… ({len(text):,} characters in all)"
     return text[: LONGEST_VALUE - len(rest)] + rest
-
-
-def _fit(name: str) -> str:
-    return UNFIT_FOR_A_NAME.sub("_", name)
 
 
 def _dataset(snapshot: Snapshot, parameters: Mapping[str, str], metrics: Mapping[str, float]) -> Dataset | None:

@@ -5,6 +5,7 @@ Fast to import, because every stage starts with it.
 
 import getpass
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -12,11 +13,14 @@ import shlex
 import socket
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from typing import TypeVar
 
 from churn.report.origin import Origin
+
+Value = TypeVar("Value")
 
 RUNNING, FINISHED, FAILED = "RUNNING", "FINISHED", "FAILED"
 
@@ -68,9 +72,36 @@ MODEL_NOTE = "model"
 """Tag of a run with a `ModelNote`: where its model is."""
 
 
+LONGEST_KEY = 250
+"""Characters; MLflow refuses longer names of parameters and metrics."""
+
+
 def metric_name(text: str) -> str:
     """A text as the name of a metric, which a filter such as `metrics.test_f1 > 0.6` takes without quotes."""
-    return re.sub(r"[^\w.]", "_", text)
+    return _shortened(re.sub(r"[^\w.]", "_", text), text)
+
+
+def parameter_name(text: str) -> str:
+    """A text as the name of a parameter."""
+    return _shortened(re.sub(r"[^\w\-. ]", "_", text), text)
+
+
+def _shortened(fit: str, text: str) -> str:
+    """A name within MLflow's limit; what is cut off is named by a hash, so that long names stay apart."""
+    if len(fit) <= LONGEST_KEY:
+        return fit
+    mark = f"_{hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()[:8]}"
+    return f"{fit[: LONGEST_KEY - len(mark)]}{mark}"
+
+
+def named_apart(values: Iterable[tuple[str, Value]], name_of: Callable[[str], str]) -> dict[str, Value]:
+    """Values by the names that MLflow takes; of texts that would have the same name, later ones get a number."""
+    found: dict[str, Value] = {}
+    for text, value in values:
+        numbered = (name_of(f"{text}_{number}") for number in itertools.count(2))
+        name = next(one for one in itertools.chain([name_of(text)], numbered) if one not in found)
+        found[name] = value
+    return found
 
 
 def user_name() -> str:

@@ -120,6 +120,7 @@ def status(root: Path) -> StatusReport:
                 faults.append(f"{len(waiting):,} records wait in the outbox: {_last_reason(outbox, waiting)}")
             if state is not None:
                 shown_as = _look_for_row(state, store, lines, faults)
+            faults += _faults_of_champion(store)
             pages = destination.pages_of(store.experiment_id)
     except ChurnError as error:
         faults.append(str(error))
@@ -148,6 +149,12 @@ def _workspace(root: Path) -> tuple[Snapshot | None, str]:
         return None, str(error)
     obstacle = obstacle_of(root, workspace) or workspace.objection
     return workspace, str(obstacle) if obstacle else ""
+
+
+def _faults_of_champion(store: "Store") -> list[str]:
+    from churn.tracking.store.champion import faults_of_champion  # here: it imports mlflow
+
+    return list(faults_of_champion(store))
 
 
 def _look_for_row(state: Snapshot, store: "Store", lines: list[str], faults: list[str]) -> ShownAs:

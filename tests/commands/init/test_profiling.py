@@ -306,6 +306,13 @@ def test_a_target_with_gaps_leaves_those_rows_out() -> None:
     assert profile_table(table, "left", decimal=".").target.missing == "drop"
 
 
+def test_several_columns_without_a_name_are_left_out() -> None:
+    named = pd.DataFrame({"use": mixed("1", "2", "5"), "left": mixed("yes", "no")}, dtype="str")
+    unnamed = pd.DataFrame("", index=named.index, columns=["", ""], dtype="str")
+    found = profile_table(pd.concat([named, unnamed], axis=1), "left", decimal=".")
+    assert found == profile_table(named, "left", decimal=".")
+
+
 def test_what_cannot_be_profiled_is_told_in_one_line() -> None:
     assert refusal({"gone": cells("a")}) == "no column 'left' (--target); the table has: 'gone'"
     assert refusal({"left": LEFT}, identifier="who") == "no column 'who' (--id); the table has: 'left'"

@@ -25,6 +25,7 @@ from churn.tracking.ledger import CHALLENGER, CHAMPION, OUTCOME, REASON, Entry, 
 from churn.tracking.lineage import lineage_of
 from churn.tracking.store.registry import SETTLED, Registry, open_registry
 from churn.tracking.store.rows import open_store
+from churn.tracking.sync import SyncRequest, status, sync
 from tests.helpers.command_line import churn
 from tests.helpers.projects import NO_SERVER, made_once, make_customers, make_project, shell
 from tests.helpers.runs import rerun
@@ -98,6 +99,11 @@ def registry_of(root: Path) -> Registry:
 
 def champion(root: Path) -> str | None:
     return registry_of(root).at(CHAMPION)
+
+
+def about_champion(root: Path) -> str:
+    """What `churn status` says of the champion."""
+    return "".join(fault for fault in status(root).faults if "champion" in fault)
 
 
 def written_down(root: Path) -> tuple[list[str], str | None]:
@@ -203,6 +209,23 @@ class TestOneMachine:
         assert registry_of(root).entries()[-1].judgement.reason == "complaints"
         assert promote(root, "strong").promoted
         assert champion(root) == "2"
+
+    def test_status_tells_what_is_wrong_with_the_champion_and_what_mends_it(self, root: Path) -> None:
+        assert not about_champion(root)
+        promote(root, "strong")
+        assert not about_champion(root)
+        client = registry_of(root).store.client
+        for folder in root.glob("mlruns/churn/models/*"):
+            shutil.rmtree(folder)
+        assert "files of churn version 1, the champion, are missing" in about_champion(root)
+        sync(root, SyncRequest(everything=True, again=False))
+        assert not about_champion(root)
+        client.delete_registered_model_alias("churn", CHAMPION)
+        assert "the alias was removed" in about_champion(root)
+        client.delete_registered_model("churn")
+        assert "churn version 1, state" in about_champion(root)
+        promote(root, "strong")
+        assert not about_champion(root)
 
     def test_a_number_that_mlflow_gave_again_is_not_taken_for_the_model_that_had_it(self, root: Path) -> None:
         promote(root, "weak", reason="to have one")

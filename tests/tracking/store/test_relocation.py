@@ -9,9 +9,13 @@ from pathlib import Path
 import pytest
 
 from churn.tracking.destination import Destination, StoreError, find_destination
+from churn.tracking.ledger import PROMOTED, Entry, Judgement
+from churn.tracking.record import FINGERPRINT
 from churn.tracking.store.calls import default_store, open_client, open_experiment
 from churn.tracking.store.places import path_of
+from churn.tracking.store.registry import open_registry
 from churn.tracking.store.relocation import follow_folder
+from churn.tracking.store.rows import open_store
 from tests.helpers.projects import shell
 
 pytestmark = pytest.mark.slow
@@ -214,3 +218,28 @@ def test_two_processes_may_open_a_moved_store_at_once(project: Path, tmp_path: P
     command = f'python -c "{opening}"'
     shell(tmp_path / "new")(f"{command} & {command} & wait $! && wait", MLFLOW_TRACKING_URI="")
     assert all(place.is_relative_to(tmp_path / "new") for place in places(find_destination(tmp_path / "new")))
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("a/b", "that cannot have /"), ("C:\\files", "that cannot have :"), ("..", "that cannot be a path")],
+)
+def test_an_experiment_whose_name_no_registered_model_can_have_is_refused_before_anything_is_judged(
+    name: str, reason: str, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", name)
+    with pytest.raises(StoreError, match=r"MLFLOW_EXPERIMENT_NAME is .*; set another name") as told:
+        open_registry(open_store(find_destination(project)))
+    assert reason in str(told.value)
+
+
+def test_a_name_with_quotes_is_that_of_an_experiment_and_of_a_model(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", """it's "ours" or name='x'""")
+    destination = find_destination(project)
+    fill(destination)
+    registry = open_registry(open_store(destination))
+    registry.store.client.set_model_version_tag(registry.name, "1", FINGERPRINT, "f" * 16)
+    entry = Entry("id", 0, 0, Judgement(PROMOTED, "9", "", "f" * 16))
+    assert registry.number_of(entry) == "1"

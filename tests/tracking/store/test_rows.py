@@ -310,6 +310,21 @@ def test_a_deleted_row_stays_deleted_and_the_next_execution_has_a_new_one(
     assert row.data.metrics == {"test_f1": 0.5}
 
 
+def test_a_row_that_was_deleted_for_good_is_still_known_to_have_been_there(
+    destination: Destination, experiment: Experiment
+) -> None:
+    assert not open_store(destination).was_deleted(experiment.fingerprint)
+    publish(destination, experiment, ended("train"))
+    store = open_store(destination)
+    assert not store.was_deleted(experiment.fingerprint)
+    (row,) = rows(destination)
+    store.client.delete_run(row.info.run_id)
+    command = f"mlflow gc --backend-store-uri {destination.uri} --run-ids {row.info.run_id}"
+    shell(destination.root)(command, MLFLOW_TRACKING_URI=destination.uri)
+    assert store.row(row.info.run_id) is None
+    assert store.was_deleted(experiment.fingerprint)
+
+
 def test_a_deleted_experiment_is_told_with_the_way_to_bring_it_back(
     destination: Destination, experiment: Experiment
 ) -> None:

@@ -116,6 +116,9 @@ def profile_table(texts: pd.DataFrame, target: str, *, decimal: str, identifier:
         DataError: no rows, a repeated or missing name, a target without exactly two values, or no usable column.
     """
     names = [str(name) for name in texts.columns]
+    if names.count("") > 1:  # such as a spreadsheet adds; no parameter can name them
+        texts = texts.loc[:, [bool(name) for name in names]]
+        names = list(filter(None, names))
     _require_names(names, target, identifier)
     if texts.empty:
         raise DataError("holds no rows")

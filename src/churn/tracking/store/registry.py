@@ -1,5 +1,6 @@
 """MLflow's model registry: the project's model, its versions and aliases, and the ledger of champions."""
 
+import posixpath
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +19,17 @@ from churn.runtime import lock
 from churn.table.keys import mostly_the_same
 from churn.tracking.destination import StoreError
 from churn.tracking.ledger import CAME_SECOND, CHALLENGER, CHAMPION, OUTCOME, REASON, Entry, Judgement, Judges, absence
-from churn.tracking.record import COMMIT, FINGERPRINT, MODEL_FILE, MODEL_MD5, SHA256, USER, metric_name, user_name
+from churn.tracking.record import (
+    COMMIT,
+    FINGERPRINT,
+    MODEL_FILE,
+    MODEL_MD5,
+    SHA256,
+    USER,
+    metric_name,
+    named_apart,
+    user_name,
+)
 from churn.tracking.store.calls import (
     ALREADY_THERE,
     default_store,
@@ -227,7 +238,8 @@ class Registry:
             }
             run = client.create_run(self.ledger_id, run_name=_row_name(judgement.outcome, judgement.version), tags=tags)
             made = run.info.start_time
-            metrics = [Metric(metric_name(name), value, made, 0) for name, value in figures.items()]
+            named = named_apart(figures.items(), metric_name)
+            metrics = [Metric(name, value, made, 0) for name, value in named.items()]
             client.log_batch(run.info.run_id, metrics)
             client.log_text(run.info.run_id, text, "gates.txt")
             client.set_terminated(run.info.run_id, "FINISHED")
@@ -288,9 +300,22 @@ def open_registry(store: Store) -> Registry:
     Raises:
         StoreError: the store refuses, or is unavailable.
     """
+    if reason := unfit_for_a_model(store.destination.experiment):
+        raise StoreError(
+            f"MLFLOW_EXPERIMENT_NAME is {store.destination.experiment!r}, which is also the name of the registered "
+            f"model: {reason}; set another name",
+            refused=True,
+        )
     with faults_as_store_errors(), lock(store.destination.lock):
         ledger = open_experiment(store.client, store.destination, store.destination.promotions)
     return Registry(store, str(ledger.experiment_id))
+
+
+def unfit_for_a_model(name: str) -> str | None:
+    """Why MLflow takes an experiment of this name, but no registered model; None if it takes both."""
+    if found := sorted({"/", ":"} & set(name)):
+        return f"that cannot have {' or '.join(found)}"
+    return "that cannot be a path" if posixpath.normpath(name) != name or name.startswith("..") or name == "." else None
 
 
 def _entry(run: Run) -> Entry | None:

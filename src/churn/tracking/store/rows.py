@@ -5,7 +5,6 @@ and repeated: it looks up what exists and adds what is missing.
 """
 
 import json
-import logging
 import math
 import posixpath
 import tempfile
@@ -83,8 +82,6 @@ OF_ITS_NAME = frozenset({COMMIT, EDITED, EDITED_FILES, DVC_EXPERIMENT, DESCRIPTI
 RECORD, ENDED = "churn.record", "churn.ended"
 """Tags with the record of an execution, and with the time of the latest status of a state's run."""
 
-log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True)
 class Store:
@@ -104,9 +101,10 @@ class Store:
             StoreError: the store refuses, or is unavailable.
         """
         with faults_as_store_errors(), lock(self.destination.lock):
+            self._bring_up_to_date(given, content_of)
+            # After the row, so that `was_deleted` can tell.
             if given.execution is not None:
                 self._add_execution(given, given.execution)
-            self._bring_up_to_date(given, content_of)
 
     def complete_row(self, fingerprint: str) -> Run | None:
         """The complete run of an experiment."""
@@ -115,10 +113,15 @@ class Store:
             return complete[0] if complete else None
 
     def was_deleted(self, fingerprint: str) -> bool:
-        """Whether the run of an experiment was deleted, and there is no other."""
+        """Whether the run of an experiment was deleted, and there is no other.
+
+        `mlflow gc` leaves nothing of a deleted run, but the executions of its stages, which are shown after it.
+        """
+        of_state = f"tags.`{FINGERPRINT}` = '{fingerprint}'"
         with faults_as_store_errors():
-            deleted = self._rows(fingerprint, ViewType.DELETED_ONLY)
-            return bool(deleted) and not self._rows(fingerprint)
+            if rows := self._rows(fingerprint, ViewType.ALL):
+                return all(row.info.lifecycle_stage == "deleted" for row in rows)
+            return bool(self.client.search_runs([self.executions_id], of_state, ViewType.ALL, max_results=1))
 
     def rows_tagged(self, tag: str, value: str) -> list[Run]:
         """Runs with a value of a tag."""
@@ -129,6 +132,16 @@ class Store:
     def row(self, run_id: str) -> Run | None:
         """A run by its id; None if there is none."""
         return if_there(lambda: self.client.get_run(run_id))
+
+    def experiment(self, name: str) -> mlflow.entities.Experiment | None:
+        """An experiment by name; None if there is none."""
+        return if_there(lambda: self.client.get_experiment_by_name(name))
+
+    def files_of_version(self, version: ModelVersion) -> set[str]:
+        """Names of the files in the folder of a version's model; empty if the folder or the model was deleted."""
+        model = self.versions.logged_model_of(version)
+        with faults_as_store_errors():
+            return self._listed(partial(self.client.list_logged_model_artifacts, model.model_id)) if model else set()
 
     @property
     def versions(self) -> Versions:
