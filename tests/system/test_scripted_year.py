@@ -23,10 +23,12 @@ from churn.commands.promote import challenger, gates, promotion
 from churn.commands.promote.by_outcomes import OutcomeEvidence
 from churn.config.params import load_params
 from churn.history.predictions.log import LoggedPrediction, PredictionLog
+from churn.history.reproduce import Reproduction
 from churn.history.snapshot import state_of_workspace
 from churn.model.decision import churn_probability
 from churn.monitoring import journal
 from churn.monitoring.look import Look
+from churn.runtime import SAME_BYTES_ON
 from churn.table import parsing
 from churn.table.keys import row_keys
 from tests.helpers.customers_over_time import (
@@ -112,7 +114,7 @@ def year(tmp_path_factory: pytest.TempPathFactory, months: list[MonthlySnapshot]
     shutil.copytree(made / "project", root, symlinks=True)
     shutil.copy(migrated, root / "mlflow.db")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(challenger, "reproduce", lambda *_: 29)
+        patch.setattr(challenger, "reproduce", lambda *_: Reproduction(29, SAME_BYTES_ON, SAME_BYTES_ON, None))
         patch.setattr(gates, "RESAMPLES", 5_000)
         yield Year(root, months)
 

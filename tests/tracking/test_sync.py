@@ -175,7 +175,7 @@ def test_a_full_disk_costs_the_record_and_not_the_row(
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", full)
         Recorder(embedded, "evaluate").record(ended("evaluate"))
-    assert "No space left on device" in caplog.text
+    assert "no space left on the disk" in caplog.text
     assert [path.name for path in embedded.glob(".churn/outbox/**/*") if path.is_file()] == ["lock"]
     sync(embedded, THIS_STATE)
     assert_whole(only_row(embedded), embedded)

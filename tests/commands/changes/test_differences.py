@@ -179,7 +179,7 @@ def test_what_dvc_refuses_is_told_in_a_line(finished: Path) -> None:
 def test_a_folder_that_dvc_does_not_know_is_not_taken_for_one_without_differences(finished: Path) -> None:
     (finished / ".dvc").rename(finished.parent / "elsewhere")
     refused = answer_in(finished)
-    assert refused.err == "churn: .dvc: not in this folder; run the command in the project's folder\n"
+    assert refused.err == "churn: .dvc: not in this folder or above it; run the command in the project's folder\n"
 
 
 def test_outside_of_a_project_the_folder_is_named(tmp_path: Path) -> None:

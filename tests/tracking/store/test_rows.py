@@ -348,11 +348,10 @@ def test_a_database_that_is_none_is_told(destination: Destination, experiment: E
 
 
 def test_a_temporary_copy_writes_to_the_store_of_the_project(
-    destination: Destination, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    destination: Destination, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copy = tmp_path / "copy"
+    copy = destination.root / ".dvc/tmp/exps/tmpa1b2"
     write(copy, GIVEN | MADE["preprocess"])
-    monkeypatch.setenv("DVC_ROOT", str(destination.root))
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     monkeypatch.chdir(copy)
     Recorder(copy, "preprocess").record(ended("preprocess"))

@@ -17,7 +17,7 @@ from churn.commands.promote.gates import Gate
 from churn.config.economics import Economics
 from churn.config.params import PARAMS_FILE
 from churn.errors import ChurnError, first_few
-from churn.history.git import commit_of, git
+from churn.history.git import GitRefusalError, commit_of, git
 from churn.history.predictions.of_states import (
     answers_on_test_rows,
     answers_out_of_fold,
@@ -158,12 +158,15 @@ def keep_commit(root: Path, commit: str) -> None:
     """Tag a commit whose model is to be the champion, so that it stays when its branch is deleted or rewritten.
 
     Raises:
-        GitRefusalError: git cannot write the tag.
+        ChurnError: git cannot write the tag.
     """
     tag = f"{CHAMPIONS}/{commit[:12]}"
     if commit_of(root, tag) == commit:
         return
-    git(root, "update-ref", f"refs/tags/{tag}", commit)  # `git tag` would sign it, if the user's settings say so
+    try:
+        git(root, "update-ref", f"refs/tags/{tag}", commit)  # `git tag` would sign it, if the user's settings say so
+    except GitRefusalError as error:
+        raise ChurnError(f"{error}; without the tag {tag} nothing keeps the commit, so nothing was promoted") from error
     log.info("the tag %s keeps the commit; `git push origin %s` shares it", tag, tag)
 
 
