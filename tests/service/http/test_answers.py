@@ -131,7 +131,7 @@ def test_without_a_model_it_is_live_but_not_ready_until_there_is_one(
     assert without_model.get("/health/live").status_code == 200
     ready = without_model.get("/health/ready")
     assert ready.status_code == 503
-    assert "no model yet: run `make run`" in ready.json()["detail"]
+    assert "not here: `dvc pull` or `dvc checkout` brings the model" in ready.json()["detail"]
     assert without_model.post("/v1/score", customer).status_code == 503
     assert without_model.get("/openapi.json").status_code == 200
     model = "models/churn_model.pkl"

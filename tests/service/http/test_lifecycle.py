@@ -149,7 +149,7 @@ def test_while_the_files_do_not_fit_together_the_old_model_serves(
         assert "not the file that dvc.lock records" in service.get("/v1/model").json()["problem_of_a_newer_model"]
         assert 'churn_model_events_total{event="refused",model="model"} 1.0' in service.get("/metrics").text
         (project / "models/churn_model.pkl").unlink()
-        service.wait_until("no model yet")
+        service.wait_until("churn_model.pkl: not here")
         assert service.post("/v1/score", customer).status_code == 200
 
 

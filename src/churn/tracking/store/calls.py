@@ -4,7 +4,7 @@ import logging
 import sqlite3
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -64,8 +64,7 @@ def open_experiment(client: mlflow.MlflowClient, destination: Destination, name:
     tags = {KIND: MODEL_TRAINING, DESCRIPTION: destination.description_of(name)}
     found = client.get_experiment_by_name(name)
     if found is None:
-        made = client.create_experiment(name, artifact_location=artifact_location(destination, name), tags=tags)
-        return client.get_experiment(made)
+        found = _made_experiment(client, destination, name, tags)
     if found.lifecycle_stage == "deleted":
         raise StoreError(
             f"experiment {name!r} was deleted in MLflow; restore it with `mlflow experiments restore "
@@ -77,6 +76,17 @@ def open_experiment(client: mlflow.MlflowClient, destination: Destination, name:
         if tag not in found.tags:
             client.set_experiment_tag(found.experiment_id, tag, value)
     return found
+
+
+def _made_experiment(
+    client: mlflow.MlflowClient, destination: Destination, name: str, tags: Mapping[str, str]
+) -> mlflow.entities.Experiment:
+    try:
+        client.create_experiment(name, artifact_location=artifact_location(destination, name), tags=dict(tags))
+    except MlflowException as error:
+        if error.error_code != ALREADY_THERE:  # another machine was quicker
+            raise
+    return client.get_experiment_by_name(name)
 
 
 def if_there(look: Callable[[], Found]) -> Found | None:
