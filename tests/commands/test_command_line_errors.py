@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -105,6 +106,18 @@ def test_a_file_that_is_no_model_is_refused_by_name(
     assert answer.code == 1
     assert re.match(rf"churn: other\.pkl: cannot be unpickled \(({reason})", answer.err.splitlines()[-1])
     assert not Path("x.csv").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [["promote"], ["reproduce"], ["changes"], ["compare", "HEAD", "workspace"]])
+def test_in_a_download_without_git_a_command_that_needs_commits_says_what_makes_some(
+    command: list[str], finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(finished)
+    shutil.rmtree(".git")
+    answer = churn(*command)
+    assert answer.code == 1
+    assert f"{finished}: no git repository; `git init`" in answer.err
 
 
 def test_an_output_without_a_name_is_refused(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:

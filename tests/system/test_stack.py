@@ -301,7 +301,9 @@ def answer_of(url: str, given: object = None) -> tuple[int, Any]:
 def test_before_the_first_run_the_service_is_live_and_says_what_it_waits_for(stack: Stack) -> None:
     status, answer = answer_of(f"http://127.0.0.1:{stack.api_port}/health/ready")
     assert status == 503
-    assert answer["detail"].startswith("models/churn_model.pkl: not here: `dvc pull` or `dvc checkout` brings the model")
+    assert answer["detail"].startswith(
+        "models/churn_model.pkl: not here: `dvc pull` or `dvc checkout` brings the model"
+    )
     assert answer_of(f"http://127.0.0.1:{stack.api_port}/health/live")[0] == 200
 
 

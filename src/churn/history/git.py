@@ -95,6 +95,17 @@ def commit_of(root: Path, name: str) -> str | None:
     return commit
 
 
+def require_repository(root: Path) -> None:
+    """Check that a folder is in a git repository.
+
+    Raises:
+        ChurnError: it is not, as after the download of a ZIP file.
+    """
+    if git(root, "rev-parse", "--git-dir") is None:
+        made = "`git init`, `git add --all` and `git commit --message start` make it one"
+        raise ChurnError(f"{root.resolve()}: no git repository; {made}")
+
+
 @dataclass(frozen=True)
 class CommitSummary:
     """A commit as people know it: its subject line, its author, and its time in seconds since 1970."""
@@ -201,11 +212,8 @@ def clone_commit(root: Path, commit: str, folder: Path) -> Clone:
         GitRefusalError: git refuses.
         ChurnError: the project is in no repository, or the commit does not exist.
     """
-    top, prefix = git(root, "rev-parse", "--show-toplevel"), git(root, "rev-parse", "--show-prefix")
-    if top is None or prefix is None:
-        raise ChurnError(
-            f"{root.resolve()}: no git repository; `git init`, `git add --all` and `git commit` make it one"
-        )
+    require_repository(root)
+    top, prefix = (str(git(root, "rev-parse", asked)) for asked in ("--show-toplevel", "--show-prefix"))
     sha = commit_of(root, commit)
     if sha is None:
         raise ChurnError(f"{excerpt(commit)}: no branch, tag or commit has that name")

@@ -16,7 +16,7 @@ from churn.config.economics import FORMER_CURRENCY, present_name
 from churn.errors import ChurnError, excerpt
 from churn.files import DETAILED_METRICS, METRICS, OVERVIEW
 from churn.history.dvc import is_below_dvc
-from churn.history.git import git, git_files
+from churn.history.git import git, git_files, require_repository
 from churn.history.predictions.of_states import WORKSPACE
 from churn.history.snapshot import commit_named, require_no_conflict, state_in_git
 from churn.history.state import FINGERPRINT_FORM, LOCK_FILE, content_of, read_lock, stages_from_lock
@@ -108,6 +108,7 @@ def _revision(folder: Path, name: str) -> _Revision:
     state = state_in_git(folder, name) if FINGERPRINT_FORM.fullmatch(name) else None
     commit = state.commit if state else commit_named(folder, name)
     if commit is None:
+        require_repository(folder)
         raise ChurnError(
             f"{excerpt(name)}: unknown revision; name a branch, tag, commit, DVC experiment or fingerprint "
             "(`git fetch --tags` and `dvc exp pull` get more)"

@@ -15,6 +15,7 @@ from churn.config.params import PARAMS_FILE, Data
 from churn.errors import ChurnError, DataError, excerpt, first_few
 from churn.history import snapshot
 from churn.history.committed import Strays, find_strays
+from churn.history.git import require_repository
 from churn.history.reproduce import recompute
 from churn.history.snapshot import Snapshot, commit_named, state_in_git, why_incomplete
 from churn.history.state import LOCK_FILE, Stages, UnidentifiedError
@@ -58,6 +59,7 @@ def state_named(root: Path, name: str, model_md5: str | None = None) -> Snapshot
     if state is None and commit_named(root, name):
         raise ChurnError(f"{name}: it has no complete dvc.lock; name another commit, or run `dvc repro` and commit")
     if state is None:
+        require_repository(root)
         raise ChurnError(
             f"{excerpt(name)}: no commit with a dvc.lock, DVC experiment or fingerprint of that name is here; "
             "see `git log --all` and `dvc exp list --all`, or get it with `git fetch --tags` or `dvc exp pull`"
