@@ -81,12 +81,13 @@ ANSWER_FROM_GIT = {"changes"}
 """Commands that need nothing but what git has."""
 
 
-@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ANSWER_FROM_GIT])
-def test_before_anything_was_pulled_every_command_says_so(cloned: Path, command: str) -> None:
-    answer = told(command)
-    shown = answer.out + answer.err
-    assert "recorded in dvc.lock, but not here" in shown
-    assert "no DVC remote is configured here" in shown
+@pytest.mark.usefixtures("cloned")
+def test_before_anything_was_pulled_every_command_says_so() -> None:
+    for command in COMMANDS.keys() - ANSWER_FROM_GIT:
+        answer = told(command)
+        shown = answer.out + answer.err
+        assert "recorded in dvc.lock, but not here" in shown, command
+        assert "no DVC remote is configured here" in shown, command
 
 
 @pytest.mark.parametrize("situation", SITUATIONS)
@@ -181,14 +182,15 @@ def stopped(branches: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return branches
 
 
-@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "lineage"])
-def test_in_the_middle_of_a_conflict_every_command_says_so(stopped: Path, command: str) -> None:
-    answer = told(command)
-    assert "git has stopped at a merge, so results in this folder can be of either side" in answer.err
-    for step in ("`git status`", "`dvc repro`", "`git add --all`"):
-        assert step in answer.err
-    assert "EUR" not in answer.out, "no figure"
-    assert "gone" not in answer.out
+@pytest.mark.usefixtures("stopped")
+def test_in_the_middle_of_a_conflict_every_command_says_so() -> None:
+    for command in COMMANDS.keys() - {"lineage"}:
+        answer = told(command)
+        assert "git has stopped at a merge, so results in this folder can be of either side" in answer.err, command
+        for step in ("`git status`", "`dvc repro`", "`git add --all`"):
+            assert step in answer.err, command
+        assert "EUR" not in answer.out, "no figure"
+        assert "gone" not in answer.out, command
 
 
 @pytest.mark.parametrize("operation", STOPPED)
