@@ -153,9 +153,14 @@ def _escaped(error: UnicodeError) -> tuple[str, int]:
     return json.dumps(error.object[error.start : error.end])[1:-1], error.end
 
 
+def named_file(error: OSError) -> str | None:
+    """The file that an error is about, by the name that a draft gets when it is whole; None if it names none."""
+    return DRAFT.sub(r"\1", str(error.filename)) if error.filename else None
+
+
 def os_error_line(error: OSError) -> str:
     """What the operating system refuses, on one line."""
-    where = DRAFT.sub(r"\1", str(error.filename)) if error.filename else None
+    where = named_file(error)
     if error.errno == errno.ENOSPC:
         full = "no space left on the disk; free some (`dvc gc -w` drops unused results)"
         return f"{where}: {full}" if where else full

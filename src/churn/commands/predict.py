@@ -39,6 +39,7 @@ from churn.model.scoring import (
     score_customers,
     with_campaign,
 )
+from churn.runtime import named_file
 from churn.service.sources import ProjectFiles, customers_of
 from churn.table.reader import Batch, read_batches
 
@@ -304,5 +305,5 @@ def _explain_write_faults(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise ChurnError(
-            f"{error.filename or path}: cannot be written: {reason}; earlier files are unchanged"
+            f"{named_file(error) or path}: cannot be written: {reason}; earlier files are unchanged"
         ) from None
