@@ -4,13 +4,16 @@ Each job has its own process instead of a pool: if one is killed, its fold is kn
 """
 
 import multiprocessing
+import os
 import signal
+import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
+from multiprocessing.util import get_temp_dir
 
 import pandas as pd
 from sklearn.compose import ColumnTransformer
@@ -26,6 +29,11 @@ SAFE_PATH = {"PYTHONSAFEPATH": "1"}
 """For the worker processes: by default, Python would search the current folder for modules first."""
 CONTEXT = multiprocessing.get_context("forkserver")
 """Forked from a process that has loaded the libraries and runs no threads: fast and safe."""
+
+
+LONGEST_TEMPORARY_FOLDER = 70
+"""Bytes. The path of a socket has at most 104 on macOS, and Python adds 31 to the folder."""
+SHORT_TEMPORARY_FOLDER = "/tmp"  # noqa: S108 - Python makes a folder in it that only this user can enter
 
 
 @dataclass(frozen=True)
@@ -118,6 +126,7 @@ class Worker:
 def workers(jobs: int, material: Material) -> Iterator[Sequence[Worker]]:
     """Start processes, and kill them when the work is done or interrupted."""
     CONTEXT.set_forkserver_preload(["churn.commands.tune.workers"])
+    _make_folder_of_sockets()
     hired: list[Worker] = []
     try:
         with environment(SAFE_PATH):
@@ -157,3 +166,14 @@ def _answer(material: Material, candidate: Candidate, fold: int, named: Keys) ->
         return judge(material, candidate, fold, named)
     except ChurnError as error:
         return str(error)
+
+
+def _make_folder_of_sockets() -> None:
+    """Have Python make its folder for sockets of processes where paths are short enough for them."""
+    if len(os.fsencode(tempfile.gettempdir())) <= LONGEST_TEMPORARY_FOLDER:
+        return
+    given, tempfile.tempdir = tempfile.tempdir, SHORT_TEMPORARY_FOLDER
+    try:
+        get_temp_dir()  # made once for the process
+    finally:
+        tempfile.tempdir = given
