@@ -11,7 +11,8 @@ from hypothesis import settings
 
 from churn.config.contract import TableContract
 from churn.config.params import Params, load_params
-from tests.helpers.projects import NO_SERVER, made_once, make_customers, make_folder, make_project, shell
+from tests.helpers import states
+from tests.helpers.projects import NO_SERVER, commit_all, made_once, make_customers, make_folder, make_project, shell
 
 settings.register_profile("few", max_examples=15, deadline=None)
 settings.register_profile("many", max_examples=200, deadline=None)
@@ -89,6 +90,15 @@ def finished(_finished_once: Path, tmp_path: Path) -> Path:
 def story_of_first_run(_finished_once: Path) -> str:
     """What DVC said when it ran the pipeline for the first time."""
     return (_finished_once / "story").read_text()
+
+
+@pytest.fixture
+def run_and_committed(tmp_path: Path) -> Path:
+    """A repository with three small stages that have run: `tests.helpers.states`."""
+    states.write(tmp_path, states.GIVEN | {path: text for made in states.MADE.values() for path, text in made.items()})
+    states.commit(tmp_path, *states.MADE)
+    commit_all(tmp_path, "first")
+    return tmp_path
 
 
 @pytest.fixture

@@ -118,7 +118,13 @@ print(json.dumps([
 """
 
 
-@pytest.mark.skipif(platform_name() != SAME_BYTES_ON, reason="promised only on Linux, with AVX2")
+where_kernels_are_pinned = pytest.mark.skipif(
+    platform_name() != SAME_BYTES_ON,
+    reason=f"kernels are pinned on {SAME_BYTES_ON} with AVX2 only, and this is {platform_name()}: docs/guarantees.md",
+)
+
+
+@where_kernels_are_pinned
 @pytest.mark.parametrize("processor", PROCESSORS)
 def test_libraries_use_the_same_kernels_whatever_they_would_choose(processor: str) -> None:
     command, settings = [sys.executable, "-c", KERNELS], {**os.environ, **PROCESSORS[processor]}
@@ -126,7 +132,7 @@ def test_libraries_use_the_same_kernels_whatever_they_would_choose(processor: st
     assert json.loads(told) == [["Haswell"], ["X86_V3"]]
 
 
-@pytest.mark.skipif(platform_name() != SAME_BYTES_ON, reason="promised only on Linux, with AVX2")
+@where_kernels_are_pinned
 def test_the_tests_use_them_too() -> None:
     import scipy.linalg  # noqa: F401 - has an OpenBLAS of its own
 

@@ -109,12 +109,7 @@ def make_project(folder: Path) -> None:
     (folder / ".dvc").mkdir()
     for name in ("config", ".gitignore", "plots.html"):
         shutil.copy(REPOSITORY / ".dvc" / name, folder / ".dvc" / name)
-    run = shell(folder)
-    run("git init --quiet --initial-branch=main")
-    run("git config user.name Tester")
-    run("git config user.email tester@example.invalid")
-    run("git add --all")
-    run("git commit --quiet --message customers")
+    commit_all(folder, "customers")
 
 
 def every_night(*cases: Any) -> list[Any]:
@@ -156,4 +151,13 @@ def shell(folder: Path) -> Shell:
             raise AssertionError(f"{command}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done
 
+    return run
+
+
+def commit_all(folder: Path, message: str) -> Shell:
+    """Commit everything in a folder, as a person of its own git repository, which is made if there is none."""
+    run = shell(folder)
+    run("git init --quiet --initial-branch=main")
+    run("git config user.name Tester && git config user.email tester@example.invalid")
+    run(f"git add --all && git commit --quiet --message '{message}'")
     return run

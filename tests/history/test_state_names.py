@@ -11,8 +11,8 @@ from churn.history.lineage import origin_of
 from churn.history.predictions.of_states import state_named
 from churn.history.vouching import require_names, vouched_commits
 from churn.tracking.lineage import lineage_of
-from tests.helpers.projects import NO_SERVER, shell
-from tests.helpers.states import GIVEN, MADE, commit, edit, fingerprint, write
+from tests.helpers.projects import shell
+from tests.helpers.states import commit, edit, fingerprint
 
 pytestmark = pytest.mark.usefixtures("_usual_cache")
 
@@ -20,21 +20,16 @@ EXPERIMENT = "refs/exps/ab/cdef/larger"
 
 
 @pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def root(run_and_committed: Path) -> Path:
     """Three states: of `main`, which is checked out; of the branch `other` and the tag `v2`; and of an experiment."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", NO_SERVER)
-    write(tmp_path, GIVEN | {path: text for files in MADE.values() for path, text in files.items()})
-    commit(tmp_path, *MADE)
-    run = shell(tmp_path)
-    run("git init --quiet -b main && git config user.name Tester && git config user.email tester@example.invalid")
-    run("git add --all && git commit --quiet --message first")
+    root, run = run_and_committed, shell(run_and_committed)
     for bins, keep in (("20", "git branch other && git tag v2"), ("30", f"git update-ref {EXPERIMENT} HEAD")):
         run("git checkout --quiet --detach main")
-        edit(tmp_path / "params.yaml", "bins: 10", f"bins: {bins}")
-        commit(tmp_path, "evaluate")
+        edit(root / "params.yaml", "bins: 10", f"bins: {bins}")
+        commit(root, "evaluate")
         run(f"git commit --quiet --all --message {bins} && {keep}")
     run("git checkout --quiet main")
-    return tmp_path
+    return root
 
 
 def commit_called(root: Path, name: str) -> str:

@@ -21,7 +21,7 @@ from churn.tracking.record import (
     named_apart,
     parameter_name,
 )
-from tests.helpers.projects import Shell, shell
+from tests.helpers.projects import commit_all
 from tests.helpers.states import GIVEN, MADE, commit, edit, write
 
 
@@ -245,13 +245,6 @@ def test_a_row_says_which_commit_it_is_of_and_whether_more_than_results_differ_f
         assert (edited.name, edited.tags["git.edited"]) == (f"edited {path}", "true")
         assert "mlflow.source.git.commit" not in edited.tags
         run(f"git checkout --quiet -- {path}")
-
-
-def commit_all(root: Path, message: str) -> Shell:
-    run = shell(root)
-    run("git init --quiet && git config user.name Tester && git config user.email tester@example.invalid")
-    run(f"git add --all && git commit --quiet --message '{message}'")
-    return run
 
 
 def test_a_row_is_named_after_the_commit_that_changed_an_input_and_shows_its_author(workspace: Path) -> None:

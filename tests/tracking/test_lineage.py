@@ -5,20 +5,13 @@ from pathlib import Path
 import pytest
 
 from churn.tracking.lineage import lineage_of
-from tests.helpers.projects import NO_SERVER, shell
-from tests.helpers.states import GIVEN, MADE, commit, edit, fingerprint, write
+from tests.helpers.projects import shell
+from tests.helpers.states import commit, edit, fingerprint, write
 
 
 @pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project in git whose three stages have run."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", NO_SERVER)
-    write(tmp_path, GIVEN | {path: text for files in MADE.values() for path, text in files.items()})
-    commit(tmp_path, *MADE)
-    run = shell(tmp_path)
-    run("git init --quiet && git config user.name Tester && git config user.email tester@example.invalid")
-    run("git add --all && git commit --quiet --message first")
-    return tmp_path
+def root(run_and_committed: Path) -> Path:
+    return run_and_committed
 
 
 def test_a_model_leads_to_a_commit_that_holds_its_parameters(root: Path) -> None:

@@ -1,10 +1,11 @@
 """A store whose folder was moved, copied or mounted elsewhere: its files are those that lie beside it."""
 
-import os
 import shutil
+import sqlite3
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -180,10 +181,18 @@ def test_an_experiment_of_any_name_keeps_its_files_in_one_folder_of_the_store(
     assert (place / "report.html").read_text() == "report"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root writes to any file")
-def test_a_moved_store_that_cannot_be_written_says_so_in_a_line(project: Path, tmp_path: Path) -> None:
+def test_a_moved_store_that_cannot_be_written_says_so_in_a_line(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     move(project, tmp_path / "new")
-    (tmp_path / "new/mlflow.db").chmod(0o444)
+    connect = sqlite3.connect
+
+    def connect_to_read(database: Path | str, *, timeout: float, **_: Any) -> sqlite3.Connection:
+        """As permissions have it, which root does not need."""
+        address = database.as_uri() + "?mode=ro" if isinstance(database, Path) else database
+        return connect(address, uri=True, timeout=timeout)
+
+    monkeypatch.setattr(sqlite3, "connect", connect_to_read)
     with pytest.raises(StoreError, match=r"new/mlflow\.db: .*readonly database; make the database .* writable$"):
         open_client(find_destination(tmp_path / "new"))
 
