@@ -9,15 +9,13 @@ import logging
 import os
 import platform
 import re
-import sqlite3
 import sys
-import tempfile
 import threading
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 from urllib.parse import urlsplit
 
 from threadpoolctl import threadpool_limits
@@ -29,6 +27,9 @@ try:
     import fcntl
 except ImportError:  # not on POSIX
     fcntl = None  # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    import sqlite3
 
 NOWHERE = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
 """A port that refuses connections at once: turns tracking off."""
@@ -180,6 +181,8 @@ def unexpected_error_line(error: Exception, project: Path) -> str:
 
 def _append_to_error_log(text: str, project: Path) -> Path:
     if not (project / "dvc.yaml").is_file():
+        import tempfile  # here: every stage and command imports this module
+
         descriptor, name = tempfile.mkstemp(prefix="churn-error-", suffix=".log", text=True)
         path = Path(name)
     else:
@@ -223,13 +226,17 @@ def _is_granted(descriptor: int, how: int) -> bool:
 @contextmanager
 def _database_lock(path: Path, *, shared: bool, wait: bool) -> Iterator[bool]:
     """Hold a lock by SQLite, which the kernel releases like any other, but which no child process inherits."""
+    import sqlite3  # here and below: only without fcntl
+
     file = path / FOLDER_LOCK if path.is_dir() else path.with_name(f"{path.name}.db")
     file.parent.mkdir(parents=True, exist_ok=True)
     with closing(sqlite3.connect(file, timeout=LONGEST_WAIT if wait else 0, isolation_level=None)) as connection:
         yield _begins_transaction(connection, shared=shared)
 
 
-def _begins_transaction(connection: sqlite3.Connection, *, shared: bool) -> bool:
+def _begins_transaction(connection: "sqlite3.Connection", *, shared: bool) -> bool:
+    import sqlite3
+
     try:
         connection.execute("BEGIN" if shared else "BEGIN EXCLUSIVE")
         connection.execute("SELECT 1 FROM sqlite_master")  # the first read takes the shared lock

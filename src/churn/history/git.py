@@ -18,8 +18,8 @@ from churn.errors import ChurnError, excerpt
 
 AS_IT_IS = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
 """Ignores replacement refs, which can forge a history and come with a fetch; prints messages in parsable English."""
-PLAIN_OUTPUT = ("-c", "log.showSignature=false", "-c", "diff.noprefix=false")
-"""Settings of a user that would add lines to an answer."""
+PLAIN_OUTPUT = ("-c", "log.showSignature=false")
+"""A setting of a user that would add lines to an answer."""
 OF_ANOTHER_REPOSITORY = frozenset(
     {
         "GIT_ALTERNATE_OBJECT_DIRECTORIES",
