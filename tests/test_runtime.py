@@ -327,7 +327,10 @@ def test_a_terminal_without_a_sign_gets_its_number_as_in_json(tmp_path: Path) ->
             OSError(30, "Read-only file system", "models/.x.csv.dd893c7156f1.draft"),
             "models/x.csv: Read-only file system",
         ),
-        (OSError(28, "No space left on device", "x.csv"), "x.csv: no space left on the disk; free some (`dvc gc -w`"),
+        (
+            OSError(28, "No space left on device", "x.csv"),
+            "x.csv: no space left on the disk; free some (`dvc gc --workspace --all",
+        ),
         (OSError(28, "No space left on device"), "no space left on the disk"),
         (ConnectionResetError(), "ConnectionResetError: "),
     ],

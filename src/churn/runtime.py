@@ -51,6 +51,8 @@ SHORTEST_SECRET = 6
 DRAFT = re.compile(r"\.([^/]+)\.[0-9a-f]+\.draft$")
 """Name of a file while it is written, with the name that it gets."""
 
+DROP_UNUSED = "dvc gc --workspace --all-branches --all-tags --all-experiments"
+
 ERROR_LOG = Path(".churn/errors.log")
 
 LOCKS_CAN_BE_HANDED_ON = fcntl is not None
@@ -163,7 +165,7 @@ def os_error_line(error: OSError) -> str:
     """What the operating system refuses, on one line."""
     where = named_file(error)
     if error.errno == errno.ENOSPC:
-        full = "no space left on the disk; free some (`dvc gc -w` drops unused results)"
+        full = f"no space left on the disk; free some (`{DROP_UNUSED}` drops results that nothing uses)"
         return f"{where}: {full}" if where else full
     return f"{where or type(error).__name__}: {error.strerror or error}"
 
