@@ -306,6 +306,23 @@ def test_no_secret_of_the_environment_is_in_a_text(name: str, value: str, monkey
     assert without_secrets("401 for user ann, hunter22") == "401 for user ann, ***"
 
 
+@pytest.mark.parametrize(
+    ("password", "told"),
+    [
+        ("s3cret/hunter22", "s3cret/hunter22"),
+        ("s3cret/hunter22", "s3cret"),
+        ("s3cret?hunter22", "hunter22"),
+        ("s3cret%2Fhunter22", "s3cret%2Fhunter22"),
+        ("s3cret%2Fhunter22", "s3cret/hunter22"),
+    ],
+)
+def test_no_part_of_a_password_that_an_error_can_quote_is_in_a_text(
+    password: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://ann:{password}@mlflow:5000")
+    assert without_secrets(f"Port could not be cast to integer value as '{told}'").endswith(" as '***'")
+
+
 def test_a_variable_that_holds_no_secret_hides_no_word(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHURN_SERVE_TOKENS", "tokens.txt")
     monkeypatch.setenv("JUPYTER_TOKEN", "abc")

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
-from urllib.parse import urlsplit
+from urllib.parse import unquote
 
 from threadpoolctl import threadpool_limits
 
@@ -45,6 +45,8 @@ CUT = "..."
 
 SECRET_NAME = re.compile(r"(PASSWORD|PASSWD|TOKEN|SECRET|SECRET_ACCESS_KEY|API_KEY|PRIVATE_KEY)$", re.IGNORECASE)
 """Environment variables whose value is a secret."""
+UNESCAPED = re.compile(r"[/?#@]")
+"""Signs that end a part of an address, and that a password has to escape."""
 SHORTEST_SECRET = 6
 """Shorter values are words that occur in any text."""
 
@@ -84,18 +86,15 @@ def without_secrets(text: str) -> str:
 
 def _secrets_in_environment() -> Iterator[str]:
     for name, value in os.environ.items():
-        found = value if SECRET_NAME.search(name) else _password_in(value)
-        if found and len(found) >= SHORTEST_SECRET:
-            yield found
+        found = [value] if SECRET_NAME.search(name) else _passwords_in(value)
+        yield from (secret for secret in found if len(secret) >= SHORTEST_SECRET)
 
 
-def _password_in(address: str) -> str | None:
-    if "://" not in address or "@" not in address:
-        return None
-    try:
-        return urlsplit(address).password
-    except ValueError:  # no address; what looks like one in a text is masked by its form
-        return None
+def _passwords_in(address: str) -> list[str]:
+    """The password of an address, also unescaped, and its parts: a message on a broken address has one of them."""
+    _, scheme, rest = address.partition("://")
+    password = rest.rpartition("@")[0].partition(":")[2] if scheme else ""
+    return [password, unquote(password), *UNESCAPED.split(password)]
 
 
 class LineFormatter(logging.Formatter):

@@ -97,6 +97,13 @@ def test_only_servers_can_be_away_and_say_why() -> None:
     assert "Port out of range" in str(refusal(Destination("http://127.0.0.1:99999", "churn", Path())))
 
 
+@pytest.mark.parametrize("sign", "/?#@")
+def test_a_password_with_an_unescaped_sign_is_in_no_reason(sign: str) -> None:
+    reason = refusal(Destination(f"http://ann:s3cret{sign}hunter@mlflow.invalid:5000", "churn", Path()))
+    assert reason
+    assert not any(part in reason for part in ("s3cret", "hunter"))
+
+
 @pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "all_proxy"])
 def test_a_server_behind_a_proxy_is_left_to_the_client_that_knows_the_way(
     variable: str, monkeypatch: pytest.MonkeyPatch

@@ -181,7 +181,8 @@ def refusal(destination: Destination, patience: float = SECONDS_TO_ANSWER) -> st
             return None
         routes = [(parts.hostname or "", parts.port or PORTS[parts.scheme]), *_proxies(parts.scheme)]
     except ValueError as error:
-        return str(error)
+        what = str(error).partition(" as ")[0]  # behind it Python quotes a part of the address
+        return f"not an address ({what}); a password has %2F for / and so on"
     reasons: list[str] = []
     answered = threading.Event()
     # In threads, because name resolution has no timeout.
