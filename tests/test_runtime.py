@@ -31,9 +31,9 @@ from churn.runtime import (
     platform_name,
     same_kernels,
     unexpected_error_line,
-    without_quoted,
     without_secrets,
 )
+from churn.texts import without_quoted
 from tests.helpers.command_line import churn
 from tests.helpers.processors import PROCESSORS
 

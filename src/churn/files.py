@@ -13,13 +13,14 @@ import secrets
 import shutil
 import stat
 from collections.abc import Container, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from churn.errors import ChurnError
+from churn.runtime import DRAFT, hold, remove_abandoned
 from churn.types import DECIMALS, ROW_KEY
 
 if TYPE_CHECKING:
@@ -288,44 +289,60 @@ def _kind(path: Path) -> str:
 
 @contextmanager
 def _drafts(paths: Sequence[Path]) -> Iterator[tuple[Path, ...]]:
-    drafts = {path: _beside(path) for path in paths}
-    try:
-        for path, draft in drafts.items():
-            _create(draft, path)
-        yield tuple(drafts.values())
-        _put_in_place(drafts)
-    finally:
-        for draft in drafts.values():
-            draft.unlink(missing_ok=True)
+    """Drafts are held while they are written: who writes there next removes those of killed processes only."""
+    for folder in {path.parent for path in paths}:
+        remove_abandoned(folder, DRAFT)
+    drafts: dict[Path, Path] = {}
+    with ExitStack() as held:
+        try:
+            for path in paths:
+                drafts[path] = _create(path, held)
+            yield tuple(drafts.values())
+            _put_in_place(drafts, held)
+        finally:
+            for draft in drafts.values():
+                draft.unlink(missing_ok=True)
 
 
 def _beside(path: Path) -> Path:
     return path.parent / f".{path.name[:LONGEST_START]}.{secrets.token_hex(6)}.draft"
 
 
-def _create(draft: Path, path: Path) -> None:
+def _create(path: Path, held: ExitStack) -> Path:
     """Create an empty draft with owner and mode of the file that it will replace, so a private file stays private."""
-    with _faults_with_target_name(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))  # the umask applies
-    if not os.path.lexists(path):
-        return
-    earlier = path.lstat()
-    if not (stat.S_ISREG(earlier.st_mode) or stat.S_ISLNK(earlier.st_mode)):
+    earlier = path.lstat() if os.path.lexists(path) else None
+    if earlier and not (stat.S_ISREG(earlier.st_mode) or stat.S_ISLNK(earlier.st_mode)):
         raise ChurnError(f"{path}: {_kind(path)}, but a file must be written there; move it away")
     # Files that DVC links to its cache are read-only to protect the cache, so their mode is not copied.
-    if stat.S_ISREG(earlier.st_mode) and earlier.st_mode & stat.S_IWUSR:
+    copied = earlier if earlier and stat.S_ISREG(earlier.st_mode) and earlier.st_mode & stat.S_IWUSR else None
+    with _faults_with_target_name(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft, descriptor = _claimed(path, stat.S_IMODE(copied.st_mode) if copied else 0o666)  # the umask applies
+        held.callback(os.close, descriptor)
+    if copied:
         with suppress(OSError):  # only root may change the owner
-            os.chown(draft, earlier.st_uid, earlier.st_gid)
-        draft.chmod(stat.S_IMODE(earlier.st_mode))
+            os.chown(draft, copied.st_uid, copied.st_gid)
+        draft.chmod(stat.S_IMODE(copied.st_mode))
+    return draft
 
 
-def _put_in_place(drafts: Mapping[Path, Path]) -> None:
+def _claimed(path: Path, mode: int) -> tuple[Path, int]:
+    """Make a new file beside a path; it belongs to this process as long as its descriptor is open."""
+    while True:
+        draft = _beside(path)
+        descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
+        if hold(descriptor, draft):
+            return draft, descriptor
+        os.close(descriptor)
+
+
+def _put_in_place(drafts: Mapping[Path, Path], held: ExitStack) -> None:
     """Replace all files or none: if one fails, restore those already replaced."""
-    earlier = {path: _beside(path) for path in drafts if len(drafts) > 1 and os.path.lexists(path)}
+    earlier: dict[Path, Path] = {}
     try:
-        for path, name in earlier.items():
-            _keep_under(name, path)
+        for path in [path for path in drafts if len(drafts) > 1 and os.path.lexists(path)]:
+            with _faults_with_target_name(path):
+                earlier[path] = _copy_beside(path, held)
         for path, draft in drafts.items():
             with _faults_with_target_name(path):
                 draft.replace(path)
@@ -350,8 +367,17 @@ def _faults_with_target_name(path: Path) -> Iterator[None]:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def _keep_under(name: Path, path: Path) -> None:
+def _copy_beside(path: Path, held: ExitStack) -> Path:
+    """A second name of a file that is to be replaced; a copy where the file system has no hard links."""
+    with suppress(PermissionError):  # a file that one may write and not read; its second name is then not held
+        descriptor = os.open(path, os.O_RDONLY)
+        held.callback(os.close, descriptor)
+        hold(descriptor, path)
+    name = _beside(path)
     try:
         os.link(path, name)
-    except OSError:  # a file system without hard links
+    except OSError:
+        name, descriptor = _claimed(path, stat.S_IRUSR | stat.S_IWUSR)
+        held.callback(os.close, descriptor)
         shutil.copy2(path, name)
+    return name

@@ -9,11 +9,12 @@ import logging
 import os
 import platform
 import re
+import shutil
 import sys
 import threading
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 from urllib.parse import unquote
@@ -21,7 +22,7 @@ from urllib.parse import unquote
 from threadpoolctl import threadpool_limits
 
 from churn.errors import ChurnError, escape_controls
-from churn.texts import masked
+from churn.texts import masked, without_quoted
 
 try:
     import fcntl
@@ -38,11 +39,6 @@ THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 LOG_FORMAT = "CHURN_LOG_FORMAT"
 """Environment variable: `json` writes the lines of the stages as JSON, for a collector of logs."""
-QUOTED_START = re.compile(r"""(?<!\w)['"]""")
-QUOTED = re.compile(r"""(?<!\w)(['"])(?:\\.|(?!\1).)*\1""")
-CUT = "..."
-"""End of a value that a message has in part, and without its second quotation mark."""
-
 SECRET_NAME = re.compile(r"(PASSWORD|PASSWD|TOKEN|SECRET|SECRET_ACCESS_KEY|API_KEY|PRIVATE_KEY)$", re.IGNORECASE)
 """Environment variables whose value is a secret."""
 UNESCAPED = re.compile(r"[/?#@]")
@@ -52,6 +48,9 @@ SHORTEST_SECRET = 6
 
 DRAFT = re.compile(r"\.([^/]+)\.[0-9a-f]+\.draft$")
 """Name of a file while it is written, with the name that it gets."""
+
+TEMPORARY = re.compile(r"churn\.[a-z]+\.[a-z0-9_]{8}")
+"""Name of a temporary folder."""
 
 DROP_UNUSED = "dvc gc --workspace --all-branches --all-tags --all-experiments"
 
@@ -116,14 +115,6 @@ class JsonLineFormatter(logging.Formatter):
         """The record as one line."""
         fields = {"time": round(record.created, 3), "level": record.levelname.lower(), "program": self._program}
         return json.dumps(fields | {"message": without_quoted(without_secrets(record.getMessage()))})
-
-
-def without_quoted(message: str) -> str:
-    """A message without the texts in quotation marks; from the first one on, if one of them was cut."""
-    first = QUOTED_START.search(message)
-    if first and CUT in message:
-        return f"{message[: first.start()]}…"
-    return QUOTED.sub("'…'", message)
 
 
 def log_to_stderr(program: str, plain: str) -> None:
@@ -252,6 +243,63 @@ def is_locked(path: Path) -> bool:
     """Whether a process holds an exclusive or shared lock on a file."""
     with lock(path, wait=False) as held:
         return held is None
+
+
+def hold(descriptor: int, path: Path) -> bool:
+    """Claim a file or folder that was just made, as long as the descriptor is open, even if the process is killed.
+
+    False if `remove_abandoned` of another process has removed it before it was claimed.
+    """
+    if fcntl is not None:
+        with suppress(OSError):  # a file system without locks, where `remove_abandoned` gets none either
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
+    except FileNotFoundError:
+        return False
+
+
+def remove_abandoned(folder: Path, names: re.Pattern[str]) -> None:
+    """Remove what killed processes of this user left in a folder: files and folders that nobody holds any more."""
+    with suppress(OSError):  # there is no such folder, or it may not be listed
+        for path in [path for path in folder.iterdir() if names.fullmatch(path.name)]:
+            with suppress(OSError):  # another process was quicker, or may write there and this one may not
+                _remove_unless_held(path)
+
+
+def _remove_unless_held(path: Path) -> None:
+    if fcntl is None:
+        return
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        is_ours = os.geteuid() in (0, os.fstat(descriptor).st_uid)
+        if is_ours and _is_granted(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def temporary_folder(purpose: str) -> Iterator[Path]:
+    """A folder that is removed at the end; if this process is killed, by the next one that needs such a folder."""
+    import tempfile  # here: every stage and command imports this module
+
+    parent = Path(tempfile.gettempdir())
+    remove_abandoned(parent, TEMPORARY)
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=f"churn.{purpose}."))
+        try:
+            descriptor = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:  # removed before it was claimed
+            continue
+        if hold(descriptor, folder):
+            break
+        os.close(descriptor)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+        os.close(descriptor)
 
 
 @contextmanager

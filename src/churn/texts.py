@@ -18,6 +18,11 @@ SECRET_HEADER = re.compile(
 )
 MASK = "***"
 
+QUOTED_START = re.compile(r"""(?<!\w)['"]""")
+QUOTED = re.compile(r"""(?<!\w)(['"])(?:\\.|(?!\1).)*\1""")
+CUT = "..."
+"""End of a value that a message has in part, and without its second quotation mark."""
+
 
 def masked(text: str, secrets: Iterable[str] = ()) -> str:
     """A text without user names and passwords of addresses, secret parameters and headers, and the given secrets."""
@@ -37,6 +42,14 @@ def _without_user(address: str) -> str:
     """
     host = END_OF_HOST.split(address, maxsplit=1)[0]
     return address.rpartition("@")[2] if ":" in host or "@" in host else address
+
+
+def without_quoted(message: str) -> str:
+    """A message without the texts in quotation marks; from the first one on, if one of them was cut."""
+    first = QUOTED_START.search(message)
+    if first and CUT in message:
+        return f"{message[: first.start()]}…"
+    return QUOTED.sub("'…'", message)
 
 
 def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[str]:

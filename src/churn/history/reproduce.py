@@ -8,7 +8,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from churn.history import provenance, state
 from churn.history.dvc import cache_folder
 from churn.history.git import Clone, blobs_of_commit, changed_files, clone_commit
 from churn.metrics.agreement import TOLERANCE, distance_of_files
-from churn.runtime import NOWHERE, SAME_BYTES_ON, platform_name
+from churn.runtime import NOWHERE, SAME_BYTES_ON, platform_name, temporary_folder
 from churn.texts import counted
 
 log = logging.getLogger(__name__)
@@ -85,8 +84,8 @@ def reproduce(
     if uncommitted:
         log.warning("%s uncommitted changes are not part of this check", len(uncommitted))
     for one in circumstances:
-        with tempfile.TemporaryDirectory(prefix="churn-reproduce-") as folder:
-            same = _reproduce_in(clone_commit(repository, commit, Path(folder)), repository, one)
+        with temporary_folder("reproduce") as folder:
+            same = _reproduce_in(clone_commit(repository, commit, folder), repository, one)
     return same
 
 
@@ -97,8 +96,8 @@ def recompute(repository: Path, commit: str) -> None:
         ChurnError: a stage failed.
     """
     log.info("rerunning %s in a clone, because some of its results are missing", commit[:7])
-    with tempfile.TemporaryDirectory(prefix="churn-recompute-") as folder:
-        clone = clone_commit(repository, commit, Path(folder))
+    with temporary_folder("recompute") as folder:
+        clone = clone_commit(repository, commit, folder)
         _run(["dvc", "cache", "dir", "--local", str(cache_folder(repository).resolve())], clone)
         pointers = _pointers_in(clone)
         if pointers:

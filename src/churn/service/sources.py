@@ -2,7 +2,6 @@
 
 import io
 import logging
-import tempfile
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from churn.model.decision import pipeline_of
 from churn.model.encoding import column_types
 from churn.model.plain.encoder import Customer
 from churn.model.reference import Reference
-from churn.runtime import environment
+from churn.runtime import environment, temporary_folder
 from churn.service.served_model import ModelOrigin, ModelParts
 from churn.tracking.description import BACKGROUND_ROWS
 from churn.tracking.destination import PATIENCE, PATIENT_SETTINGS, Destination, find_destination, refusal
@@ -150,9 +149,9 @@ class RegisteredVersion:
         from churn.tracking.store.calls import open_client  # imports mlflow
         from churn.tracking.store.served_version import download
 
-        with self._reached(), tempfile.TemporaryDirectory(prefix="churn-serve-") as folder:
+        with self._reached(), temporary_folder("serve") as folder:
             found = self._find()
-            contents = download(open_client(self.destination), self.destination, found, Path(folder))
+            contents = download(open_client(self.destination), self.destination, found, folder)
         name = f"{found.name} version {found.number}"
         for file, content in contents.items():
             sha256 = sha256_of_bytes(content)

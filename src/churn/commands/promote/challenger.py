@@ -1,7 +1,6 @@
 """The state whose model is to become the champion, and the check that users will load the evaluated model."""
 
 import logging
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,7 +33,7 @@ from churn.history.state import LOCK_FILE
 from churn.metrics.agreement import TOLERANCE
 from churn.metrics.paired import ModelAnswers
 from churn.model import decision, encoding
-from churn.runtime import limited_threads
+from churn.runtime import limited_threads, temporary_folder
 from churn.tracking.description import background_of
 from churn.tracking.record import BACKGROUND_FILE, COMMIT, MODEL_FILE
 from churn.types import ROW_KEY
@@ -196,12 +195,12 @@ def answers_of(model: FixedThresholdClassifier, rows_file: Path) -> tuple[pd.Ser
 @contextmanager
 def files_of_state(challenger: JudgedState, *paths: Path) -> Iterator[Path]:
     """Write files of a state to a temporary folder."""
-    with tempfile.TemporaryDirectory(prefix="churn-promote-") as folder:
+    with temporary_folder("promote") as folder:
         for path in paths:
-            file = Path(folder, path)
+            file = folder / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content_of(challenger.state, challenger.name, path))
-        yield Path(folder)
+        yield folder
 
 
 def named_version(registry: "Registry", number: str) -> NamedVersion:

@@ -1,7 +1,6 @@
 """MLflow's model registry: the project's model, its versions and aliases, and the ledger of champions."""
 
 import posixpath
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.sklearn import load_model
 
 from churn.history.state import md5_of
-from churn.runtime import lock
+from churn.runtime import lock, temporary_folder
 from churn.table.keys import mostly_the_same
 from churn.tracking.destination import StoreError
 from churn.tracking.ledger import CAME_SECOND, CHALLENGER, CHAMPION, OUTCOME, REASON, Entry, Judgement, Judges, absence
@@ -125,8 +124,8 @@ class Registry:
         version = self.version(number)
         if version is None:
             raise StoreError(f"{self.name} version {number}: was deleted", refused=True)
-        with tempfile.TemporaryDirectory(prefix="churn-version-") as folder:
-            yield download_version(self.store.destination, version, Path(folder))
+        with temporary_folder("version") as folder:
+            yield download_version(self.store.destination, version, folder)
 
     def record_hashes(self, number: str, sha256: Mapping[str, str]) -> None:
         """Record the hash of each file that the service may load, by its name."""

@@ -7,11 +7,9 @@ and repeated: it looks up what exists and adds what is missing.
 import json
 import math
 import posixpath
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import mlflow
 from mlflow.entities import (
@@ -32,7 +30,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
 from churn import files
-from churn.runtime import lock
+from churn.runtime import lock, temporary_folder
 from churn.tracking import record
 from churn.tracking.destination import Destination, StoreError
 from churn.tracking.record import (
@@ -270,11 +268,11 @@ class Store:
 
         The digest is that of the report without origin, so the origin never makes a run look new.
         """
-        with tempfile.TemporaryDirectory(prefix="churn-files-") as folder:
+        with temporary_folder("files") as folder:
             for path, md5 in experiment.files.items():
-                lay_out_file(Path(folder), path, content_of(md5), experiment)
+                lay_out_file(folder, path, content_of(md5), experiment)
             require_apart_from_project(self.destination, self.client.get_run(run_id).info.artifact_uri)
-            self.client.log_artifacts(run_id, folder)
+            self.client.log_artifacts(run_id, str(folder))
 
     def _find_or_log_model(self, row: Run, experiment: Experiment, content_of: ContentOf) -> str | None:
         """Id of the run's logged model. Logged before the metrics: a model logged later requires each of them again."""
@@ -320,11 +318,11 @@ class Store:
         gone = self.lacking(row, experiment)
         if str(files.MODEL) in gone:
             model_id = self._find_or_log_model(row, experiment, content_of)
-            with tempfile.TemporaryDirectory(prefix="churn-model-") as folder:
+            with temporary_folder("model") as folder:
                 of_model = Model(model_uuid=model_id, run_id=row.info.run_id, model_id=model_id)
-                model_file.save_model(folder, of_model, **model_file.parts_of_model(experiment, content_of))
+                model_file.save_model(str(folder), of_model, **model_file.parts_of_model(experiment, content_of))
                 require_apart_from_project(self.destination, self.client.get_logged_model(model_id).artifact_location)
-                self.client.log_model_artifacts(model_id, folder)
+                self.client.log_model_artifacts(model_id, str(folder))
         if gone != [str(files.MODEL)] and gone:
             self._log_files(row.info.run_id, experiment, content_of)
 
