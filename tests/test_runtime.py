@@ -22,7 +22,6 @@ from churn.runtime import (
     SAME_BYTES_ON,
     THREAD_SETTINGS,
     environment,
-    escape_what_cannot_be_encoded,
     is_locked,
     limited_threads,
     lock,
@@ -33,7 +32,7 @@ from churn.runtime import (
     unexpected_error_line,
     without_secrets,
 )
-from churn.texts import without_quoted
+from churn.texts import escape_what_cannot_be_encoded, without_quoted
 from tests.helpers.command_line import churn
 from tests.helpers.processors import PROCESSORS
 

@@ -1,9 +1,7 @@
 """File locks, kernels, threads and environment variables: what makes a process exclusive and repeatable; log lines."""
 
-import codecs
 import errno
 import functools
-import io
 import json
 import logging
 import os
@@ -16,7 +14,7 @@ import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from threadpoolctl import threadpool_limits
@@ -130,20 +128,6 @@ def log_text_to_stderr(form: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LineFormatter(form))
     logging.basicConfig(handlers=[handler])
-
-
-def escape_what_cannot_be_encoded(*streams: TextIO) -> None:
-    """Escape characters that a terminal's encoding lacks as JSON does, so that JSON stays what it is."""
-    codecs.register_error("churn.escape", _escaped)
-    for stream in streams:
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="churn.escape")
-
-
-def _escaped(error: UnicodeError) -> tuple[str, int]:
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
 
 
 def named_file(error: OSError) -> str | None:

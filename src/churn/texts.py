@@ -1,8 +1,11 @@
 """Text for terminals."""
 
+import codecs
+import io
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import TextIO
 
 from rich.cells import cell_len
 
@@ -85,3 +88,17 @@ def shortened(text: str, length: int) -> str:
 def escaped_json(text: str) -> str:
     """Escape characters of a JSON text that would move a terminal's cursor or cannot be encoded."""
     return "".join(sign if sign.isprintable() or sign == "\n" else json.dumps(sign)[1:-1] for sign in text)
+
+
+def escape_what_cannot_be_encoded(*streams: TextIO) -> None:
+    """Escape characters that a terminal's encoding lacks as JSON does, so that JSON stays what it is."""
+    codecs.register_error("churn.escape", _escaped)
+    for stream in streams:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="churn.escape")
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end

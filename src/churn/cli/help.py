@@ -1,18 +1,30 @@
 """`churn --help` and `churn COMMAND --help`: plain text, identical in a terminal and in a pipe."""
 
+import sys
 from typing import Any
 
+import typer
 from typer.core import TyperCommand, TyperGroup
+
+from churn.errors import exit_code_of, how_it_ended
 
 RUN, JUDGE, DATA, SERVE = "Run and read", "Compare and promote", "Data and scoring", "Service"
 MONITOR, TRACKING = "Monitoring", "Tracking"
 PANELS = (RUN, JUDGE, DATA, SERVE, MONITOR, TRACKING)
 """Groups of commands, in the order of the help."""
-EXIT_CODES = "0 success, 1 error or refused, 2 wrong usage, 3 alarm, 130 interrupted."
+EXIT_CODES = "0 success, 1 error or refused, 2 wrong usage, 3 alarm, 130/143 interrupted."
 
 
 class ExplainedCommand(TyperCommand):
     """A command whose epilog contains examples, one per line."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; Ctrl-C and SIGTERM end it with a line and an exit code of their own."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as ended:
+            print(f"churn: {how_it_ended(ended)}", file=sys.stderr)
+            raise typer.Exit(exit_code_of(ended)) from None
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Required arguments without Typer's braces."""

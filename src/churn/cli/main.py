@@ -10,9 +10,8 @@ from typer._completion_classes import completion_init
 
 from churn.cli import data, judging, monitoring, running, serving, tracking  # noqa: F401 - each registers its commands
 from churn.cli.app import UsageError, app
-from churn.errors import ChurnError, escape_controls
+from churn.errors import ChurnError, end_like_ctrl_c, escape_controls
 from churn.runtime import (
-    escape_what_cannot_be_encoded,
     log_text_to_stderr,
     os_error_line,
     require_posix,
@@ -20,6 +19,7 @@ from churn.runtime import (
     unexpected_error_line,
     without_secrets,
 )
+from churn.texts import escape_what_cannot_be_encoded
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +29,7 @@ def main() -> None:
     escape_what_cannot_be_encoded(sys.stdout, sys.stderr)
     log_text_to_stderr("%(message)s")
     logging.getLogger("churn").setLevel(logging.INFO)
+    end_like_ctrl_c()
     completion_init()  # Typer does this only with its own completion options
     try:
         require_posix()

@@ -11,7 +11,7 @@ import typer
 from churn.cli import options
 from churn.cli.app import command, require_project
 from churn.cli.help import RUN
-from churn.errors import ChurnError
+from churn.errors import ChurnError, exit_code_of, how_it_ended
 from churn.texts import escaped_json
 
 if TYPE_CHECKING:
@@ -100,6 +100,6 @@ def tune(
         if apply and search.apply(result):
             print("params.yaml is written; next: dvc repro", file=sys.stderr)
         search.show(result)
-    except KeyboardInterrupt:
-        print("interrupted; finished trials are kept, and the same command resumes the study", file=sys.stderr)
-        raise typer.Exit(130) from None
+    except KeyboardInterrupt as ended:
+        print(f"{how_it_ended(ended)}; finished trials are kept; the same command resumes the study", file=sys.stderr)
+        raise typer.Exit(exit_code_of(ended)) from None

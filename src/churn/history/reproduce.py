@@ -29,6 +29,10 @@ LAST_LINES = 15
 CACHE_AS_REMOTE = "original"
 
 
+class NotReproducedError(ChurnError):
+    """The committed state was rerun and gave other results; any other error says nothing about the state."""
+
+
 @dataclass(frozen=True)
 class Circumstances:
     """Settings that must not change the results."""
@@ -78,7 +82,8 @@ def reproduce(
     """Rerun a committed state under each of the circumstances.
 
     Raises:
-        ChurnError: a stage failed or did not run, or results differ: one line for each file.
+        NotReproducedError: a stage did not run, or results differ: one line for each file.
+        ChurnError: a stage failed, which a full disk can cause as well as the state.
     """
     uncommitted = changed_files(repository)
     if uncommitted:
@@ -113,17 +118,21 @@ def _reproduce_in(clone: Clone, repository: Path, circumstances: Circumstances) 
     _fetch_tracked_data(repository, clone)
     committed = state.stages_from_lock(state.read_lock(clone.project))
     if not committed:
-        raise ChurnError(f"{state.LOCK_FILE}: not committed, so nothing can be compared; run `dvc repro` and commit")
+        raise NotReproducedError(
+            f"{state.LOCK_FILE}: not committed, so nothing can be compared; run `dvc repro` and commit"
+        )
     before = _CommittedFiles(clone.project, repository, committed)
     log.info("%s: running %s", circumstances.name, ", ".join(committed))
     story = _run(["dvc", "repro", "--force", "--no-run-cache"], clone, circumstances.environment)
     idle = sorted(set(committed) - set(re.findall(r"Running stage '(.+?)'", story)))
     if idle:
-        raise ChurnError(f"{circumstances.name}: did not run: {', '.join(idle)}")
+        raise NotReproducedError(f"{circumstances.name}: did not run: {', '.join(idle)}")
     try:
         done = _judged(clone.project, committed, before)
-    except ChurnError as error:
-        raise ChurnError("\n".join(f"{circumstances.name}: {line}" for line in str(error).splitlines())) from None
+    except NotReproducedError as error:
+        raise NotReproducedError(
+            "\n".join(f"{circumstances.name}: {line}" for line in str(error).splitlines())
+        ) from None
     log.info("%s: %s stages, %s", circumstances.name, len(committed), done)
     return done
 
@@ -149,7 +158,7 @@ def _judged(clone: Path, committed: state.Stages, before: _CommittedFiles) -> Re
     """The verdict on a rerun.
 
     Raises:
-        ChurnError: results differ more than they may, or other files changed: one line for each.
+        NotReproducedError: results differ more than they may, or other files changed: one line for each.
     """
     here, there = platform_name(), ", ".join(before.platforms)
     done = state.stages_from_lock(state.read_lock(clone))
@@ -171,7 +180,7 @@ def _judged(clone: Path, committed: state.Stages, before: _CommittedFiles) -> Re
         if largest > TOLERANCE
     ]
     if faults:
-        raise ChurnError("\n".join(faults))
+        raise NotReproducedError("\n".join(faults))
     results = sum(len(stage.results) for stage in committed.values())
     return Reproduction(results, there, here, apart if other else None)
 

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from churn.errors import ChurnError
-from churn.runtime import escape_what_cannot_be_encoded, log_to_stderr, same_kernels, unexpected_error_line
+from churn.errors import ChurnError, end_like_ctrl_c, how_it_ended
+from churn.runtime import log_to_stderr, same_kernels, unexpected_error_line
+from churn.texts import escape_what_cannot_be_encoded
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +23,7 @@ def main() -> None:
     parser.add_argument("stage", choices=STAGES)
     parser.add_argument("--verbose", action="store_true", help="log details, and the traceback of an error")
     given = parser.parse_args()
+    end_like_ctrl_c()
     escape_what_cannot_be_encoded(sys.stdout, sys.stderr)
     log_to_stderr(given.stage, f"{given.stage}: %(message)s")
     logging.getLogger("churn").setLevel(logging.DEBUG if given.verbose else logging.INFO)
@@ -32,8 +34,8 @@ def main() -> None:
             recorder = Recorder(Path(), given.stage)
             runner = importlib.import_module("churn.stages.runner")
             runner.run_stage(recorder, importlib.import_module(f"churn.stages.{given.stage}").run)
-    except KeyboardInterrupt:
-        sys.exit("interrupted; `dvc repro` runs this stage again")
+    except KeyboardInterrupt as ended:
+        sys.exit(f"{how_it_ended(ended)}; `dvc repro` runs this stage again")
     except Exception as error:
         log.debug("raised here", exc_info=True)
         log.error(str(error) if isinstance(error, ChurnError) else unexpected_error_line(error, Path()))

@@ -429,7 +429,7 @@ def test_ctrl_c_leaves_no_process_behind_and_says_how_to_go_on(root: Path) -> No
     out, said = running.communicate(timeout=30)
     assert running.returncode == 130
     assert out == ""
-    assert said.splitlines()[-1] == "interrupted; finished trials are kept, and the same command resumes the study"
+    assert said.splitlines()[-1] == "interrupted; finished trials are kept; the same command resumes the study"
     assert wait_until(lambda: not is_there(running.pid))
 
 

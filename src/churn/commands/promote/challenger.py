@@ -27,7 +27,7 @@ from churn.history.predictions.of_states import (
     state_named,
     table_of,
 )
-from churn.history.reproduce import EVERY_CIRCUMSTANCE, reproduce
+from churn.history.reproduce import EVERY_CIRCUMSTANCE, NotReproducedError, reproduce
 from churn.history.snapshot import Snapshot
 from churn.history.state import LOCK_FILE
 from churn.metrics.agreement import TOLERANCE
@@ -170,7 +170,11 @@ def keep_commit(root: Path, commit: str) -> None:
 
 
 def is_reproducible(root: Path, challenger: JudgedState, found: Sequence[Gate], *, forced: bool) -> list[Gate]:
-    """Check that a rerun of the commit gives the same results; skipped if another gate is closed."""
+    """Check that a rerun of the commit gives the same results; skipped if another gate is closed.
+
+    Raises:
+        ChurnError: the rerun did not come to its end, which says nothing about the commit; a forced promotion goes on.
+    """
     if not forced and not all(gate.passed for gate in found):
         log.info("the commit is not rerun, because a gate is closed")
         return []
@@ -178,6 +182,8 @@ def is_reproducible(root: Path, challenger: JudgedState, found: Sequence[Gate], 
     try:
         done = reproduce(root, EVERY_CIRCUMSTANCE[:1], challenger.state.commit or "")
     except ChurnError as error:
+        if not forced and not isinstance(error, NotReproducedError):
+            raise ChurnError(f"not judged, because the rerun did not come to its end: {error}") from error
         return [Gate("reproduced", False, str(error), {})]
     return [Gate("reproduced", True, f"run again: {done}", {"results": done.results})]
 

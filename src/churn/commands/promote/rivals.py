@@ -11,7 +11,8 @@ import pandas as pd
 from churn import files
 from churn.commands.promote.challenger import JudgedState, answers_of, files_of_state, judge_state
 from churn.commands.promote.gates import Rival
-from churn.errors import ChurnError, DataError
+from churn.errors import OF_THE_MOMENT, ChurnError, DataError
+from churn.history.git import GitRefusalError
 from churn.history.predictions.of_states import MissingError
 from churn.history.snapshot import state_in_git
 from churn.history.vouching import require_vouched
@@ -64,10 +65,11 @@ def _champion(root: Path, present: Entry, registry: "Registry") -> JudgedState:
             f"no commit in this clone has the champion's state {fingerprint}; `git fetch --tags` may get it, once the "
             "person who promoted it has pushed its tag"
         )
+    number = registry.number_of(present)
+    md5 = registry.model_md5_of(number) if number else None
     try:
-        number = registry.number_of(present)
-        return judge_state(root, fingerprint, registry.model_md5_of(number) if number else None)
-    except MissingError:
+        return judge_state(root, fingerprint, md5)
+    except (MissingError, GitRefusalError):
         raise
     except ChurnError as error:  # permanent: it can never be evaluated
         raise DataError(str(error)) from None
@@ -80,6 +82,7 @@ def _champion_on_test_rows(champion: JudgedState, challenger: JudgedState) -> Mo
 
     Raises:
         DataError: there are none, or its model cannot be loaded, does not accept such rows, or fails.
+        MissingError: its model cannot be loaded here and now.
     """
     keys = challenger.test.churned.index
     unseen = keys[~keys.isin(champion.training.churned.index)]
@@ -94,7 +97,8 @@ def _champion_on_test_rows(champion: JudgedState, challenger: JudgedState) -> Mo
         except Exception as error:  # a pickle runs code, so it can fail in any way
             cause = error.__cause__ or error
             why = textwrap.shorten(str(cause), 200, placeholder="...")
-            raise DataError(f"the champion's model cannot score these rows: {type(cause).__name__}: {why}") from error
+            told = f"the champion's model cannot score these rows: {type(cause).__name__}: {why}"
+            raise (MissingError if isinstance(cause, OF_THE_MOMENT) else DataError)(told) from error
     return ModelAnswers(challenger.test.churned.loc[unseen], probability.loc[unseen], contacted.loc[unseen])
 
 

@@ -22,7 +22,7 @@ from churn.commands.tune import study, workers
 from churn.commands.tune.objectives import OBJECTIVES, JudgingData, Objective, folds_of
 from churn.commands.tune.result import Result, Search, as_rows, value_of
 from churn.commands.tune.study import AskedTrial, EndedTrial, Study, TrialOutcome
-from churn.commands.tune.workers import FoldError, Material, Worker, WorkerGoneError
+from churn.commands.tune.workers import FoldError, Material, PassingFoldError, Worker
 from churn.config import search_space
 from churn.config.params import PARAMS_FILE, Params, load_params
 from churn.config.search_space import Candidate, Fixed, Space
@@ -204,7 +204,7 @@ class _Attempt:
             self._add(worker.take())
         except FoldError as error:
             self.outcome, self.reason = TrialOutcome.FAILED, str(error)
-            self.is_final = not isinstance(error, WorkerGoneError)
+            self.is_final = not isinstance(error, PassingFoldError)
 
     def remember(self, probability: Floats | None) -> "_Attempt":
         """Reuse the predictions of an earlier evaluation of the candidate."""

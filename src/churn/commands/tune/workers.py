@@ -19,7 +19,7 @@ import pandas as pd
 from sklearn.compose import ColumnTransformer
 
 from churn.config.search_space import Candidate
-from churn.errors import ChurnError
+from churn.errors import OF_THE_MOMENT, ChurnError
 from churn.model import cross_validation, estimators
 from churn.model.estimators import Keys
 from churn.runtime import environment, limited_threads
@@ -53,8 +53,8 @@ class FoldError(ChurnError):
     """A fold could not be evaluated, because of the candidate."""
 
 
-class WorkerGoneError(FoldError):
-    """A fold could not be evaluated, because its process ended; this says nothing about the candidate."""
+class PassingFoldError(FoldError):
+    """A fold could not be evaluated, which says nothing about the candidate: its process ended, or memory was short."""
 
 
 def judge(material: Material, candidate: Candidate, fold: int, named: Keys) -> Floats:
@@ -99,16 +99,16 @@ class Worker:
             FoldError: it could not be evaluated.
         """
         try:
-            answer: Floats | str = self.connection.recv()
+            answer: Floats | FoldError = self.connection.recv()
         except (EOFError, OSError):  # killed before or during its answer
             self._process.join()
             code = self._process.exitcode
             self._restart()
-            raise WorkerGoneError(
+            raise PassingFoldError(
                 f"its process ended with exit code {code}{' (out of memory?)' if code == -9 else ''}"
             ) from None
-        if isinstance(answer, str):
-            raise FoldError(answer)
+        if isinstance(answer, FoldError):
+            raise answer
         return answer
 
     def _restart(self) -> None:
@@ -161,11 +161,14 @@ def _serve(connection: Connection, material: Material) -> None:
                 return
 
 
-def _answer(material: Material, candidate: Candidate, fold: int, named: Keys) -> Floats | str:
+def _answer(material: Material, candidate: Candidate, fold: int, named: Keys) -> Floats | FoldError:
     try:
         return judge(material, candidate, fold, named)
     except ChurnError as error:
-        return str(error)
+        passing = isinstance(error.__cause__, OF_THE_MOMENT)
+        return PassingFoldError(str(error)) if passing else FoldError(str(error))
+    except OF_THE_MOMENT as error:
+        return PassingFoldError(f"{type(error).__name__}: {error}")
 
 
 def _make_folder_of_sockets() -> None:
