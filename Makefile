@@ -121,7 +121,7 @@ clean:  ## remove the environment (data, models and experiments stay)
 	rm -rf $(VENV)
 
 .env:
-	@deploy/settings > $@.draft && mv $@.draft $@
+	@(umask 077 && deploy/settings > $@.draft) && mv $@.draft $@ || { rm -f $@.draft; exit 1; }  # it has tokens
 
 $(SETUP): requirements-setup.lock requirements.lock pyproject.toml deploy/site-packages/private_dvc_cache.py
 	@for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \

@@ -76,6 +76,7 @@ _written_here: set[str] = set()
 """md5 of each pickle that this process wrote and therefore trusts."""
 
 WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
+OWNER_ONLY = stat.S_IRUSR | stat.S_IWUSR
 LONGEST_START = 50
 """Characters of a file's name used in the name of its draft, because file systems limit the length."""
 
@@ -254,15 +255,15 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replacing_outputs(*paths: Path) -> Iterator[tuple[Path, ...]]:
+def replacing_outputs(*paths: Path, secret: bool = False) -> Iterator[tuple[Path, ...]]:
     """Yield drafts of files that a user names; on success they replace all of them together.
 
-    A symbolic link is kept: the file that it points to is replaced.
+    A symbolic link is kept: the file that it points to is replaced. Nobody else may read a `secret` file at any moment.
 
     Raises:
         ChurnError: a path cannot be replaced.
     """
-    with _drafts([_replaceable(path) for path in paths]) as drafts:
+    with _drafts([_replaceable(path) for path in paths], secret=secret) as drafts:
         yield drafts
 
 
@@ -288,7 +289,7 @@ def _kind(path: Path) -> str:
 
 
 @contextmanager
-def _drafts(paths: Sequence[Path]) -> Iterator[tuple[Path, ...]]:
+def _drafts(paths: Sequence[Path], *, secret: bool = False) -> Iterator[tuple[Path, ...]]:
     """Drafts are held while they are written: who writes there next removes those of killed processes only."""
     for folder in {path.parent for path in paths}:
         remove_abandoned(folder, DRAFT)
@@ -296,7 +297,7 @@ def _drafts(paths: Sequence[Path]) -> Iterator[tuple[Path, ...]]:
     with ExitStack() as held:
         try:
             for path in paths:
-                drafts[path] = _create(path, held)
+                drafts[path] = _create(path, held, secret=secret)
             yield tuple(drafts.values())
             _put_in_place(drafts, held)
         finally:
@@ -308,21 +309,22 @@ def _beside(path: Path) -> Path:
     return path.parent / f".{path.name[:LONGEST_START]}.{secrets.token_hex(6)}.draft"
 
 
-def _create(path: Path, held: ExitStack) -> Path:
+def _create(path: Path, held: ExitStack, *, secret: bool) -> Path:
     """Create an empty draft with owner and mode of the file that it will replace, so a private file stays private."""
     earlier = path.lstat() if os.path.lexists(path) else None
     if earlier and not (stat.S_ISREG(earlier.st_mode) or stat.S_ISLNK(earlier.st_mode)):
         raise ChurnError(f"{path}: {_kind(path)}, but a file must be written there; move it away")
     # Files that DVC links to its cache are read-only to protect the cache, so their mode is not copied.
     copied = earlier if earlier and stat.S_ISREG(earlier.st_mode) and earlier.st_mode & stat.S_IWUSR else None
+    usual = OWNER_ONLY if secret else 0o666  # the umask applies
     with _faults_with_target_name(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft, descriptor = _claimed(path, stat.S_IMODE(copied.st_mode) if copied else 0o666)  # the umask applies
+        draft, descriptor = _claimed(path, stat.S_IMODE(copied.st_mode) & usual if copied else usual)
         held.callback(os.close, descriptor)
     if copied:
         with suppress(OSError):  # only root may change the owner
             os.chown(draft, copied.st_uid, copied.st_gid)
-        draft.chmod(stat.S_IMODE(copied.st_mode))
+        draft.chmod(OWNER_ONLY if secret else stat.S_IMODE(copied.st_mode))
     return draft
 
 
@@ -377,7 +379,7 @@ def _copy_beside(path: Path, held: ExitStack) -> Path:
     try:
         os.link(path, name)
     except OSError:
-        name, descriptor = _claimed(path, stat.S_IRUSR | stat.S_IWUSR)
+        name, descriptor = _claimed(path, OWNER_ONLY)
         held.callback(os.close, descriptor)
         shutil.copy2(path, name)
     return name

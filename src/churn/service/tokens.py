@@ -161,8 +161,7 @@ def _hash(secret: str) -> str:
 
 def _write(path: Path, tokens: Sequence[Token]) -> None:
     content: list[Mapping[str, object]] = [token.model_dump(mode="json") for token in tokens]
-    with replacing_outputs(path) as (draft,):
-        draft.chmod(0o600)
+    with replacing_outputs(path, secret=True) as (draft,):
         draft.write_text(f"{json.dumps(content, indent=2)}\n", encoding="utf-8")
 
 

@@ -186,7 +186,7 @@ def as_rows(result: Result) -> StudyRow:
             **flattery,
             **{f"{outcome}_trials": float(count) for outcome, count in counts.items()},
         },
-        trials=tuple(_row(one, search.objective.metric) for one in result.ended),
+        trials=tuple(_row(one, search.objective.metric) for one in result.ended if one.is_final),
     )
 
 

@@ -8,7 +8,7 @@ import hashlib
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -61,6 +61,7 @@ class EndedTrial:
         value: of the objective; None if the trial is not complete.
         by_fold: objective value of each evaluated fold.
         reason: why it failed.
+        is_final: whether it is stored; otherwise the next search makes it again.
     """
 
     number: int
@@ -71,6 +72,7 @@ class EndedTrial:
     reason: str | None
     started: float
     ended: float
+    is_final: bool = True
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ class Study:
         told = self._memory.tell(asked.trial, value, STATES[outcome])
         if lasting:
             self._stored.add_trial(told)
-        self.ended[asked.number] = ended = _ended_trial(told)
+        self.ended[asked.number] = ended = replace(_ended_trial(told), is_final=lasting)
         return ended
 
     def _whole(self) -> Iterator[FrozenTrial]:

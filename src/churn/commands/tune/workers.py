@@ -3,17 +3,18 @@
 Each job has its own process instead of a pool: if one is killed, its fold is known.
 """
 
+import functools
 import multiprocessing
 import os
 import signal
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
-from multiprocessing.util import get_temp_dir
+from multiprocessing.util import Finalize, get_temp_dir
 
 import pandas as pd
 from sklearn.compose import ColumnTransformer
@@ -22,7 +23,7 @@ from churn.config.search_space import Candidate
 from churn.errors import OF_THE_MOMENT, ChurnError
 from churn.model import cross_validation, estimators
 from churn.model.estimators import Keys
-from churn.runtime import environment, limited_threads
+from churn.runtime import environment, limited_threads, temporary_folder
 from churn.types import Floats, Labels
 
 SAFE_PATH = {"PYTHONSAFEPATH": "1"}
@@ -31,8 +32,10 @@ CONTEXT = multiprocessing.get_context("forkserver")
 """Forked from a process that has loaded the libraries and runs no threads: fast and safe."""
 
 
-LONGEST_TEMPORARY_FOLDER = 70
-"""Bytes. The path of a socket has at most 104 on macOS, and Python adds 31 to the folder."""
+LONGEST_TEMPORARY_FOLDER = 50
+"""Bytes. The path of a socket has at most 104 on macOS, and two folders and its name take up to 52."""
+LAST = -200
+"""Order of what multiprocessing does at exit: its own folder is removed at -100."""
 SHORT_TEMPORARY_FOLDER = "/tmp"  # noqa: S108 - Python makes a folder in it that only this user can enter
 
 
@@ -171,12 +174,16 @@ def _answer(material: Material, candidate: Candidate, fold: int, named: Keys) ->
         return PassingFoldError(f"{type(error).__name__}: {error}")
 
 
+@functools.cache
 def _make_folder_of_sockets() -> None:
-    """Have Python make its folder for sockets of processes where paths are short enough for them."""
-    if len(os.fsencode(tempfile.gettempdir())) <= LONGEST_TEMPORARY_FOLDER:
-        return
-    given, tempfile.tempdir = tempfile.tempdir, SHORT_TEMPORARY_FOLDER
+    """Have Python make its folder for sockets of processes where a kill leaves nothing for good, and paths are short."""
+    given = tempfile.tempdir
+    if len(os.fsencode(tempfile.gettempdir())) > LONGEST_TEMPORARY_FOLDER:
+        tempfile.tempdir = SHORT_TEMPORARY_FOLDER
     try:
+        kept = ExitStack()
+        tempfile.tempdir = str(kept.enter_context(temporary_folder("tune")))
         get_temp_dir()  # made once for the process
+        Finalize(None, kept.close, exitpriority=LAST)
     finally:
         tempfile.tempdir = given

@@ -50,6 +50,7 @@ def _make(path: Path, workshop: Path) -> None:
     shutil.rmtree(workshop, ignore_errors=True)  # of a process that was killed
     workshop.mkdir(parents=True)
     draft = workshop / "mlflow.db"
+    draft.touch()  # with the mode of the umask: SQLite would let nobody else write
     mlflow.MlflowClient(address_of_database(draft.absolute())).search_experiments(max_results=1)
     path.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileExistsError):  # another process was quicker

@@ -224,7 +224,6 @@ class Registry:
         client = self.store.client
         with faults_as_store_errors():
             tags = {
-                OUTCOME: judgement.outcome,
                 VERSION: judgement.version,
                 FOLLOWS: judgement.follows,
                 FINGERPRINT: judgement.fingerprint,
@@ -235,15 +234,25 @@ class Registry:
                 REASON: judgement.reason,
                 USER: user_name(),
             }
-            run = client.create_run(self.ledger_id, run_name=_row_name(judgement.outcome, judgement.version), tags=tags)
+            name = _row_name(judgement.outcome, judgement.version)
+            run = self._interrupted(name, tags) or client.create_run(self.ledger_id, run_name=name, tags=tags)
             made = run.info.start_time
             named = named_apart(figures.items(), metric_name)
             metrics = [Metric(name, value, made, 0) for name, value in named.items()]
             client.log_batch(run.info.run_id, metrics)
             client.log_text(run.info.run_id, text, "gates.txt")
             client.set_terminated(run.info.run_id, "FINISHED")
+            client.set_tag(run.info.run_id, OUTCOME, judgement.outcome)  # last: without it, a run is no entry
         if_there(lambda: self._describe_version(judgement, text))
         return Entry(run.info.run_id, made, settled=None, judgement=judgement)
+
+    def _interrupted(self, name: str, tags: Mapping[str, str]) -> Run | None:
+        """The run of the same judgement by the same user that a kill kept from becoming an entry."""
+        same = f"tags.`{FINGERPRINT}` = '{tags[FINGERPRINT]}' AND attributes.run_name = '{name}'"
+        found = self.store.client.search_runs([self.ledger_id], same) if tags[FINGERPRINT] else []
+        return next(
+            (run for run in found if OUTCOME not in run.data.tags and tags.items() <= run.data.tags.items()), None
+        )
 
     def _describe_version(self, judgement: Judgement, text: str) -> None:
         """Show on a version's page what was decided of it last, why, and what each gate said."""
