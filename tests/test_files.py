@@ -2,9 +2,13 @@
 
 import os
 import pickle
+import signal
 import socket
 import stat
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +19,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from sklearn.linear_model import LogisticRegression
 
-from churn import files
+from churn import files, runtime
 from churn.errors import ChurnError
 from tests.helpers.bombs import Bomb
 from tests.helpers.strategies import repeatable
@@ -408,3 +412,96 @@ def test_a_pickle_that_nobody_vouches_for_is_not_unpickled(tmp_path: Path) -> No
 def test_size_is_told_in_millions_of_bytes(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x" * 250_000)
     assert files.megabytes(tmp_path / "file") == 0.25
+
+
+HELD = {
+    "a draft": "files.replacing(folder / 'table.csv')",
+    "drafts of outputs": "files.replacing_outputs(folder / 'scores.csv', folder / 'rejects.csv')",
+    "a temporary folder": "runtime.temporary_folder('test')",
+}
+"""What belongs to a process as long as it runs."""
+PROGRAM = """
+import sys, tempfile, time
+from pathlib import Path
+from churn import files, runtime
+folder = Path(sys.argv[1])
+tempfile.tempdir = sys.argv[1]
+"""
+
+
+@contextmanager
+def in_another_process(what: str, folder: Path) -> Iterator["subprocess.Popen[str]"]:
+    """A process that holds something until it is killed."""
+    program = f"{PROGRAM}\nwith {HELD[what]}:\n    print('held', flush=True)\n    time.sleep(600)"
+    with subprocess.Popen([sys.executable, "-c", program, str(folder)], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "held\n"
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("what", HELD)
+def test_the_next_process_removes_what_a_killed_one_left_and_nothing_that_is_in_use(tmp_path: Path, what: str) -> None:
+    with in_another_process(what, tmp_path) as first:
+        of_first = set(tmp_path.iterdir())
+        with in_another_process(what, tmp_path):
+            of_second = set(tmp_path.iterdir()) - of_first
+            assert len(of_second) == len(of_first) > 0
+            first.kill()
+            first.wait()
+            with in_another_process(what, tmp_path):
+                left = set(tmp_path.iterdir())
+                assert left.isdisjoint(of_first)
+                assert of_second < left
+
+
+def test_what_was_kept_of_files_that_a_kill_kept_from_being_replaced_is_removed_by_the_next_write(
+    tmp_path: Path,
+) -> None:
+    paths = (tmp_path / "scores.csv", tmp_path / "rejects.csv")
+    write_outputs(*paths)
+    program = f"""{PROGRAM}
+import os, signal
+Path.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+with {HELD["drafts of outputs"]}:
+    pass
+"""
+    killed = subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(list(tmp_path.glob(".*.draft"))) == 4
+    write_outputs(*paths)
+    assert set(tmp_path.iterdir()) == set(paths)
+
+
+def test_files_of_others_and_other_files_stay(tmp_path: Path) -> None:
+    others = [tmp_path / ".table.csv.draft", tmp_path / "table.csv.0123456789ab.draft", tmp_path / "churn.test.short"]
+    for path in others:
+        path.touch()
+    (tmp_path / ".a.0123456789ab.draft").symlink_to(others[0])
+    files.write_text(tmp_path / "table.csv", "new")
+    assert set(tmp_path.iterdir()) == {*others, tmp_path / ".a.0123456789ab.draft", tmp_path / "table.csv"}
+
+
+def test_without_locks_files_are_written_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = tmp_path / ".table.csv.0123456789ab.draft"
+    left.touch()
+    monkeypatch.setattr(runtime, "fcntl", None)
+    files.write_text(tmp_path / "table.csv", "new")
+    assert left.exists()
+
+
+@pytest.mark.parametrize("given", [0o077, 0o027, 0o022, 0o002])
+def test_a_new_file_has_the_mode_of_the_umask_and_a_secret_one_is_its_owners_from_the_first_moment(
+    tmp_path: Path, umask: Callable[[int], int], given: int
+) -> None:
+    umask(given)
+    with files.replacing_outputs(tmp_path / "scores.csv", tmp_path / "rejects.csv") as drafts:
+        assert {mode(draft) for draft in drafts} == {0o666 & ~given}
+    (tmp_path / "token").touch()
+    for name in ("token", "new token"):
+        with files.replacing_outputs(tmp_path / name, secret=True) as (draft,):
+            assert mode(draft) == 0o600
+        assert mode(tmp_path / name) == 0o600
+    assert {mode(tmp_path / name) for name in ("scores.csv", "rejects.csv")} == {0o666 & ~given}

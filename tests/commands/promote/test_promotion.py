@@ -10,11 +10,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import mlflow
 import pytest
 
-from churn.commands.promote import challenger, gates, promotion, succession
+from churn.commands.promote import challenger, gates, promotion, rivals, succession
 from churn.commands.promote.outcomes import PromotionOutcome
 from churn.errors import ChurnError, ParameterError
+from churn.history.git import GitRefusalError
 from churn.history.predictions.of_states import answers_on_test_rows, answers_out_of_fold, state_named
 from churn.history.reproduce import Reproduction
 from churn.history.state import inputs_from_files
@@ -38,7 +40,20 @@ WEAK, STRONG, ALIKE = "C: 0.00001", "C: 1.0", "C: 0.9"
 LOW_VALUE = "customer_value: 60.0"
 """With it, to contact everybody is no good idea, and a few hundred customers show it."""
 
+FAULTS_OF_THE_MOMENT: dict[str, tuple[object, str, Exception]] = {
+    "a full disk in the rerun": (challenger, "reproduce", ChurnError("`dvc repro` ended with exit code 1: no space")),
+    "a store that is gone": (Registry, "model_md5_of", StoreError("no answer", refused=False)),
+    "a git that refuses": (rivals, "judge_state", GitRefusalError("git: detected dubious ownership")),
+    "no memory": (rivals, "answers_of", MemoryError()),
+    "a missing package": (rivals, "answers_of", ModuleNotFoundError("No module named 'lightgbm'")),
+}
+"""What fails, and how; it says nothing about the model."""
+
 LOST = [pytest.param(what, marks=pytest.mark.long) for what in ("version", "renamed", "run", "run and model")]
+
+
+def ended(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
 
 
 def make_history(folder: Path, run_stages: Callable[..., object]) -> None:
@@ -443,6 +458,38 @@ class TestOneMachine:
         with pytest.raises(StoreError, match="no answer"):
             promote(root)
         assert written_down(root) == ([], None)
+
+    @pytest.mark.parametrize("fault", FAULTS_OF_THE_MOMENT)
+    def test_a_fault_of_the_moment_is_no_refusal_and_the_next_promotion_judges_anew(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+    ) -> None:
+        promote(root, "weak", reason="to have one")
+        before = written_down(root)[0]
+        place, name, error = FAULTS_OF_THE_MOMENT[fault]
+
+        def failing(*_: object, **__: object) -> None:
+            raise error
+
+        with monkeypatch.context() as patched:
+            patched.setattr(place, name, failing)
+            with pytest.raises(ChurnError):
+                promote(root)
+        assert written_down(root)[0] == before
+        assert promote(root).promoted
+
+    def test_a_judgement_that_a_kill_interrupts_is_no_entry_and_the_next_one_completes_its_run(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(mlflow.MlflowClient, "log_text", ended)
+            with pytest.raises(KeyboardInterrupt):
+                promote(root)
+        assert written_down(root) == ([], "1")
+        assert promote(root).promoted
+        registry = registry_of(root)
+        (run,) = registry.store.client.search_runs([registry.ledger_id])
+        assert run.info.status == "FINISHED"
+        assert [one.path for one in registry.store.client.list_artifacts(run.info.run_id)] == ["gates.txt"]
 
     def test_a_store_that_is_away_is_told_in_a_line(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", NO_SERVER)

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from churn import files
 from churn.commands.tune import search, study, workers
@@ -23,6 +24,7 @@ from churn.commands.tune.study import EndedTrial, TrialOutcome
 from churn.config.params import PARAMS_FILE, read_yaml
 from churn.config.search_space import Candidate
 from churn.errors import ChurnError, ParameterError
+from churn.model.estimators import OF_TRAIN
 from churn.tracking.trials import FLATTERY
 from tests.helpers.bombs import Bomb
 from tests.helpers.projects import NO_SERVER, made_once, shell
@@ -279,6 +281,43 @@ def test_a_trial_whose_process_is_killed_fails_and_the_others_go_on(
     again = tune(root, 4)
     assert [one.outcome is TrialOutcome.FAILED for one in again.ended] == [False] * 4, "the same command makes it again"
     assert told(again)[1:] == told(result)[1:]
+
+
+class Short(workers.Worker):
+    """Memory is short when it takes its third fold."""
+
+    taken = 0
+
+    def take(self) -> Any:
+        Short.taken += 1
+        found = super().take()
+        if Short.taken == 3 + 3:
+            raise workers.PassingFoldError("memory was short")
+        return found
+
+
+def test_a_trial_that_fails_for_want_of_memory_is_made_again_and_until_then_not_published(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(workers, "Worker", Short)
+        result = tune(root, 2)
+    assert [one.outcome for one in result.ended] == [TrialOutcome.FAILED, TrialOutcome.COMPLETE]
+    assert [one.number for one in as_rows(result).trials] == [1]
+    assert tune(root, 2).ended[0].outcome is not TrialOutcome.FAILED
+
+
+@pytest.mark.parametrize("fault", [MemoryError(), OSError(28, "No space left on device"), ImportError("no module")])
+def test_what_a_machine_lacks_says_nothing_about_the_candidate(
+    root: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    def failing(*_: object, **__: object) -> None:
+        raise fault
+
+    plan = search.prepare(root, trials=1)
+    monkeypatch.setattr(LogisticRegression, "fit", failing)
+    answer = workers._answer(plan.material, plan.present, 0, OF_TRAIN)
+    assert isinstance(answer, workers.PassingFoldError)
 
 
 def test_a_process_that_is_killed_while_it_waits_is_replaced(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

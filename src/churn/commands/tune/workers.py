@@ -176,7 +176,7 @@ def _answer(material: Material, candidate: Candidate, fold: int, named: Keys) ->
 
 @functools.cache
 def _make_folder_of_sockets() -> None:
-    """Have Python make its folder for sockets of processes where a kill leaves nothing for good, and paths are short."""
+    """Have Python make its folder for sockets of processes where nothing is left for good, and paths are short."""
     given = tempfile.tempdir
     if len(os.fsencode(tempfile.gettempdir())) > LONGEST_TEMPORARY_FOLDER:
         tempfile.tempdir = SHORT_TEMPORARY_FOLDER

@@ -1,0 +1,288 @@
+"""Commands that are ended at some moment, or at some write, and then run again, each in a fork of one process.
+
+`python -m tests.helpers.ended_commands TEMPLATE PLACE ANSWERS`, with commands on standard input. The process has imported
+the packages, so that most of a command's time is its work.
+"""
+
+import errno
+import json
+import os
+import shlex
+import shutil
+import signal
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+
+import churn.commands.predict
+import churn.commands.promote.promotion
+import churn.commands.tune.search
+import churn.tracking.store.registry  # noqa: F401 - as the two above: forks need not import it
+from churn.cli.main import main
+from churn.runtime import is_locked
+from churn.stages import start
+from churn.tracking.destination import find_destination
+
+SECONDS = 120
+NOT_COMPARED = (".churn/", ".git/", ".dvc/tmp/", ".dvc/cache/runs/", "mlflow.db", "mlruns/", "src/")
+"""They hold times, paths or ids of runs; `rows_of` compares what MLflow has."""
+OPENED_TO_WRITE = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+CHANGES = {"os.rename": 1, "os.link": 1, "os.mkdir": 0, "os.truncate": 0}
+"""Audited calls that write, and which of their arguments is the path."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended, what it printed and how long it took."""
+
+    code: int
+    told: str
+    seconds: float
+
+
+def run(
+    folder: Path,
+    arguments: Sequence[str],
+    place: Path,
+    *,
+    before: Callable[[], None] = lambda: None,
+    after: float | None = None,
+    how: int = signal.SIGKILL,
+    whole_group: bool = True,
+) -> Ended:
+    """Run a command in a folder, with a folder for temporary files in `place`; after some seconds, a signal ends it."""
+    (place / "tmp").mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    child = os.fork()
+    if not child:
+        _be_the_command(folder, arguments, place, before)
+    timer = threading.Timer(after or SECONDS, _send, [child, how if after else signal.SIGKILL, whole_group])
+    timer.start()
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    timer.cancel()
+    return Ended(code, (place / "told").read_text(errors="replace"), time.monotonic() - began)
+
+
+def _send(child: int, how: int, whole_group: bool) -> None:
+    try:
+        os.killpg(child, how) if whole_group else os.kill(child, how)
+    except ProcessLookupError:
+        return
+
+
+def _be_the_command(folder: Path, arguments: Sequence[str], place: Path, before: Callable[[], None]) -> None:
+    code: object = 70
+    try:
+        os.setpgid(0, 0)
+        os.chdir(folder)
+        os.environ["TMPDIR"] = str(place / "tmp")
+        descriptor = os.open(place / "told", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        for stream in (1, 2):
+            os.dup2(descriptor, stream)
+        sys.argv = ["churn", *arguments]
+        before()
+        start.main() if arguments[0] == "stage" and sys.argv.pop(1) else main()
+        code = 0
+    except SystemExit as left:
+        if isinstance(left.code, str):
+            sys.stderr.write(f"{left.code}\n")
+        code = left.code if isinstance(left.code, int) else int(left.code is not None)
+    except BaseException as error:  # noqa: BLE001 - the fork must end here
+        sys.stderr.write(f"Traceback {error!r}\n")
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code if isinstance(code, int) else 1)
+
+
+def failing_at(number: int, folder: Path, fault: int, count: Path) -> Callable[[], None]:
+    """A hook that lets the write of a number below a folder fail, and from then on all but renames.
+
+    Writes are counted from 1: opening a file to write, making a folder or a link, and renaming. Their number is the size
+    of the file `count`.
+    """
+    prefix = f"{folder}/"
+
+    def hook(event: str, given: tuple[object, ...]) -> None:
+        path = _written_path(event, given)
+        if path is None or not str(Path.cwd() / path).startswith(prefix):
+            return
+        os.write(counting, b".")
+        written = os.fstat(counting).st_size
+        if written == number or (written > number > 0 and event != "os.rename"):
+            raise OSError(fault, os.strerror(fault), path)
+
+    counting = os.open(count, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    return lambda: sys.addaudithook(hook)
+
+
+def _written_path(event: str, given: tuple[object, ...]) -> str | None:
+    if event == "open":
+        path, _, flags = given
+        writes = isinstance(flags, int) and flags & OPENED_TO_WRITE
+    elif event in CHANGES:
+        path, writes = given[CHANGES[event]], 1
+    else:
+        return None
+    return os.fsdecode(path) if writes and isinstance(path, str | bytes) else None
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Content of the files of a project that two runs of a command must have in common."""
+    paths = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+    return {name: path.read_bytes() for name, path in paths.items() if not name.startswith(NOT_COMPARED)}
+
+
+def rows_of(folder: Path) -> dict[str, list[tuple[str, ...]]]:
+    """What MLflow's database of a project has, without ids, times and the executions, which are one for each run."""
+    queries = {
+        "runs": "SELECT e.name, r.name, r.status, (SELECT count(DISTINCT key) FROM metrics WHERE run_uuid = r.run_uuid)"
+        " FROM runs r JOIN experiments e USING (experiment_id) WHERE e.name NOT LIKE '%executions%'",
+        "models": "SELECT name, status FROM logged_models WHERE lifecycle_stage = 'active' AND status = 2",
+        "versions": "SELECT name, version FROM model_versions",
+        "aliases": "SELECT alias, version FROM registered_model_aliases",
+        "judgements": "SELECT key, value FROM tags WHERE key = 'promotion.outcome'",
+    }
+    if not (folder / "mlflow.db").exists():
+        return {}
+    with closing(sqlite3.connect(folder / "mlflow.db")) as database:
+        return {name: sorted(map(repr, database.execute(query))) for name, query in queries.items()}  # type: ignore[misc]
+
+
+def left_behind(folder: Path, place: Path) -> Iterator[str]:
+    """What an ended command left that nobody uses: drafts, temporary files, locks of git, journals of databases."""
+    for path in [*folder.rglob("*"), *(place / "tmp").rglob("*")]:
+        name = str(path)
+        if path.suffix == ".draft" or name.endswith(("-journal", "-wal", "index.lock", "new-store")):
+            yield name
+    yield from (str(path) for path in (place / "tmp").iterdir())
+
+
+def fresh(template: Path, folder: Path, place: Path) -> None:
+    """A project as a template has it, at the same path each time."""
+    for path in (folder, place / "tmp"):
+        shutil.rmtree(path, ignore_errors=True)
+    shutil.copytree(template, folder, symlinks=True)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A project as a template has it, and how it is after a command that nothing ended."""
+
+    template: Path
+    place: Path
+    command: Sequence[str]
+
+    @property
+    def project(self) -> Path:
+        """Where each run finds the project: a store notes the paths of its files."""
+        return self.place / "project"
+
+    def run(self, **ending: Any) -> Ended:
+        """Run the command in the project."""
+        return run(self.project, self.command, self.place, **ending)
+
+    def anew(self) -> None:
+        """Take the project from the template."""
+        fresh(self.template, self.project, self.place)
+
+    def result(self) -> tuple[object, ...]:
+        """What two runs have in common."""
+        wait_for_publisher(self.project)
+        return files_of(self.project), rows_of(self.project), sorted(left_behind(self.project, self.place))
+
+
+def wait_for_publisher(project: Path) -> None:
+    """Wait until no process publishes for a project any more."""
+    while is_locked(find_destination(project).publisher_lock):
+        time.sleep(0.1)
+
+
+def faults_of_kills(bench: Bench, times: int, seed: int) -> Iterator[str]:
+    """What is wrong after a command was killed at random moments and run again; in turn with and without its children."""
+    bench.anew()
+    whole = bench.run()
+    expected = bench.result()
+    random = Random(seed)
+    for number in range(times):
+        bench.anew()
+        moment = random.uniform(0.0, whole.seconds)
+        bench.run(after=moment, whole_group=number % 2 == 0)
+        yield from _faults_of_next(bench, whole, expected, f"killed after {moment:.2f} s")
+
+
+def faults_of_signals(bench: Bench) -> Iterator[str]:
+    """What is wrong after Ctrl-C and SIGTERM in the middle: what they print, and what they leave."""
+    bench.anew()
+    whole = bench.run()
+    expected = bench.result()
+    for how, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        bench.anew()
+        ended = bench.run(after=whole.seconds / 2, how=how)
+        lines = ended.told.splitlines()
+        if ended.code not in (code, whole.code) or "Traceback" in ended.told:
+            yield f"{signal.Signals(how).name}: exit code {ended.code}, {lines[-2:]}"
+        yield from (f"{signal.Signals(how).name} left {path}" for path in left_behind(bench.project, bench.place))
+        yield from _faults_of_next(bench, whole, expected, signal.Signals(how).name)
+
+
+def faults_of_writes(bench: Bench, most: int | None) -> Iterator[str]:
+    """What is wrong after a write of a command failed: each one in turn, or as many of them as given, evenly spaced."""
+    bench.anew()
+    before = files_of(bench.project)
+    counted = bench.place / "writes"
+    whole = bench.run(before=failing_at(0, bench.project, 0, counted))
+    expected = bench.result()
+    writes = counted.stat().st_size
+    for number in sorted({round(one) for one in np.linspace(1, writes, min(most or writes, writes))}):
+        fault = (errno.ENOSPC, errno.EROFS, errno.EIO)[number % 3]
+        bench.anew()
+        ended = bench.run(before=failing_at(number, bench.project, fault, counted))
+        what = f"write {number} of {writes}: {errno.errorcode[fault]}"
+        if "Traceback" in ended.told or "unexpected" in ended.told or (ended.code == 0 and not whole.code == 0):
+            yield f"{what}: exit code {ended.code}, {ended.told.splitlines()[-2:]}"
+        wait_for_publisher(bench.project)
+        found, done = files_of(bench.project), expected[0]
+        if ended.code and found not in (before, done):
+            odd = [name for name in found if found[name] not in (before.get(name), dict(done).get(name))]  # type: ignore[call-overload]
+            yield f"{what}: exit code {ended.code}, half written: {odd or 'some of the files are new'}"
+        yield from _faults_of_next(bench, whole, expected, what)
+
+
+def _faults_of_next(bench: Bench, whole: Ended, expected: tuple[object, ...], what: str) -> Iterator[str]:
+    again = bench.run()
+    if again.code != whole.code:
+        yield f"{what}: the next run: exit code {again.code}, {again.told.splitlines()[-2:]}"
+    for name, found, wanted in zip(("files", "rows", "left behind"), bench.result(), expected, strict=True):
+        if found != wanted:
+            yield f"{what}: {name} differ: {_differing(found, wanted)}"
+
+
+def _differing(found: object, wanted: object) -> str:
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        return ", ".join(sorted(str(name) for name in found.keys() | wanted if found.get(name) != wanted.get(name)))
+    return f"{found} instead of {wanted}"
+
+
+FAULTS = {
+    "kills": faults_of_kills,
+    "signals": faults_of_signals,
+    "writes": faults_of_writes,
+}
+
+if __name__ == "__main__":
+    template, place, answers = map(Path, sys.argv[1:])
+    told = {}
+    for name, command, *how in json.load(sys.stdin):
+        told[f"{name} of {shlex.join(command)}"] = list(FAULTS[name](Bench(template, place, command), *how))
+        sys.stderr.write(f"{name} {command}: {told[f'{name} of {shlex.join(command)}']}\n")
+    answers.write_text(json.dumps(told))
