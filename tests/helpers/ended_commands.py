@@ -1,7 +1,7 @@
 """Commands that are ended at some moment, or at some write, and then run again, each in a fork of one process.
 
-`python -m tests.helpers.ended_commands TEMPLATE PLACE ANSWERS`, with commands on standard input. The process has imported
-the packages, so that most of a command's time is its work.
+`python -m tests.helpers.ended_commands TEMPLATE PLACE ANSWERS`, with commands on standard input. The process has
+imported the packages, so that most of a command's time is its work.
 """
 
 import errno
@@ -11,6 +11,7 @@ import shlex
 import shutil
 import signal
 import sqlite3
+import stat
 import sys
 import threading
 import time
@@ -18,7 +19,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import numpy as np
@@ -107,8 +107,8 @@ def _be_the_command(folder: Path, arguments: Sequence[str], place: Path, before:
 def failing_at(number: int, folder: Path, fault: int, count: Path) -> Callable[[], None]:
     """A hook that lets the write of a number below a folder fail, and from then on all but renames.
 
-    Writes are counted from 1: opening a file to write, making a folder or a link, and renaming. Their number is the size
-    of the file `count`.
+    Writes are counted from 1: opening a file to write, making a folder or a link, and renaming. Their number is the
+    size of the file `count`.
     """
     prefix = f"{folder}/"
 
@@ -142,7 +142,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {name: path.read_bytes() for name, path in paths.items() if not name.startswith(NOT_COMPARED)}
 
 
-def rows_of(folder: Path) -> dict[str, list[tuple[str, ...]]]:
+def rows_of(folder: Path) -> dict[str, list[str]]:
     """What MLflow's database of a project has, without ids, times and the executions, which are one for each run."""
     queries = {
         "runs": "SELECT e.name, r.name, r.status, (SELECT count(DISTINCT key) FROM metrics WHERE run_uuid = r.run_uuid)"
@@ -155,7 +155,7 @@ def rows_of(folder: Path) -> dict[str, list[tuple[str, ...]]]:
     if not (folder / "mlflow.db").exists():
         return {}
     with closing(sqlite3.connect(folder / "mlflow.db")) as database:
-        return {name: sorted(map(repr, database.execute(query))) for name, query in queries.items()}  # type: ignore[misc]
+        return {name: sorted(repr(row) for row in database.execute(query)) for name, query in queries.items()}
 
 
 def left_behind(folder: Path, place: Path) -> Iterator[str]:
@@ -172,6 +172,10 @@ def fresh(template: Path, folder: Path, place: Path) -> None:
     for path in (folder, place / "tmp"):
         shutil.rmtree(path, ignore_errors=True)
     shutil.copytree(template, folder, symlinks=True)
+
+
+Result = tuple[dict[str, bytes], dict[str, list[str]], list[str]]
+"""Files, rows in MLflow, and what is left behind."""
 
 
 @dataclass(frozen=True)
@@ -195,7 +199,7 @@ class Bench:
         """Take the project from the template."""
         fresh(self.template, self.project, self.place)
 
-    def result(self) -> tuple[object, ...]:
+    def result(self) -> Result:
         """What two runs have in common."""
         wait_for_publisher(self.project)
         return files_of(self.project), rows_of(self.project), sorted(left_behind(self.project, self.place))
@@ -208,11 +212,11 @@ def wait_for_publisher(project: Path) -> None:
 
 
 def faults_of_kills(bench: Bench, times: int, seed: int) -> Iterator[str]:
-    """What is wrong after a command was killed at random moments and run again; in turn with and without its children."""
+    """What is wrong after a command was killed at random moments, with and without its children, and run again."""
     bench.anew()
     whole = bench.run()
     expected = bench.result()
-    random = Random(seed)
+    random = np.random.default_rng(seed)
     for number in range(times):
         bench.anew()
         moment = random.uniform(0.0, whole.seconds)
@@ -248,17 +252,32 @@ def faults_of_writes(bench: Bench, most: int | None) -> Iterator[str]:
         bench.anew()
         ended = bench.run(before=failing_at(number, bench.project, fault, counted))
         what = f"write {number} of {writes}: {errno.errorcode[fault]}"
-        if "Traceback" in ended.told or "unexpected" in ended.told or (ended.code == 0 and not whole.code == 0):
+        if "Traceback" in ended.told or "unexpected" in ended.told:
             yield f"{what}: exit code {ended.code}, {ended.told.splitlines()[-2:]}"
         wait_for_publisher(bench.project)
         found, done = files_of(bench.project), expected[0]
+        if ended.code == 0 and found != done:
+            yield f"{what}: exit code 0 without {_differing(found, done)}"
         if ended.code and found not in (before, done):
-            odd = [name for name in found if found[name] not in (before.get(name), dict(done).get(name))]  # type: ignore[call-overload]
+            odd = [name for name in found if found[name] not in (before.get(name), done.get(name))]
             yield f"{what}: exit code {ended.code}, half written: {odd or 'some of the files are new'}"
         yield from _faults_of_next(bench, whole, expected, what)
 
 
-def _faults_of_next(bench: Bench, whole: Ended, expected: tuple[object, ...], what: str) -> Iterator[str]:
+def faults_of_modes(bench: Bench, mask: int) -> Iterator[str]:
+    """Files and folders that a command made with another mode than a umask gives."""
+    bench.anew()
+    before = set(bench.project.rglob("*"))
+    bench.run(before=lambda: (os.umask(mask), None)[1])
+    wait_for_publisher(bench.project)
+    for path in sorted(set(bench.project.rglob("*")) - before):
+        ours = path.relative_to(bench.project).parts[0] not in (".dvc", ".git")
+        mode, usual = stat.S_IMODE(path.lstat().st_mode), (0o777 if path.is_dir() else 0o666) & ~mask
+        if ours and mode != usual:
+            yield f"{path.relative_to(bench.project)}: {mode:o} instead of {usual:o}"
+
+
+def _faults_of_next(bench: Bench, whole: Ended, expected: Result, what: str) -> Iterator[str]:
     again = bench.run()
     if again.code != whole.code:
         yield f"{what}: the next run: exit code {again.code}, {again.told.splitlines()[-2:]}"
@@ -273,10 +292,11 @@ def _differing(found: object, wanted: object) -> str:
     return f"{found} instead of {wanted}"
 
 
-FAULTS = {
+FAULTS: dict[str, Callable[..., Iterator[str]]] = {
     "kills": faults_of_kills,
     "signals": faults_of_signals,
     "writes": faults_of_writes,
+    "modes": faults_of_modes,
 }
 
 if __name__ == "__main__":
