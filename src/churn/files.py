@@ -293,16 +293,10 @@ def _drafts(paths: Sequence[Path], *, secret: bool = False) -> Iterator[tuple[Pa
     """Drafts are held while they are written: who writes there next removes those of killed processes only."""
     for folder in {path.parent for path in paths}:
         remove_abandoned(folder, DRAFT)
-    drafts: dict[Path, Path] = {}
     with ExitStack() as held:
-        try:
-            for path in paths:
-                drafts[path] = _create(path, held, secret=secret)
-            yield tuple(drafts.values())
-            _put_in_place(drafts, held)
-        finally:
-            for draft in drafts.values():
-                draft.unlink(missing_ok=True)
+        drafts = {path: _create(path, held, secret=secret) for path in paths}
+        yield tuple(drafts.values())
+        _put_in_place(drafts, held)
 
 
 def _beside(path: Path) -> Path:
@@ -319,8 +313,7 @@ def _create(path: Path, held: ExitStack, *, secret: bool) -> Path:
     usual = OWNER_ONLY if secret else 0o666  # the umask applies
     with _faults_with_target_name(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft, descriptor = _claimed(path, stat.S_IMODE(copied.st_mode) & usual if copied else usual)
-        held.callback(os.close, descriptor)
+        draft = _claimed(path, stat.S_IMODE(copied.st_mode) & usual if copied else usual, held)
     if copied:
         with suppress(OSError):  # only root may change the owner
             os.chown(draft, copied.st_uid, copied.st_gid)
@@ -328,14 +321,20 @@ def _create(path: Path, held: ExitStack, *, secret: bool) -> Path:
     return draft
 
 
-def _claimed(path: Path, mode: int) -> tuple[Path, int]:
-    """Make a new file beside a path; it belongs to this process as long as its descriptor is open."""
+def _claimed(path: Path, mode: int, held: ExitStack) -> Path:
+    """Make a new file beside a path; it belongs to this process until `held` ends, which removes it."""
     while True:
         draft = _beside(path)
+        held.callback(_discard, draft)  # first, so that no interruption comes between
         descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
+        held.callback(os.close, descriptor)
         if hold(descriptor, draft):
-            return draft, descriptor
-        os.close(descriptor)
+            return draft
+
+
+def _discard(draft: Path) -> None:
+    with suppress(OSError):  # the disk that cannot be written to is reported already; the next write tries again
+        draft.unlink()
 
 
 def _put_in_place(drafts: Mapping[Path, Path], held: ExitStack) -> None:
@@ -355,9 +354,6 @@ def _put_in_place(drafts: Mapping[Path, Path], held: ExitStack) -> None:
             else:
                 path.unlink()
         raise
-    finally:
-        for name in earlier.values():
-            name.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -376,10 +372,10 @@ def _copy_beside(path: Path, held: ExitStack) -> Path:
         held.callback(os.close, descriptor)
         hold(descriptor, path)
     name = _beside(path)
+    held.callback(_discard, name)
     try:
         os.link(path, name)
     except OSError:
-        name, descriptor = _claimed(path, OWNER_ONLY)
-        held.callback(os.close, descriptor)
+        name = _claimed(path, OWNER_ONLY, held)
         shutil.copy2(path, name)
     return name

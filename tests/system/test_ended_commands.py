@@ -35,7 +35,7 @@ COMMANDS = [
     ["stage", "evaluate"],
     ["reproduce"],
 ]
-QUICK = [PREDICT, ["stage", "preprocess"]]
+QUICK: list[list[str]] = [PREDICT, ["stage", "preprocess"]]
 MASKS = [0o077, 0o027, 0o022, 0o002]
 
 
@@ -63,9 +63,8 @@ Try = tuple[object, ...]
 
 
 @pytest.fixture
-def faults(_two_states_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+def faults(_two_states_once: Path, tmp_path: Path) -> Callable[..., list[str]]:
     """What is wrong, by what was tried."""
-    monkeypatch.delenv("MLFLOW_TRACKING_URI")
 
     def of(*tries: Try) -> list[str]:
         places = [_two_states_once, tmp_path / "bench", tmp_path / "answers"]
@@ -93,7 +92,8 @@ def test_what_a_command_writes_has_the_mode_of_the_umask(faults: Callable[..., l
 @pytest.mark.long
 @pytest.mark.parametrize("command", COMMANDS, ids=shlex.join)
 def test_every_command_can_be_ended_at_any_moment_and_any_write_of_it_can_fail(
-    faults: Callable[..., list[str]], command: list[str]
+    faults: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch, command: list[str]
 ) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
     tried = [("kills", command, 30, 2), ("signals", command), ("writes", command, None), ("modes", command, 0o027)]
     assert faults(*tried) == []

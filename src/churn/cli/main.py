@@ -10,7 +10,7 @@ from typer._completion_classes import completion_init
 
 from churn.cli import data, judging, monitoring, running, serving, tracking  # noqa: F401 - each registers its commands
 from churn.cli.app import UsageError, app
-from churn.errors import ChurnError, end_like_ctrl_c, escape_controls
+from churn.errors import ChurnError, end_like_ctrl_c, escape_controls, exit_code_of, how_it_ended
 from churn.runtime import (
     log_text_to_stderr,
     os_error_line,
@@ -35,6 +35,9 @@ def main() -> None:
         require_posix()
         with same_kernels():  # before a command imports the libraries that choose among kernels
             _run()
+    except KeyboardInterrupt as ended:
+        print(f"churn: {how_it_ended(ended)}", file=sys.stderr)
+        sys.exit(exit_code_of(ended))
     except UsageError as error:
         print(_told(str(error)), file=sys.stderr)
         sys.exit(2)
