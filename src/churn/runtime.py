@@ -146,6 +146,8 @@ def os_error_line(error: OSError) -> str:
 
 def unexpected_error_line(error: Exception, project: Path) -> str:
     """A line for an error that nobody foresaw; its traceback goes to the log file that the line names."""
+    if isinstance(error, MemoryError):
+        return "not enough memory; end other programs, or use a machine with more"
     told = without_secrets("".join(traceback.format_exception(error)))
     what = " ".join(f"{type(error).__name__}: {error}".split())
     try:

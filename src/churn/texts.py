@@ -3,7 +3,9 @@
 import codecs
 import io
 import json
+import os
 import re
+import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TextIO
 
@@ -88,6 +90,13 @@ def shortened(text: str, length: int) -> str:
 def escaped_json(text: str) -> str:
     """Escape characters of a JSON text that would move a terminal's cursor or cannot be encoded."""
     return "".join(sign if sign.isprintable() or sign == "\n" else json.dumps(sign)[1:-1] for sign in text)
+
+
+def open_closed_streams() -> None:
+    """Let standard streams that are closed (`>&-`) lead nowhere; else the next file gets what libraries print."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # in the order of the free descriptors
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - stays open
 
 
 def escape_what_cannot_be_encoded(*streams: TextIO) -> None:

@@ -13,6 +13,7 @@ import signal
 import sqlite3
 import stat
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -85,6 +86,7 @@ def _be_the_command(folder: Path, arguments: Sequence[str], place: Path, before:
         os.setpgid(0, 0)
         os.chdir(folder)
         os.environ["TMPDIR"] = str(place / "tmp")
+        tempfile.tempdir = None
         descriptor = os.open(place / "told", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         for stream in (1, 2):
             os.dup2(descriptor, stream)
@@ -105,16 +107,16 @@ def _be_the_command(folder: Path, arguments: Sequence[str], place: Path, before:
 
 
 def failing_at(number: int, folder: Path, fault: int, count: Path) -> Callable[[], None]:
-    """A hook that lets the write of a number below a folder fail, and from then on all but renames.
+    """A hook that lets the write of a number in a project or among its temporary files fail, and from then on all but renames.
 
     Writes are counted from 1: opening a file to write, making a folder or a link, and renaming. Their number is the
     size of the file `count`.
     """
-    prefix = f"{folder}/"
+    below = (f"{folder}/", f"{folder.parent}/tmp/")
 
     def hook(event: str, given: tuple[object, ...]) -> None:
         path = _written_path(event, given)
-        if path is None or not str(Path.cwd() / path).startswith(prefix):
+        if path is None or not str(Path.cwd() / path).startswith(below):
             return
         os.write(counting, b".")
         written = os.fstat(counting).st_size

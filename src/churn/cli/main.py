@@ -19,13 +19,14 @@ from churn.runtime import (
     unexpected_error_line,
     without_secrets,
 )
-from churn.texts import escape_what_cannot_be_encoded
+from churn.texts import escape_what_cannot_be_encoded, open_closed_streams
 
 log = logging.getLogger(__name__)
 
 
 def main() -> None:
     """Run a command. No error shows a traceback: that of an unforeseen one goes to a log file."""
+    open_closed_streams()
     escape_what_cannot_be_encoded(sys.stdout, sys.stderr)
     log_text_to_stderr("%(message)s")
     logging.getLogger("churn").setLevel(logging.INFO)

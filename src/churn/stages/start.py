@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from churn.errors import ChurnError, end_like_ctrl_c, how_it_ended
 from churn.runtime import log_to_stderr, same_kernels, unexpected_error_line
-from churn.texts import escape_what_cannot_be_encoded
+from churn.texts import escape_what_cannot_be_encoded, open_closed_streams
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("--verbose", action="store_true", help="log details, and the traceback of an error")
     given = parser.parse_args()
     end_like_ctrl_c()
+    open_closed_streams()
     escape_what_cannot_be_encoded(sys.stdout, sys.stderr)
     log_to_stderr(given.stage, f"{given.stage}: %(message)s")
     logging.getLogger("churn").setLevel(logging.DEBUG if given.verbose else logging.INFO)
