@@ -37,6 +37,8 @@ SECONDS = 120
 NOT_COMPARED = (".churn/", ".git/", ".dvc/tmp/", ".dvc/cache/runs/", "mlflow.db", "mlruns/", "src/")
 """They hold times, paths or ids of runs; `rows_of` compares what MLflow has."""
 OPENED_TO_WRITE = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+TEMPORARY = "tmp"
+"""Folder for temporary files, beside the project."""
 CHANGES = {"os.rename": 1, "os.link": 1, "os.mkdir": 0, "os.truncate": 0}
 """Audited calls that write, and which of their arguments is the path."""
 
@@ -61,7 +63,7 @@ def run(
     whole_group: bool = True,
 ) -> Ended:
     """Run a command in a folder, with a folder for temporary files in `place`; after some seconds, a signal ends it."""
-    (place / "tmp").mkdir(parents=True, exist_ok=True)
+    (place / TEMPORARY).mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     child = os.fork()
     if not child:
@@ -85,7 +87,7 @@ def _be_the_command(folder: Path, arguments: Sequence[str], place: Path, before:
     try:
         os.setpgid(0, 0)
         os.chdir(folder)
-        os.environ["TMPDIR"] = str(place / "tmp")
+        os.environ["TMPDIR"] = str(place / TEMPORARY)
         tempfile.tempdir = None
         descriptor = os.open(place / "told", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         for stream in (1, 2):
@@ -107,12 +109,12 @@ def _be_the_command(folder: Path, arguments: Sequence[str], place: Path, before:
 
 
 def failing_at(number: int, folder: Path, fault: int, count: Path) -> Callable[[], None]:
-    """A hook that lets the write of a number in a project or among its temporary files fail, and from then on all but renames.
+    """A hook that lets the write of a number in a project or of temporary files fail, and then all but renames.
 
     Writes are counted from 1: opening a file to write, making a folder or a link, and renaming. Their number is the
     size of the file `count`.
     """
-    below = (f"{folder}/", f"{folder.parent}/tmp/")
+    below = (f"{folder}/", f"{folder.with_name(TEMPORARY)}/")
 
     def hook(event: str, given: tuple[object, ...]) -> None:
         path = _written_path(event, given)
@@ -162,16 +164,16 @@ def rows_of(folder: Path) -> dict[str, list[str]]:
 
 def left_behind(folder: Path, place: Path) -> Iterator[str]:
     """What an ended command left that nobody uses: drafts, temporary files, locks of git, journals of databases."""
-    for path in [*folder.rglob("*"), *(place / "tmp").rglob("*")]:
+    for path in [*folder.rglob("*"), *(place / TEMPORARY).rglob("*")]:
         name = str(path)
         if path.suffix == ".draft" or name.endswith(("-journal", "-wal", "index.lock", "new-store")):
             yield name
-    yield from (str(path) for path in (place / "tmp").iterdir())
+    yield from (str(path) for path in (place / TEMPORARY).iterdir())
 
 
 def fresh(template: Path, folder: Path, place: Path) -> None:
     """A project as a template has it, at the same path each time."""
-    for path in (folder, place / "tmp"):
+    for path in (folder, place / TEMPORARY):
         shutil.rmtree(path, ignore_errors=True)
     shutil.copytree(template, folder, symlinks=True)
 
