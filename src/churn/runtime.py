@@ -289,6 +289,19 @@ def temporary_folder(purpose: str) -> Iterator[Path]:
 
 
 @contextmanager
+def own_temporary_files() -> Iterator[None]:
+    """Have libraries put their temporary files into a folder of this process, so that a kill leaves none for good."""
+    import tempfile
+
+    with temporary_folder("libraries") as folder:
+        given, tempfile.tempdir = tempfile.tempdir, str(folder)
+        try:
+            yield
+        finally:
+            tempfile.tempdir = given
+
+
+@contextmanager
 def at_work_alone(workspace: Path) -> Iterator[None]:
     """Allow only one stage at a time in a folder.
 

@@ -211,7 +211,8 @@ class Bench:
 
 def wait_for_publisher(project: Path) -> None:
     """Wait until no process publishes for a project any more."""
-    while is_locked(find_destination(project).publisher_lock):
+    lock = find_destination(project).publisher_lock
+    while lock.exists() and is_locked(lock):
         time.sleep(0.1)
 
 

@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import fluent
 from mlflow.tracking._tracking_service import utils as service
 
-from churn.runtime import environment, os_error_line
+from churn.runtime import environment, os_error_line, own_temporary_files
 from churn.texts import one_line
 from churn.tracking.destination import Destination, StoreError
 from churn.tracking.record import DESCRIPTION
@@ -132,7 +132,8 @@ def default_store(destination: Destination, experiment_id: str = "0") -> Iterato
     """Set MLflow's global store and experiment, for calls that do not take them, and restore them afterwards."""
     tracked_to, was_active = service._tracking_uri, fluent._active_experiment_id
     # MLflow writes these settings to the environment, too.
-    with _in_use, environment({"MLFLOW_TRACKING_URI": destination.uri, "MLFLOW_EXPERIMENT_ID": experiment_id}):
+    settings = {"MLFLOW_TRACKING_URI": destination.uri, "MLFLOW_EXPERIMENT_ID": experiment_id}
+    with _in_use, environment(settings), own_temporary_files():
         mlflow.set_tracking_uri(destination.uri)
         fluent._active_experiment_id = experiment_id
         try:
