@@ -232,10 +232,7 @@ def is_locked(path: Path) -> bool:
 
 
 def hold(descriptor: int, path: Path) -> bool:
-    """Claim a file or folder that was just made, as long as the descriptor is open, even if the process is killed.
-
-    False if `remove_abandoned` of another process has removed it before it was claimed.
-    """
+    """Claim what was just made, as long as its descriptor is open; false if another process has removed it already."""
     if fcntl is not None:
         with suppress(OSError):  # a file system without locks, where `remove_abandoned` gets none either
             fcntl.flock(descriptor, fcntl.LOCK_SH)
