@@ -30,7 +30,7 @@ def raising(error: BaseException) -> Callable[..., None]:
         (OSError(30, "Read-only file system", "models/x"), "churn: models/x: Read-only file system"),
         (ValueError("no\nsuch thing"), "churn: unexpected ValueError: no such thing; please report it"),
         (RecursionError("too deep"), "churn: unexpected RecursionError: too deep; please report it"),
-        (MemoryError(), "churn: unexpected MemoryError:; please report it"),
+        (MemoryError(), "churn: not enough memory; end other programs, or use a machine with more"),
     ],
 )
 def test_an_error_is_one_line(error: BaseException, line: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
