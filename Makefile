@@ -64,11 +64,12 @@ monitoring-test: $(DEV) $(MONITORING)  ## test alarms and dashboards with real s
 stack-test: $(DEV)  ## build, start and test the containers (needs a Docker engine)
 	pytest -m stack -rP
 
-lint: $(DEV)  ## check style, types and the order of imports
+lint: $(DEV)  ## check style, types, the order of imports and the workflows
 	ruff check
 	ruff format --check
 	mypy
 	lint-imports --no-cache --no-logo
+	zizmor --offline --no-progress --quiet .github
 
 format: $(DEV)  ## fix the style, and write into dvc.yaml what each stage imports
 	ruff check --fix
