@@ -34,7 +34,9 @@ ENV PATH=/opt/churn:/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONUNBUFFERED=1 \
     MLFLOW_DISABLE_TELEMETRY=true \
     TINI_KILL_PROCESS_GROUP=1
-COPY deploy/entrypoint deploy/same-locks /opt/churn/
+COPY deploy/entrypoint deploy/notices deploy/same-locks /opt/churn/
+# Licences of what the image has from others; a stage that adds packages writes the list again.
+RUN notices /licenses/packages.txt
 # Which locks the image was built from; a project with other locks is refused.
 COPY requirements.lock /opt/churn/locks/
 ENTRYPOINT ["entrypoint"]
@@ -64,7 +66,8 @@ RUN apt-get update -qq \
 # Optuna, for `churn tune`.
 COPY requirements-tune.lock /opt/churn/locks/
 RUN pip --python /opt/venv/bin/python install --quiet --no-cache-dir --require-hashes \
-      -r /opt/churn/locks/requirements-tune.lock
+      -r /opt/churn/locks/requirements-tune.lock \
+ && notices /licenses/packages.txt
 COPY deploy/site-packages /opt/venv/lib/python3.11/site-packages/
 # DVC writes process numbers and absolute paths to .dvc/tmp, which are valid only inside the container. So it uses other
 # file names here, and DVC on the host and in a container never read each other's files.
@@ -84,7 +87,8 @@ LABEL org.opencontainers.image.description="JupyterLab on the project in /worksp
 USER root
 COPY requirements-notebook.lock /opt/churn/locks/
 RUN pip --python /opt/venv/bin/python install --quiet --no-cache-dir --require-hashes \
-      -r /opt/churn/locks/requirements-notebook.lock
+      -r /opt/churn/locks/requirements-notebook.lock \
+ && notices /licenses/packages.txt
 COPY deploy/jupyter_server_config.py deploy/jupyterlab_overrides.json /setup/
 RUN mkdir -p /etc/jupyter /opt/venv/share/jupyter/lab/settings \
  && mv /setup/jupyter_server_config.py /etc/jupyter/ \
@@ -145,7 +149,8 @@ ENV PATH=/opt/churn:/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     MLFLOW_DISABLE_TELEMETRY=true
-COPY deploy/api deploy/answers deploy/same-locks /opt/churn/
+COPY deploy/api deploy/answers deploy/notices deploy/same-locks /opt/churn/
+RUN notices /licenses/packages.txt
 COPY requirements-serve.lock /opt/churn/locks/
 WORKDIR /workspace
 USER 1000:1000

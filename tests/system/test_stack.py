@@ -225,6 +225,8 @@ def test_everything_is_built_from_nothing(stack: Stack) -> None:
         assert [path for path in listed.split() if not path.startswith("/opt/churn/locks/requirements")] == []
         assert "mlops-demo" not in stack.run(f"docker history --no-trunc {image}").stdout
         assert stack.inspect(image, "{{.Config.User}}") == "1000:1000"
+        texts = "grep '^  /' /licenses/packages.txt | xargs ls | wc -l"
+        assert int(stack.run(f'{found} "{texts}"').stdout) > 50, "each text of a licence that is named is there"
 
 
 def test_a_change_of_the_code_leaves_all_layers_but_the_last(stack: Stack) -> None:
