@@ -1,13 +1,15 @@
 """Aligned columns in a terminal."""
 
+import base64
 import json
 import re
+from urllib.parse import quote, quote_plus, unquote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from churn.texts import aligned, escaped_json, masked
+from churn.texts import aligned, escaped_json, masked, secrets_in_address
 
 
 def test_columns_are_as_wide_as_their_widest_cell_and_numbers_stand_to_the_right() -> None:
@@ -51,6 +53,14 @@ SPELLINGS = {
     "in a header of a name and a password": "Authorization: Basic {}",
     "in settings of PostgreSQL": "connection to host=db user=ann password={} failed",
     "quoted in settings": "dsn: password='{}' host=db",
+    "in a dictionary": "{{'user': 'ann', 'password': '{}'}}",
+    "in JSON": '{{"access_token": "{}"}}',
+    "in a setting of a cloud": "AccountName=ann;AccountKey={};EndpointSuffix=example",
+    "in a header of its own": "X-Api-Key: {}",
+    "in a header of a host of git": "PRIVATE-TOKEN: {}",
+    "in a cookie": "Set-Cookie: session={}; Path=/",
+    "in a header with a scheme": "authorization: Token {}",
+    "cut off": "http://ann:{}...",
 }
 
 
@@ -83,10 +93,50 @@ def test_no_password_of_an_address_is_left(password: str) -> None:
         "the token is missing; pass --token",
         "basic statistics, bearer of news",
         "key=value",
+        "http://[::1]:5000, http://mlflow:5000.",
+        "the token: not a number; tokens: 3",
+        "churn/tracking/store/rows.py, requirements-notebook.lock",
     ],
 )
 def test_what_holds_no_secret_stays(text: str) -> None:
     assert masked(text) == text
+
+
+@pytest.mark.parametrize("secret", ["hunter22", "s3cr%t/W0rd+x", "grün & gelb", "a\\b'c\"d"])
+@pytest.mark.parametrize("name", ["", "ann:", "a:", "anna:", "someone@example.com:"])
+def test_a_secret_that_is_known_is_masked_in_every_form_that_a_client_gives_it(secret: str, name: str) -> None:
+    basic = base64.b64encode(f"{name}{secret}".encode())
+    by_url = base64.urlsafe_b64encode(f"{name}{secret}".encode())
+    forms = [
+        secret,
+        quote(secret),
+        quote(secret, safe=""),
+        quote_plus(secret),
+        quote(secret).lower(),
+        repr(secret)[1:-1],
+    ]
+    forms += [json.dumps(secret)[1:-1], basic.decode(), by_url.decode(), basic.decode().rstrip("=")]
+    assert {masked(f"refused <{form}>", [secret]) for form in forms} == {"refused <***>"}
+
+
+@given(st.text(min_size=6), st.text())
+def test_a_known_secret_in_base64_is_masked_behind_any_name(secret: str, name: str) -> None:
+    told = base64.b64encode(f"{name}:{secret}".encode()).decode()
+    assert masked(f"<{told}>", [secret]) == "<***>"
+
+
+def test_a_name_and_a_password_that_nobody_knows_are_masked_where_a_server_repeats_them() -> None:
+    assert masked(f"bad login {base64.b64encode(b'ann:hunter22').decode()}") == "bad login ***"
+
+
+@pytest.mark.parametrize("address", ["https://{}@git.example/x.git", "http://ann:{}@h/x", "http://h/?sig_token={}&x=1"])
+def test_an_address_gives_its_secrets_also_unescaped(address: str) -> None:
+    given = "glpat-1234%2Fabcd-EFGH"
+    assert {given, unquote(given)} <= set(secrets_in_address(address.format(given)))
+
+
+def test_a_name_in_an_address_is_no_secret() -> None:
+    assert secrets_in_address("postgresql://mlflow@db/mlflow") == []
 
 
 def test_a_secret_that_is_known_is_masked_wherever_it_stands() -> None:

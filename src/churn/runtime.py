@@ -15,12 +15,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 from threadpoolctl import threadpool_limits
 
 from churn.errors import ChurnError, escape_controls
-from churn.texts import masked, without_quoted
+from churn.texts import SHORTEST_SECRET, masked, secrets_in_address, without_quoted
 
 try:
     import fcntl
@@ -37,12 +36,11 @@ THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 LOG_FORMAT = "CHURN_LOG_FORMAT"
 """Environment variable: `json` writes the lines of the stages as JSON, for a collector of logs."""
-SECRET_NAME = re.compile(r"(PASSWORD|PASSWD|TOKEN|SECRET|SECRET_ACCESS_KEY|API_KEY|PRIVATE_KEY)$", re.IGNORECASE)
+SECRET_NAME = re.compile(
+    r"(PASSWORD|PASSWD|PASSPHRASE|_PASS|_PWD|TOKEN|_PAT|SECRET|(SECRET|ACCESS|ACCOUNT|API|PRIVATE)_KEY|CONNECTION_STRING)$",
+    re.IGNORECASE,
+)
 """Environment variables whose value is a secret."""
-UNESCAPED = re.compile(r"[/?#@]")
-"""Signs that end a part of an address, and that a password has to escape."""
-SHORTEST_SECRET = 6
-"""Shorter values are words that occur in any text."""
 
 DRAFT = re.compile(r"\.([^/]+)\.[0-9a-f]+\.draft$")
 """Name of a file while it is written, with the name that it gets."""
@@ -83,15 +81,10 @@ def without_secrets(text: str) -> str:
 
 def _secrets_in_environment() -> Iterator[str]:
     for name, value in os.environ.items():
-        found = [value] if SECRET_NAME.search(name) else _passwords_in(value)
-        yield from (secret for secret in found if len(secret) >= SHORTEST_SECRET)
-
-
-def _passwords_in(address: str) -> list[str]:
-    """The password of an address, also unescaped, and its parts: a message on a broken address has one of them."""
-    _, scheme, rest = address.partition("://")
-    password = rest.rpartition("@")[0].partition(":")[2] if scheme else ""
-    return [password, unquote(password), *UNESCAPED.split(password)]
+        if not SECRET_NAME.search(name):
+            yield from secrets_in_address(value)
+        elif len(value) >= SHORTEST_SECRET:
+            yield value
 
 
 class LineFormatter(logging.Formatter):

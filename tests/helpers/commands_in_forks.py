@@ -1,5 +1,9 @@
-"""Run commands in forks of one process, which imports the packages once: `python -m … PROJECT COMMANDS PLACE`."""
+"""Run commands in forks of one process, which imports the packages once: `python -m … PROJECT COMMANDS PLACE MODULES`.
 
+A command can begin with settings of its environment, as in a shell.
+"""
+
+import importlib
 import json
 import os
 import signal
@@ -19,6 +23,10 @@ def run(folder: Path, arguments: list[str], told: Path) -> int:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     signal.alarm(SECONDS)
     os.chdir(folder)
+    while "=" in arguments[0]:
+        name, _, value = arguments[0].partition("=")
+        os.environ[name] = value
+        arguments = arguments[1:]
     descriptor = os.open(told, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (1, 2):
         os.dup2(descriptor, stream)
@@ -40,6 +48,8 @@ def run(folder: Path, arguments: list[str], told: Path) -> int:
 
 if __name__ == "__main__":
     project, given, place = Path(sys.argv[1]), json.loads(sys.argv[2]), Path(sys.argv[3])
+    for module in sys.argv[4:]:
+        importlib.import_module(module)
     answers = []
     for one in given:
         ended = run(project, one, place / "told")
