@@ -141,7 +141,15 @@ def story(_finished_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         ways = ways_to_refuse(ports)
         labels = [*((way, ["sync"]) for way in ways), *(("401, address", command) for command in ONCE)]
         given = [[*ways[way], *command] for way, command in labels]
-        run = [sys.executable, "-m", "tests.helpers.commands_in_forks", project, json.dumps(given), place, "mlflow"]
+        run = [
+            sys.executable,
+            "-m",
+            "tests.helpers.commands_in_forks",
+            str(project),
+            json.dumps(given),
+            str(place),
+            "mlflow",
+        ]
         subprocess.run(run, check=True, timeout=300)
         answers = json.loads((place / "answers").read_text())
         told = {
