@@ -6,16 +6,12 @@ import subprocess
 import sys
 import tempfile
 from importlib.metadata import Distribution, distributions, packages_distributions
+from importlib.util import cache_from_source
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-NOTING = """\
-import atexit, os, sys
-@atexit.register
-def note():
-    with open(os.path.join(os.environ["NOTED"], str(os.getpid())), "w") as file:
-        file.write("\\n".join({name.partition(".")[0] for name in list(sys.modules)}))
-"""
+IMPORT = re.compile(r"^import time: .*\| +([\w.]+)$", re.MULTILINE)
+"""A line of Python's report of imports."""
 COMMANDS = {
     "`dvc repro`, its three stages and their publisher": ["dvc", "repro", "--force"],
     "`churn sync`": ["churn", "sync"],
@@ -31,22 +27,22 @@ def canonical(name: str) -> str:
 
 
 def megabytes(package: Distribution) -> float:
-    """Size of the installed files of a package."""
+    """Size of the installed files of a package, with their bytecode."""
     paths = [Path(str(package.locate_file(file))) for file in package.files or []]
+    paths += [Path(cache_from_source(str(path))) for path in paths if path.suffix == ".py"]
     return sum(path.stat().st_size for path in paths if path.is_file()) / 1e6
 
 
 def imported_by(command: list[str], clone: Path, place: Path) -> set[str]:
     """Packages that a command and the processes below it import."""
-    noted = Path(tempfile.mkdtemp(dir=place))
-    settings = {
-        "NOTED": str(noted),
-        "PYTHONPATH": str(place),
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-    }
-    settings["MLFLOW_TRACKING_URI"] = f"sqlite:///{place}/mlflow.db"
-    subprocess.run(command, cwd=clone, env=os.environ | settings, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
-    modules = {name for file in noted.iterdir() for name in file.read_text().split()}
+    settings = {"PYTHONPROFILEIMPORTTIME": "1", "MLFLOW_TRACKING_URI": f"sqlite:///{place}/mlflow.db"}
+    settings["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(command, cwd=clone, env=os.environ | settings, capture_output=True, text=True)  # noqa: S603
+    if done.returncode:
+        sys.exit(f"{' '.join(command)}: {IMPORT.sub('', done.stderr).strip()}")
+    publisher = clone / ".churn/publisher.log"
+    told = done.stderr + (publisher.read_text() if publisher.exists() else "")
+    modules = {name.partition(".")[0] for name in IMPORT.findall(told)}
     known = packages_distributions()
     return {canonical(name) for module in modules for name in known.get(module, [])}
 
@@ -56,13 +52,11 @@ def main() -> None:
     locked = {canonical(name) for name in re.findall(r"^([\w.-]+)==", (ROOT / "requirements.lock").read_text(), re.M)}
     here = {canonical(package.metadata["Name"]): package for package in distributions()}
     sizes = {name: megabytes(here[name]) for name in sorted(locked & set(here))}
-    print(
-        f"| command | packages | MB |\n| --- | --- | --- |\n| installed | {len(sizes)} | {sum(sizes.values()):,.0f} |"
-    )
+    print("| command | packages | MB |\n| --- | --- | --- |")
+    print(f"| installed | {len(sizes)} | {sum(sizes.values()):,.0f} |")
     used: set[str] = set()
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
-        (place / "sitecustomize.py").write_text(NOTING)
         subprocess.run(["git", "clone", "--quiet", ROOT, place / "clone"], check=True)  # noqa: S603, S607
         for what, command in COMMANDS.items():
             found = imported_by(command, place / "clone", place) & set(sizes)

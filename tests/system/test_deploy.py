@@ -119,6 +119,25 @@ def test_the_builder_gets_only_what_the_dockerfile_copies() -> None:
             assert line[1:].split("*")[0] in copied
 
 
+SECRET_FILES = [".env", ".env.old", "deploy/.env", ".secrets/metrics-token", ".dvc/config.local"]
+CUSTOMERS_FILES = [".churn/errors.log", ".churn/tokens.json", "data/faults.csv", "scores.rejects.csv", "mlflow.db"]
+
+
+@pytest.mark.parametrize("path", SECRET_FILES + CUSTOMERS_FILES)
+def test_what_holds_a_secret_or_customers_is_not_added_to_git(path: str, tmp_path: Path) -> None:
+    for name in (".gitignore", ".dvc/.gitignore"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(REPOSITORY / name, tmp_path / name)
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    assert subprocess.run(["git", "check-ignore", "--quiet", path], cwd=tmp_path).returncode == 0
+
+
+def test_no_secret_that_lies_in_a_folder_for_the_builder_is_given_to_it() -> None:
+    lines = (REPOSITORY / ".dockerignore").read_text().splitlines()
+    given = max(number for number, line in enumerate(lines) if line.startswith("!"))
+    assert {"**/.env*", "**/.secrets", "**/*.local", "**/*.key", "**/*.pem"} <= set(lines[given:])
+
+
 def test_nothing_is_mounted_inside_the_project() -> None:
     """git and DVC replace folders, and a folder that something is mounted on cannot be removed."""
     for service in ("jupyter", "pipeline"):
