@@ -3,6 +3,7 @@
 Files contain no time, host or path, so equal values give equal bytes.
 """
 
+import errno
 import hashlib
 import io
 import json
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from churn.errors import ChurnError
+from churn.errors import ChurnError, DataError, excerpt
 from churn.runtime import DRAFT, hold, remove_abandoned
 from churn.types import DECIMALS, ROW_KEY
 
@@ -70,8 +71,10 @@ CURVES = METRICS / "curves"
 REPORT = METRICS / "report.html"
 MODEL_CARD = METRICS / "model_card.md"
 
+LARGEST_STATE = 256_000_000  # bytes of a file that is read as a whole
+RESTORE = "`dvc checkout`, `git checkout` of this file or `dvc repro --force` restores it"
+"""What to do about a damaged file of the pipeline."""
 PICKLE_PROTOCOL = 5
-
 _written_here: set[str] = set()
 """md5 of each pickle that this process wrote and therefore trusts."""
 
@@ -86,10 +89,15 @@ def write_rows(path: Path, rows: "pd.DataFrame") -> None:
     _write_csv(path, rows, index=True)
 
 
-def read_rows(path: "Path | io.BytesIO", types: Mapping[str, str]) -> "pd.DataFrame":
+def read_rows(path: Path, types: Mapping[str, str]) -> "pd.DataFrame":
     """Read customer rows, indexed by key: labels as text, all other columns as float64."""
+    return rows_in(read_bytes(path), path, types)
+
+
+def rows_in(content: bytes, named: object, types: Mapping[str, str]) -> "pd.DataFrame":
+    """Customer rows of a file's content; `named` says in messages what it is."""
     dtypes = {ROW_KEY: "str"} | {name: "str" if kind == "categorical" else "float64" for name, kind in types.items()}
-    return _read_csv(path, dtypes).set_index(ROW_KEY)[list(types)]
+    return table_in(content, named, dtypes).set_index(ROW_KEY)[list(types)]
 
 
 def write_table(path: Path, table: "pd.DataFrame") -> None:
@@ -99,12 +107,12 @@ def write_table(path: Path, table: "pd.DataFrame") -> None:
 
 def read_features(path: Path) -> "pd.DataFrame":
     """Read encoded rows as float64, exactly as written."""
-    return _read_csv(path, "float64")
+    return table_in(read_bytes(path), path, "float64")
 
 
 def read_labels(path: Path) -> "pd.Series":
     """Read the target: 1 churned, 0 stayed."""
-    return _read_csv(path, "int64").iloc[:, 0]
+    return table_in(read_bytes(path), path, "int64").iloc[:, 0]
 
 
 def write_rounded_table(path: Path, table: "pd.DataFrame") -> None:
@@ -112,11 +120,27 @@ def write_rounded_table(path: Path, table: "pd.DataFrame") -> None:
     _write_csv(path, table.round(DECIMALS), index=False)
 
 
-def read_table(path: Path) -> "pd.DataFrame":
-    """Read a table in which only empty cells are missing."""
+def read_table(path: Path, types: Mapping[str, str] | None = None) -> "pd.DataFrame":
+    """Read a table in which only empty cells are missing; it has at least the columns of `types`."""
+    return table_in(read_bytes(path), path, types or {})
+
+
+def table_in(content: bytes, named: object, dtypes: Mapping[str, str] | str) -> "pd.DataFrame":
+    """A table of a stage from its file's content, with at least the columns of `dtypes`; DataError if it is not one."""
     import pandas as pd
 
-    return pd.read_csv(path, keep_default_na=False, na_values=[""])
+    try:
+        # Only a line feed ends a line: a carriage return may be part of a label.
+        how: Any = {"dtype": dtypes, "keep_default_na": False, "na_values": [""], "lineterminator": "\n"}
+        found: pd.DataFrame = pd.read_csv(io.BytesIO(content), **how)
+    except (ValueError, OverflowError) as error:  # also what pandas raises for a broken table
+        raise DataError(
+            f"{named}: not the table that a stage wrote ({' '.join(str(error).split())[:120]}); {RESTORE}"
+        ) from None
+    absent = [name for name in (dtypes if isinstance(dtypes, Mapping) else ()) if name not in found.columns]
+    if absent:
+        raise DataError(f"{named}: no column {excerpt(absent[0])}; {RESTORE}")
+    return found
 
 
 def round_figures(value: Any) -> Any:
@@ -144,8 +168,35 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read what `write_json` wrote."""
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    """Read what `write_json` wrote, without a check of its shape (see `config/shapes`)."""
+    content: dict[str, Any] = json.loads(read_bytes(path))
+    return content
+
+
+@contextmanager
+def open_regular(path: Path) -> Iterator[io.BufferedReader]:
+    """Open a file for reading; a pipe, which would block, or a device, which never ends, is a ChurnError."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(mode):
+            raise ChurnError(f"{path}: is a device, pipe or socket, not a file; remove it, and {RESTORE}")
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            yield file
+    finally:
+        os.close(descriptor)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Content of a regular file of at most LARGEST_STATE bytes; otherwise a ChurnError."""
+    with open_regular(path) as file:
+        content = file.read(LARGEST_STATE + 1) if os.fstat(file.fileno()).st_size <= LARGEST_STATE else None
+    if content is None or len(content) > LARGEST_STATE:
+        raise ChurnError(
+            f"{path}: over {LARGEST_STATE // 1_000_000} MB, more than any file that is read here; {RESTORE}"
+        )
     return content
 
 
@@ -156,8 +207,8 @@ def write_text(path: Path, text: str) -> None:
 
 
 def md5(path: Path) -> str:
-    """md5 of a file, as DVC computes it."""
-    with path.open("rb") as file:
+    """md5 of a regular file, as DVC computes it."""
+    with open_regular(path) as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
@@ -185,7 +236,7 @@ def read_pickle(path: Path, vouched: Container[str]) -> Any:
     Raises:
         ChurnError: the md5 is neither in `vouched` nor that of a pickle that this process wrote.
     """
-    return unpickle(path.read_bytes(), path, vouched)
+    return unpickle(read_bytes(path), path, vouched)
 
 
 def unpickle(content: bytes, named: object, vouched: Container[str]) -> Any:
@@ -230,13 +281,6 @@ def has_header(path: Path, names: Sequence[str]) -> bool:
     wanted = ",".join(names).encode()
     with path.open("rb") as file:
         return file.readline(3 * len(wanted)).rstrip().replace(b'"', b"") == wanted
-
-
-def _read_csv(path: "Path | io.BytesIO", dtypes: Any) -> "pd.DataFrame":
-    import pandas as pd
-
-    # Only a line feed ends a line: a carriage return may be part of a label.
-    return pd.read_csv(path, dtype=dtypes, keep_default_na=False, na_values=[""], lineterminator="\n")
 
 
 def _write_csv(path: Path, table: "pd.DataFrame", *, index: bool) -> None:

@@ -171,7 +171,7 @@ def _replacing(old: str, new: str) -> Callable[[Path], None]:
     ("spoil", "message"),
     [
         (_without_table, "raw.csv: missing, so the state of this folder is unknown"),
-        (_with_folder, "dvc.yaml: evaluate.py: tracking does not support folders; list the files one by one"),
+        (_with_folder, "dvc.yaml: evaluate.py: folders are not supported; list the files one by one"),
         (_replacing("params: [train]", "params: [tran]"), "params.yaml: tran: missing, but dvc.yaml refers to it"),
         (_replacing("${data.source}", "${raw}"), "params.yaml: raw: missing, but dvc.yaml refers to it"),
         (_replacing("python train.py", "python ${train}"), "dvc.yaml: ${train}: tracking supports only single values"),

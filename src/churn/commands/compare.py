@@ -191,7 +191,7 @@ def _on_test_rows(states: Mapping[str, Snapshot], old: str, new: str, economics:
 def _changed_parameters(old: Snapshot, new: Snapshot) -> Iterator[Change]:
     values = [
         {
-            key: in_present_terms(value) if key == "business" else value
+            key: in_present_terms(value) if key == "business" and isinstance(value, Mapping) else value
             for stage in one.stages.values()
             for key, value in stage.inputs.parameters.get(PARAMS_FILE, {}).items()
         }

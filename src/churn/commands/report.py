@@ -26,7 +26,8 @@ def write_copy(root: Path) -> Path:
     verify.require_own_results(root, [str(files.REPORT)])
     fingerprint = state.fingerprint(verify.recorded_stages_of_workspace(root).stages)
     warning = _changes_since(root, fingerprint)
-    files.write_text(root / COPY, with_origin(page.read_text(encoding="utf-8"), origin_of(root, fingerprint), warning))
+    text = files.read_bytes(page).decode(errors="replace")
+    files.write_text(root / COPY, with_origin(text, origin_of(root, fingerprint), warning))
     return root / COPY
 
 

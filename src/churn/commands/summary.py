@@ -1,19 +1,33 @@
 """`churn summary`: headline metrics of a run, from the files that it wrote."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from churn import files
-from churn.config.economics import in_present_terms, present_names
-from churn.config.params import PARAMS_FILE
+from churn.config.economics import FORMER_CURRENCY, in_present_terms, present_names
+from churn.config.shapes import RowsTested, TestMoney, TestScores, parse_json, require_shape
 from churn.errors import ChurnError
+from churn.history.predictions.of_states import recorded_section
 from churn.history.snapshot import remark_on_figures
-from churn.history.state import edited_parameters, read_lock, stages_from_lock
+from churn.history.state import LOCK_FILE, edited_parameters, read_lock, stages_from_lock
 from churn.history.verify import FROM_GIT, require_own_results
 
-SHOWN = (files.DATA_METRICS, files.TEST_METRICS, files.BUSINESS_METRICS)
+SHOWN: Mapping[Path, type[BaseModel]] = {
+    files.DATA_METRICS: RowsTested,
+    files.TEST_METRICS: TestScores,
+    files.BUSINESS_METRICS: TestMoney,
+}
+    files.DATA_METRICS: RowsTested,
+    files.TEST_METRICS: TestScores,
+    files.BUSINESS_METRICS: TestMoney,
+}
+"""Files with the headlines, and what each must have."""
+REWRITE = "`dvc repro --force` rewrites it"
 
 
 @dataclass(frozen=True)
@@ -66,22 +80,27 @@ def summarize(root: Path) -> Summary:
             conflict.
     """
     try:
-        data, test, money = (present_names(files.read_json(root / path)) for path in SHOWN)
+        contents = {path: files.read_bytes(root / path) for path in SHOWN}
     except FileNotFoundError as error:
         why = FROM_GIT if read_lock(root) else "no results yet; run `dvc repro`"
         raise ChurnError(f"{error.filename}: {why}") from None
-    except ValueError:
-        raise ChurnError("metrics/: not valid JSON; `dvc repro --force` rewrites it") from None
+    data, test, money = (_headlines(path, contents[path], shape) for path, shape in SHOWN.items())
     remark = remark_on_figures(root)
     require_own_results(root, map(str, SHOWN))
     edited = tuple(edited_parameters(root))
     return Summary(data, test, money, _currency(root), edited, (root / files.MODEL).exists(), remark)
 
 
+def _headlines(path: Path, content: bytes, shape: type[BaseModel]) -> Mapping[str, Any]:
+    values: Mapping[str, Any] = present_names(parse_json(content, path, remedy=REWRITE))
+    require_shape(values, shape, path, REWRITE)
+    return values
+
+
 def summary_text(found: Summary) -> str:
     """Headline metrics of the test rows, and where to find the rest."""
     data, test, money, currency = found.data, found.test, found.money, found.currency
-    everybody = money["profit_contact_everybody_per_1000"]
+    everybody = _number(money, "profit_contact_everybody_per_1000")
     return "\n".join(
         [
             *([f"Note: {found.remark}"] if found.remark else []),
@@ -90,7 +109,7 @@ def summary_text(found: Summary) -> str:
             f"  ROC-AUC  {_interval(test, 'test_roc_auc', '.3f')}",
             f"  PR-AUC   {_interval(test, 'test_pr_auc', '.3f')}",
             f"  profit   {_interval(money, 'profit_per_1000', ',.0f')} {currency} per 1,000 customers, "
-            f"{money['contacted_share']:.0%} of them contacted",
+            f"{_number(money, 'contacted_share'):.0%} of them contacted",
             f"           0 {currency} contacting no one, {everybody:,.0f} {currency} contacting everyone",
             "",
             "Figures and pictures: metrics/   model: models/churn_model.pkl   experiments: `make ui`",
@@ -102,8 +121,12 @@ def summary_text(found: Summary) -> str:
 
 def _currency(root: Path) -> str:
     """Currency of the recorded results, even if params.yaml has changed since."""
-    recorded = stages_from_lock(read_lock(root))["evaluate"].inputs.parameters[PARAMS_FILE]["business"]
-    return str(in_present_terms(recorded)["currency"])
+    recorded = recorded_section(stages_from_lock(read_lock(root)), LOCK_FILE, "business")
+    return str(in_present_terms(recorded).get("currency", FORMER_CURRENCY))
+
+
+def _number(figures: Mapping[str, Any], name: str) -> float:
+    return math.nan if figures[name] is None else float(figures[name])
 
 
 def _bounds(figures: Mapping[str, Any], name: str) -> dict[str, float]:
@@ -111,4 +134,5 @@ def _bounds(figures: Mapping[str, Any], name: str) -> dict[str, float]:
 
 
 def _interval(figures: Mapping[str, Any], name: str, form: str) -> str:
-    return f"{figures[name]:{form}}  [{figures[f'{name}_low']:{form}} to {figures[f'{name}_high']:{form}}]"
+    value, low, high = (_number(figures, key) for key in (name, f"{name}_low", f"{name}_high"))
+    return f"{value:{form}}  [{low:{form}} to {high:{form}}]"

@@ -3,6 +3,7 @@
 import copy
 import difflib
 import functools
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from churn.config.contract import Strict, TableContract
 from churn.config.economics import FORMER_CURRENCY, Economics, present_name
 from churn.config.search_space import Space
 from churn.errors import ParameterError, excerpt
+from churn.files import read_bytes
 
 PARAMS_FILE = "params.yaml"
 UNREADABLE = (YAMLError, ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError)
@@ -25,6 +27,9 @@ DEEPEST = 100
 """Maximum nesting depth of a YAML file."""
 MOST_VALUES = 100_000
 """Maximum number of values of a YAML file, with aliases expanded."""
+LONGEST_NUMBER = 400
+"""Maximum number of digits of a number in a YAML file: the largest one that a computer calculates with has 309."""
+NUMBER_START = re.compile(r"[-+]?\.?\d")
 MOST = 1_000_000_000
 """Upper bound of counts: more is a slip, and the libraries' whole numbers end soon after."""
 
@@ -174,7 +179,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ParameterError: the file is missing, not UTF-8, not YAML, or not a mapping.
     """
     try:
-        return parse_yaml(path.read_text(encoding="utf-8"), path.name)
+        return parse_yaml(read_bytes(path).decode("utf-8"), path.name)
     except FileNotFoundError:
         where = path.parent.resolve()
         raise ParameterError(f"{path.name}: not found in {where}; run this in the project's folder") from None
@@ -219,6 +224,7 @@ def _require_bounded(text: str) -> None:
         elif isinstance(event, ScalarEvent):
             size = 1
             sizes[event.anchor] = 1
+            _require_plain(event)
         elif isinstance(event, CollectionStartEvent):
             open_nodes.append((event.anchor, 1))
         elif isinstance(event, CollectionEndEvent):
@@ -229,6 +235,18 @@ def _require_bounded(text: str) -> None:
             open_nodes[-1] = (anchor, before + size)
         if len(open_nodes) > DEEPEST or size > MOST_VALUES:
             raise ValueError(f"over {DEEPEST} nested levels, or over {MOST_VALUES:,} values with aliases expanded")
+
+
+def _require_plain(scalar: ScalarEvent) -> None:
+    """Reject a value that no text, path or number of a project is.
+
+    Raises:
+        ValueError: it has a character that no file can hold, or is a number of more digits than Python prints.
+    """
+    if any(sign == "\0" or "\ud800" <= sign <= "\udfff" for sign in scalar.value):
+        raise ValueError(f"{excerpt(scalar.value)} has a character that no text has")
+    if scalar.style is None and len(scalar.value) > LONGEST_NUMBER and NUMBER_START.match(scalar.value):
+        raise ValueError(f"{excerpt(scalar.value)} is a number of over {LONGEST_NUMBER} digits")
 
 
 def _conflict(text: str, name: str) -> str:

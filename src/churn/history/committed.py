@@ -5,7 +5,6 @@ consistent in itself but describes another commit.
 """
 
 import functools
-import json
 import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from churn.config.params import parse_yaml
+from churn.config.shapes import ListedFile, Pointer, fault_of, parse_json
 from churn.files import md5_of_bytes
 from churn.history import state
 from churn.history.dvc import cache_folder, path_in_cache
@@ -21,6 +21,7 @@ from churn.history.state import PIPELINE_FILE, POINTER, StageInputs, Stages, con
 
 FOLDER = ".dir"
 """Suffix of the md5 of a folder."""
+FETCH = "remove it, then `dvc pull`"
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,8 @@ class _Commit:
     @functools.cached_property
     def in_dvc(self) -> Mapping[str, str]:
         """md5 of each file or folder that a .dvc file tracks, by path."""
-        pointers = {path: self.values_in(path) for path in self.files if path.endswith(POINTER)}
+        read = {path: self.values_in(path) for path in self.files if path.endswith(POINTER)}
+        pointers = {path: content for path, content in read.items() if not fault_of(content, Pointer)}
         return {
             posixpath.normpath(posixpath.join(posixpath.dirname(pointer), content.get("wdir", "."), out["path"])): md5
             for pointer, content in pointers.items()
@@ -188,4 +190,5 @@ class _Commit:
     def _listed_in(self, md5: str) -> Mapping[str, str]:
         """md5 by path of the files in a tracked folder; empty if the cache lacks the list."""
         content = content_of(path_in_cache(self._cache, md5))
-        return {entry["relpath"]: entry["md5"] for entry in json.loads(content or b"[]")}
+        listed = parse_json(content or b"[]", f"the list of a folder in DVC's cache ({md5})", list[ListedFile], FETCH)
+        return {entry["relpath"]: entry["md5"] for entry in listed}

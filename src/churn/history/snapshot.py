@@ -94,7 +94,7 @@ class Snapshot:
     def results_called(self, kind: str) -> set[str]:
         """Paths of the results that dvc.yaml declares as `kind`: metrics or plots."""
         content = self.read(PIPELINE_FILE)
-        pipeline = parse_yaml((content or b"").decode(), PIPELINE_FILE)
+        pipeline = parse_yaml((content or b"").decode(errors="replace"), PIPELINE_FILE)
         return state.results_of_kind(kind, pipeline).intersection(self.results)
 
 

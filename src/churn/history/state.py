@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from churn.config.params import PARAMS_FILE, read_yaml
+from churn.config.shapes import Pipeline, PipelineLock, as_dvc_compares, fault_of, require_shape
 from churn.errors import ChurnError
 from churn.files import md5 as md5_of_file
+from churn.files import read_bytes
 from churn.history import packages, provenance
 
 PIPELINE_FILE = "dvc.yaml"
@@ -112,7 +114,7 @@ def declared_inputs(pipeline: Mapping[str, Any], values_in: Reader, digest: Dige
     Raises:
         UnidentifiedError: it refers to something that is missing or not supported.
     """
-    stages = pipeline.get("stages") or {}
+    stages = stages_in(pipeline)
     return {name: _inputs_of_stage(name, entry, values_in, digest) for name, entry in stages.items()}
 
 
@@ -122,11 +124,10 @@ def stages_from_lock(lock: Mapping[str, Any]) -> Stages:
     Raises:
         UnidentifiedError: it is not what DVC writes.
     """
-    try:
-        return {name: _stage_from_lock(entry) for name, entry in lock.get("stages", {}).items()}
-    except (AttributeError, KeyError, TypeError) as error:  # not the shape that DVC writes
-        told = f"{LOCK_FILE}: damaged; `git checkout {LOCK_FILE}` or `dvc repro` makes it whole"
-        raise UnidentifiedError(told) from error
+    if fault := fault_of(lock, PipelineLock):
+        whole = f"`git checkout {LOCK_FILE}` or `dvc repro` makes it whole"
+        raise UnidentifiedError(f"{LOCK_FILE}: damaged; {whole} ({fault})")
+    return {name: _stage_from_lock(entry) for name, entry in lock.get("stages", {}).items()}
 
 
 def read_lock(root: Path) -> dict[str, Any]:
@@ -168,7 +169,7 @@ def value_at(values: Any, dotted: str, default: Any = None) -> Any:
 
 def results_of_kind(kind: str, pipeline: Mapping[str, Any]) -> set[str]:
     """Paths that a dvc.yaml declares as `kind` (metrics or plots); paths outside the project are left out."""
-    entries = [pipeline, *(pipeline.get("stages") or {}).values()]
+    entries = [pipeline, *stages_in(pipeline).values()]
     paths = {posixpath.normpath(_path_of(result)) for entry in entries for result in entry.get(kind) or []}
     return {path for path in paths if not path.startswith(("/", "../"))}
 
@@ -219,7 +220,7 @@ def stages_of_this_state(files: Stages, trusted: Set[str]) -> set[str]:
 def content_of(path: Path) -> bytes | None:
     """Content of a file; None if it does not exist."""
     try:
-        return path.read_bytes()
+        return read_bytes(path)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         return None
 
@@ -237,7 +238,13 @@ def last_stages(stages: Stages) -> set[str]:
 
 def declared_stages(root: Path) -> Mapping[str, Any]:
     """The stages section of dvc.yaml."""
-    return read_yaml(root / PIPELINE_FILE).get("stages") or {}
+    return stages_in(read_yaml(root / PIPELINE_FILE))
+
+
+def stages_in(pipeline: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The stages section of a dvc.yaml, in the shape that is read here; otherwise an UnidentifiedError."""
+    require_shape(pipeline, Pipeline, PIPELINE_FILE, "correct it, or restore it with git", UnidentifiedError)
+    return pipeline.get("stages") or {}
 
 
 def _stages_with_the_estimator(declared: Mapping[str, Any]) -> set[str]:
@@ -273,7 +280,7 @@ def _inputs_in_files(
 ) -> StageInputs:
     inputs = _inputs_of_stage(name, entry, values_in, digest)
     locks = [root / path for path in inputs.dependencies if packages.LOCK_FORM.fullmatch(posixpath.basename(path))]
-    texts = [path.read_text(encoding="utf-8") for path in locks if path.is_file()]
+    texts = [read_bytes(path).decode(errors="replace") for path in locks if path.is_file()]
     try:
         beside = packages.packages_beside_locks(texts, _estimator(values_in) if with_estimator else None)
     except packages.EstimatorAbsentError:  # a machine that only reads results; the provenance has the versions
@@ -339,7 +346,8 @@ def md5_in(file: Mapping[str, Any]) -> str | None:
 
 
 def _command(entry: Mapping[str, Any]) -> str:
-    return entry["cmd"] if isinstance(entry["cmd"], str) else "\n".join(entry["cmd"])
+    command = entry.get("cmd", "")
+    return command if isinstance(command, str) else "\n".join(command)
 
 
 def _path_of(result: str | Mapping[str, Any]) -> str:
@@ -348,9 +356,7 @@ def _path_of(result: str | Mapping[str, Any]) -> str:
 
 def _md5_in(root: Path, path: str) -> str | None:
     if (root / path).is_dir():
-        raise UnidentifiedError(
-            f"{PIPELINE_FILE}: {path}: tracking does not support folders; list the files one by one"
-        )
+        raise UnidentifiedError(f"{PIPELINE_FILE}: {path}: folders are not supported; list the files one by one")
     return md5_of(root / path) or _md5_of_pointer(root / f"{path}{POINTER}")
 
 
@@ -386,15 +392,4 @@ def _value_at(values_in: Reader, file: str, dotted: str) -> Any:
     value = value_at(values_in(file), dotted, MISSING)
     if value is MISSING:
         raise UnidentifiedError(f"{file}: {dotted}: missing, but {PIPELINE_FILE} refers to it")
-    return value
-
-
-def as_dvc_compares(value: Any) -> Any:
-    """Convert values that DVC considers equal (1, 1.0 and true) to one, so that they give one experiment."""
-    if isinstance(value, Mapping):
-        return {str(key): as_dvc_compares(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [as_dvc_compares(inner) for inner in value]
-    if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()):
-        return int(value)
     return value

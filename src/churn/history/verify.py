@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from churn.config.shapes import as_dvc_compares
 from churn.errors import ChurnError
 from churn.files import METRICS, md5_of_bytes, write_text
 from churn.history import provenance
@@ -17,7 +18,6 @@ from churn.history.state import (
     Stage,
     StageInputs,
     Stages,
-    as_dvc_compares,
     content_of,
     declared_results,
     declared_stages,

@@ -7,14 +7,20 @@ earlier one.
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from churn.errors import ChurnError
-from churn.files import write_text
+from pydantic import BaseModel, Field
+
+from churn.config.shapes import parse_json, require_shape
+from churn.errors import ChurnError, DataError, excerpt
+from churn.files import read_bytes, write_text
+from churn.monitoring.gauges import seconds
 from churn.monitoring.look import Look
+from churn.monitoring.outcomes import Cohort, ContactEffect
 
 MONITORING = Path("monitoring")
 JOURNAL = MONITORING / "looks.jsonl"
@@ -27,8 +33,48 @@ LOCK = Path(".churn/monitoring.lock")
 KEPT_LOOKS = 2_000
 """Looks in the journal; older ones leave it, and stay in MLflow."""
 
+RESTORE_OR_MOVE = "restore the file, or move it away"
+MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+
 Entry = dict[str, Any]
 """A look as in the journal: its attributes, `is_alarm` and `key`."""
+
+
+class JournalFinding(BaseModel):
+    """What the page sorts findings by."""
+
+    corrected: float
+    shift: float
+
+
+class JournalCheck(BaseModel):
+    """What an entry says of a check, beside its attributes."""
+
+    is_alarm: bool
+    p_value: float | None
+    findings: list[JournalFinding]
+
+
+class JournalEntry(BaseModel):
+    """What an entry says of a look, beside its attributes."""
+
+    key: str
+    made: str = Field(min_length=1)
+    is_alarm: bool
+    checks: list[JournalCheck]
+
+
+@dataclass(frozen=True)
+class KnownOutcomes:
+    """What the page shows of the newest outcomes."""
+
+    made: str
+    known_until: str
+    window_days: int
+    currency: str
+    cohorts: tuple[Cohort, ...]
+    effect: ContactEffect | None
+    listed: Mapping[str, tuple[str, ...]]
 
 
 def as_entry(look: Look) -> Entry:
@@ -67,14 +113,19 @@ def read_journal(root: Path) -> list[Entry]:
     path = root / JOURNAL
     if not path.exists():
         return []
-    looks: list[Entry] = []
-    for number, line in enumerate(path.read_bytes().splitlines(), 1):
-        try:
-            looks.append(dict(json.loads(line)))
-            looks[-1]["key"], looks[-1]["made"]
-        except (ValueError, KeyError, TypeError):
-            raise ChurnError(f"{JOURNAL}: line {number} is not a look; restore the file, or move it away") from None
-    return looks
+    return [_look_in(line, number) for number, line in enumerate(read_bytes(path).splitlines(), 1)]
+
+
+def _look_in(line: bytes, number: int) -> Entry:
+    try:
+        found: Entry = parse_json(line, "its JSON", Look)
+        require_shape(found, JournalEntry, "its JSON", "")
+        for moment in (found["made"], found["oldest"], found["newest"]):
+            seconds(moment)
+    except (DataError, ValueError) as error:
+        why = str(error).removeprefix("its JSON: ").removesuffix("; ")
+        raise ChurnError(f"{JOURNAL}: line {number} is not a look; {RESTORE_OR_MOVE} ({why})") from None
+    return found
 
 
 def write_look(root: Path, entry: Entry, earlier: Sequence[Entry]) -> list[Entry]:
@@ -117,5 +168,8 @@ def read_outcomes(root: Path) -> Mapping[str, Any] | None:
     path = root / OUTCOMES
     if not path.exists():
         return None
-    found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    found: Mapping[str, Any] = parse_json(read_bytes(path), OUTCOMES, KnownOutcomes, RESTORE_OR_MOVE)
+    for cohort in found["cohorts"]:
+        if not MONTH.fullmatch(cohort["cohort"]):
+            raise ChurnError(f"{OUTCOMES}: cohorts: {excerpt(cohort['cohort'])} is not a month; {RESTORE_OR_MOVE}")
     return found

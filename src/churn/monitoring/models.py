@@ -1,7 +1,5 @@
 """The model that a look or an outcome is about, with everything that its state recorded for monitoring."""
 
-import io
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +9,7 @@ from pydantic import ValidationError
 from churn import files
 from churn.config.contract import TableContract
 from churn.config.economics import Economics
+from churn.config.shapes import Slices, Threshold, parse_json
 from churn.errors import DataError
 from churn.history.predictions.of_states import (
     WORKSPACE,
@@ -71,7 +70,7 @@ def model_of_fingerprint(root: Path, fingerprint: str) -> MonitoredModel:
 
 def threshold_in(metrics: bytes) -> float:
     """Threshold of a model by the content of its metrics/train.json."""
-    return float(json.loads(metrics)["threshold"])
+    return float(parse_json(metrics, files.TRAIN_METRICS, Threshold, files.RESTORE)["threshold"])
 
 
 def _monitored(state: Snapshot, name: str) -> MonitoredModel:
@@ -89,7 +88,17 @@ def _monitored(state: Snapshot, name: str) -> MonitoredModel:
         contract=contract,
         economics=economics_of(state, name),
         threshold=threshold_in(content_of(state, name, files.TRAIN_METRICS)),
-        slices=tuple(section_of(state, name, "evaluate")["slices"]),
+        slices=_slices(state, name, contract),
         reference=reference,
-        rows=files.read_rows(io.BytesIO(content_of(state, name, files.REFERENCE_ROWS)), types | numbers),
+        rows=files.rows_in(
+            content_of(state, name, files.REFERENCE_ROWS), f"{name}: {files.REFERENCE_ROWS}", types | numbers
+        ),
     )
+
+
+def _slices(state: Snapshot, name: str, contract: TableContract) -> tuple[str, ...]:
+    slices: list[str] = section_of(state, name, "evaluate", Slices)["slices"]
+    for one in slices:
+        if one not in contract.columns:
+            raise DataError(f"{name}: evaluate.slices: no column {one!r} in data.columns, so it cannot be evaluated")
+    return tuple(slices)

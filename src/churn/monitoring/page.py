@@ -39,6 +39,7 @@ def render(looks: Sequence[Mapping[str, Any]], outcomes: Mapping[str, Any] | Non
     newest = looks[-1] if looks else None
     cohorts = [one for one in outcomes["cohorts"] if one["realised_profit"]] if outcomes else []
     champion = [one for one in cohorts if one["model"] == "champion"]
+    calibrated = [one for one in champion if None not in (one["calibration_error"], one["calibration_error_by_chance"])]
     return (
         _environment()
         .get_template(PAGE)
@@ -52,7 +53,7 @@ def render(looks: Sequence[Mapping[str, Any]], outcomes: Mapping[str, Any] | Non
             cohorts=cohorts,
             newest_cohort=champion[-1] if champion else None,
             money=_money_chart(champion, outcomes["currency"]) if champion and outcomes else None,
-            calibration=_calibration_chart(champion) if champion else None,
+            calibration=_calibration_chart(calibrated) if calibrated else None,
             shifts=_shift_chart(looks[-LOOKS_SHOWN:]) if len(looks) > 1 else None,
         )
     )
@@ -91,7 +92,7 @@ def _columns(look: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
 
 
 def _bounds(interval: Mapping[str, float] | None) -> tuple[float, float, float] | None:
-    if interval is None or interval["low"] is None:
+    if interval is None or None in interval.values():
         return None
     return interval["value"], interval["low"], interval["high"]
 

@@ -1,6 +1,5 @@
 """Where the served model comes from: the files of this project, or a version of the registered model."""
 
-import io
 import logging
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
@@ -88,7 +87,7 @@ class ProjectFiles:
         """Load the model, with the contract and the costs that dvc.lock records for it."""
         self.signature()
         md5s = frozenset(require_own_results(self.root, [str(files.MODEL)]).values())
-        content = (self.root / files.MODEL).read_bytes()
+        content = files.read_bytes(self.root / files.MODEL)
         decision = files.unpickle(content, files.MODEL, md5s)
         stages = recorded_stages_of_workspace(self.root).stages
         return ModelParts(
@@ -112,7 +111,7 @@ class ProjectFiles:
             return None
         try:
             require_own_results(self.root, [str(files.REFERENCE)])
-            return Reference.model_validate_json((self.root / files.REFERENCE).read_bytes())
+            return Reference.model_validate_json(files.read_bytes(self.root / files.REFERENCE))
         except (ChurnError, ValidationError):
             return None
 
@@ -165,7 +164,7 @@ class RegisteredVersion:
         params = check_params(parse_yaml(contents[PARAMS_FILE].decode(), f"{name}: {PARAMS_FILE}"))
         background = contents.get(BACKGROUND_FILE)
         types = column_types(pipeline_of(decision).named_steps["encoders"])
-        rows = [] if background is None else customers_of(files.read_rows(io.BytesIO(background), types))
+        rows = [] if background is None else customers_of(files.rows_in(background, f"{name}: background", types))
         origin = ModelOrigin(found.name, found.fingerprint, found.sha256[MODEL_FILE], found.commit, found.number)
         return ModelParts(decision, params.data, params.business, rows, origin)
 

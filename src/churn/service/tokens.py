@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from churn.errors import ChurnError, excerpt
-from churn.files import replacing_outputs
+from churn.files import read_bytes, replacing_outputs
 from churn.runtime import lock
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -70,7 +70,7 @@ def read_tokens(path: Path) -> tuple[Token, ...]:
         ChurnError: it is not a file of tokens.
     """
     try:
-        return TOKENS.validate_json(path.read_bytes())
+        return TOKENS.validate_json(read_bytes(path))
     except FileNotFoundError:
         return ()
     except (OSError, ValidationError) as error:

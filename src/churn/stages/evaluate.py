@@ -15,6 +15,7 @@ from sklearn.model_selection import FixedThresholdClassifier
 
 from churn import files
 from churn.config.params import Params
+from churn.config.shapes import AuditFigures, TableFigures, parse_json
 from churn.history.verify import known_md5s
 from churn.metrics import calibration, dependence, profit
 from churn.metrics.curves import contacted_by_threshold, curve_points, with_bands
@@ -38,11 +39,13 @@ from churn.report.figures import (
     roc_curve,
 )
 from churn.report.overview import overview_of
-from churn.stages.runner import Measurements
+from churn.stages.runner import Measurements, outcomes_of
 from churn.stages.start import start_anew
 from churn.types import DECIMALS, Floats, Labels
 
 log = logging.getLogger(__name__)
+
+IMPORTANCE_COLUMNS = {"feature": "str", "roc_auc_drop": "float64", "roc_auc_drop_sd": "float64"}
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ def load_model_and_data(root: Path) -> tuple[FixedThresholdClassifier, pd.DataFr
     model = files.read_pickle(root / files.MODEL, known_md5s(root))
     types = encoding.column_types(decision.pipeline_of(model).named_steps["encoders"])
     rows = files.read_rows(root / files.TEST_ROWS, types)
-    churned = files.read_labels(root / files.Y_TEST).to_numpy()
+    churned = outcomes_of(root, files.Y_TEST, rows)
     log.info("%s test rows, %.1f%% churned", f"{len(rows):,}", 100 * churned.mean())
     return model, rows, churned
 
@@ -261,15 +264,15 @@ def gather_for_report(
     slices: pd.DataFrame,
 ) -> content.ReportContent:
     """Content of the report, rounded as in the files."""
-    importance = files.read_table(root / files.IMPORTANCE)
+    importance = files.read_table(root / files.IMPORTANCE, IMPORTANCE_COLUMNS)
     pipeline = decision.pipeline_of(model)
     points = min(params.evaluate.curve_points, charts.CURVE_POINTS)
     return content.ReportContent(
         decision=count_decisions(predictions),
         economics=params.business,
-        data=files.read_json(root / files.DATA_METRICS),
-        audit=files.read_json(root / files.AUDIT),
-        training=files.read_json(root / files.TRAIN_METRICS),
+        data=read_figures(root, files.DATA_METRICS, TableFigures),
+        audit=read_figures(root, files.AUDIT, AuditFigures),
+        training=read_figures(root, files.TRAIN_METRICS, dict[str, float | None]),
         test=files.round_figures(scored),
         money=files.round_figures(money),
         curves={name: curve.round(DECIMALS) for name, curve in curves.items()},
@@ -286,6 +289,12 @@ def gather_for_report(
         classifier=type(pipeline.named_steps["classifier"]).__name__,
         inputs={str(path): files.md5(root / path) for path in TOLD_INPUTS},
     )
+
+
+def read_figures(root: Path, path: Path, shape: object) -> dict[str, Any]:
+    """Figures that another stage wrote."""
+    found: dict[str, Any] = parse_json(files.read_bytes(root / path), path, shape, files.RESTORE)
+    return found
 
 
 def count_decisions(predictions: Predictions) -> content.DecisionCounts:

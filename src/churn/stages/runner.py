@@ -5,14 +5,20 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from churn import files
 from churn.config.params import Params, load_params
-from churn.errors import ChurnError, ParameterError
+from churn.errors import ChurnError, DataError, ParameterError
 from churn.history import verify
 from churn.history.state import StageInputs, UnidentifiedError, inputs_from_files
 from churn.runtime import at_work_alone, limited_threads, os_error_line, unexpected_error_line, without_secrets
 from churn.tracking.record import Execution
 from churn.tracking.recorder import Recorder
+from churn.types import Labels
+
+if TYPE_CHECKING:
+    import pandas as pd  # only for types
 
 Measurements = Mapping[str, float]
 """Measurements that belong in no result file, such as seconds, by metric name."""
@@ -46,6 +52,18 @@ def run_stage(recorder: Recorder, work: Callable[[Path, Params], Measurements]) 
         record(without_secrets(fault), {})
         sys.exit(1)
     record(None, measurements)
+
+
+def outcomes_of(root: Path, path: Path, rows: "pd.DataFrame") -> Labels:
+    """Outcomes of rows, which another stage wrote.
+
+    Raises:
+        DataError: the file has others.
+    """
+    labels = files.read_labels(root / path)
+    if len(labels) != len(rows) or labels.empty or not labels.isin([0, 1]).all():
+        raise DataError(f"{path}: not the outcomes of {len(rows):,} rows, 1 or 0 each; {files.RESTORE}")
+    return labels.to_numpy()
 
 
 def inputs_of(workspace: Path, stage: str) -> StageInputs | None:

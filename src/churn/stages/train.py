@@ -15,12 +15,13 @@ from sklearn.model_selection import FixedThresholdClassifier
 
 from churn import files
 from churn.config.params import Params
+from churn.errors import DataError
 from churn.history.verify import known_md5s
 from churn.metrics import paired, scores
 from churn.metrics.intervals import Interval, flatten
 from churn.metrics.profit import choose_threshold, contacted_out_of_fold, profit_per_customer
 from churn.model import cross_validation, decision, encoding, estimators, importance, reference
-from churn.stages.runner import Measurements
+from churn.stages.runner import Measurements, outcomes_of
 from churn.stages.start import start_anew
 from churn.table import splits
 from churn.types import Labels
@@ -67,15 +68,23 @@ def load_processed_data(root: Path) -> TrainingData:
     """Read the training rows; test rows are not opened."""
     vouched = known_md5s(root)
     encoders = files.read_pickle(root / files.ENCODERS, vouched)
+    rows = files.read_rows(root / files.TRAIN_ROWS, encoding.column_types(encoders))
     data = TrainingData(
-        rows=files.read_rows(root / files.TRAIN_ROWS, encoding.column_types(encoders)),
-        X=files.read_features(root / files.X_TRAIN),
-        y=files.read_labels(root / files.Y_TRAIN).to_numpy(),
+        rows=rows,
+        X=_encoded(root, rows),
+        y=outcomes_of(root, files.Y_TRAIN, rows),
         encoders=encoders,
         scaler=files.read_pickle(root / files.SCALER, vouched),
     )
     log.info("%s training rows, %.1f%% churned", f"{len(data.y):,}", 100 * data.y.mean())
     return data
+
+
+def _encoded(root: Path, rows: pd.DataFrame) -> pd.DataFrame:
+    table = files.read_features(root / files.X_TRAIN)
+    if len(table) != len(rows) or table.empty or not np.isfinite(table.to_numpy()).all():
+        raise DataError(f"{files.X_TRAIN}: not the encoded rows of {files.TRAIN_ROWS}; {files.RESTORE}")
+    return table
 
 
 def make_classifier(params: Params) -> ClassifierMixin:

@@ -6,12 +6,15 @@ import itertools
 import json
 import math
 import posixpath
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from churn.config.economics import FORMER_CURRENCY, present_names
 from churn.config.params import PARAMS_FILE, parse_yaml
+from churn.config.shapes import parse_json
+from churn.errors import DataError
 from churn.files import (
     AUDIT,
     CLASSIFICATION_REPORT,
@@ -19,11 +22,12 @@ from churn.files import (
     DETAILED_METRICS,
     MODEL,
     OVERVIEW,
+    RESTORE,
     TRAIN_ROWS,
     md5_of_bytes,
 )
 from churn.history.snapshot import Snapshot
-from churn.history.state import PIPELINE_FILE, Stages
+from churn.history.state import PIPELINE_FILE, Stages, value_at
 from churn.model.pickles import is_plain_pickle
 from churn.texts import counted, one_line, shortened
 from churn.tracking.record import (
@@ -159,9 +163,9 @@ def _where_the_model_is(model: bytes | None, *, vouched: bool) -> ModelNote:
 def _columns(stages: Stages) -> dict[str, str]:
     """Type of each column of the contract."""
     for stage in stages.values():
-        columns = stage.inputs.parameters.get(PARAMS_FILE, {}).get("data", {}).get("columns")
+        columns = value_at(stage.inputs.parameters.get(PARAMS_FILE, {}), "data.columns")
         if isinstance(columns, Mapping):
-            return {str(name): str(column["type"]) for name, column in columns.items()}
+            return {str(name): str(value_at(column, "type", "")) for name, column in columns.items()}
     return {}
 
 
@@ -184,11 +188,17 @@ def _figures(snapshot: Snapshot) -> Iterator[tuple[str, float]]:
     for path in sorted((snapshot.results_called("metrics") | detailed) - {str(OVERVIEW)}):
         content = snapshot.read(path)
         if content is not None:
-            text = content.decode()
-            values = json.loads(text) if path.endswith(".json") else parse_yaml(text, path)
+            values = _figures_in(content, path)
             names = EXPLAINED.get(path, {})
             for key, value in values.items():
                 yield from _numbers(names.get(key, names.get(None, "{}")).format(key), value)
+
+
+def _figures_in(content: bytes, path: str) -> Mapping[str, Any]:
+    if path.endswith(".json"):
+        found: Mapping[str, Any] = parse_json(content, path, remedy=RESTORE)
+        return found
+    return parse_yaml(content.decode(errors="replace"), path)
 
 
 def _numbers(name: str, value: Any) -> Iterator[tuple[str, float]]:
@@ -201,8 +211,10 @@ def _numbers(name: str, value: Any) -> Iterator[tuple[str, float]]:
             yield from _numbers(f"{name}.{key}", inner)
     elif value is None:
         yield name, math.nan
-    elif isinstance(value, int | float) and not math.isinf(value):
+    elif isinstance(value, int | float) and abs(value) <= sys.float_info.max:
         yield name, float(value)
+    elif isinstance(value, float) and math.isnan(value):
+        yield name, value
 
 
 def _parameters(files: Stages) -> dict[str, str]:
@@ -226,7 +238,7 @@ def _leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:
 
 
 def _value_text(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     if len(text) <= LONGEST_VALUE:
         return text
     rest = f"… ({len(text):,} characters in all)"
@@ -247,9 +259,12 @@ def background_of(rows: bytes | None) -> bytes | None:
     """Header and first rows of the table of training rows."""
     if rows is None:
         return None
-    reader = csv.reader(io.StringIO(rows.decode(), newline=""))
     head = io.StringIO(newline="")
-    csv.writer(head, lineterminator="\n").writerows(itertools.islice(reader, 1 + BACKGROUND_ROWS))
+    try:
+        reader = csv.reader(io.StringIO(rows.decode(), newline=""))
+        csv.writer(head, lineterminator="\n").writerows(itertools.islice(reader, 1 + BACKGROUND_ROWS))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{TRAIN_ROWS}: not the table that a stage wrote ({error}); {RESTORE}") from None
     return head.getvalue().encode()
 
 
@@ -336,7 +351,7 @@ def _other_edits(snapshot: Snapshot) -> list[str]:
 
 
 def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return shortened(one_line(text), LONGEST_ITEM)
 
 

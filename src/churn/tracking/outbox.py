@@ -11,7 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from churn.files import replacing
+from churn.errors import ChurnError
+from churn.files import read_bytes, replacing
 from churn.history.state import MD5_FORM
 from churn.runtime import lock, without_secrets
 from churn.tracking.record import Record, record_from
@@ -52,10 +53,10 @@ class Outbox:
         """Read a record by name. If it is unreadable or lacks contents, set it aside, log a warning and return None."""
         path = self._records / f"{name}.json"
         try:
-            record = record_from(path.read_text(encoding="utf-8"))
+            record = record_from(read_bytes(path))
         except FileNotFoundError:
             return None
-        except ValueError:
+        except (ValueError, ChurnError, IsADirectoryError):
             self._set_aside(path, "not readable as a record")
             return None
         if not all(MD5_FORM.fullmatch(md5) and self.content(md5).exists() for md5 in record.experiment.contents):
@@ -96,8 +97,8 @@ class Outbox:
     def outcome(self, name: str) -> str | None:
         """Result of the last attempt to publish a record, empty on success; None before the first attempt."""
         try:
-            return (self.folder / "outcomes" / name).read_text(encoding="utf-8")
-        except FileNotFoundError:
+            return read_bytes(self.folder / "outcomes" / name).decode(errors="replace")
+        except (FileNotFoundError, IsADirectoryError, ChurnError):  # only a note of the last attempt
             return None
 
     def prune(self) -> None:

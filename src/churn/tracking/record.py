@@ -237,7 +237,7 @@ class Record:
         return json.dumps(asdict(self), ensure_ascii=False)
 
 
-def record_from(text: str) -> Record:
+def record_from(content: bytes) -> Record:
     """Parse the output of `as_text`.
 
     Raises:
@@ -245,4 +245,4 @@ def record_from(text: str) -> Record:
     """
     from pydantic import TypeAdapter  # imported here: writing records does not need it
 
-    return TypeAdapter(Record).validate_python(json.loads(text))
+    return TypeAdapter(Record).validate_json(content)

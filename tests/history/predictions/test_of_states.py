@@ -52,7 +52,7 @@ def test_a_pipeline_that_does_not_write_it_is_not_run_for_it(tmp_path: Path, mon
 
 def test_money_of_another_time_is_told_in_a_line() -> None:
     with pytest.raises(DataError, match=r"old: its dvc\.lock records no 'business'"):
-        section_of(state(), "old", "business")
+        section_of(state(), "old", "business", dict)
     told = r"^old: params\.yaml: business \(currency, customer_value, .*, so it cannot be evaluated$"
     with pytest.raises(DataError, match=told):
         economics_of(state(business={"value": 1.0}), "old")

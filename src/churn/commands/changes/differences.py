@@ -13,7 +13,8 @@ from typing import Any
 from churn.commands.changes.comment import CURRENCY, Changes, Difference, Picture, Side, Value
 from churn.commands.compare import compare_states
 from churn.config.economics import FORMER_CURRENCY, present_name
-from churn.errors import ChurnError, excerpt
+from churn.config.shapes import parse_json
+from churn.errors import ChurnError, DataError, excerpt
 from churn.files import DETAILED_METRICS, METRICS, OVERVIEW
 from churn.history.dvc import is_below_dvc
 from churn.history.git import git, git_files, require_repository
@@ -183,8 +184,9 @@ def _detailed_figures(folder: Path, revision: _Revision) -> tuple[dict[tuple[str
     whole = True
     for file, content in _detailed_files(folder, revision).items():
         try:
+            parse_json(content, file)
             found = json.loads(content, parse_constant=str)
-        except (ValueError, RecursionError):  # the file may come from an untrusted branch
+        except DataError:  # the file may come from an untrusted branch
             whole = False
         else:
             figures |= {(file, present_name(name)): value for name, value in _leaves("", found)}

@@ -15,9 +15,11 @@ from churn import files
 from churn.commands.promote.gates import Gate
 from churn.config.economics import Economics
 from churn.config.params import PARAMS_FILE
+from churn.config.shapes import RECORDED
 from churn.errors import ChurnError, first_few
 from churn.history.git import GitRefusalError, commit_of, git
 from churn.history.predictions.of_states import (
+    answers_in,
     answers_on_test_rows,
     answers_out_of_fold,
     content_of,
@@ -25,7 +27,6 @@ from churn.history.predictions.of_states import (
     require_inputs_of_commit,
     section_of,
     state_named,
-    table_of,
 )
 from churn.history.reproduce import EVERY_CIRCUMSTANCE, NotReproducedError, reproduce
 from churn.history.snapshot import Snapshot
@@ -36,7 +37,6 @@ from churn.model import decision, encoding
 from churn.runtime import limited_threads, temporary_folder
 from churn.tracking.description import background_of
 from churn.tracking.record import BACKGROUND_FILE, COMMIT, MODEL_FILE
-from churn.types import ROW_KEY
 
 if TYPE_CHECKING:
     from churn.tracking.store.registry import Registry
@@ -76,7 +76,7 @@ class JudgedState:
 
     def section(self, name: str) -> Mapping[str, Any]:
         """A section of params.yaml with the values that the state was computed with."""
-        return section_of(self.state, self.name, name)
+        return section_of(self.state, self.name, name, RECORDED[name])
 
     @property
     def economics(self) -> Economics:
@@ -115,7 +115,8 @@ def loads_from_registry(registry: "Registry", version: str, challenger: JudgedSt
         own = answers_of(files.read_pickle(at / files.MODEL, {challenger.model_md5}), at / files.TEST_ROWS)
     if not all(one.equals(other) for one, other in zip(loaded, own, strict=True)):
         raise ChurnError(f"{called}: loaded from MLflow, it scores test rows differently from the commit's file")
-    written = table_of(challenger.state, challenger.name, files.TEST_PREDICTIONS, index_col=ROW_KEY)["probability"]
+    of_test_rows = answers_in(challenger.state, challenger.name, files.TEST_PREDICTIONS, {"probability": "float64"})
+    written = of_test_rows["probability"]
     # On another platform the same file gives other last bits.
     if not np.allclose(loaded[0].loc[written.index], written, rtol=TOLERANCE, atol=TOLERANCE):
         raise ChurnError(f"{called}: it scores test rows differently from {files.TEST_PREDICTIONS} of the commit")

@@ -31,7 +31,7 @@ from churn.commands.promote.succession import present_champion, take_over, versi
 from churn.config import search_space
 from churn.config.params import load_params
 from churn.errors import ChurnError, DataError
-from churn.history.predictions.of_states import WORKSPACE, MissingError, table_of
+from churn.history.predictions.of_states import WORKSPACE, MissingError, content_of
 from churn.history.snapshot import is_on_branch_or_tag
 from churn.history.vouching import require_names, require_vouched
 from churn.runtime import is_locked, lock
@@ -42,7 +42,6 @@ from churn.tracking.destination import find_destination
 from churn.tracking.ledger import CHAMPION, Entry, Judgement, Judges, absence
 from churn.tracking.sync import connection, row_of
 from churn.tracking.trials import Selection
-from churn.types import ROW_KEY
 
 if TYPE_CHECKING:
     from churn.tracking.store.registry import Registry
@@ -303,9 +302,8 @@ def _challenge(
     named: Sequence[str],
 ) -> Challenge:
     columns = list(challenger.section("evaluate")["slices"])
-    rows = table_of(
-        challenger.state, challenger.name, files.TRAIN_ROWS, index_col=ROW_KEY, dtype=str, keep_default_na=False
-    )
+    content, types = content_of(challenger.state, challenger.name, files.TRAIN_ROWS), dict.fromkeys(columns, "str")
+    rows = files.table_in(content, f"{challenger.name}: {files.TRAIN_ROWS}", types).fillna("")
     training = challenger.training
     return Challenge(
         rivals=rivals_of(root, challenger, present, registry, named),

@@ -21,7 +21,7 @@ from churn import files
 from churn.commands.tune import study, workers
 from churn.commands.tune.objectives import OBJECTIVES, JudgingData, Objective, folds_of
 from churn.commands.tune.result import Result, Search, as_rows, value_of
-from churn.commands.tune.study import AskedTrial, EndedTrial, Study, TrialOutcome
+from churn.commands.tune.study import FOLDER, AskedTrial, EndedTrial, Study, TrialOutcome
 from churn.commands.tune.workers import FoldError, Material, PassingFoldError, Worker
 from churn.config import search_space
 from churn.config.params import PARAMS_FILE, Params, load_params
@@ -292,6 +292,8 @@ def _result(search: Search, kept: Study, present: float) -> Result:
     complete = [one.candidate for one in ended if one.outcome is TrialOutcome.COMPLETE]
     known = [kept.predictions(one) for one in (search.present, *complete)]
     predictions = [one for one in known if one is not None]
+    if len(predictions) < len(known):
+        raise ChurnError(f"{FOLDER}: predictions of an ended trial are gone; remove the study's .db file to start anew")
     if not complete:
         return Result(search, present, ended, None)
     found = Result(search, present, ended, _gain(search, search.objective, predictions))

@@ -5,6 +5,7 @@ half a trial. A trial that a kill interrupted runs again with the same number.
 """
 
 import hashlib
+import io
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from churn.config import search_space
 from churn.config.search_space import Candidate, Fixed, Space
 from churn.errors import ChurnError
-from churn.files import replacing
+from churn.files import read_bytes, replacing
 from churn.runtime import lock
 from churn.types import Floats
 
@@ -33,6 +34,8 @@ PRUNE_BELOW_P = 0.15
 """A trial is pruned if the signed-rank test on its folds finds it worse than the best with a p-value below this. With
 five folds, that is after the third if all three are worse (p = 1/8); with Optuna's default 0.1, after the fourth."""
 
+UNREADABLE = (ValueError, OSError, EOFError, OverflowError, MemoryError, SyntaxError, TypeError)
+"""What numpy raises for a file that is not one of its own."""
 NUMBER, PATH, ARGUMENTS, REASON = "number", "estimator", "arguments", "reason"
 """User attributes that are stored for each trial."""
 
@@ -91,6 +94,10 @@ class AskedTrial:
             return self.trial.should_prune()
 
 
+def _damaged(predictions: Path) -> ChurnError:
+    return ChurnError(f"{predictions}: damaged; remove {predictions.parent}.db, and the search starts anew")
+
+
 class Study:
     """Trials of one search space on the same data."""
 
@@ -106,7 +113,12 @@ class Study:
         path = self._place_of(candidate)
         if not path.exists():
             return None
-        found: Floats = np.load(path, allow_pickle=False)
+        try:
+            found: Floats = np.load(io.BytesIO(read_bytes(path)), allow_pickle=False)
+        except UNREADABLE:
+            raise _damaged(path) from None
+        if found.dtype != np.float64 or found.ndim != 1 or not ((found >= 0) & (found <= 1)).all():
+            raise _damaged(path)
         return found
 
     def keep(self, candidate: Candidate, probability: Floats) -> None:

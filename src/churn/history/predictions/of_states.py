@@ -1,6 +1,5 @@
 """Find states by name, and read their predictions for customers that the model had not seen."""
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from churn import files
 from churn.config.contract import TableContract
 from churn.config.economics import Economics, in_present_terms
 from churn.config.params import PARAMS_FILE, Data
+from churn.config.shapes import Folds, Seed, require_shape
 from churn.errors import ChurnError, DataError, excerpt, first_few
 from churn.history import snapshot
 from churn.history.committed import Strays, find_strays
@@ -121,10 +121,12 @@ def answers_out_of_fold(state: Snapshot, name: str) -> ModelAnswers:
     Raises:
         MissingError: the predictions are not on this machine.
     """
-    answers = table_of(state, name, files.OUT_OF_FOLD, index_col=ROW_KEY)
-    target = table_of(state, name, files.Y_TRAIN).iloc[:, 0]
+    answers = answers_in(state, name, files.OUT_OF_FOLD, {"probability": "float64"})
+    target = files.table_in(content_of(state, name, files.Y_TRAIN), f"{name}: {files.Y_TRAIN}", "int64").iloc[:, 0]
+    if len(target) != len(answers) or not target.isin([0, 1]).all():
+        raise DataError(f"{name}: {files.Y_TRAIN}: not the outcomes of {files.OUT_OF_FOLD}, so it cannot be evaluated")
     churned = pd.Series(target.to_numpy(), index=answers.index)
-    compute, train = (section_of(state, name, section) for section in ("compute", "train"))
+    compute, train = section_of(state, name, "compute", Seed), section_of(state, name, "train", Folds)
     contacted = profit.contacted_out_of_fold(
         churned.to_numpy(),
         answers["probability"].to_numpy(),
@@ -141,7 +143,8 @@ def answers_on_test_rows(state: Snapshot, name: str) -> ModelAnswers:
     Raises:
         MissingError: the predictions are not on this machine.
     """
-    answers = table_of(state, name, files.TEST_PREDICTIONS, index_col=ROW_KEY)
+    columns = {"probability": "float64", "churned": "int64", "contact": "int64"}
+    answers = answers_in(state, name, files.TEST_PREDICTIONS, columns)
     return ModelAnswers(answers["churned"], answers["probability"], answers["contact"] == 1)
 
 
@@ -174,14 +177,20 @@ def _missing(state: Snapshot) -> list[str]:
     return [path for path in paths if path in state.results and state.read(path) is None]
 
 
-def table_of(state: Snapshot, name: str, path: Path, **how: Any) -> pd.DataFrame:
-    """Read a table of a state.
+def answers_in(state: Snapshot, name: str, path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
+    """A table of a state with an answer for each row key.
 
     Raises:
+        DataError: it is not such a table.
         MissingError: it is not on this machine.
     """
-    table: pd.DataFrame = pd.read_csv(io.BytesIO(content_of(state, name, path)), **how)
-    return table
+    table = files.table_in(content_of(state, name, path), f"{name}: {path}", {ROW_KEY: "str", **columns})
+    labels = [column for column in ("churned", "contact") if column in columns]
+    if not (table["probability"].between(0, 1).all() and table[labels].isin([0, 1]).all(axis=None)):
+        raise DataError(f"{name}: {path}: a value is no probability, outcome or decision, so it cannot be evaluated")
+    if table[ROW_KEY].isna().any() or table[ROW_KEY].duplicated().any():
+        raise DataError(f"{name}: {path}: a row key is missing or repeated, so it cannot be evaluated")
+    return table.set_index(ROW_KEY)
 
 
 def content_of(state: Snapshot, name: str, path: Path) -> bytes:
@@ -208,13 +217,15 @@ def _fetching(state: Snapshot, path: Path) -> str:
     return f"`dvc fetch --all-commits {path}`"
 
 
-def section_of(state: Snapshot, name: str, section: str) -> Mapping[str, Any]:
+def section_of(state: Snapshot, name: str, section: str, shape: object) -> Mapping[str, Any]:
     """A section of params.yaml with the values that the state was computed with.
 
     Raises:
-        DataError: its dvc.lock does not record it.
+        DataError: its dvc.lock does not record it, or records other values than those of the shape.
     """
-    return recorded_section(state.stages, name, section)
+    found = recorded_section(state.stages, name, section)
+    require_shape(found, shape, f"{name}: {LOCK_FILE}: {section}", "so it cannot be evaluated")
+    return found
 
 
 def economics_of(state: Snapshot, name: str) -> Economics:
@@ -230,8 +241,8 @@ def recorded_section(stages: Stages, name: str, section: str) -> Mapping[str, An
     """As `section_of`, from the stages of a dvc.lock."""
     for stage in stages.values():
         values = stage.inputs.parameters.get(PARAMS_FILE, {})
-        if section in values:
-            found: Mapping[str, Any] = values[section]
+        found = values.get(section)
+        if isinstance(found, Mapping):
             return found
     raise DataError(f"{name}: its dvc.lock records no {section!r} of {PARAMS_FILE}, so it cannot be evaluated")
 
