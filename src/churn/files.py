@@ -77,7 +77,6 @@ RESTORE = "`dvc checkout`, `git checkout` of this file or `dvc repro --force` re
 PICKLE_PROTOCOL = 5
 _written_here: set[str] = set()
 """md5 of each pickle that this process wrote and therefore trusts."""
-
 WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 OWNER_ONLY = stat.S_IRUSR | stat.S_IWUSR
 LONGEST_START = 50

@@ -22,10 +22,6 @@ SHOWN: Mapping[Path, type[BaseModel]] = {
     files.TEST_METRICS: TestScores,
     files.BUSINESS_METRICS: TestMoney,
 }
-    files.DATA_METRICS: RowsTested,
-    files.TEST_METRICS: TestScores,
-    files.BUSINESS_METRICS: TestMoney,
-}
 """Files with the headlines, and what each must have."""
 REWRITE = "`dvc repro --force` rewrites it"
 
