@@ -145,7 +145,7 @@ def test_a_table_is_the_same_in_blocks_of_any_size(
     how = PLAIN.model_copy(update={"encoding": encoding})
     whole = read_source(path, how)
     assert whole.to_dict("list") == texts.to_dict("list")
-    monkeypatch.setattr(reader, "BLOCK_BYTES_OF_SOURCE", 100)
+    monkeypatch.setattr(reader, "BLOCK_BYTES", 100)
     monkeypatch.setattr(reader, "ROWS_A_BATCH", 7)
     pd.testing.assert_frame_equal(read_source(path, how), whole)
 

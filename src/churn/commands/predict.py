@@ -41,7 +41,7 @@ from churn.model.scoring import (
 )
 from churn.runtime import named_file
 from churn.service.sources import ProjectFiles, customers_of
-from churn.table.reader import Batch, read_batches
+from churn.table.reader import read_batches
 
 log = logging.getLogger(__name__)
 
@@ -191,8 +191,7 @@ def score_table(
         predictions = stack.enter_context(_TableWriter(output, drafts[0]))
         refused = stack.enter_context(_TableWriter(rejects, drafts[1]))
         dates = None if campaign is None else campaign.date_column
-        read = (read_customers(batch, contract, dates) for batch in _batches_with(dates, table, contract))
-        for customers in stack.enter_context(closing(_read_one_ahead(read))):
+        for customers in stack.enter_context(closing(_read_one_ahead(_customers_of(table, contract, dates)))):
             if stop_at_fault and len(customers.refused):
                 fault = first_fault(customers.refused)
                 raise DataError(f"{table}: {fault}; fix it, or use --on-error reject")
@@ -208,16 +207,19 @@ def score_table(
     return ScoredTable(output, rejects, scored, contacted, rejected)
 
 
-def _batches_with(date_column: str | None, table: Path, contract: TableContract) -> Iterator[Batch]:
-    for batch in read_batches(table, contract):
-        if date_column is not None and date_column not in batch.texts:
-            raise DataError(f"{table}: no column {date_column!r} (monitor.date_column); give the day with --scored-on")
-        yield batch
+def _customers_of(table: Path, contract: TableContract, date_column: str | None) -> Generator[Customers]:
+    with closing(read_batches(table, contract)) as batches:
+        for batch in batches:
+            if date_column is not None and date_column not in batch.texts:
+                raise DataError(
+                    f"{table}: no column {date_column!r} (monitor.date_column); give the day with --scored-on"
+                )
+            yield read_customers(batch, contract, date_column)
 
 
-def _read_one_ahead(read: Iterator[Customers]) -> Generator[Customers]:
+def _read_one_ahead(read: Generator[Customers]) -> Generator[Customers]:
     """Yield the same batches; a thread reads the next one while the present one is scored, mostly outside Python."""
-    with ThreadPoolExecutor(max_workers=1) as reader:
+    with closing(read), ThreadPoolExecutor(max_workers=1) as reader:
         following = reader.submit(next, read, None)
         while (customers := following.result()) is not None:
             following = reader.submit(next, read, None)

@@ -1,7 +1,8 @@
 """Read the customers of a look block by block: a table that is scored now, or the service's prediction log."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -66,33 +67,34 @@ def blocks_of_table(
     contract: TableContract,
     date_column: str | None,
     window: Window,
-) -> Iterator[ScoredBlock]:
+) -> Generator[ScoredBlock]:
     """Customers of a table, scored with the model; rows that break the contract are compared, but not scored.
 
     Raises:
         DataError: the table cannot be read, or lacks a column.
     """
-    for batch in read_batches(table, contract):
-        times = dates_of(batch.texts, table, contract, date_column)
-        inside = window.holds(times) if window.is_limited else pd.Series(True, index=batch.texts.index)
-        texts, when = batch.texts[inside], times[inside].to_numpy()
-        rows, reasons = parsing.parse_customers(texts, contract)
-        valid = (reasons == "").to_numpy()
-        scored = rows[valid].reset_index(drop=True)
-        probability = decision.churn_probability(model, scored) if len(scored) else np.zeros(0)
-        unread = 0 if window.is_limited else len(batch.ragged)  # nobody knows their time
-        yield ScoredBlock(
-            columns=rows,
-            scored=scored,
-            has_columns=np.ones(len(scored), dtype=bool),
-            probability=probability,
-            contacted=probability >= model.threshold,
-            times=when,
-            refused=int((~valid).sum()) + unread,
-            unread=unread,
-            of_other_models=0,
-            done=batch.done,
-        )
+    with closing(read_batches(table, contract)) as batches:
+        for batch in batches:
+            times = dates_of(batch.texts, table, contract, date_column)
+            inside = window.holds(times) if window.is_limited else pd.Series(True, index=batch.texts.index)
+            texts, when = batch.texts[inside], times[inside].to_numpy()
+            rows, reasons = parsing.parse_customers(texts, contract)
+            valid = (reasons == "").to_numpy()
+            scored = rows[valid].reset_index(drop=True)
+            probability = decision.churn_probability(model, scored) if len(scored) else np.zeros(0)
+            unread = 0 if window.is_limited else len(batch.ragged)  # nobody knows their time
+            yield ScoredBlock(
+                columns=rows,
+                scored=scored,
+                has_columns=np.ones(len(scored), dtype=bool),
+                probability=probability,
+                contacted=probability >= model.threshold,
+                times=when,
+                refused=int((~valid).sum()) + unread,
+                unread=unread,
+                of_other_models=0,
+                done=batch.done,
+            )
 
 
 def dates_of(texts: pd.DataFrame, table: Path, contract: TableContract, column: str | None) -> pd.Series:
@@ -126,7 +128,7 @@ def days_in(cells: pd.Series, table: Path, column: str, contract: TableContract)
     return days
 
 
-def blocks_of_log(folder: Path, fingerprint: str, types: Mapping[str, str], window: Window) -> Iterator[ScoredBlock]:
+def blocks_of_log(folder: Path, fingerprint: str, types: Mapping[str, str], window: Window) -> Generator[ScoredBlock]:
     """Customers that one model scored, from the log of the service; others are only counted.
 
     Raises:

@@ -6,14 +6,14 @@ import functools
 import gzip
 import io
 import itertools
+import re
 import string
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import pandas as pd
@@ -25,13 +25,23 @@ from numpy.typing import NDArray
 
 from churn.config.contract import TableContract, TableFormat
 from churn.errors import DataError
+from churn.table.opening import (
+    LARGEST_BATCH,
+    LONGEST_ROW,
+    MOST_COLUMNS,
+    TooLargeError,
+    beyond,
+    csv_blocks,
+    limit,
+    open_table,
+    require_regular,
+    require_unpacked_size,
+)
 from churn.table.validation import header_problem
 
 PARQUET = ".parquet"
-BLOCK_BYTES = 8 * 1024 * 1024
-"""Block size for scoring, where small blocks are slower."""
-BLOCK_BYTES_OF_SOURCE = 1024 * 1024
-"""Block size for reading a whole table: Arrow reads 32 blocks ahead, so larger ones would only use more memory."""
+BLOCK_BYTES = LONGEST_ROW
+"""Arrow requires that a row fits in a block."""
 ROWS_A_BATCH = 65_536
 LONGEST_CELL = 2**31 - 1
 """Maximum characters of a cell; the csv module's default is lower than what Arrow reads."""
@@ -87,7 +97,7 @@ def read_source(path: Path, how: TableFormat) -> pd.DataFrame:
         DataError: the file is missing, empty, not in the given encoding, has an unclosed quote, or a row whose number
             of cells differs from the header.
     """
-    batches = list(_batches(path, how, OF_SOURCE, BLOCK_BYTES_OF_SOURCE))
+    batches = list(_batches(path, how, OF_SOURCE))
     ragged = {number: reason for batch in batches for number, reason in batch.ragged.items()}
     if ragged:
         first = min(ragged)
@@ -99,17 +109,18 @@ def read_source(path: Path, how: TableFormat) -> pd.DataFrame:
     return pd.concat([batch.texts for batch in batches], ignore_index=True)
 
 
-def read_batches(path: Path, contract: TableContract) -> Iterator[Batch]:
-    """Read a CSV or Parquet table in batches; the target column is optional.
+def read_batches(path: Path, contract: TableContract) -> Generator[Batch]:
+    """Read a CSV or Parquet table in batches; the target column is optional. Close it if you leave it early.
 
     Raises:
         DataError: the file is missing, cannot be read, or has no rows or lacks a column of the contract.
     """
-    for batch in _batches(path, contract.format, OF_ARGUMENT, BLOCK_BYTES):
-        problem = header_problem(list(batch.texts.columns), contract, target=False)
-        if problem:
-            raise DataError(f"{path}: {problem}")
-        yield batch
+    with closing(_batches(path, contract.format, OF_ARGUMENT)) as batches:
+        for batch in batches:
+            problem = header_problem(list(batch.texts.columns), contract, target=False)
+            if problem:
+                raise DataError(f"{path}: {problem}")
+            yield batch
 
 
 def read_columns(path: Path, how: TableFormat, names: Sequence[str]) -> pd.DataFrame:
@@ -118,35 +129,41 @@ def read_columns(path: Path, how: TableFormat, names: Sequence[str]) -> pd.DataF
     Raises:
         DataError: the file is missing, cannot be read, has no rows or lacks a column.
     """
-    parts: list[pd.DataFrame] = []
-    for batch in _batches(path, how, OF_ARGUMENT, BLOCK_BYTES):
-        columns = list(batch.texts.columns)
-        repeated = [name for name in names if columns.count(name) > 1]
-        if repeated:
-            raise DataError(f"{path}: column {repeated[0]!r} appears more than once; rename or remove the duplicates")
-        absent = [name for name in names if name not in columns]
-        if absent:
-            raise DataError(f"{path}: no column {absent[0]!r}; the file has: {', '.join(map(str, batch.texts))}")
-        for number, reason in batch.ragged.items():
-            raise DataError(f"{path}: data row {number:,} {reason}; correct it")
-        parts.append(batch.texts[list(names)])
-    return pd.concat(parts, ignore_index=True)
+    with closing(_batches(path, how, OF_ARGUMENT)) as batches:
+        return pd.concat([_columns_of(batch, path, names) for batch in batches], ignore_index=True)
 
 
-def _batches(path: Path, how: TableFormat, advice: _Advice, block_bytes: int) -> Iterator[Batch]:
+def _columns_of(batch: Batch, path: Path, names: Sequence[str]) -> pd.DataFrame:
+    columns = list(batch.texts.columns)
+    repeated = [name for name in names if columns.count(name) > 1]
+    if repeated:
+        raise DataError(f"{path}: column {repeated[0]!r} appears more than once; rename or remove the duplicates")
+    absent = [name for name in names if name not in columns]
+    if absent:
+        raise DataError(f"{path}: no column {absent[0]!r}; the file has: {', '.join(map(str, batch.texts))}")
+    for number, reason in batch.ragged.items():
+        raise DataError(f"{path}: data row {number:,} {reason}; correct it")
+    return batch.texts[list(names)]
+
+
+def _batches(path: Path, how: TableFormat, advice: _Advice) -> Generator[Batch]:
     is_parquet = path.suffix == PARQUET
-    batches = _parquet_batches(path, how) if is_parquet else _csv_batches(path, how, advice, block_bytes)
     empty = True
     try:
-        for batch in batches:
-            empty = False
-            yield batch
+        with closing(_parquet_batches(path, how) if is_parquet else _csv_batches(path, how, advice)) as batches:
+            for batch in batches:
+                empty = False
+                yield batch
+    except TooLargeError as error:
+        raise DataError(f"{path}: {error}") from None
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; {advice.absent}") from None
     except IsADirectoryError:
         raise DataError(f"{path}: is a folder; {advice.folder}") from None
     # Before NOT_PACKED, since one of Arrow's errors is a RuntimeError; UnicodeError: UTF-16 without its mark.
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeError) as error:
+        if "straddl" in str(error):
+            raise DataError(f"{path}: {beyond('has a row that is too long', LONGEST_ROW, ' bytes')}") from None
         cure = "save the table as CSV or Parquet, and check data.format"
         raise DataError(f"{path}: {first_line(error)}; {cure}") from None
     except NOT_PACKED as error:
@@ -157,7 +174,7 @@ def _batches(path: Path, how: TableFormat, advice: _Advice, block_bytes: int) ->
         raise DataError(f"{path}: holds no rows; {advice.rowless}")
 
 
-def _csv_batches(path: Path, how: TableFormat, advice: _Advice, block_bytes: int) -> Iterator[Batch]:
+def _csv_batches(path: Path, how: TableFormat, advice: _Advice) -> Generator[Batch]:
     ragged: dict[int, str] = {}
 
     def set_aside(row: pyarrow.csv.InvalidRow) -> str:
@@ -167,16 +184,15 @@ def _csv_batches(path: Path, how: TableFormat, advice: _Advice, block_bytes: int
 
     _require_text(path, how, advice)
     size, following = path.stat().st_size, 1
-    with open_table(path) as (file, stream):
-        blocks = pyarrow.csv.open_csv(
-            stream,
-            # With threads, Arrow does not report the numbers of ragged rows.
-            pyarrow.csv.ReadOptions(use_threads=False, block_size=block_bytes, encoding=_encoding(how)),
-            pyarrow.csv.ParseOptions(
-                delimiter=how.delimiter, quote_char=how.quote, newlines_in_values=True, invalid_row_handler=set_aside
-            ),
-            pyarrow.csv.ConvertOptions(default_column_type=pa.string()),
-        )
+    options = (
+        # With threads, Arrow does not report the numbers of ragged rows.
+        pyarrow.csv.ReadOptions(use_threads=False, block_size=limit(BLOCK_BYTES), encoding=_encoding(how)),
+        pyarrow.csv.ParseOptions(
+            delimiter=how.delimiter, quote_char=how.quote, newlines_in_values=True, invalid_row_handler=set_aside
+        ),
+        pyarrow.csv.ConvertOptions(default_column_type=pa.string()),
+    )
+    with open_table(path) as (file, stream), csv_blocks(stream, *options) as (schema, blocks):
         for block in filter(len, blocks):  # a block of only ragged rows is empty
             numbers = _numbers(following, len(block), ragged)
             following = int(numbers[-1]) + 1
@@ -184,8 +200,7 @@ def _csv_batches(path: Path, how: TableFormat, advice: _Advice, block_bytes: int
             here = {number: ragged.pop(number) for number in sorted(ragged) if number < following}
             yield Batch(block.to_pandas(), numbers, here, file.tell() / size)
         if ragged:
-            nobody = blocks.schema.empty_table().to_pandas()
-            yield Batch(nobody, np.array([], dtype=np.int64), ragged, 1.0)
+            yield Batch(schema.empty_table().to_pandas(), np.array([], dtype=np.int64), ragged, 1.0)
 
 
 def _require_text(path: Path, how: TableFormat, advice: _Advice) -> None:
@@ -205,7 +220,9 @@ def _require_text(path: Path, how: TableFormat, advice: _Advice) -> None:
                     f"{path}: byte {place:,} (line {lines + 1:,}) is not valid {_encoding(how)}; "
                     "save the table as UTF-8, or set data.format.encoding"
                 ) from None
-            start = start or text
+            if not start:
+                start = text
+                _require_columns(re.split(r"[\r\n]", text.lstrip(), maxsplit=1)[0].count(how.delimiter) + 1)
             place += len(block)
             lines += block.count(b"\n")
             quotes += text.count(how.quote)
@@ -215,6 +232,11 @@ def _require_text(path: Path, how: TableFormat, advice: _Advice) -> None:
     if quotes % 2:
         name = NAMES.get(how.quote, repr(how.quote))
         raise DataError(f"{path}: has an odd number of {name}; close the open quote, or double those inside a cell")
+
+
+def _require_columns(count: int) -> None:
+    if count > limit(MOST_COLUMNS):
+        raise beyond(f"has {count:,} columns", MOST_COLUMNS, "")
 
 
 def _encoding(how: TableFormat) -> str:
@@ -228,16 +250,43 @@ def _numbers(first: int, count: int, ragged: Collection[int]) -> NDArray[np.int6
     return places[~np.isin(places, list(ragged))][:count]
 
 
-def _parquet_batches(path: Path, how: TableFormat) -> Iterator[Batch]:
+def _parquet_batches(path: Path, how: TableFormat) -> Generator[Batch]:
     following = 1
-    with path.open("rb") as stream, pyarrow.parquet.ParquetFile(stream) as file:
-        total = file.metadata.num_rows
+    require_regular(path)
+    with path.open("rb") as stream, pyarrow.parquet.ParquetFile(stream) as plain:
+        total, names = plain.metadata.num_rows, _require_small_parquet(path, plain)
+        # As a dictionary, a long label that stands for many cells is held once, until the size of the cells is known.
+        file = pyarrow.parquet.ParquetFile(stream, metadata=plain.metadata, read_dictionary=names)
         for block in file.iter_batches(ROWS_A_BATCH):
+            _require_small_batch(block)
             columns = [_texts_of(column, how) for column in block.columns]
             texts = pa.RecordBatch.from_arrays(columns, names=block.schema.names).to_pandas()
             numbers = np.arange(following, following + len(texts), dtype=np.int64)
             following += len(texts)
-            yield Batch(texts, numbers, {}, (following - 1) / total)
+            yield Batch(texts, numbers, {}, min((following - 1) / max(total, 1), 1.0))
+
+
+def _require_small_parquet(path: Path, file: pyarrow.parquet.ParquetFile) -> list[str]:
+    """Names of the columns of texts; the table stays within the limits, as far as its footer is right."""
+    groups = range(file.metadata.num_row_groups)
+    require_unpacked_size(
+        max((file.metadata.row_group(n).total_byte_size for n in groups), default=0), path.stat().st_size
+    )
+    _require_columns(file.metadata.num_columns)
+    return [one.name for one in file.schema_arrow if pa.types.is_string(one.type) or pa.types.is_large_string(one.type)]
+
+
+def _require_small_batch(block: pa.RecordBatch) -> None:
+    sizes = [_bytes_as_text(column) for column in block.columns if pa.types.is_dictionary(column.type)]
+    if sum(sizes) > limit(LARGEST_BATCH):
+        raise beyond(f"has {sum(sizes):,} bytes of text in {len(block):,} rows", LARGEST_BATCH, " bytes")
+
+
+def _bytes_as_text(column: pa.DictionaryArray) -> int:
+    if pa.types.is_nested(column.dictionary.type):
+        return 0
+    lengths = pyarrow.compute.binary_length(column.dictionary.cast(pa.string())).cast(pa.int64())
+    return pyarrow.compute.sum(lengths.take(column.indices)).as_py() or 0
 
 
 def _texts_of(column: pa.Array, how: TableFormat) -> pa.Array:
@@ -253,30 +302,6 @@ def _texts_of(column: pa.Array, how: TableFormat) -> pa.Array:
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         texts = pyarrow.compute.replace_substring(texts, ".", how.decimal)
     return texts
-
-
-@contextmanager
-def open_table(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
-    """Open a table; yield the file and the stream of its decompressed content.
-
-    The position in the file shows the progress of the stream.
-
-    Raises:
-        DataError: a .zip file does not contain exactly one file.
-    """
-    with path.open("rb") as file:
-        if path.suffix == ".gz":
-            with gzip.GzipFile(fileobj=file) as stream:
-                yield file, stream  # type: ignore[misc]  # GzipFile is a binary stream but not typed as IO[bytes]
-        elif path.suffix == ".zip":
-            with zipfile.ZipFile(file) as archive:
-                names = [name for name in archive.namelist() if not name.endswith("/")]
-                if len(names) != 1:
-                    raise DataError(f"{path}: contains {len(names)} files; compress only the table")
-                with archive.open(names[0]) as stream:
-                    yield file, stream
-        else:
-            yield file, file
 
 
 def lines_of(path: Path, how: TableFormat, rows: Sequence[int]) -> list[int]:

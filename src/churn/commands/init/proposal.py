@@ -20,7 +20,8 @@ from churn.config.yaml_edit import dump_like, load_editable, node, plain, put
 from churn.errors import ChurnError, DataError, ParameterError, excerpt
 from churn.files import replacing_outputs
 from churn.history.git import git
-from churn.table.reader import NOT_PACKED, PARQUET, first_line, open_table, read_source
+from churn.table.opening import open_table
+from churn.table.reader import NOT_PACKED, PARQUET, first_line, read_source
 from churn.texts import aligned
 
 PLAIN = TableFormat(delimiter=",", quote='"', encoding="utf-8", decimal=".")

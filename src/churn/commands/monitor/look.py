@@ -5,7 +5,8 @@ import logging
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -50,9 +51,10 @@ def look_at(
     with lock(root / journal.LOCK), limited_threads(params.compute.threads):
         model, blocks = _customers(root, source, params, window)
         summary = LookSummary(model.reference, model.slices, model.economics)
-        for block in blocks:
-            summary.add(block)
-            on_progress(block.done)
+        with closing(blocks):
+            for block in blocks:
+                summary.add(block)
+                on_progress(block.done)
         _require_enough(summary, source, model, window)
         now = datetime.now(UTC)
         earlier = journal.read_journal(root)
@@ -65,7 +67,7 @@ def look_at(
 
 def _customers(
     root: Path, source: Path, params: Params, window: Window
-) -> tuple[MonitoredModel, Iterator[ScoredBlock]]:
+) -> tuple[MonitoredModel, Generator[ScoredBlock]]:
     """The model that a source is about, and its customers."""
     if source.is_dir():
         model = model_of_fingerprint(root, newest_fingerprint(source, window))
