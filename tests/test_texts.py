@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from churn.texts import aligned, escaped_json, masked, secrets_in_address
+from churn.texts import aligned, as_cell, escaped_json, masked, secrets_in_address, text_of_cell
 
 
 def test_columns_are_as_wide_as_their_widest_cell_and_numbers_stand_to_the_right() -> None:
@@ -141,3 +141,26 @@ def test_a_name_in_an_address_is_no_secret() -> None:
 
 def test_a_secret_that_is_known_is_masked_wherever_it_stands() -> None:
     assert masked("cannot log in with hunter22!", ["hunter22"]) == "cannot log in with ***!"
+
+
+STARTS = st.sampled_from(["", "'", "''", " ", "=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠"])
+
+
+@given(st.builds("".join, st.lists(STARTS | st.text(max_size=4), max_size=4)))
+def test_a_spreadsheet_finds_no_formula_in_a_cell_and_the_text_is_found_again(text: str) -> None:
+    cell = as_cell(text)
+    assert text_of_cell(cell) == text
+    try:
+        float(cell.replace(",", "."))
+    except ValueError:
+        assert not cell.lstrip(" ").startswith(("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠"))
+
+
+@pytest.mark.parametrize("text", ["-5", "+49", "-1.5e3", "1,5", "K-7", "", "O'Neil", "'quoted'"])
+def test_numbers_and_usual_texts_are_written_as_they_are(text: str) -> None:
+    assert as_cell(text) == text
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+49 170 1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "＝1", " =1", "--5", "'=1"])
+def test_what_a_spreadsheet_would_calculate_gets_an_apostrophe(text: str) -> None:
+    assert as_cell(text) == f"'{text}"

@@ -30,12 +30,13 @@ def first_few(names: Sequence[str]) -> str:
     return f"{', '.join(names[:MOST_NAMES])}{more}"
 
 
-def escape_controls(text: str) -> str:
-    """Escape characters that would move a terminal's cursor, colour it or forge a line.
+def escape_controls(text: str, *, on_one_line: bool = False) -> str:
+    """Escape characters that move a terminal's cursor, colour it, forge a line, or hide or reorder other characters.
 
-    Names of commits and tags, and texts from a server, are untrusted.
+    Names of commits, tags, columns and labels, and texts from a server, are untrusted.
     """
-    return "".join(sign if sign.isprintable() or sign in "\n\t" else repr(sign)[1:-1] for sign in text)
+    kept = "" if on_one_line else "\n\t"
+    return "".join(sign if sign.isprintable() or sign in kept else repr(sign)[1:-1] for sign in text)
 
 
 def excerpt(value: object) -> str:

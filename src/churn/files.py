@@ -22,6 +22,7 @@ import numpy as np
 
 from churn.errors import ChurnError, DataError, excerpt
 from churn.runtime import DRAFT, hold, remove_abandoned
+from churn.texts import as_cell, text_of_cell
 from churn.types import DECIMALS, ROW_KEY
 
 if TYPE_CHECKING:
@@ -115,13 +116,29 @@ def read_labels(path: Path) -> "pd.Series":
 
 
 def write_rounded_table(path: Path, table: "pd.DataFrame") -> None:
-    """Write a table with numbers rounded to six decimals."""
-    _write_csv(path, table.round(DECIMALS), index=False)
+    """Write a table for people, with numbers rounded to six decimals; a user's text in it is no formula."""
+    _write_csv(path, with_inert_cells(table.round(DECIMALS)), index=False)
+
+
+def with_inert_cells(table: "pd.DataFrame") -> "pd.DataFrame":
+    """A table for a CSV file that people open: a spreadsheet finds no formula in its names and cells."""
+    texts = {
+        str(name): cells.map(lambda cell: as_cell(cell) if isinstance(cell, str) else cell)
+        for name, cells in table.items()
+        if cells.dtype.kind == "O" and name != ROW_KEY
+    }
+    return table.assign(**texts).rename(columns=as_cell)
 
 
 def read_table(path: Path, types: Mapping[str, str] | None = None) -> "pd.DataFrame":
-    """Read a table in which only empty cells are missing; it has at least the columns of `types`."""
-    return table_in(read_bytes(path), path, types or {})
+    """Read a table that `write_rounded_table` wrote: at least the columns of `types`; only empty cells are missing."""
+    table = table_in(read_bytes(path), path, types or {})
+    texts = {
+        str(name): cells.map(text_of_cell, na_action="ignore")
+        for name, cells in table.items()
+        if cells.dtype.kind == "O"
+    }
+    return table.assign(**texts)
 
 
 def table_in(content: bytes, named: object, dtypes: Mapping[str, str] | str) -> "pd.DataFrame":

@@ -123,6 +123,28 @@ def without_quoted(message: str) -> str:
     return QUOTED.sub("'…'", message)
 
 
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+NUMBER = re.compile(r"[+-]?(\d+([.,]\d+)?|\d*\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
+
+
+def as_cell(text: str) -> str:
+    """A user's text for a CSV file that people open: a spreadsheet shows it, and does not calculate it.
+
+    An apostrophe goes before a text that a spreadsheet would take for a formula. A number keeps its sign: it calculates
+    nothing. A text that begins with apostrophes and such a sign gets one more, so that `text_of_cell` is exact.
+    """
+    return f"'{text}" if _is_formula(text.lstrip("'")) else text
+
+
+def text_of_cell(cell: str) -> str:
+    """The text that `as_cell` wrote."""
+    return cell[1:] if cell.startswith("'") and _is_formula(cell.lstrip("'")) else cell
+
+
+def _is_formula(text: str) -> bool:
+    return text.lstrip(" ").startswith(FORMULA_STARTS) and not NUMBER.fullmatch(text)
+
+
 def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[str]:
     """Lines of a table with aligned columns; columns whose numbers are in `right` are aligned to the right.
 

@@ -289,6 +289,8 @@ class _TableWriter(ExitStack):
         self._writer: Any = None
 
     def write(self, rows: pd.DataFrame) -> None:
+        if self._path.suffix == ".csv":
+            rows = files.with_inert_cells(rows)
         table = pa.Table.from_pandas(rows, preserve_index=False)
         with _explain_write_faults(self._path):
             if self._writer is None:

@@ -4,12 +4,14 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import requests
 
 from churn.errors import ChurnError, first_few
+from churn.table.opening import LARGEST_REQUEST, beyond, limit
 from churn.texts import counted
 
 TOKEN = "CHURN_TOKEN"  # noqa: S105 - the name of a variable
@@ -51,12 +53,14 @@ def answer_text(found: Any) -> str:
 
 
 def _read(file: Path) -> bytes:
-    if str(file) == "-":
-        return sys.stdin.buffer.read()
     try:
-        return file.read_bytes()
+        with nullcontext(sys.stdin.buffer) if str(file) == "-" else file.open("rb") as stream:
+            content = stream.read(limit(LARGEST_REQUEST) + 1)
     except OSError as error:
         raise ChurnError(f"{file}: {error.strerror}; give a JSON file with a customer or a list of customers") from None
+    if len(content) > limit(LARGEST_REQUEST):
+        raise ChurnError(f"{file}: {beyond('has too many bytes', LARGEST_REQUEST, ' bytes')}")
+    return content
 
 
 def _refusal(problem: Mapping[str, Any], status: int) -> str:

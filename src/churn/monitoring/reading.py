@@ -1,7 +1,7 @@
 """Read the customers of a look block by block: a table that is scored now, or the service's prediction log."""
 
 import math
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime

@@ -10,6 +10,7 @@ import pyarrow.parquet
 
 from churn.errors import DataError, excerpt
 from churn.model.scoring import FINGERPRINT, HELD_OUT, SCORED_ON
+from churn.table.opening import require_regular
 from churn.table.parsing import parse_dates
 from churn.table.reader import PARQUET, first_line
 from churn.types import ROW_KEY
@@ -61,6 +62,7 @@ def _numbers(table: pd.DataFrame, name: str, path: Path) -> pd.Series:
 
 def _read(path: Path) -> pd.DataFrame:
     try:
+        require_regular(path)
         if path.suffix == PARQUET:
             frame: pd.DataFrame = pyarrow.parquet.read_table(path).to_pandas()
             return frame

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from churn.errors import escape_controls
 from churn.metrics.intervals import Interval
 from churn.texts import shortened
 
@@ -74,8 +75,8 @@ def of_importance(column: str, drop: float, deviation: float) -> Caption:
 
 
 def short(name: str) -> str:
-    """Shorten a column name or label to LONGEST_NAME characters."""
-    return shortened(name, LONGEST_NAME)
+    """Shorten a column name or label to LONGEST_NAME characters, and escape what would hide or reorder others."""
+    return escape_controls(shortened(name, LONGEST_NAME), on_one_line=True)
 
 
 def _area_in_words(area: Interval) -> str:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from churn.errors import escape_controls
 from churn.report.svg import Axis
 from churn.types import DECIMALS
 
@@ -44,8 +45,8 @@ def ticks_of(axis: Axis) -> list[tuple[float, str]]:
 
 
 def on_one_line(text: object) -> str:
-    """Put user text on one line."""
-    return " ".join(str(text).split())
+    """Put user text on one line, with the characters escaped that hide or reorder others."""
+    return escape_controls(" ".join(str(text).split()))
 
 
 def brief(text: object) -> str:

@@ -20,7 +20,7 @@ from churn import files
 from churn.audit import checks, view
 from churn.config.contract import TableContract, UnusedKind
 from churn.config.params import Params, Preprocess, SplitBy
-from churn.errors import DataError, ParameterError
+from churn.errors import DataError, ParameterError, excerpt
 from churn.model import encoding
 from churn.stages.runner import Measurements
 from churn.stages.start import start_anew
@@ -76,7 +76,7 @@ class EncodedRows:
 
 def run(root: Path, params: Params) -> Measurements:
     """Run the stage in a folder."""
-    source = root / params.data.source
+    source = source_of(root, params.data.source)
     texts = load_data(source, params.data, params.preprocess.split)
     settled = validate_data(root, source, texts, params.data)
     times = read_times(texts, params.data, params.preprocess.split)
@@ -87,6 +87,21 @@ def run(root: Path, params: Params) -> Measurements:
     report |= describe_split(split, encoded, params.data)
     save_processed_data(root, split, encoded, report, params.data.target.column)
     return {}
+
+
+def source_of(root: Path, name: str) -> Path:
+    """Path of the table; a link in the project may lead to a file elsewhere.
+
+    Raises:
+        ParameterError: the name leads out of the project, so that DVC and git could not give the same table again.
+    """
+    folder, path = (Path(os.path.normpath(one)) for one in (root.absolute(), root.absolute() / name))
+    if not path.is_relative_to(folder):
+        raise ParameterError(
+            f"params.yaml: data.source: {excerpt(name)} is outside the project's folder; copy or move the table to "
+            "data/raw/ and name it there"
+        )
+    return root / name
 
 
 def load_data(source: Path, contract: TableContract, how: SplitBy) -> pd.DataFrame:
@@ -141,7 +156,7 @@ def _refusal(
             "%s: exists, and is not a list of violations: left unchanged; rename it to get the list", files.FAULTS
         )
     else:
-        files.write_table(root / files.FAULTS, pd.DataFrame(cases, columns=list(files.FAULT_COLUMNS)))
+        files.write_rounded_table(root / files.FAULTS, pd.DataFrame(cases, columns=list(files.FAULT_COLUMNS)))
         log.warning("all violations are in %s", files.FAULTS)
     for fault in faults:
         lines = [f"{line[row]:,}" for row in fault.rows[:FIRST_LINES].tolist()]

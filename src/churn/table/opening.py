@@ -5,15 +5,17 @@ import os
 import stat
 import threading
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
-
-import pyarrow as pa
-import pyarrow.csv
+from typing import IO, TYPE_CHECKING
 
 from churn.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.csv
 
 LIMITS_SETTING = "CHURN_TABLE_LIMITS"
 """Environment variable: a factor for all limits below; 10 permits ten times as much."""
@@ -108,14 +110,18 @@ class Unpacking:
         return True
 
     def writable(self) -> bool:
+        """Never."""
         return False
 
     def seekable(self) -> bool:
+        """Never."""
         return False
 
-    def flush(self) -> None: ...
+    def flush(self) -> None:
+        """Nothing is written."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """`open_table` closes the file."""
 
     read1 = read
 
@@ -137,9 +143,8 @@ def open_table(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
             with gzip.GzipFile(fileobj=file) as stream:
                 yield file, Unpacking(stream, size)  # type: ignore[arg-type, misc]  # a binary stream in all but name
         elif path.suffix == ".zip":
-            with zipfile.ZipFile(file) as archive:
-                with archive.open(_only_member(path, archive)) as stream:
-                    yield file, Unpacking(stream, size)  # type: ignore[misc]
+            with zipfile.ZipFile(file) as archive, archive.open(_only_member(path, archive)) as stream:
+                yield file, Unpacking(stream, size)  # type: ignore[misc]
         else:
             yield file, file
 
@@ -184,17 +189,20 @@ class _Feed:
             self._ended = True
             self._turn.notify_all()
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """`open_table` closes the stream."""
 
 
 @contextmanager
-def csv_blocks(stream: IO[bytes], *options: object) -> Iterator[tuple[pa.Schema, Iterator[pa.RecordBatch]]]:
+def csv_blocks(stream: IO[bytes], *options: object) -> Iterator[tuple["pa.Schema", Iterator["pa.RecordBatch"]]]:
     """Columns and blocks of rows of a CSV table.
 
     Arrow's thread reads ahead, and calls Python for it. A reader that is destroyed meanwhile waits for the thread with
     the interpreter's lock held, which the thread needs: both wait forever. A process that ends meanwhile aborts.
     So, however this context ends, the thread has ended before: it found the end of the table.
     """
+    import pyarrow.csv  # here: `churn score` reads no table
+
     feed = _Feed(stream)
     blocks = pyarrow.csv.open_csv(feed, *options)
     try:
@@ -204,7 +212,7 @@ def csv_blocks(stream: IO[bytes], *options: object) -> Iterator[tuple[pa.Schema,
         _read_to_the_end(blocks)
 
 
-def _awaited(blocks: pyarrow.csv.CSVStreamingReader, feed: _Feed) -> Iterator[pa.RecordBatch]:
+def _awaited(blocks: "pyarrow.csv.CSVStreamingReader", feed: _Feed) -> Iterator["pa.RecordBatch"]:
     while True:
         feed.set_awaited(True)
         try:
@@ -215,9 +223,12 @@ def _awaited(blocks: pyarrow.csv.CSVStreamingReader, feed: _Feed) -> Iterator[pa
         yield block
 
 
-def _read_to_the_end(blocks: pyarrow.csv.CSVStreamingReader) -> None:
+def _read_to_the_end(blocks: "pyarrow.csv.CSVStreamingReader") -> None:
+    import pyarrow as pa
+
     while True:
         try:
             blocks.read_next_batch()
-        except Exception:  # the end, or a fault of rows that nobody asked for: Arrow's, or one of unpacking
+        # The end, or a fault of rows that nobody asked for: one of Arrow's or of unpacking.
+        except (StopIteration, pa.ArrowException, OSError, EOFError, RuntimeError, zlib.error, UnicodeError, DataError):
             return

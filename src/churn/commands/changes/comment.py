@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeGuard
 from urllib.parse import quote
 
+from churn.errors import escape_controls
 from churn.files import BUSINESS_METRICS, DATA_METRICS, TEST_METRICS, TRAIN_METRICS
 
 MARKER = "<!-- churn-changes -->"
@@ -383,7 +384,7 @@ def _entities(text: str, longest: int = LONGEST_VALUE) -> str:
 def _visible(text: str, longest: int) -> str:
     """Text on one line, without characters that reorder or hide others, and not too long."""
     short = text if len(text) <= longest else f"{text[: longest - 1]}…"
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in short)
+    return escape_controls(short, on_one_line=True)
 
 
 def _count_text(count: int, noun: str) -> str:
