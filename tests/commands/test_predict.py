@@ -408,7 +408,7 @@ def test_a_fault_of_a_later_batch_is_told_in_a_line(project: Path, monkeypatch: 
     TABLE.write_bytes(TABLE.read_bytes() + LONGER_THAN_A_BLOCK)
     monkeypatch.setattr(reader, "BLOCK_BYTES", 1000)
     told = predict(str(TABLE), "-o", "scores.csv", monkeypatch=monkeypatch)
-    assert told.startswith("churn: new.csv: straddling object")
+    assert told.startswith("churn: new.csv: has a row that is too long")
     assert told.endswith("; save the table as CSV or Parquet, and check data.format")
     assert len(told.splitlines()) == 1
     assert not list(project.glob("*scores*"))
