@@ -409,7 +409,7 @@ def test_a_fault_of_a_later_batch_is_told_in_a_line(project: Path, monkeypatch: 
     monkeypatch.setattr(reader, "BLOCK_BYTES", 1000)
     told = predict(str(TABLE), "-o", "scores.csv", monkeypatch=monkeypatch)
     assert told.startswith("churn: new.csv: has a row that is too long")
-    assert told.endswith("; save the table as CSV or Parquet, and check data.format")
+    assert told.endswith("raise all limits with CHURN_TABLE_LIMITS=10 (ten times)")
     assert len(told.splitlines()) == 1
     assert not list(project.glob("*scores*"))
 
