@@ -14,8 +14,11 @@ import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, clone
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import FixedThresholdClassifier
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import FixedThresholdClassifier, cross_val_score
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
@@ -26,6 +29,7 @@ from churn import files
 from churn.config.contract import TableContract
 from churn.metrics.profit import NOBODY
 from churn.model import encoding
+from churn.model.cross_validation import untrained_pipeline
 from churn.model.decision import assemble_decision, churn_probability, pipeline_of
 from churn.table.parsing import parse_table
 from churn.types import Floats, Labels
@@ -59,7 +63,7 @@ class Customers:
 
     def decision(self, classifier: BaseEstimator, threshold: float = 0.3) -> FixedThresholdClassifier:
         fitted = clone(classifier).fit(self.X, self.y)
-        return assemble_decision(self.encoders, self.scaler, fitted, threshold, self.rows, self.y)
+        return assemble_decision(self.encoders, self.scaler, fitted, threshold)
 
 
 @pytest.fixture
@@ -137,9 +141,50 @@ def test_the_threshold_for_nobody_contacts_nobody_even_at_probability_one(proces
 def test_assembling_changes_nothing_of_the_fitted_parts(processed: Customers) -> None:
     classifier = LogisticRegression().fit(processed.X, processed.y)
     before = joblib.hash([processed.encoders, processed.scaler, classifier])
-    other_rows, other_y = processed.rows.iloc[:20], 1 - processed.y[:20]
-    decision = assemble_decision(processed.encoders, processed.scaler, classifier, 0.3, other_rows, other_y)
+    decision = assemble_decision(processed.encoders, processed.scaler, classifier, 0.3)
     assert joblib.hash([step for _, step in pipeline_of(decision).steps]) == before
+
+
+def test_cross_validating_the_model_refits_encoding_and_classifier(processed: Customers) -> None:
+    classifier = HistGradientBoostingClassifier(max_iter=20, early_stopping=False)
+    decision = processed.decision(classifier)
+    untrained = untrained_pipeline(processed.encoders, processed.scaler, classifier)
+    of_model, of_pipeline = (
+        cross_val_score(one, processed.rows, processed.y, scoring="roc_auc", cv=3) for one in (decision, untrained)
+    )
+    assert of_model.tolist() == of_pipeline.tolist()
+    assert of_model.mean() < roc_auc_score(processed.y, churn_probability(decision, processed.rows))
+
+
+def test_a_model_fitted_to_other_labels_knows_nothing_of_the_first_ones(processed: Customers) -> None:
+    decision = processed.decision(HistGradientBoostingClassifier(max_iter=20, early_stopping=False))
+    other = clone(decision).fit(processed.rows, 1 - processed.y)
+    assert roc_auc_score(processed.y, other.predict_proba(processed.rows)[:, 1]) < 0.5
+    assert roc_auc_score(processed.y, churn_probability(decision, processed.rows)) > 0.5
+
+
+def test_an_unfitted_copy_has_learned_nothing(processed: Customers) -> None:
+    copy = clone(processed.decision(LogisticRegression()))
+    with pytest.raises(NotFittedError):
+        copy.predict_proba(processed.rows)
+    assert not hasattr(copy.estimator, "n_features_in_")
+
+
+def test_parameters_of_the_classifier_are_reached_and_the_threshold_is_one_of_them(processed: Customers) -> None:
+    decision = processed.decision(LogisticRegression(C=0.5), threshold=0.3)
+    assert decision.get_params()["estimator__classifier__C"] == 0.5
+    assert decision.get_params()["threshold"] == 0.3
+    refitted = clone(decision).set_params(estimator__classifier__C=1e-6).fit(processed.rows, processed.y)
+    assert np.ptp(churn_probability(refitted, processed.rows)) < 0.01
+    assert refitted.threshold == 0.3
+
+
+def test_a_model_of_an_earlier_version_is_read_as_before(processed: Customers) -> None:
+    decision = processed.decision(LogisticRegression())
+    fitted = FrozenEstimator(pipeline_of(decision))
+    earlier = FixedThresholdClassifier(fitted, threshold=0.3, pos_label=1).fit(processed.rows, processed.y)
+    assert churn_probability(earlier, processed.rows).tolist() == churn_probability(decision, processed.rows).tolist()
+    assert pipeline_of(earlier) is not earlier.estimator_
 
 
 def test_order_of_columns_and_columns_besides_change_nothing(processed: Customers) -> None:
@@ -209,7 +254,7 @@ def test_a_row_gets_the_same_bits_alone_and_among_any_number_of_others(
     rows: pd.DataFrame, y: Labels, contract: TableContract, classifier: BaseEstimator
 ) -> None:
     fitted = pipeline(contract, classifier).fit(rows, y).named_steps
-    decision = assemble_decision(fitted["encoders"], fitted["scaler"], fitted["classifier"], 0.5, rows, y)
+    decision = assemble_decision(fitted["encoders"], fitted["scaler"], fitted["classifier"], 0.5)
     expected = churn_probability(decision, rows)
     for count in (1, 2, 3, 5, 7, 15, 16, 17, 33, 100):
         assert churn_probability(decision, rows[:count]).tolist() == expected[:count].tolist(), count

@@ -58,7 +58,7 @@ def decide(
     def fitted(estimator: BaseEstimator) -> FixedThresholdClassifier:
         whole = pipeline(contract, estimator).fit(rows, y)
         steps = whole.named_steps
-        return assemble_decision(steps["encoders"], steps["scaler"], steps["classifier"], 0.3, rows.head(20), y[:20])
+        return assemble_decision(steps["encoders"], steps["scaler"], steps["classifier"], 0.3)
 
     return fitted
 
@@ -148,7 +148,7 @@ def test_arithmetic_with_any_single_number_off_by_the_least_amount_is_found(
 
 def path_with(monkeypatch: pytest.MonkeyPatch, decision: FixedThresholdClassifier, wrong: Forest) -> ScoringPath:
     """The path that is chosen if the arithmetic is built wrongly."""
-    classifier = decision.estimator_.estimator[-1]
+    classifier = decision.estimator_[-1]
     with monkeypatch.context() as patch:
         patch.setitem(classifiers.MAKERS, type(classifier), lambda _: wrong)
         return prove(decision).path
@@ -163,11 +163,11 @@ def test_trees_added_in_another_order_are_found(decide: Decide, monkeypatch: pyt
 
 def test_a_changed_private_attribute_falls_back(decide: Decide) -> None:
     decision = decide(PLAIN[0])
-    del decision.estimator_.estimator[-1]._baseline_prediction
+    del decision.estimator_[-1]._baseline_prediction
     with pytest.raises(AttributeError):  # the object itself cannot score, so nothing is served
         prove(decision)
     decision = decide(PLAIN[2])
-    decision.estimator_.estimator[-1].estimators_ = decision.estimator_.estimator[-1].estimators_[:, :0]
+    decision.estimator_[-1].estimators_ = decision.estimator_[-1].estimators_[:, :0]
     with pytest.raises(IndexError):
         prove(decision)
 
@@ -202,7 +202,7 @@ def test_a_model_too_large_to_be_proved_is_not_proved_in_part(decide: Decide, mo
 
 def test_encoders_of_another_form_leave_the_object(decide: Decide, rows: pd.DataFrame, given: list[Customer]) -> None:
     decision = decide(PLAIN[0])
-    scaler = decision.estimator_.estimator.named_steps["scaler"].named_transformers_["numeric"]
+    scaler = decision.estimator_.named_steps["scaler"].named_transformers_["numeric"]
     scaler.with_mean = False  # it then no longer subtracts the mean that it has
     proved = prove(decision)
     assert proved.path == ScoringPath.OBJECT

@@ -7,9 +7,12 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from matplotlib import pyplot as plt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from churn import files
 from churn.metrics.intervals import Interval
@@ -119,6 +122,20 @@ def test_the_precision_recall_curve_shows_its_points_and_where_the_decision_stan
     assert drawn["the decision"] == [(3 / 4, 3 / 5)]
     assert said(figure) == ("60% of the contacted churned, 40% of all", f"PR-AUC {SHOWN}; by chance 0.400")
     assert {(0.5, 0.8), (0.5, 1.0)} <= band(figure)
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 4)), min_size=2, max_size=40))
+def test_the_area_below_the_drawn_precision_is_the_average_precision_also_of_tied_scores(
+    customers: list[tuple[int, int]],
+) -> None:
+    churned, scores = (np.array(values) for values in zip(*[*customers, (1, 2), (0, 2)], strict=True))
+    precision, recall, _ = precision_recall_curve(churned, scores, drop_intermediate=True)
+    curve = pd.DataFrame({"recall": recall, "precision": precision, "precision_low": 0.0, "precision_high": 1.0})
+    figure = figures.precision_recall_curve(curve, AREA, churned, scores > 1)
+    corners = figure.axes[0].lines[1].get_path().vertices  # as data; the style makes them steps to the next point
+    assert figure.axes[0].lines[1].get_drawstyle() == "steps-post"
+    area = -np.sum(np.diff(corners[:, 0]) * corners[:-1, 1])
+    assert area == pytest.approx(average_precision_score(churned, scores))
 
 
 def test_the_calibration_curve_shows_each_group_with_its_interval() -> None:

@@ -5,6 +5,7 @@ import math
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -113,6 +114,14 @@ def test_the_committed_page_holds_the_committed_curves_to_the_last_place() -> No
         assert np.allclose(sorted(points["x"]), sorted(curve[x]), atol=0)
         for column, end in (("y", ""), ("low", "_low"), ("high", "_high")):
             assert np.allclose(sorted(points[column]), sorted(curve[f"{y}{end}"]), atol=0), name
+
+
+def test_the_page_draws_precision_in_steps() -> None:
+    (chart,) = re.findall(r'<figure[^>]*data-chart="precision_recall".*?</figure>', committed("report.html"), re.DOTALL)
+    (line,) = re.findall(r'class="line" d="M([^"]+)"', chart)
+    corners = [tuple(map(float, point.split())) for point in line.split("L")]
+    assert len(corners) > 100
+    assert all(here[0] == there[0] or here[1] == there[1] for here, there in pairwise(corners))
 
 
 def test_the_committed_page_names_its_inputs_as_dvc_lock_does() -> None:

@@ -97,6 +97,7 @@ def _charts(results: ReportContent) -> Iterator[Chart]:
         "precision_recall", "Precision and recall", found, curves["precision_recall"][::-1], ("recall", "precision"),
         Plane(_share_axis("churners contacted (recall)"), _share_axis("churners among the contacted (precision)")),
         chance=[(0, rate), (1, rate)], chance_label="by chance", decision=(recall, precision_of(decision)),
+        in_steps=True,
     )  # fmt: skip
     top = _top_of(curves["calibration"])
     yield _curve(
@@ -138,20 +139,22 @@ def _curve(
     chance_label: str,
     decision: tuple[float, float] | None,
     has_bars: bool = False,
+    in_steps: bool = False,
 ) -> Chart:
     x, y = columns
     known = table.dropna(subset=[x, y])
     known = known.iloc[thin(len(known), CURVE_POINTS)]
     with_bounds = {f"{y}_low", f"{y}_high"} <= set(known) and known[[f"{y}_low", f"{y}_high"]].notna().all(axis=None)
     columns_told = {"x": x, "y": y} | ({"low": f"{y}_low", "high": f"{y}_high"} if with_bounds else {})
-    xs = list(known[x])
+    drawn = _as_steps(known[list(columns_told.values())], x) if in_steps else known
+    xs = list(drawn[x])
     return Chart(
         name=name,
         title=title,
         finding=found[name],
         plane=plane,
-        line="" if has_bars or not xs else plane.path(zip(xs, known[y], strict=True)),
-        band=plane.band(xs, list(known[f"{y}_low"]), list(known[f"{y}_high"]))
+        line="" if has_bars or not xs else plane.path(zip(xs, drawn[y], strict=True)),
+        band=plane.band(xs, list(drawn[f"{y}_low"]), list(drawn[f"{y}_high"]))
         if with_bounds and xs and not has_bars
         else "",
         chance=plane.path(chance),
@@ -160,6 +163,12 @@ def _curve(
         points={key: [_plain(value) for value in known[column]] for key, column in columns_told.items()},
         has_bars=has_bars,
     )
+
+
+def _as_steps(table: pd.DataFrame, x: str) -> pd.DataFrame:
+    """Corners of a curve whose values between two points are those of the right one, as between two recalls."""
+    twice = table.loc[table.index.repeat(2)]
+    return twice.iloc[1:].assign(**{x: twice[x].to_numpy()[:-1]})
 
 
 def _plain(value: float) -> float | None:

@@ -81,13 +81,16 @@ def roc_curve(curve: pd.DataFrame, area: Interval, churned: Labels, contacted: N
 def precision_recall_curve(
     curve: pd.DataFrame, area: Interval, churned: Labels, contacted: NDArray[np.bool_]
 ) -> Figure:
-    """Precision-recall curve with the decision."""
+    """Precision-recall curve with the decision, as steps: the area below them is the average precision.
+
+    `curve` has falling recall. A straight line between two points would show precisions that no threshold reaches.
+    """
     rate = float(churned.mean())
     decision = decision_scores(churned, contacted)
     precision = decision["precision"] if contacted.any() else float("nan")
     figure, axes = _axes(captions.of_precision_recall(precision, rate, area))
     axes.axhline(rate, color=GREY, linestyle="--", label="by chance")
-    _draw_with_band(axes, curve, "recall", "precision", "model")
+    _draw_with_band(axes, curve, "recall", "precision", "model", step="post")
     if contacted.any():
         _mark_decision(axes, decision["recall"], precision)
     axes.set(xlabel="churners contacted (recall)", ylabel="churners among the contacted (precision)")
@@ -144,9 +147,12 @@ def feature_importance(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _draw_with_band(axes: Axes, curve: pd.DataFrame, x: str, y: str, label: str) -> None:
-    axes.fill_between(curve[x], curve[f"{y}_low"], curve[f"{y}_high"], color=BLUE, alpha=0.2, linewidth=0, label=BAND)
-    axes.plot(curve[x], curve[y], color=BLUE, linewidth=2, label=label)
+def _draw_with_band(
+    axes: Axes, curve: pd.DataFrame, x: str, y: str, label: str, *, step: Literal["post"] | None = None
+) -> None:
+    band = curve[f"{y}_low"], curve[f"{y}_high"]
+    axes.fill_between(curve[x], *band, color=BLUE, alpha=0.2, linewidth=0, label=BAND, step=step)
+    axes.plot(curve[x], curve[y], color=BLUE, linewidth=2, label=label, drawstyle=f"steps-{step}" if step else None)
 
 
 def _mark_decision(axes: Axes, x: float, y: float) -> None:

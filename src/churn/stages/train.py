@@ -144,7 +144,7 @@ def profit_interval(data: TrainingData, contacted: NDArray[np.bool_], params: Pa
 
 def assemble(data: TrainingData, classifier: ClassifierMixin, threshold: float) -> FixedThresholdClassifier:
     """Combine the fitted parts into one object, from customer columns to the decision."""
-    return decision.assemble_decision(data.encoders, data.scaler, classifier, threshold, data.rows, data.y)
+    return decision.assemble_decision(data.encoders, data.scaler, classifier, threshold)
 
 
 def save_model(root: Path, data: TrainingData, classifier: ClassifierMixin, judgement: TrainingJudgement) -> None:
