@@ -1,6 +1,6 @@
 """Packages beside the locks: what a state is made of that no lock file says."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pytest
@@ -34,8 +34,8 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 def test_in_the_locked_environment_there_are_none() -> None:
     lock, dev = ((REPOSITORY / name).read_text() for name in ("requirements.lock", "requirements-dev.lock"))
-    assert packages_beside_locks([lock], "sklearn.ensemble.RandomForestClassifier") == {}
-    assert packages_beside_locks([lock, dev], "empulse.models.CSLogitClassifier") == {}
+    assert packages_beside_locks([lock], ["sklearn.ensemble.RandomForestClassifier"]) == {}
+    assert packages_beside_locks([lock, dev], ["empulse.models.CSLogitClassifier"]) == {}
 
 
 @pytest.mark.parametrize("group", ["dev", "docs", "notebook", "s3", "serve", "tune"])
@@ -48,16 +48,16 @@ def test_a_group_locks_no_other_version_than_the_project(group: str) -> None:
 
 
 def test_another_version_than_the_locked_one_is_one_of_them(installed: dict[str, str]) -> None:
-    assert packages_beside_locks([LOCK], None) == {}
+    assert packages_beside_locks([LOCK], ()) == {}
     installed["numpy"] = "2.4.6"
-    assert packages_beside_locks([LOCK], None) == {}, "a lock may allow several"
+    assert packages_beside_locks([LOCK], ()) == {}, "a lock may allow several"
     installed |= {"numpy": "2.4.5", "scikit-learn": "1.8.0"}
-    assert packages_beside_locks([LOCK], None) == {"numpy": "2.4.5", "scikit-learn": "1.8.0"}
+    assert packages_beside_locks([LOCK], ()) == {"numpy": "2.4.5", "scikit-learn": "1.8.0"}
 
 
 def test_what_the_lock_names_for_another_platform_and_what_it_does_not_name_are_none(installed: dict[str, str]) -> None:
     del installed["numpy"]
-    assert packages_beside_locks([LOCK], None) == {}
+    assert packages_beside_locks([LOCK], ()) == {}
 
 
 def test_an_estimator_brings_its_package_and_all_that_it_requires(
@@ -71,9 +71,9 @@ def test_an_estimator_brings_its_package_and_all_that_it_requires(
     monkeypatch.setattr(packages, "_distributions", lambda: {"boosting": ["Boosting"]})
     monkeypatch.setattr(packages, "version", versions.__getitem__)
     monkeypatch.setattr(packages, "requires", requirements.get)
-    assert packages_beside_locks([LOCK], "boosting.sklearn.Classifier") == {"boosting": "3.0", "boosting-core": "0.9"}
+    assert packages_beside_locks([LOCK], ["boosting.sklearn.Classifier"]) == {"boosting": "3.0", "boosting-core": "0.9"}
     with pytest.raises(EstimatorAbsentError):
-        packages_beside_locks([LOCK], "absent.Classifier")
+        packages_beside_locks([LOCK], ["absent.Classifier"])
 
 
 @pytest.fixture
@@ -81,8 +81,8 @@ def beside(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """What is installed beside the locks for a stage that fits or loads the estimator."""
     found: dict[str, str] = {}
 
-    def looked(_: object, estimator: str | None) -> Mapping[str, str]:
-        return dict(found) if estimator else {}
+    def looked(_: object, estimators: Collection[str]) -> Mapping[str, str]:
+        return dict(found) if estimators else {}
 
     monkeypatch.setattr(packages, "packages_beside_locks", looked)
     return found

@@ -444,7 +444,7 @@ def test_one_thread_is_what_scikit_learn_does_unasked_and_other_libraries_are_to
         (
             "sklearn.linear_model.SGDClassifier",
             {"loss": "hinge"},
-            f"train.estimator: .*SGDClassifier {UNUSABLE}",
+            "train.params: .*SGDClassifier has no predict_proba with these arguments; set those on which it depends",
         ),
         ("sklearn.mixture.GaussianMixture", {}, f"train.estimator: sklearn.mixture.GaussianMixture {UNUSABLE}"),
         ("builtins.dict", {}, r"train.estimator: cannot import 'builtins.dict' \(builtins is part of Python"),
@@ -466,6 +466,90 @@ def test_an_estimator_that_cannot_be_made_is_told_by_key_and_value(
     with pytest.raises(ParameterError, match=f"^params.yaml: .*{told}") as refused:
         make_classifier(path, arguments, seed=7, threads=1)
     assert "\n" not in str(refused.value)
+
+
+LINEAR = {"estimator": "sklearn.svm.LinearSVC", "params": {"C": 0.5}}
+
+NESTED: dict[str, tuple[str, dict[str, Any]]] = {
+    "calibrated, by path": ("sklearn.calibration.CalibratedClassifierCV", {"estimator": "sklearn.svm.LinearSVC"}),
+    "calibrated": ("sklearn.calibration.CalibratedClassifierCV", {"estimator": LINEAR, "cv": 3}),
+    "stacked": (
+        "sklearn.ensemble.StackingClassifier",
+        {
+            "estimators": [["linear", LINEAR], ["trees", {"estimator": FOREST, "params": {"n_estimators": 5}}]],
+            "final_estimator": "sklearn.linear_model.LogisticRegression",
+        },
+    ),
+    "voting": ("sklearn.ensemble.VotingClassifier", {"voting": "soft", "estimators": [["a", {"estimator": FOREST}]]}),
+    "a regressor": (
+        "sklearn.ensemble.GradientBoostingClassifier",
+        {"init": {"estimator": FOREST}, "n_estimators": 3},
+    ),
+    "deep": (
+        "sklearn.ensemble.BaggingClassifier",
+        {"estimator": {"estimator": "sklearn.calibration.CalibratedClassifierCV", "params": {"estimator": LINEAR}}},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NESTED)
+def test_an_estimator_of_estimators_is_made_and_fitted(name: str, y: Labels) -> None:
+    path, arguments = NESTED[name]
+    made = make_classifier(path, arguments, seed=7, threads=1)
+    X = pd.DataFrame({"months": np.arange(len(y), dtype=float)})
+    first, again = (fit_classifier(made, X, y).predict_proba(X) for _ in range(2))
+    assert first.tobytes() == again.tobytes()
+    assert arguments == NESTED[name][1], "the arguments are those of params.yaml, still"
+
+
+def test_nested_estimators_get_seed_and_threads() -> None:
+    arguments = {"estimator": {"estimator": FOREST, "params": {"n_estimators": 3}}}
+    made = make_classifier("sklearn.calibration.CalibratedClassifierCV", arguments, seed=7, threads=2)
+    assert (made.estimator.random_state, made.estimator.n_jobs, made.estimator.n_estimators) == (7, 2, 3)
+
+
+NESTED_WRONGLY: dict[str, tuple[str, dict[str, Any], str]] = {
+    "no predictor": (
+        "sklearn.calibration.CalibratedClassifierCV",
+        {"estimator": "sklearn.decomposition.PCA"},
+        "train.params.estimator.estimator: sklearn.decomposition.PCA is neither a classifier nor a regressor",
+    ),
+    "a program": (
+        "sklearn.ensemble.StackingClassifier",
+        {"estimators": [["a", {"estimator": "subprocess.Popen", "params": {"args": ["true"]}}]]},
+        "train.params.estimators.0.1.estimator: cannot import 'subprocess.Popen' (subprocess is part of Python",
+    ),
+    "an argument that does not exist": (
+        "sklearn.calibration.CalibratedClassifierCV",
+        {"estimator": {"estimator": FOREST, "params": {"trees": 3}}},
+        f"train.params.estimator.params.trees: {FOREST} has no such argument; it accepts n_estimators, ",
+    ),
+    "a text where an estimator belongs": (
+        "sklearn.calibration.CalibratedClassifierCV",
+        {"estimator": "LinearSVC"},
+        "train.params: rejected by sklearn.calibration.CalibratedClassifierCV: ",
+    ),
+    "votes without probabilities": (
+        "sklearn.ensemble.VotingClassifier",
+        {"estimators": [["linear", LINEAR]]},
+        "train.params: sklearn.ensemble.VotingClassifier has no predict_proba with these arguments; ",
+    ),
+    "a file": (
+        "sklearn.calibration.CalibratedClassifierCV",
+        {"estimator": {"estimator": FOREST, "params": {"train_dir": "x"}}},
+        "names a file to read or write",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NESTED_WRONGLY)
+def test_a_nested_estimator_that_cannot_be_made_is_told_by_its_own_key(name: str) -> None:
+    path, arguments, told = NESTED_WRONGLY[name]
+    with pytest.raises(ParameterError) as refused:
+        make_classifier(path, arguments, seed=7, threads=1)
+    (line,) = str(refused.value).splitlines()
+    assert line.startswith("params.yaml: train.")
+    assert told in line
 
 
 @pytest.mark.parametrize(

@@ -132,9 +132,9 @@ def test_the_area_below_the_drawn_precision_is_the_average_precision_also_of_tie
     precision, recall, _ = precision_recall_curve(churned, scores, drop_intermediate=True)
     curve = pd.DataFrame({"recall": recall, "precision": precision, "precision_low": 0.0, "precision_high": 1.0})
     figure = figures.precision_recall_curve(curve, AREA, churned, scores > 1)
-    corners = figure.axes[0].lines[1].get_path().vertices  # as data; the style makes them steps to the next point
-    assert figure.axes[0].lines[1].get_drawstyle() == "steps-post"
-    area = -np.sum(np.diff(corners[:, 0]) * corners[:-1, 1])
+    line = figure.axes[0].lines[1]
+    assert line.get_drawstyle() == "steps-post"
+    area = -np.sum(np.diff(np.asarray(line.get_xdata())) * np.asarray(line.get_ydata())[:-1])
     assert area == pytest.approx(average_precision_score(churned, scores))
 
 

@@ -4,6 +4,7 @@ There are none if the environment is the locked one and contains the estimator: 
 """
 
 import functools
+import itertools
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -31,15 +32,15 @@ def pins_of(lock: str) -> dict[str, set[str]]:
     return pins
 
 
-def packages_beside_locks(locks: Iterable[str], estimator: str | None) -> dict[str, str]:
-    """Installed packages that differ from the lock files, and requirements of an estimator that no lock file contains.
+def packages_beside_locks(locks: Iterable[str], estimators: Iterable[str]) -> dict[str, str]:
+    """Installed packages that differ from the lock files, and requirements of estimators that no lock file contains.
 
     Args:
         locks: contents of the lock files that a stage depends on.
-        estimator: import path; None for a stage that neither fits nor loads one.
+        estimators: import paths; none for a stage that neither fits nor loads any.
 
     Raises:
-        EstimatorAbsentError: the estimator's package is not installed.
+        EstimatorAbsentError: the package of an estimator is not installed.
     """
     pins: dict[str, set[str]] = {}
     for lock in locks:
@@ -47,8 +48,9 @@ def packages_beside_locks(locks: Iterable[str], estimator: str | None) -> dict[s
             pins.setdefault(name, set()).update(versions)
     installed = _installed_versions()
     other = {name: installed[name] for name, versions in pins.items() if installed.get(name, "") not in {"", *versions}}
-    needed = _requirements_of(estimator.partition(".")[0]) if estimator else ()
-    return other | {name: found for name, found in needed if name not in pins}
+    modules = sorted({path.partition(".")[0] for path in estimators})
+    needed = dict(itertools.chain.from_iterable(map(_requirements_of, modules)))
+    return other | {name: found for name, found in needed.items() if name not in pins}
 
 
 def distribution_of(module: str) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from churn.config.nested_estimators import import_paths
 from churn.config.params import PARAMS_FILE, read_yaml
 from churn.config.shapes import Pipeline, PipelineLock, as_dvc_compares, fault_of, require_shape
 from churn.errors import ChurnError
@@ -26,8 +27,7 @@ PIPELINE_FILE = "dvc.yaml"
 LOCK_FILE = "dvc.lock"
 POINTER = ".dvc"
 """Ending of the files by which DVC tracks data."""
-ESTIMATOR = "train.estimator"
-"""The parameter that names the estimator."""
+TRAIN, ESTIMATOR = "train", "train.estimator"
 MISSING = object()
 """Stands for a parameter that is not there, since null is a value."""
 FINGERPRINT_FORM = re.compile(r"[0-9a-f]{16}")
@@ -282,17 +282,17 @@ def _inputs_in_files(
     locks = [root / path for path in inputs.dependencies if packages.LOCK_FORM.fullmatch(posixpath.basename(path))]
     texts = [read_bytes(path).decode(errors="replace") for path in locks if path.is_file()]
     try:
-        beside = packages.packages_beside_locks(texts, _estimator(values_in) if with_estimator else None)
+        beside = packages.packages_beside_locks(texts, _estimators(values_in) if with_estimator else ())
     except packages.EstimatorAbsentError:  # a machine that only reads results; the provenance has the versions
         beside = provenance.packages_in(content_of(root / provenance.path_of(name)))
     return replace(inputs, packages=beside)
 
 
-def _estimator(values_in: Reader) -> str | None:
+def _estimators(values_in: Reader) -> list[str]:
     try:
-        return str(_value_at(values_in, PARAMS_FILE, ESTIMATOR))
+        return list(import_paths(_value_at(values_in, PARAMS_FILE, TRAIN)))
     except UnidentifiedError:
-        return None
+        return []
 
 
 def makers_of(stages: Stages, name: str) -> list[str]:

@@ -16,8 +16,9 @@ from typing import Any
 import pandas as pd
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
-from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone, is_classifier
 
+from churn.config.nested_estimators import ARGUMENTS, PATH, NestedEstimator, nested_estimator
 from churn.errors import ParameterError, excerpt
 from churn.types import Labels
 
@@ -57,17 +58,36 @@ def make_classifier(
 ) -> BaseEstimator:
     """Create an unfitted classifier from an import path; set seed and threads if its constructor accepts them.
 
-    Only modules of scikit-learn, and of installed packages that require it, are imported; only classifiers are
-    constructed.
+    Arguments can be classifiers and regressors, made in the same way (`config.nested_estimators`). Only modules of
+    scikit-learn, and of installed packages that require it, are imported; nothing else is constructed.
 
     Raises:
-        ParameterError: the path cannot be imported, is not a classifier with predict_proba, or rejects an argument.
+        ParameterError: a path cannot be imported, is no classifier with predict_proba, or rejects an argument.
     """
-    _require_nameable(path, named)
     _require_plain(arguments, named)
     made = _import(path, named)
     if not _is_classifier_class(made):
         raise _refusal_of_class(path, named)
+    classifier = _construct(made, path, arguments, Defaults(seed, threads), named)
+    with _explain_refusals(path, named):  # what it can do may depend on an estimator in its arguments
+        gives_probabilities = is_classifier(classifier) and hasattr(classifier, "predict_proba")
+    if not gives_probabilities:
+        raise ParameterError(
+            f"params.yaml: {named.arguments}: {path} has no predict_proba with these arguments; set those on which it "
+            "depends (for example loss: log_loss, voting: soft, an estimator or final_estimator that has it)"
+        )
+    return classifier
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """Seed and threads of estimators to which the user gives none."""
+
+    seed: int
+    threads: int
+
+
+def _construct(made: type, path: str, arguments: Mapping[str, Any], defaults: Defaults, named: Keys) -> BaseEstimator:
     accepted, takes_any = _constructor_arguments(made, named)
     unknown = [name for name in arguments if name not in accepted]
     if unknown and not takes_any:
@@ -75,15 +95,37 @@ def make_classifier(
             f"params.yaml: {named.arguments}.{unknown[0]}: {path} has no such argument; "
             f"it accepts {', '.join(accepted)}"
         )
-    filled = _default_argument(SEED_ARGUMENTS, seed, accepted, arguments)
+    filled = _default_argument(SEED_ARGUMENTS, defaults.seed, accepted, arguments)
     # In scikit-learn, one thread is the default, and some classes warn about any explicit value.
-    if threads > 1 or not made.__module__.startswith("sklearn."):
-        filled |= _default_argument(THREAD_ARGUMENTS, threads, accepted, arguments)
+    if defaults.threads > 1 or not made.__module__.startswith("sklearn."):
+        filled |= _default_argument(THREAD_ARGUMENTS, defaults.threads, accepted, arguments)
+    given = {name: _with_estimators((name,), value, defaults, named) for name, value in arguments.items()}
     with _explain_refusals(path, named):
-        classifier = made(**filled, **arguments)
-    if not _gives_probabilities(classifier):
-        raise _refusal_of_class(path, named)
-    return classifier
+        return made(**filled, **given)
+
+
+def _with_estimators(place: tuple[str, ...], value: Any, defaults: Defaults, named: Keys) -> Any:
+    """A value in which each description of an estimator is replaced by the estimator."""
+    nested = nested_estimator(place, value)
+    if nested is not None:
+        return _make_nested(nested, defaults, named)
+    if isinstance(value, Mapping):
+        return {name: _with_estimators((*place, str(name)), one, defaults, named) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_estimators((*place, str(number)), one, defaults, named) for number, one in enumerate(value)]
+    return value
+
+
+def _make_nested(nested: NestedEstimator, defaults: Defaults, named: Keys) -> BaseEstimator:
+    here = ".".join((named.arguments, *nested.place))
+    keys = Keys(f"{here}.{PATH}", f"{here}.{ARGUMENTS}")
+    made = _import(nested.path, keys)
+    if not _is_predictor_class(made):
+        raise ParameterError(
+            f"params.yaml: {keys.estimator}: {nested.path} is neither a classifier nor a regressor; name one, such as "
+            "sklearn.svm.LinearSVC"
+        )
+    return _construct(made, nested.path, nested.arguments, defaults, keys)
 
 
 def _refusal_of_class(path: str, named: Keys) -> ParameterError:
@@ -101,17 +143,16 @@ def _default_argument(
     return {names[0]: value} if names and not given.keys() & set(synonyms) else {}
 
 
-def _gives_probabilities(made: object) -> bool:
-    try:
-        return is_classifier(made) and hasattr(made, "predict_proba")
-    except AttributeError:  # not a scikit-learn estimator
-        return False
-
-
 def _is_classifier_class(made: type) -> bool:
     """Whether a class declares itself a classifier. Does not call the constructor, which could run any code."""
     says_so = issubclass(made, ClassifierMixin) or getattr(made, "_estimator_type", None) == "classifier"
     return says_so and hasattr(made, "predict_proba")
+
+
+def _is_predictor_class(made: type) -> bool:
+    """Whether a class declares itself a classifier or a regressor; does not call the constructor either."""
+    says_so = getattr(made, "_estimator_type", None) in ("classifier", "regressor")
+    return says_so or issubclass(made, ClassifierMixin | RegressorMixin)
 
 
 def _require_nameable(path: str, named: Keys) -> None:
@@ -222,6 +263,7 @@ def _names_a_file(key: str) -> bool:
 
 
 def _import(path: str, named: Keys) -> type:
+    _require_nameable(path, named)
     module, _, name = path.rpartition(".")
     try:
         made = getattr(importlib.import_module(module), name)
