@@ -10,7 +10,7 @@ import pandas as pd
 from churn import files
 from churn.config.economics import Economics
 from churn.metrics import dependence, intervals, profit
-from churn.metrics.curves import contacted_by_threshold, curve_points, with_bands
+from churn.metrics.curves import contacted_by_threshold, curve_points, tenths, with_bands
 from churn.metrics.slices import slice_intervals, slice_table
 from churn.report import content
 from churn.types import Floats
@@ -89,6 +89,7 @@ def make_results(
         ),
         "curves": made_up_curves(churned, probability),
         "contacted": contacted_by_threshold(churned, probability, threshold, 200),
+        "tenths": tenths(churned, probability, ECONOMICS).round(6),
         "slices": slice_table(table, churned, probability, sliced, statistics, bounds).round(6),
         "importance": pd.DataFrame(
             {"feature": columns, "roc_auc_drop": np.linspace(0.1, -0.01, len(columns)), "roc_auc_drop_sd": 0.01}

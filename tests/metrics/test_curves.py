@@ -8,9 +8,10 @@ from scipy.stats import binomtest
 from sklearn.metrics import roc_curve
 
 from churn.config.economics import Economics
-from churn.metrics.curves import BANDED, contacted_by_threshold, curve_points, with_bands
+from churn.metrics.curves import BANDED, contacted_by_threshold, curve_points, tenths, with_bands
+from churn.metrics.profit import gains
 from churn.metrics.scores import probability_scores
-from tests.helpers.made_up_answers import make_predictions
+from tests.helpers.made_up_answers import MONEY, make_predictions
 
 
 @given(seed=st.integers(0, 10_000), count=st.integers(1, 300), points=st.integers(10, 60))
@@ -136,3 +137,45 @@ def test_the_interval_of_a_share_is_wilsons(economics: Economics) -> None:
     ):
         exact = binomtest(round(share * count), int(count)).proportion_ci(method="wilson")
         assert (low, high) == pytest.approx((exact.low, exact.high), abs=1e-6)
+
+
+@given(seed=st.integers(0, 10_000), count=st.integers(10, 300))
+def test_tenths_add_up_to_all_customers(seed: int, count: int) -> None:
+    churned, probability = make_predictions(count, seed)
+    table = tenths(churned, probability, MONEY)
+    assert len(table) == 10
+    assert table["customers"].max() - table["customers"].min() <= 1
+    assert table["customers"].sum() == count
+    assert table["churners"].sum() == pytest.approx(churned.sum())
+    assert (table["customers"] * table["probability"]).sum() == pytest.approx(probability.sum())
+    assert table["probability"].is_monotonic_decreasing
+    everybody = table.iloc[-1]
+    assert everybody["profit_per_1000"] == pytest.approx(1000 * gains(churned, MONEY).mean())
+    if churned.any():
+        assert everybody["churners_reached"] == pytest.approx(1)
+        assert (table["lift"] * table["customers"]).sum() == pytest.approx(count)
+
+
+def test_tenths_of_a_perfect_ranking_reach_the_churners_first(economics: Economics) -> None:
+    churned = np.repeat([1, 0], [20, 80])
+    table = tenths(churned, np.linspace(1, 0, 100), economics)
+    assert table["churners"].tolist() == [10, 10, 0, 0, 0, 0, 0, 0, 0, 0]
+    assert table["lift"].tolist()[:3] == [5, 5, 0]
+    assert table["churners_reached"].tolist()[:3] == [0.5, 1, 1]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_model_that_tells_nobody_apart_has_equal_tenths_whatever_the_order_of_the_rows(
+    order: int, economics: Economics
+) -> None:
+    churned = np.repeat([1, 0], [20, 80])[::order]
+    table = tenths(churned, np.full(100, 0.2), economics)
+    assert table["churn_rate"].tolist() == pytest.approx([0.2] * 10)
+    assert table["lift"].tolist() == pytest.approx([1.0] * 10)
+
+
+def test_tenths_of_few_customers_and_of_no_churners_are_defined(economics: Economics) -> None:
+    table = tenths(np.array([0, 0, 0]), np.array([0.1, 0.2, 0.3]), economics)
+    assert len(table) == 3
+    assert table["churn_rate"].tolist() == [0, 0, 0]
+    assert table["lift"].isna().all()

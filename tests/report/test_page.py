@@ -116,6 +116,18 @@ def test_the_committed_page_holds_the_committed_curves_to_the_last_place() -> No
             assert np.allclose(sorted(points[column]), sorted(curve[f"{y}{end}"]), atol=0), name
 
 
+def test_the_page_has_test_customers_in_tenths_that_reach_every_churner() -> None:
+    page = committed("report.html")
+    (table,) = re.findall(r"<caption>By predicted probability</caption>.*?</table>", page, re.DOTALL)
+    rows = [re.findall(r'<td class="number">([^<]+)</td>', row) for row in table.split("<tr>")[2:]]
+    assert len(rows) == 10
+    data = Outline(page).data
+    assert sum(int(row[0]) for row in rows) == data["all_churners"] + data["all_stayers"]
+    assert sum(int(row[2]) for row in rows) == pytest.approx(data["all_churners"], abs=5)
+    assert rows[-1][5] == "100.0%"
+    assert float(rows[0][4]) > 1 > float(rows[-1][4])
+
+
 def test_the_page_draws_precision_in_steps() -> None:
     (chart,) = re.findall(r'<figure[^>]*data-chart="precision_recall".*?</figure>', committed("report.html"), re.DOTALL)
     (line,) = re.findall(r'class="line" d="M([^"]+)"', chart)

@@ -152,6 +152,36 @@ def contacted_by_threshold(churned: Labels, probability: Floats, decided: float,
     )
 
 
+def tenths(churned: Labels, probability: Floats, economics: Economics) -> pd.DataFrame:
+    """Customers in ten groups of equal size, most likely churners first.
+
+    Where customers of equal probability fall into two groups, each gets its share of their churners. The share of
+    churners reached and the profit per 1,000 customers are those of contacting this group and all above it.
+    """
+    order = np.argsort(-probability, kind="stable")
+    last_of_ties = np.append(np.flatnonzero(np.diff(probability[order])), len(order) - 1)
+    ends = np.linspace(0, len(order), min(10, len(order)) + 1).round().astype(np.int64)
+
+    def up_to_ends(amounts: Floats) -> Floats:
+        sums = np.append(0.0, np.cumsum(amounts[order])[last_of_ties])
+        at_ends: Floats = np.interp(ends, np.append(0, last_of_ties + 1), sums)
+        return at_ends
+
+    customers, churners = np.diff(ends), np.diff(up_to_ends(churned.astype(np.float64)))
+    with np.errstate(invalid="ignore"):  # without churners, lift and share of them are NaN
+        return pd.DataFrame(
+            {
+                "customers": customers,
+                "probability": np.diff(np.append(0.0, np.cumsum(probability[order]))[ends]) / customers,
+                "churners": churners,
+                "churn_rate": churners / customers,
+                "lift": churners / customers / churned.mean(),
+                "churners_reached": np.cumsum(churners) / churned.sum(),
+                "profit_per_1000": 1000 * up_to_ends(gains(churned, economics))[1:] / len(order),
+            }
+        )
+
+
 def _thin(columns: Mapping[str, Floats], points: int) -> pd.DataFrame:
     table = pd.DataFrame(columns)
     if len(table) <= points:

@@ -52,6 +52,8 @@ class ReportContent:
     curves: Mapping[str, pd.DataFrame]
     contacted: pd.DataFrame
     """Churners and stayers contacted at decreasing thresholds."""
+    tenths: pd.DataFrame
+    """Test customers in ten groups by predicted probability."""
     slices: pd.DataFrame
     importance: pd.DataFrame
     dependence: tuple[Dependence, ...]

@@ -59,6 +59,7 @@ def _environment() -> jinja2.Environment:
         "score": form_of(".3f"),
         "exact": exact_figure,
         "count": form_of(",.0f"),
+        "factor": form_of(".2f"),
         "ticks": ticks_of,
         "line": on_one_line,
         "brief": brief,

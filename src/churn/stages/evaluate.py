@@ -18,7 +18,7 @@ from churn.config.params import Params
 from churn.config.shapes import AuditFigures, TableFigures, parse_json
 from churn.history.verify import known_md5s
 from churn.metrics import calibration, dependence, profit
-from churn.metrics.curves import contacted_by_threshold, curve_points, with_bands
+from churn.metrics.curves import contacted_by_threshold, curve_points, tenths, with_bands
 from churn.metrics.intervals import (
     Interval,
     flatten,
@@ -277,6 +277,7 @@ def gather_for_report(
         money=files.round_figures(money),
         curves={name: curve.round(DECIMALS) for name, curve in curves.items()},
         contacted=contacted_by_threshold(predictions.churned, predictions.probability, predictions.threshold, points),
+        tenths=tenths(predictions.churned, predictions.probability, params.business).round(DECIMALS),
         slices=slices.round(DECIMALS),
         importance=importance,
         dependence=dependence.partial_dependence(
