@@ -54,10 +54,13 @@ class Population:
         return {name: column.type for name, column in self.params.data.columns.items()}
 
 
-def read_population(root: Path = ROOT) -> Population:
-    """The sample of the repository, and a model that has learned from a third of it, which no look takes."""
-    params = load_params(root)
-    table, _ = parsing.parse_table(read_source(root / params.data.source, params.data.format), params.data)
+def read_population(described: Path = ROOT) -> Population:
+    """The table that params.yaml in a folder describes, and a model that has learned from a third of it.
+
+    No look takes a customer of that third.
+    """
+    params = load_params(described)
+    table, _ = parsing.parse_table(read_source(ROOT / params.data.source, params.data.format), params.data)
     rows = table[list(params.data.columns)].set_axis([f"{number:016x}" for number in range(len(table))])
     churned = table[params.data.target.column].to_numpy().astype(np.int64)
     own = np.random.default_rng(1).random(len(rows)) < 1 / 3

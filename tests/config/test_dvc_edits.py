@@ -11,10 +11,11 @@ from churn.config.params import PARAMS_FILE, Params, check_params, parse_yaml
 from churn.config.search_space import Candidate
 from churn.config.yaml_edit import adopt_candidate, dump_like, load_editable, node
 from tests.helpers.dvc_edits import changed_lines, set_param
-from tests.helpers.projects import PARAMS, REPOSITORY
+from tests.helpers.projects import PARAMS
+from tests.helpers.sample import SAMPLE_PARAMS
 from tests.helpers.strategies import repeatable
 
-REAL = (REPOSITORY / PARAMS_FILE).read_text()
+REAL = (SAMPLE_PARAMS / PARAMS_FILE).read_text()
 
 ESTIMATOR = "sklearn.ensemble.HistGradientBoostingClassifier"
 LABELS = "values:\n      - Month-to-month\n      - One year\n      - Two year\n"

@@ -16,7 +16,8 @@ from ruamel.yaml.error import YAMLError
 from churn.config.params import PARAMS_FILE, Params, load_params, parse_yaml, read_yaml
 from churn.config.yaml_edit import load_editable
 from churn.errors import ParameterError
-from tests.helpers.projects import PARAMS, REPOSITORY, every_night, shell
+from tests.helpers.projects import PARAMS, every_night, shell
+from tests.helpers.sample import SAMPLE_PARAMS
 
 LINE, TREE = "tune.space.sklearn.linear_model.LogisticRegression", "tune.space.sklearn.tree.DecisionTreeClassifier"
 
@@ -35,8 +36,8 @@ def told(folder: Path) -> list[str]:
     return str(refusal.value).splitlines()
 
 
-def test_the_parameters_of_this_repository_are_accepted() -> None:
-    assert load_params(REPOSITORY).data.target.column == "churn"
+def test_the_parameters_of_the_sample_are_accepted() -> None:
+    assert load_params(SAMPLE_PARAMS).data.target.column == "churn"
 
 
 def test_parameters_cannot_be_changed_once_read(params: Params) -> None:
@@ -280,7 +281,7 @@ def test_a_threshold_may_be_any_probability(folder: Path, threshold: str) -> Non
 def test_dvc_reads_the_same_values(folder: Path) -> None:
     text = "{small: 1e-3, word: No, answer: yes, octal: 0o17, plain: 010, gap: ~, day: 2013-01-02, list: [on, 1_000]}"
     (folder / "values.yaml").write_text(text)
-    for path in (REPOSITORY / PARAMS_FILE, folder / "values.yaml"):
+    for path in (SAMPLE_PARAMS / PARAMS_FILE, folder / "values.yaml"):
         assert read_yaml(path) == load_yaml(path)
 
 

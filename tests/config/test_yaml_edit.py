@@ -5,9 +5,10 @@ import pytest
 from churn.config.params import PARAMS_FILE, parse_yaml
 from churn.config.search_space import Candidate
 from churn.config.yaml_edit import adopt_candidate, as_diff
-from tests.helpers.projects import PARAMS, REPOSITORY
+from tests.helpers.projects import PARAMS
+from tests.helpers.sample import SAMPLE_PARAMS
 
-REAL = (REPOSITORY / PARAMS_FILE).read_text()
+REAL = (SAMPLE_PARAMS / PARAMS_FILE).read_text()
 PRESENT = parse_yaml(REAL, PARAMS_FILE)["train"]
 LINE = "sklearn.linear_model.LogisticRegression"
 

@@ -15,6 +15,7 @@ from churn.config.params import load_params
 from churn.table.parsing import parse_table
 from churn.table.reader import read_source
 from tests.helpers.projects import REPOSITORY
+from tests.helpers.sample import SAMPLE_PARAMS
 
 Random = np.random.Generator
 Floats = NDArray[np.float64]
@@ -79,7 +80,7 @@ class Customers:
 @cache
 def sample_customers() -> Customers:
     """Those of the sample that the repository holds."""
-    params = load_params(REPOSITORY).data
+    params = load_params(SAMPLE_PARAMS).data
     table, faults = parse_table(read_source(REPOSITORY / params.source, params.format), params)
     assert not faults
     churned = table[params.target.column].to_numpy().astype(np.int64)

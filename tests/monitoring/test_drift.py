@@ -10,6 +10,7 @@ from bench.monitoring import SHIFTS, AlarmRate, Population, alarm_rate, looks_of
 from churn.config.params import Monitor
 from churn.monitoring.drift import DriftCheck
 from churn.runtime import limited_threads
+from tests.helpers.sample import SAMPLE_PARAMS
 
 OFTEN = {"false_alarms_per_year": 12.0, "looks_per_year": 240}
 """A level of 5%, at which 500 looks show whether it holds."""
@@ -17,7 +18,7 @@ OFTEN = {"false_alarms_per_year": 12.0, "looks_per_year": 240}
 
 @pytest.fixture(scope="module")
 def population() -> Population:
-    return read_population()
+    return read_population(SAMPLE_PARAMS)
 
 
 @pytest.fixture

@@ -93,7 +93,7 @@ def test_the_committed_page_and_card_tell_the_committed_figures() -> None:
 def test_the_committed_page_and_card_tell_the_committed_slices() -> None:
     slices = files.read_table(REPOSITORY / files.SLICES)
     card, page = committed("model_card.md"), Outline(committed("report.html")).text
-    for row in slices.to_dict("records"):
+    for row in slices.dropna().to_dict("records"):  # a group that is too small has dashes
         assert f"{row['recall']:.0%} [{row['recall_low']:.0%}, {row['recall_high']:.0%}]" in card
         profit = f"{row['profit_per_1000']:,.0f}"
         bounds = [f"{row[f'profit_per_1000_{end}']:,.0f}" for end in ("low", "high")]

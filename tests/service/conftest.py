@@ -8,6 +8,7 @@ import pytest
 
 from tests.helpers.projects import REPOSITORY, made_once, make_project, shell
 from tests.helpers.runs import rerun
+from tests.helpers.sample import SAMPLE_PARAMS, SAMPLE_TABLE
 from tests.helpers.services import RunningService, running_service
 
 
@@ -17,8 +18,8 @@ def _sample_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     def make(folder: Path) -> None:
         make_project(folder)
-        for name in ("params.yaml", "data/raw/sample_data.csv"):
-            shutil.copy(REPOSITORY / name, folder / name)
+        shutil.copy(SAMPLE_PARAMS / "params.yaml", folder)
+        shutil.copy(REPOSITORY / SAMPLE_TABLE, folder / SAMPLE_TABLE)
         rerun(folder, "preprocess", "train")  # the service reads no more
         run = shell(folder)
         run("git add --all")

@@ -20,6 +20,7 @@ from churn.files import BUSINESS_METRICS, METRICS, TEST_METRICS, TRAIN_METRICS, 
 from churn.service.settings import PREFIX, ServeSettings
 from tests.helpers.manual import MANUAL, README, blocks_of, commands_of, without_names_of_the_moment
 from tests.helpers.projects import REPOSITORY, every_night, made_once, shell
+from tests.helpers.sample import clone_with_sample, figures_of_sample
 from tests.helpers.services import running_service
 
 PAGES = [README, *MANUAL]
@@ -37,11 +38,10 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     def make(folder: Path) -> None:
         clone = folder / "clone"
-        subprocess.run(["git", "clone", "--quiet", REPOSITORY, clone], check=True)
+        run = clone_with_sample(clone)
         (clone / ".venv").symlink_to(REPOSITORY / ".venv")
         for stamp in ("setup-done", "tune-done", "serve-done", "dev-done", "docs-done"):
             (REPOSITORY / ".venv/bin" / stamp).touch()
-        run = shell(clone)
         run("git config user.name Tester && git config user.email tester@example.invalid")
         run("make run", MLFLOW_TRACKING_URI="")
 
@@ -99,6 +99,7 @@ def test_the_readme_is_a_door_of_at_most_150_lines() -> None:
     assert len(README.read_text().splitlines()) <= 150
 
 
+@figures_of_sample
 def test_the_table_of_how_good_the_model_is_holds_the_committed_figures() -> None:
     told = (REPOSITORY / "docs/results.md").read_text()
     figures: dict[str, float] = {}

@@ -8,6 +8,7 @@ import pytest
 
 from churn.config.params import read_yaml
 from tests.helpers.projects import REPOSITORY, shell
+from tests.helpers.sample import SAMPLE_PARAMS
 
 NOTEBOOK = Path("notebooks/explore.ipynb")
 
@@ -52,7 +53,7 @@ def test_git_keeps_a_notebook_that_was_run_without_its_outputs(tmp_path: Path) -
 
 def test_it_names_no_column_of_the_sample_data() -> None:
     text = (REPOSITORY / NOTEBOOK).read_text()
-    for name in read_yaml(REPOSITORY / "params.yaml")["data"]["columns"]:
+    for name in read_yaml(SAMPLE_PARAMS / "params.yaml")["data"]["columns"]:
         assert f'"{name}"' not in text
         assert f'\\"{name}\\"' not in text
 

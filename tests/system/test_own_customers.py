@@ -14,12 +14,18 @@ from churn.commands.init.proposal import examine, propose, target_with, write
 from churn.config.params import load_params
 from churn.errors import ChurnError
 from churn.stages import preprocess
-from tests.helpers.projects import NO_SERVER, REPOSITORY, every_night, make_folder, shell
+from tests.helpers.projects import NO_SERVER, REPOSITORY, every_night, make_customers, make_folder, shell
+from tests.helpers.sample import SAMPLE_PARAMS, clone_with_sample
 from tests.helpers.strategies import repeatable
 from tests.helpers.table_shapes import SHAPES, Shape
 
 QUICK = ("ids, names, free text and copies",)
 """Shapes that every change is tried with; the others every night."""
+ABOUT_COMMITTED_STATE = (
+    "tests/config/test_yaml_edit.py tests/report/test_page.py tests/system/test_wiring.py "
+    "tests/system/test_docs.py::test_the_table_of_how_good_the_model_is_holds_the_committed_figures"
+)
+"""Tests that read params.yaml or results of a project."""
 QUIET = {"MLFLOW_TRACKING_URI": NO_SERVER, "PYTHONPATH": str(REPOSITORY / "src")}
 
 
@@ -42,7 +48,7 @@ def test_a_table_of_any_shape_goes_from_file_to_a_finished_run(project: Path, sh
 
 @pytest.mark.long
 def test_an_experiment_changes_one_line_of_what_init_wrote(project: Path) -> None:
-    (project / "params.yaml").write_bytes((REPOSITORY / "params.yaml").read_bytes())
+    (project / "params.yaml").write_bytes((SAMPLE_PARAMS / "params.yaml").read_bytes())
     run = shell(project)
     run("churn init data/raw/customers.csv --target gone --yes", **QUIET)
     run("git commit --quiet --all --message described")
@@ -192,3 +198,18 @@ def test_customers_that_stand_on_both_sides_are_told(
     preprocess.run(Path(), load_params(folder))
     names = {finding["name"] for finding in files.read_json(files.AUDIT)["findings"]}
     assert ("customers_on_both_sides:account_id" in names) is found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chosen", [ABOUT_COMMITTED_STATE, *every_night("-n auto")], ids=["committed state", "all"])
+def test_the_suite_is_green_in_a_project_of_other_customers(chosen: str, tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    run = clone_with_sample(clone)
+    make_customers(1_000).to_csv(clone / "data/raw/ours.csv", index=False)
+    run("churn init data/raw/ours.csv --target gone --positive yes --yes && dvc repro", **QUIET)
+    run("git -c user.name=T -c user.email=t@example.invalid commit --quiet --all --message ours")
+    fast = "not slow and not long and not serve and not monitoring and not stack"
+    suite = f"python -m pytest -q -p no:cacheprovider -m '{fast}' {chosen}"
+    told = run(suite, PYTHONPATH=f"{clone}:{clone / 'src'}").stdout
+    assert " failed" not in told
+    assert "results are of other customers" in told, "the manual's figures are compared with the sample's only"

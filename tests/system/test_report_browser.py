@@ -18,6 +18,7 @@ from churn.report.origin import Origin, with_origin
 from churn.report.page import render_page
 from tests.helpers.made_up_results import make_results
 from tests.helpers.projects import NO_SERVER, REPOSITORY, shell
+from tests.helpers.sample import clone_with_sample
 
 pytestmark = pytest.mark.stack
 
@@ -67,7 +68,7 @@ def bigger_page() -> str:
 
 
 @pytest.fixture(scope="module")
-def found() -> Any:
+def found(committed: Path) -> Any:
     run = shell(REPOSITORY)
     if run("docker info", check=False).returncode:
         pytest.exit("no Docker engine answers; `docker info` says more", returncode=1)
@@ -77,7 +78,7 @@ def found() -> Any:
     (PICTURES / "settings.json").write_text(json.dumps(make_settings()))
     (PICTURES / "bigger.html").write_text(bigger_page(), encoding="utf-8")
     run(f"docker build --quiet --tag {IMAGE} tests/system/browser")
-    mounted = f"--volume {REPOSITORY / files.REPORT}:/report.html:ro --volume {PICTURES}:/pictures"
+    mounted = f"--volume {committed / files.REPORT}:/report.html:ro --volume {PICTURES}:/pictures"
     run(
         f"docker run --rm --network none {mounted} {IMAGE} "
         f"/examine.py /report.html {AXE} /pictures/settings.json /pictures/bigger.html /pictures"
@@ -87,9 +88,9 @@ def found() -> Any:
 
 @pytest.fixture(scope="module")
 def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The committed state, run in a clone: what the page was made of, also where git does not hold it."""
+    """The sample's state, run in a clone: what the page was made of, also where git does not hold it."""
     clone = tmp_path_factory.mktemp("committed") / "clone"
-    shell(REPOSITORY)(f"git clone --quiet . {clone}")
+    clone_with_sample(clone)
     shell(clone)("dvc repro", MLFLOW_TRACKING_URI=NO_SERVER)
     return clone
 
@@ -101,9 +102,9 @@ def predictions(committed: Path) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def thresholds() -> list[float]:
+def thresholds(committed: Path) -> list[float]:
     """Those that the page can count."""
-    page = (REPOSITORY / files.REPORT).read_text(encoding="utf-8")
+    page = (committed / files.REPORT).read_text(encoding="utf-8")
     data = re.search(r'id="data">(.*?)</script>', page, re.DOTALL)
     assert data is not None
     return list(json.loads(data[1])["thresholds"])
@@ -167,9 +168,9 @@ def test_what_cannot_be_computed_with_is_refused_and_the_last_figures_stay(found
         assert "EUR per 1,000" in told["mended"]["spoken"]
 
 
-def test_it_begins_with_the_decision_and_comes_back_to_it(found: Any) -> None:
-    money = files.read_json(REPOSITORY / files.BUSINESS_METRICS)
-    training = files.read_json(REPOSITORY / files.TRAIN_METRICS)
+def test_it_begins_with_the_decision_and_comes_back_to_it(found: Any, committed: Path) -> None:
+    money = files.read_json(committed / files.BUSINESS_METRICS)
+    training = files.read_json(committed / files.TRAIN_METRICS)
     for told in (found["at_first"], found["reset"]):
         assert told["counted"] == training["threshold"]
         assert round(told["profit"], 6) == money["profit_per_1000"]
@@ -243,14 +244,14 @@ def test_it_prints_to_two_pages_with_all_that_the_screen_shows(found: Any, commi
     paper = found["print"]
     assert paper["pages"] == 2
     assert paper["least"] > LEAST_HEIGHT
-    lock = (REPOSITORY / "dvc.lock").read_text()
+    lock = (committed / "dvc.lock").read_text()
     for path in (files.MODEL, files.TEST_ROWS, files.Y_TEST, files.DATA_METRICS, files.AUDIT):
         md5 = re.search(rf"path: {path}\n\s+hash: md5\n\s+md5: (\w+)", lock)
         assert md5 is not None
         assert f"{path} {md5[1]}" in paper["text"]
-    for row in files.read_table(REPOSITORY / files.SLICES).to_dict("records"):
+    for row in files.read_table(committed / files.SLICES).to_dict("records"):
         assert f"{row['value']} {row['customers']:,} {row['churn_rate']:.0%}" in paper["text"]
-    for finding in files.read_json(REPOSITORY / files.AUDIT)["findings"]:
+    for finding in files.read_json(committed / files.AUDIT)["findings"]:
         assert finding["name"] in paper["text"]
     importance = files.read_table(committed / files.IMPORTANCE)
     shown = [row["feature"] for row in importance.to_dict("records") if on_paper(row, paper["text"])]

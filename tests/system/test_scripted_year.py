@@ -41,8 +41,9 @@ from tests.helpers.customers_over_time import (
     outcomes_table,
     twelve_months,
 )
-from tests.helpers.projects import REPOSITORY, made_once, make_project, shell, unpickled
+from tests.helpers.projects import made_once, make_project, shell, unpickled
 from tests.helpers.runs import rerun
+from tests.helpers.sample import SAMPLE_PARAMS
 from tests.helpers.states import edit
 
 pytestmark = pytest.mark.slow
@@ -78,7 +79,7 @@ class Year:
 
 def make_year(root: Path, months: list[MonthlySnapshot]) -> None:
     make_project(root)
-    shutil.copy(REPOSITORY / "params.yaml", root / "params.yaml")
+    shutil.copy(SAMPLE_PARAMS / "params.yaml", root / "params.yaml")
     for old, new in (
         ("source: data/raw/sample_data.csv", "source: data/raw/month.csv"),
         ("  id:  ", f"  id: {IDENTIFIER}  "),

@@ -29,6 +29,7 @@ from churn.config.params import load_params
 from churn.files import read_json
 from tests.helpers.manual import blocks_of, commands_of
 from tests.helpers.projects import REPOSITORY, shell
+from tests.helpers.sample import clone_with_sample
 from tests.helpers.servers import free_port
 from tests.helpers.services import customers_of
 
@@ -48,6 +49,7 @@ from churn.files import ENCODERS, TEST_PREDICTIONS, TEST_ROWS, read_pickle, read
 from churn.model.decision import churn_probability
 from churn.model.encoding import column_types
 from churn.history.verify import known_md5s
+from tests.helpers.sample import clone_with_sample
 
 row = mlflow.search_runs(experiment_names=["churn"], filter_string=f"tags.`git.commit` = '{sys.argv[1]}'").iloc[-1]
 files = [file.path for file in mlflow.MlflowClient().list_artifacts(row.run_id, "metrics")]
@@ -175,7 +177,7 @@ def stack() -> Iterator[Stack]:
         pytest.exit("no Docker engine answers; `docker info` says more", returncode=1)
     folder = Path(tempfile.mkdtemp(prefix="churn-stack-"))
     folder.chmod(0o755)
-    shell(folder)(f"git clone --quiet {REPOSITORY} project")
+    clone_with_sample(folder / "project")
     commit = shell(folder / "project")("git rev-parse HEAD").stdout.strip()
     user = os.getuid() or NAMELESS
     if os.getuid() == 0:

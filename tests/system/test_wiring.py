@@ -13,6 +13,7 @@ from churn.config.params import Params, load_params, read_yaml
 from churn.history.provenance import path_of
 from churn.history.state import PIPELINE_FILE, RESULT_KEYS
 from churn.stages import evaluate, preprocess, train
+from tests.helpers.sample import SAMPLE_PARAMS
 from tests.helpers.stage_code import (
     REPOSITORY,
     SOURCE,
@@ -123,7 +124,7 @@ def test_results_do_not_depend_on_the_environment_variables_of_the_user(stage: s
 
 
 def test_no_column_of_the_sample_is_named_in_the_code() -> None:
-    names = set(load_params(REPOSITORY).data.columns)
+    names = set(load_params(SAMPLE_PARAMS).data.columns)
     for path in SOURCE.rglob("*.py"):
         texts = {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)}
         assert not names & {text for text in texts if isinstance(text, str)}, path

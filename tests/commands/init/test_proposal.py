@@ -27,10 +27,11 @@ from churn.stages import preprocess
 from tests.helpers.command_line import Answer, churn
 from tests.helpers.dvc_edits import changed_lines, set_param
 from tests.helpers.projects import REPOSITORY, shell
+from tests.helpers.sample import SAMPLE_PARAMS
 from tests.helpers.strategies import repeatable
 from tests.helpers.table_shapes import SHAPES, Shape, csv, drawn, zipped
 
-DESCRIBED = load_params(REPOSITORY).data.source
+DESCRIBED = load_params(SAMPLE_PARAMS).data.source
 """The table that params.yaml describes before, whichever it is."""
 
 Churn = Callable[..., tuple[int, str, str]]
@@ -38,7 +39,7 @@ Churn = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder: the repository's own params.yaml, comments and all, and room for tables."""
+    """The current folder: the sample's params.yaml, comments and all, and room for tables."""
     make_home(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -46,7 +47,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def make_home(folder: Path) -> None:
     (folder / "data/raw").mkdir(parents=True)
-    (folder / "params.yaml").write_bytes((REPOSITORY / "params.yaml").read_bytes())
+    (folder / "params.yaml").write_bytes((SAMPLE_PARAMS / "params.yaml").read_bytes())
 
 
 @pytest.fixture
@@ -135,7 +136,7 @@ def without_values(text: str) -> list[str]:
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 @pytest.mark.usefixtures("written")
 def test_only_the_data_part_and_the_slices_change_and_comments_stay(home: Path, shape: Shape) -> None:
-    before, old = (REPOSITORY / "params.yaml").read_text(), load_params(REPOSITORY)
+    before, old = (SAMPLE_PARAMS / "params.yaml").read_text(), load_params(SAMPLE_PARAMS)
     after, new = (home / "params.yaml").read_text(), load_params(home)
     assert without_values(after) == without_values(before)
     slices = {"slices": new.evaluate.slices}
@@ -251,7 +252,7 @@ def test_line_ends_of_another_system_stay(home: Path, init: Churn) -> None:
     arguments = put(home, SHAPES["gzip"])
     assert init(*arguments, "--yes")[0] == 0
     plain = path.read_bytes()
-    path.write_bytes((REPOSITORY / "params.yaml").read_bytes().replace(b"\n", b"\r\n"))
+    path.write_bytes((SAMPLE_PARAMS / "params.yaml").read_bytes().replace(b"\n", b"\r\n"))
     assert init(*arguments, "--yes")[0] == 0
     assert path.read_bytes() == plain.replace(b"\n", b"\r\n")
 
