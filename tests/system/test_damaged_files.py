@@ -1,4 +1,4 @@
-"""Any bytes in a file that a command reads: a result, or one line that names the file; never an unforeseen exception."""
+"""Any bytes in a file that a command reads: a result, or one line that names the file; never another exception."""
 
 import hashlib
 import io

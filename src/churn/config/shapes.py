@@ -118,7 +118,7 @@ class RowsTested(_Shape):
     rows_test: Count
 
 
-class AuditFinding(_Shape):
+class ShownFinding(_Shape):
     """A finding in metrics/audit.json."""
 
     name: Text
@@ -132,7 +132,7 @@ class AuditFigures(_Shape):
 
     accepted: Count
     warnings: Count
-    findings: list[AuditFinding]
+    findings: list[ShownFinding]
 
 
 class Threshold(_Shape):
