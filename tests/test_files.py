@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from sklearn.linear_model import LogisticRegression
 
 from churn import files, runtime
+from churn.drafts import replacing_outputs
 from churn.errors import ChurnError
 from tests.helpers.bombs import Bomb
 from tests.helpers.strategies import repeatable
@@ -207,7 +208,7 @@ def test_a_result_is_never_written_through_a_link_into_a_cache(
 
 
 def write_outputs(*paths: Path) -> None:
-    with files.replacing_outputs(*paths) as drafts:
+    with replacing_outputs(*paths) as drafts:
         for draft in drafts:
             draft.write_text("new")
 
@@ -345,7 +346,7 @@ def test_a_draft_is_never_more_open_than_the_file_it_replaces(tmp_path: Path, um
     path = tmp_path / "private"
     path.touch()
     path.chmod(0o600)
-    with files.replacing_outputs(path) as (draft,):
+    with replacing_outputs(path) as (draft,):
         assert mode(draft) == 0o600
 
 
@@ -415,15 +416,15 @@ def test_size_is_told_in_millions_of_bytes(tmp_path: Path) -> None:
 
 
 HELD = {
-    "a draft": "files.replacing(folder / 'table.csv')",
-    "drafts of outputs": "files.replacing_outputs(folder / 'scores.csv', folder / 'rejects.csv')",
+    "a draft": "drafts.replacing(folder / 'table.csv')",
+    "drafts of outputs": "drafts.replacing_outputs(folder / 'scores.csv', folder / 'rejects.csv')",
     "a temporary folder": "runtime.temporary_folder('test')",
 }
 """What belongs to a process as long as it runs."""
 PROGRAM = """
 import sys, tempfile, time
 from pathlib import Path
-from churn import files, runtime
+from churn import drafts, runtime
 folder = Path(sys.argv[1])
 tempfile.tempdir = sys.argv[1]
 """
@@ -497,11 +498,11 @@ def test_a_new_file_has_the_mode_of_the_umask_and_a_secret_one_is_its_owners_fro
     tmp_path: Path, umask: Callable[[int], int], given: int
 ) -> None:
     umask(given)
-    with files.replacing_outputs(tmp_path / "scores.csv", tmp_path / "rejects.csv") as drafts:
+    with replacing_outputs(tmp_path / "scores.csv", tmp_path / "rejects.csv") as drafts:
         assert {mode(draft) for draft in drafts} == {0o666 & ~given}
     (tmp_path / "token").touch()
     for name in ("token", "new token"):
-        with files.replacing_outputs(tmp_path / name, secret=True) as (draft,):
+        with replacing_outputs(tmp_path / name, secret=True) as (draft,):
             assert mode(draft) == 0o600
         assert mode(tmp_path / name) == 0o600
     assert {mode(tmp_path / name) for name in ("scores.csv", "rejects.csv")} == {0o666 & ~given}

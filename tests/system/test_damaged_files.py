@@ -20,6 +20,7 @@ from churn.commands.report import write_copy
 from churn.commands.summary import summarize, summary_text
 from churn.commands.version import version_text
 from churn.config.params import PARAMS_FILE, load_params
+from churn.config.shapes import AuditFigures, TableFigures
 from churn.errors import ChurnError
 from churn.history.snapshot import obstacle_of, state_of_workspace
 from churn.history.state import LOCK_FILE, PIPELINE_FILE
@@ -82,8 +83,8 @@ def stages(root: Path) -> None:
     load_params(root)
     train.load_processed_data(root)
     evaluate.load_model_and_data(root)
-    evaluate.read_figures(root, files.DATA_METRICS, evaluate.TableFigures)
-    evaluate.read_figures(root, files.AUDIT, evaluate.AuditFigures)
+    evaluate.read_figures(root, files.DATA_METRICS, TableFigures)
+    evaluate.read_figures(root, files.AUDIT, AuditFigures)
     evaluate.read_figures(root, files.TRAIN_METRICS, dict[str, float | None])
     files.read_table(root / files.IMPORTANCE, evaluate.IMPORTANCE_COLUMNS)
 

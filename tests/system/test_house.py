@@ -48,7 +48,7 @@ def test_the_map_has_the_order_in_which_imports_go_down() -> None:
 
 @pytest.mark.parametrize("folder", [HOUSE, *sorted(path for path in HOUSE.rglob("*/") if path.name != "__pycache__")])
 def test_no_floor_has_more_rooms_than_one_takes_in_at_a_glance(folder: Path) -> None:
-    assert len(names_in(folder)) <= (18 if folder == HOUSE else 12)
+    assert len(names_in(folder)) <= (19 if folder == HOUSE else 12)
 
 
 def test_no_module_is_too_long_to_be_read() -> None:

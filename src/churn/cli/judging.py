@@ -98,7 +98,7 @@ def changes(
     """
     from churn.commands.changes.comment import comment
     from churn.commands.changes.differences import Forge, compare
-    from churn.files import replacing_outputs
+    from churn.drafts import replacing_outputs
 
     forge = Forge(server, repository or None, head_repository or None)
     text = comment(compare(require_project(), base, head or None, forge, from_merge_base=merge_base, compute=compute))

@@ -20,6 +20,7 @@ from churn import files
 from churn.config.contract import TableContract
 from churn.config.economics import Economics
 from churn.config.params import Params
+from churn.drafts import replacing_outputs
 from churn.errors import ChurnError, DataError, excerpt
 from churn.history import state
 from churn.history.snapshot import require_no_conflict
@@ -187,7 +188,7 @@ def score_table(
     if contract.id is not None and name_of_id(contract.id) != contract.id:
         log.warning("%s: the id column %r is named %r there", output, contract.id, name_of_id(contract.id))
     scored = contacted = rejected = 0
-    with _explain_write_faults(output), files.replacing_outputs(output, rejects) as drafts, ExitStack() as stack:
+    with _explain_write_faults(output), replacing_outputs(output, rejects) as drafts, ExitStack() as stack:
         predictions = stack.enter_context(_TableWriter(output, drafts[0]))
         refused = stack.enter_context(_TableWriter(rejects, drafts[1]))
         dates = None if campaign is None else campaign.date_column

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from churn.drafts import replacing_outputs
 from churn.errors import ChurnError, excerpt
-from churn.files import read_bytes, replacing_outputs
+from churn.files import read_bytes
 from churn.runtime import lock
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

@@ -11,8 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from churn.drafts import replacing
 from churn.errors import ChurnError
-from churn.files import read_bytes, replacing
+from churn.files import read_bytes
 from churn.history.state import MD5_FORM
 from churn.runtime import lock, without_secrets
 from churn.tracking.record import Record, record_from

@@ -17,8 +17,8 @@ from churn.commands.init.sniffing import HEAD_BYTES, sniff
 from churn.config.contract import Column, TableFormat, Target, UnusedColumn
 from churn.config.params import PARAMS_FILE, Params, check_params, parse_yaml, read_yaml
 from churn.config.yaml_edit import dump_like, load_editable, node, plain, put
+from churn.drafts import replacing_outputs
 from churn.errors import ChurnError, DataError, ParameterError, excerpt
-from churn.files import replacing_outputs
 from churn.history.git import git
 from churn.table.opening import open_table
 from churn.table.reader import NOT_PACKED, PARQUET, first_line, read_source

@@ -27,6 +27,7 @@ from churn.config import search_space
 from churn.config.params import PARAMS_FILE, Params, load_params
 from churn.config.search_space import Candidate, Fixed, Space
 from churn.config.yaml_edit import adopt_candidate
+from churn.drafts import replacing_outputs
 from churn.errors import ChurnError, ParameterError, excerpt
 from churn.history import snapshot, state, verify
 from churn.metrics.selection_bias import CorrectedGain, corrected_gain
@@ -336,7 +337,7 @@ def apply(result: Result) -> bool:
     try:
         if path.read_bytes().decode("utf-8") != result.search.text:
             raise ChurnError(f"{PARAMS_FILE}: was edited while the search ran; run the same command again")
-        with files.replacing_outputs(path) as (draft,):
+        with replacing_outputs(path) as (draft,):
             draft.write_bytes(result.new.encode("utf-8"))
     except OSError as error:
         raise ChurnError(f"{PARAMS_FILE}: cannot be written: {error.strerror}") from None

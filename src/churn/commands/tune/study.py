@@ -23,8 +23,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from churn.config import search_space
 from churn.config.search_space import Candidate, Fixed, Space
+from churn.drafts import replacing
 from churn.errors import ChurnError
-from churn.files import read_bytes, replacing
+from churn.files import read_bytes
 from churn.runtime import lock
 from churn.types import Floats
 

@@ -19,8 +19,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from churn.drafts import replacing
 from churn.errors import ChurnError
-from churn.files import replacing
 
 OF_CUSTOMER = "customer."
 """Start of the names of columns with a customer's values."""
