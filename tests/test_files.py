@@ -418,7 +418,7 @@ def test_size_is_told_in_millions_of_bytes(tmp_path: Path) -> None:
 HELD = {
     "a draft": "drafts.replacing(folder / 'table.csv')",
     "drafts of outputs": "drafts.replacing_outputs(folder / 'scores.csv', folder / 'rejects.csv')",
-    "a temporary folder": "runtime.temporary_folder('test')",
+    "a temporary folder": "drafts.temporary_folder('test')",
 }
 """What belongs to a process as long as it runs."""
 PROGRAM = """

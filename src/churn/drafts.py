@@ -1,6 +1,10 @@
-"""Write files atomically: as a draft beside them that replaces them once it is whole."""
+"""Drafts, which replace a file once they are whole, and temporary folders.
+
+Both belong to a process by a lock of the kernel; the next process removes those that killed ones left.
+"""
 
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -9,12 +13,15 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from churn.errors import ChurnError
-from churn.runtime import DRAFT, hold, remove_abandoned
+from churn.runtime import DRAFT, lock_if_free, lock_shared
 
 WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 OWNER_ONLY = stat.S_IRUSR | stat.S_IWUSR
 LONGEST_START = 50
 """Characters of a file's name used in the name of its draft, because file systems limit the length."""
+
+TEMPORARY = re.compile(r"churn\.[a-z]+\.[a-z0-9_]{8}")
+"""Name of a temporary folder."""
 
 
 @contextmanager
@@ -152,3 +159,66 @@ def _copy_beside(path: Path, held: ExitStack) -> Path:
         name = _claimed(path, OWNER_ONLY, held)
         shutil.copy2(path, name)
     return name
+
+
+def hold(descriptor: int, path: Path) -> bool:
+    """Claim what was just made, as long as its descriptor is open; false if another process has removed it already."""
+    lock_shared(descriptor)
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
+    except FileNotFoundError:
+        return False
+
+
+def remove_abandoned(folder: Path, names: re.Pattern[str]) -> None:
+    """Remove what killed processes of this user left in a folder: files and folders that nobody holds any more."""
+    with suppress(OSError):  # there is no such folder, or it may not be listed
+        for path in [path for path in folder.iterdir() if names.fullmatch(path.name)]:
+            with suppress(OSError):  # another process was quicker, or may write there and this one may not
+                _remove_unless_held(path)
+
+
+def _remove_unless_held(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        is_ours = os.geteuid() in (0, os.fstat(descriptor).st_uid)
+        if is_ours and lock_if_free(descriptor):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def temporary_folder(purpose: str) -> Iterator[Path]:
+    """A folder that is removed at the end; if this process is killed, by the next one that needs such a folder."""
+    import tempfile  # here: every stage and command imports this module
+
+    parent = Path(tempfile.gettempdir())
+    remove_abandoned(parent, TEMPORARY)
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=f"churn.{purpose}."))
+        try:
+            descriptor = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:  # removed before it was claimed
+            continue
+        if hold(descriptor, folder):
+            break
+        os.close(descriptor)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+        os.close(descriptor)
+
+
+@contextmanager
+def own_temporary_files() -> Iterator[None]:
+    """Have libraries put their temporary files into a folder of this process, so that a kill leaves none for good."""
+    import tempfile
+
+    with temporary_folder("libraries") as folder:
+        given, tempfile.tempdir = tempfile.tempdir, str(folder)
+        try:
+            yield
+        finally:
+            tempfile.tempdir = given

@@ -7,7 +7,6 @@ import logging
 import os
 import platform
 import re
-import shutil
 import sys
 import threading
 import traceback
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from threadpoolctl import threadpool_limits
 
-from churn.errors import ChurnError, escape_controls
+from churn.errors import ChurnError, DataError, escape_controls
 from churn.texts import SHORTEST_SECRET, masked, secrets_in_address, without_quoted
 
 try:
@@ -45,10 +44,10 @@ SECRET_NAME = re.compile(
 DRAFT = re.compile(r"\.([^/]+)\.[0-9a-f]+\.draft$")
 """Name of a file while it is written, with the name that it gets."""
 
-TEMPORARY = re.compile(r"churn\.[a-z]+\.[a-z0-9_]{8}")
-"""Name of a temporary folder."""
-
 DROP_UNUSED = "dvc gc --workspace --all-branches --all-tags --all-experiments"
+
+LIMITS_SETTING = "CHURN_TABLE_LIMITS"
+"""Environment variable: a factor for all limits of tables; 10 permits ten times as much."""
 
 ERROR_LOG = Path(".churn/errors.log")
 
@@ -186,6 +185,18 @@ def lock(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[int
         os.close(descriptor)
 
 
+def lock_shared(descriptor: int) -> None:
+    """Hold a shared lock until a descriptor is closed; none where the system or the file system has no such locks."""
+    if fcntl is not None:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+
+
+def lock_if_free(descriptor: int) -> bool:
+    """Hold an exclusive lock until a descriptor is closed, if nobody holds one; false where there are no such locks."""
+    return fcntl is not None and _is_granted(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 def _is_granted(descriptor: int, how: int) -> bool:
     try:
         fcntl.flock(descriptor, how)
@@ -224,71 +235,20 @@ def is_locked(path: Path) -> bool:
         return held is None
 
 
-def hold(descriptor: int, path: Path) -> bool:
-    """Claim what was just made, as long as its descriptor is open; false if another process has removed it already."""
-    if fcntl is not None:
-        with suppress(OSError):  # a file system without locks, where `remove_abandoned` gets none either
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
+def factor_of_limits() -> float:
+    """The user's factor for the limits of tables.
+
+    Raises:
+        DataError: it is not a number from 1 to a million.
+    """
+    text = os.environ.get(LIMITS_SETTING) or "1"
     try:
-        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
-    except FileNotFoundError:
-        return False
-
-
-def remove_abandoned(folder: Path, names: re.Pattern[str]) -> None:
-    """Remove what killed processes of this user left in a folder: files and folders that nobody holds any more."""
-    with suppress(OSError):  # there is no such folder, or it may not be listed
-        for path in [path for path in folder.iterdir() if names.fullmatch(path.name)]:
-            with suppress(OSError):  # another process was quicker, or may write there and this one may not
-                _remove_unless_held(path)
-
-
-def _remove_unless_held(path: Path) -> None:
-    if fcntl is None:
-        return
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    try:
-        is_ours = os.geteuid() in (0, os.fstat(descriptor).st_uid)
-        if is_ours and _is_granted(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def temporary_folder(purpose: str) -> Iterator[Path]:
-    """A folder that is removed at the end; if this process is killed, by the next one that needs such a folder."""
-    import tempfile  # here: every stage and command imports this module
-
-    parent = Path(tempfile.gettempdir())
-    remove_abandoned(parent, TEMPORARY)
-    while True:
-        folder = Path(tempfile.mkdtemp(prefix=f"churn.{purpose}."))
-        try:
-            descriptor = os.open(folder, os.O_RDONLY)
-        except FileNotFoundError:  # removed before it was claimed
-            continue
-        if hold(descriptor, folder):
-            break
-        os.close(descriptor)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder)
-        os.close(descriptor)
-
-
-@contextmanager
-def own_temporary_files() -> Iterator[None]:
-    """Have libraries put their temporary files into a folder of this process, so that a kill leaves none for good."""
-    import tempfile
-
-    with temporary_folder("libraries") as folder:
-        given, tempfile.tempdir = tempfile.tempdir, str(folder)
-        try:
-            yield
-        finally:
-            tempfile.tempdir = given
+        factor = float(text)
+    except ValueError:
+        factor = 0.0
+    if not 1 <= factor <= 1_000_000:
+        raise DataError(f"{LIMITS_SETTING}: {text!r} is not a number from 1 to 1,000,000; 1 keeps the limits")
+    return factor
 
 
 @contextmanager

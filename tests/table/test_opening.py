@@ -14,11 +14,12 @@ import pytest
 
 from churn.config.contract import TableFormat
 from churn.errors import DataError
+from churn.runtime import LIMITS_SETTING
 from churn.table import opening
 from churn.table.reader import read_source
 
 PLAIN = TableFormat(delimiter=",", quote='"', encoding="utf-8", decimal=".")
-RAISE = f"if that is right, raise all limits with {opening.LIMITS_SETTING}=10 (ten times)"
+RAISE = f"if that is right, raise all limits with {LIMITS_SETTING}=10 (ten times)"
 
 
 def told(path: Path) -> str:
@@ -70,7 +71,7 @@ def test_what_unpacks_to_far_more_than_a_table_is_refused(
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("table.csv", content)
     assert told(path).endswith(f"times its size, more than the limit of 200 times; {RAISE}")
-    monkeypatch.setenv(opening.LIMITS_SETTING, "10")
+    monkeypatch.setenv(LIMITS_SETTING, "10")
     assert len(read_source(path, PLAIN)) == 500_000
 
 
@@ -119,6 +120,6 @@ def test_a_factor_for_the_limits_that_is_none_is_refused(
 ) -> None:
     path = tmp_path / "table.csv"
     path.write_bytes(b"plan,fee\npro,1\n")
-    monkeypatch.setenv(opening.LIMITS_SETTING, factor)
-    with pytest.raises(DataError, match=opening.LIMITS_SETTING):
+    monkeypatch.setenv(LIMITS_SETTING, factor)
+    with pytest.raises(DataError, match=LIMITS_SETTING):
         read_source(path, PLAIN)

@@ -12,13 +12,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from churn.drafts import temporary_folder
 from churn.errors import ChurnError
 from churn.files import md5_of_bytes
 from churn.history import provenance, state
 from churn.history.dvc import cache_folder
 from churn.history.git import Clone, blobs_of_commit, changed_files, clone_commit
 from churn.metrics.agreement import TOLERANCE, distance_of_files
-from churn.runtime import NOWHERE, SAME_BYTES_ON, platform_name, temporary_folder
+from churn.runtime import NOWHERE, SAME_BYTES_ON, platform_name
 from churn.texts import counted
 
 log = logging.getLogger(__name__)

@@ -72,5 +72,5 @@ def _read(path: Path) -> pd.DataFrame:
         return frame
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; name scores of `churn predict`, or the log of the service") from None
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeError) as error:
         raise DataError(f"{path}: cannot be read: {first_line(error)}") from None

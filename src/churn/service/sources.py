@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from churn import files
 from churn.config.params import PARAMS_FILE, check_params, parse_yaml
+from churn.drafts import temporary_folder
 from churn.errors import ChurnError
 from churn.files import sha256_of_bytes
 from churn.history.git import GitRefusalError, git
@@ -22,7 +23,7 @@ from churn.model.decision import pipeline_of
 from churn.model.encoding import column_types
 from churn.model.plain.encoder import Customer
 from churn.model.reference import Reference
-from churn.runtime import environment, temporary_folder
+from churn.runtime import environment
 from churn.service.served_model import ModelOrigin, ModelParts
 from churn.tracking.description import BACKGROUND_ROWS
 from churn.tracking.destination import PATIENCE, PATIENT_SETTINGS, Destination, find_destination, refusal

@@ -1,7 +1,6 @@
 """Open a table's file within limits: packed or not, and read ahead by a thread that ends when its reader does."""
 
 import gzip
-import os
 import stat
 import threading
 import zipfile
@@ -12,13 +11,12 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from churn.errors import DataError
+from churn.runtime import LIMITS_SETTING, factor_of_limits
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.csv
 
-LIMITS_SETTING = "CHURN_TABLE_LIMITS"
-"""Environment variable: a factor for all limits below; 10 permits ten times as much."""
 MOST_COLUMNS = 10_000
 LONGEST_ROW = 8_000_000
 """Bytes; a row is held in memory as a whole."""
@@ -34,7 +32,7 @@ BLOCKS_AHEAD = 2
 """Blocks read while nobody waits for them."""
 
 
-class TooLargeError(DataError):
+class TableTooLargeError(DataError):
     """A table exceeds a limit; the message names it, without the table's name."""
 
 
@@ -42,21 +40,14 @@ def limit(standard: int) -> int:
     """A limit, times the factor in CHURN_TABLE_LIMITS.
 
     Raises:
-        DataError: the factor is not a number of at least 1.
+        DataError: the factor is not one.
     """
-    text = os.environ.get(LIMITS_SETTING) or "1"
-    try:
-        factor = float(text)
-    except ValueError:
-        factor = 0.0
-    if not 1 <= factor <= 1_000_000:
-        raise DataError(f"{LIMITS_SETTING}: {text!r} is not a number from 1 to 1,000,000; 1 keeps the limits")
-    return int(standard * factor)
+    return int(standard * factor_of_limits())
 
 
-def beyond(what: str, standard: int, unit: str) -> TooLargeError:
+def beyond(what: str, standard: int, unit: str) -> TableTooLargeError:
     """The error for a table beyond a limit, which says how to raise it."""
-    return TooLargeError(
+    return TableTooLargeError(
         f"{what}, more than the limit of {limit(standard):,}{unit}; if that is right, raise all limits with "
         f"{LIMITS_SETTING}=10 (ten times)"
     )
@@ -80,7 +71,7 @@ def require_unpacked_size(unpacked: int, packed: int) -> None:
     """Check that unpacking yields no more than a table of customers could.
 
     Raises:
-        TooLargeError: it does.
+        TableTooLargeError: it does.
     """
     if unpacked > limit(UNPACKED_UNQUESTIONED) and unpacked > limit(MOST_UNPACKED_TIMES) * packed:
         raise beyond(
@@ -134,7 +125,7 @@ def open_table(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
 
     Raises:
         DataError: it is not a regular file, or a .zip file does not contain exactly one file.
-        TooLargeError: while it is read, it unpacks to more than a table would.
+        TableTooLargeError: while it is read, it unpacks to more than a table would.
     """
     require_regular(path)
     with path.open("rb") as file:

@@ -29,7 +29,7 @@ from churn.table.opening import (
     LARGEST_BATCH,
     LONGEST_ROW,
     MOST_COLUMNS,
-    TooLargeError,
+    TableTooLargeError,
     beyond,
     csv_blocks,
     limit,
@@ -154,7 +154,7 @@ def _batches(path: Path, how: TableFormat, advice: _Advice) -> Generator[Batch]:
             for batch in batches:
                 empty = False
                 yield batch
-    except TooLargeError as error:
+    except TableTooLargeError as error:
         raise DataError(f"{path}: {error}") from None
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; {advice.absent}") from None

@@ -16,6 +16,7 @@ from churn.commands.promote.gates import Gate
 from churn.config.economics import Economics
 from churn.config.params import PARAMS_FILE
 from churn.config.shapes import RECORDED
+from churn.drafts import temporary_folder
 from churn.errors import ChurnError, first_few
 from churn.history.git import GitRefusalError, commit_of, git
 from churn.history.predictions.of_states import (
@@ -34,7 +35,7 @@ from churn.history.state import LOCK_FILE
 from churn.metrics.agreement import TOLERANCE
 from churn.metrics.paired import ModelAnswers
 from churn.model import decision, encoding
-from churn.runtime import limited_threads, temporary_folder
+from churn.runtime import limited_threads
 from churn.tracking.description import background_of
 from churn.tracking.record import BACKGROUND_FILE, COMMIT, MODEL_FILE
 

@@ -20,10 +20,11 @@ import pandas as pd
 from sklearn.compose import ColumnTransformer
 
 from churn.config.search_space import Candidate
+from churn.drafts import temporary_folder
 from churn.errors import OF_THE_MOMENT, ChurnError
 from churn.model import cross_validation, estimators
 from churn.model.estimators import Keys
-from churn.runtime import environment, limited_threads, temporary_folder
+from churn.runtime import environment, limited_threads
 from churn.types import Floats, Labels
 
 SAFE_PATH = {"PYTHONSAFEPATH": "1"}

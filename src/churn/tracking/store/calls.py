@@ -13,7 +13,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import fluent
 from mlflow.tracking._tracking_service import utils as service
 
-from churn.runtime import environment, os_error_line, own_temporary_files
+from churn.drafts import own_temporary_files
+from churn.runtime import environment, os_error_line
 from churn.texts import one_line
 from churn.tracking.destination import Destination, StoreError
 from churn.tracking.record import DESCRIPTION

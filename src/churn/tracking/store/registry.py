@@ -13,8 +13,9 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.sklearn import load_model
 
+from churn.drafts import temporary_folder
 from churn.history.state import md5_of
-from churn.runtime import lock, temporary_folder
+from churn.runtime import lock
 from churn.table.keys import mostly_the_same
 from churn.tracking.destination import StoreError
 from churn.tracking.ledger import CAME_SECOND, CHALLENGER, CHAMPION, OUTCOME, REASON, Entry, Judgement, Judges, absence

@@ -30,7 +30,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
 from churn import files
-from churn.runtime import lock, temporary_folder
+from churn.drafts import temporary_folder
+from churn.runtime import lock
 from churn.tracking import record
 from churn.tracking.destination import Destination, StoreError
 from churn.tracking.record import (
