@@ -20,7 +20,7 @@ import numpy as np
 
 from churn.drafts import replacing
 from churn.errors import ChurnError, DataError, excerpt
-from churn.texts import as_cell, text_of_cell
+from churn.texts import as_cell, escaped_json, text_of_cell
 from churn.types import DECIMALS, ROW_KEY
 
 if TYPE_CHECKING:
@@ -170,7 +170,9 @@ def round_figures(value: Any) -> Any:
 
 def json_text(values: Mapping[str, Any]) -> str:
     """JSON with sorted keys and numbers rounded to six decimals; NaN becomes null."""
-    return json.dumps(round_figures(values), indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    return escaped_json(
+        json.dumps(round_figures(values), indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    )
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:

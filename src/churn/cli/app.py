@@ -1,5 +1,6 @@
 """The `churn` command itself: how commands are registered, and what all of them share."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,9 @@ from typer.models import CommandFunctionType
 
 from churn.cli import options
 from churn.cli.help import ExplainedCommand, GroupedCommands
-from churn.errors import ChurnError
+from churn.errors import ChurnError, escape_controls
+from churn.runtime import without_secrets
+from churn.texts import escaped_json
 
 
 class UsageError(ChurnError):
@@ -52,3 +55,13 @@ def require_project() -> Path:
 
     read_yaml(Path.cwd() / "dvc.yaml")
     return Path.cwd()
+
+
+def print_result(text: str, *, is_json: bool = False, end: str = "\n") -> None:
+    """Print to standard output; what it quotes can neither move the cursor nor hide or reorder characters."""
+    print(escaped_json(text) if is_json else escape_controls(text), end=end)
+
+
+def print_remark(text: str) -> None:
+    """Print to standard error, without secrets."""
+    print(escape_controls(without_secrets(text)), file=sys.stderr)

@@ -7,10 +7,9 @@ from pathlib import Path
 import typer
 
 from churn.cli import options
-from churn.cli.app import command
+from churn.cli.app import command, print_remark, print_result
 from churn.cli.help import DATA
 from churn.errors import DataError
-from churn.texts import escaped_json
 
 
 @command(
@@ -68,10 +67,10 @@ def predict(
             stop_at_fault=on_error is options.OnError.FAIL,
             on_progress=lambda done: bar.update(int(1000 * done) - bar.pos),
         )
-    print(f"{output}: {scored.scored:,} customers scored, {scored.to_contact:,} to be contacted", file=sys.stderr)
-    print(f"{refused}: {scored.rejected:,} rows set aside", file=sys.stderr)
+    print_remark(f"{output}: {scored.scored:,} customers scored, {scored.to_contact:,} to be contacted")
+    print_remark(f"{refused}: {scored.rejected:,} rows set aside")
     if as_json:
-        print(escaped_json(scored.as_json()))
+        print_result(scored.as_json(), is_json=True)
     if scored.rejected and not scored.scored:
         raise DataError(f"{table}: every row was set aside; {refused} has the reasons")
 
@@ -95,16 +94,16 @@ def init(
 
     root = Path()
     examined = proposal.examine(root, table, target, identifier)
-    print(proposal.as_text(examined))
+    print_result(proposal.as_text(examined))
     if positive is None and examined.profile.target.positive is None and sys.stdin.isatty():
         positive = questions.ask_which(examined.profile.target.values)
     outcome = proposal.target_with(examined.profile.target, positive)
-    print(f"         {outcome.positive!r} means churned; {outcome.negative!r} means stayed\n")
+    print_result(f"         {outcome.positive!r} means churned; {outcome.negative!r} means stayed\n")
     proposed = proposal.propose(root, examined, outcome)
     if dry_run:
-        print(as_diff(proposed.old, proposed.new), end="")
+        print_result(as_diff(proposed.old, proposed.new), end="")
         return
     questions.confirm_replacing(proposed, yes=yes)
     questions.keep_in_dvc(root, examined, yes=yes)
     proposal.write(root, proposed)
-    print("params.yaml is written; next: set your costs under `business` there, then run dvc repro")
+    print_result("params.yaml is written; next: set your costs under `business` there, then run dvc repro")

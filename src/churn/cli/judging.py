@@ -4,10 +4,9 @@ import sys
 from contextlib import redirect_stdout
 
 from churn.cli import options
-from churn.cli.app import UsageError, command, require_project
+from churn.cli.app import UsageError, command, print_result, require_project
 from churn.cli.help import JUDGE
-from churn.errors import ChurnError, escape_controls
-from churn.texts import escaped_json
+from churn.errors import ChurnError
 
 
 @command(JUDGE, "churn compare", "churn compare main HEAD", "churn compare v1 workspace --json | jq .verdict")
@@ -29,9 +28,9 @@ def compare(
     with redirect_stdout(sys.stderr):
         contest = compare_states(require_project(), old, new, compute=compute)
     if as_json:
-        print(escaped_json(contest.as_json()))
+        print_result(contest.as_json(), is_json=True)
     else:
-        print(contest.as_markdown() if as_markdown else escape_controls(contest.as_text()))
+        print_result(contest.as_markdown() if as_markdown else contest.as_text())
 
 
 @command(
@@ -66,7 +65,7 @@ def promote(
         outcome = promotion.promote(
             require_project(), state, forced=force, reason=reason.strip(), trusted=trust or (), by_outcomes=evidence
         )
-    print(escaped_json(outcome.as_json()) if as_json else escape_controls("\n".join(outcome.lines)))
+    print_result(outcome.as_json() if as_json else "\n".join(outcome.lines), is_json=as_json)
     if not outcome.promoted:
         sys.exit(1)
 
@@ -78,7 +77,7 @@ def rollback(reason: options.Reason = "", as_json: options.Json = False) -> None
 
     with redirect_stdout(sys.stderr):
         outcome = promotion.roll_back(require_project(), reason.strip())
-    print(escaped_json(outcome.as_json()) if as_json else escape_controls("\n".join(outcome.lines)))
+    print_result(outcome.as_json() if as_json else "\n".join(outcome.lines), is_json=as_json)
 
 
 @command(JUDGE, "churn changes", "churn changes main HEAD --merge-base", "churn changes origin/main -o comment.md")
@@ -103,7 +102,7 @@ def changes(
     forge = Forge(server, repository or None, head_repository or None)
     text = comment(compare(require_project(), base, head or None, forge, from_merge_base=merge_base, compute=compute))
     if output is None:
-        print(text, end="")
+        print_result(text, end="")
         return
     try:
         with replacing_outputs(output) as (draft,):

@@ -6,10 +6,8 @@ from contextlib import redirect_stdout
 import typer
 
 from churn.cli import options
-from churn.cli.app import command, require_project
+from churn.cli.app import command, print_result, require_project
 from churn.cli.help import MONITOR
-from churn.errors import escape_controls
-from churn.texts import escaped_json
 
 ALARM = 3
 """Exit code of an alarm."""
@@ -44,7 +42,7 @@ def monitor(
         found = looking.look_at(
             root, source, load_params(root), since, until, lambda done: bar.update(int(1000 * done) - bar.pos)
         )
-    print(escaped_json(looking.as_json(found)) if as_json else escape_controls("\n".join(found.lines())))
+    print_result(looking.as_json(found) if as_json else "\n".join(found.lines()), is_json=as_json)
     if found.is_alarm:
         if on_alarm:
             with redirect_stdout(sys.stderr):
@@ -76,4 +74,4 @@ def outcomes(
     root = require_project()
     with redirect_stdout(sys.stderr):
         found = joining.join(root, table, scores or [options.LOG], load_params(root), known_until)
-    print(escaped_json(found.as_json()) if as_json else escape_controls("\n".join(found.lines())))
+    print_result(found.as_json() if as_json else "\n".join(found.lines()), is_json=as_json)

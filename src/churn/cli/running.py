@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from churn.cli import options
-from churn.cli.app import command, require_project
+from churn.cli.app import command, print_remark, print_result, require_project
 from churn.cli.help import RUN
 from churn.errors import ChurnError, exit_code_of, how_it_ended
-from churn.texts import escaped_json
 
 if TYPE_CHECKING:
     from churn.commands.tune.study import EndedTrial
@@ -28,7 +27,7 @@ def summary(as_json: options.Json = False) -> None:
 
     require_project()
     found = summarize(Path())
-    print(escaped_json(found.as_json()) if as_json else summary_text(found))
+    print_result(found.as_json() if as_json else summary_text(found), is_json=as_json)
     if found.remark:
         sys.exit(1)
 
@@ -47,7 +46,7 @@ def report(show: options.Show = True) -> None:
     remark = remark_on_figures(Path())
     page = write_copy(Path())
     shown = show and open_in_browser(page)
-    print(f"{page}{': opened in the browser' if shown else ''}")
+    print_result(f"{page}{': opened in the browser' if shown else ''}")
     if remark:
         raise ChurnError(remark)
 
@@ -82,7 +81,7 @@ def tune(
     from churn.commands.tune import search
 
     plan = search.prepare(Path.cwd(), trials=trials, estimator=estimator)
-    print(plan.as_text(), file=sys.stderr)
+    print_remark(plan.as_text())
     quiet = not sys.stderr.isatty()
     try:
         with (
@@ -96,10 +95,10 @@ def tune(
                 bar.update(1)
 
             result = search.run(plan, jobs, on_trial)
-        print(escaped_json(result.as_json()) if as_json else result.as_text(), flush=True)
+        print_result(result.as_json() if as_json else result.as_text(), is_json=as_json)
         if apply and search.apply(result):
-            print("params.yaml is written; next: dvc repro", file=sys.stderr)
+            print_remark("params.yaml is written; next: dvc repro")
         search.show(result)
     except KeyboardInterrupt as ended:
-        print(f"{how_it_ended(ended)}; finished trials are kept; the same command resumes the study", file=sys.stderr)
+        print_remark(f"{how_it_ended(ended)}; finished trials are kept; the same command resumes the study")
         raise typer.Exit(exit_code_of(ended)) from None

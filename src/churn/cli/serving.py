@@ -11,10 +11,10 @@ import typer
 from typer.models import CommandFunctionType
 
 from churn.cli import options
-from churn.cli.app import app, command, require_project
+from churn.cli.app import app, command, print_remark, print_result, require_project
 from churn.cli.help import SERVE, ExplainedCommand, GroupedCommands
-from churn.errors import ChurnError, escape_controls
-from churn.texts import aligned, escaped_json
+from churn.errors import ChurnError
+from churn.texts import aligned
 
 SERVICE_PACKAGES = ("fastapi_offline", "httptools", "prometheus_client", "pydantic_settings", "uvloop")
 """Modules of the group `serve` that nothing else here brings."""
@@ -65,7 +65,7 @@ def score(
     from churn.commands.score import answer_text, ask_service
 
     found = ask_service(file, url, reasons)
-    print(escaped_json(json.dumps(found, indent=2)) if as_json else escape_controls(answer_text(found)))
+    print_result(json.dumps(found, indent=2) if as_json else answer_text(found), is_json=as_json)
 
 
 @command(SERVE, "churn replay 1fb208cc-8877-4a4a-8f67-e04711e5a480", "churn replay REQUEST --json | jq .is_same")
@@ -74,7 +74,7 @@ def replay(request: options.Request, log: options.ReadLog = options.LOG, as_json
     from churn.commands.replay import replay as again
 
     found = again(require_project(), log, request)
-    print(found.as_json() if as_json else escape_controls(found.as_text()))
+    print_result(found.as_json() if as_json else found.as_text(), is_json=as_json)
     if not found.is_same:
         sys.exit(1)
 
@@ -105,8 +105,8 @@ def new_token(
     from churn.service.tokens import scopes_named
 
     secret = make(file, name, scopes_named(scope or ["score"]), days or None)
-    print(secret)
-    print(f"{name}: shown only now; send it as `Authorization: Bearer TOKEN`", file=sys.stderr)
+    print_result(secret)
+    print_remark(f"{name}: shown only now; send it as `Authorization: Bearer TOKEN`")
 
 
 @_token_command("list", "churn token list")
@@ -118,7 +118,7 @@ def list_tokens(file: options.TokenFile = options.TOKENS) -> None:
         return "never" if one.expires is None else datetime.fromtimestamp(one.expires, UTC).strftime("%Y-%m-%d")
 
     rows: Sequence[Sequence[str]] = [[one.name, ", ".join(one.scopes), last_day(one)] for one in read_tokens(file)]
-    print("\n".join(aligned([["name", "scopes", "expires"], *rows])))
+    print_result("\n".join(aligned([["name", "scopes", "expires"], *rows])))
 
 
 @_token_command("revoke", "churn token revoke shop")
@@ -127,4 +127,4 @@ def revoke_token(name: options.TokenName, file: options.TokenFile = options.TOKE
     from churn.service.tokens import revoke_token as remove
 
     remove(file, name)
-    print(f"{name}: revoked", file=sys.stderr)
+    print_remark(f"{name}: revoked")

@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from churn.cli import options
-from churn.cli.app import command, require_project
+from churn.cli.app import command, print_remark, print_result, require_project
 from churn.cli.help import TRACKING
-from churn.errors import escape_controls
 from churn.runtime import without_secrets
-from churn.texts import escaped_json
 
 if TYPE_CHECKING:
     from churn.tracking.reports import StatusReport, SyncReport
@@ -67,13 +65,13 @@ def lineage(of: options.Traced, log: options.ReadLog = options.LOG, as_json: opt
 
     with redirect_stdout(sys.stderr):
         found = lineage_of(require_project(), of, log)
-    print(json.dumps(found.as_json(), indent=2) if as_json else escape_controls(found.as_text()))
+    print_result(json.dumps(found.as_json(), indent=2) if as_json else found.as_text(), is_json=as_json)
 
 
 def _tell(report: "SyncReport | StatusReport", *, strict: bool, as_json: bool) -> None:
-    lines = (escape_controls(without_secrets(" ".join(line.splitlines()))) for line in report.lines)
-    print(escaped_json(report.as_json()) if as_json else "\n".join(lines))
+    lines = (without_secrets(" ".join(line.splitlines())) for line in report.lines)
+    print_result(report.as_json() if as_json else "\n".join(lines), is_json=as_json)
     for fault in report.faults:
-        print(escape_controls(without_secrets(fault)), file=sys.stderr)
+        print_remark(fault)
     if report.obstacle or (strict and report.faults):
         sys.exit(1)

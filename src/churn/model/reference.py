@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from churn.metrics.estimated_profit import LogisticCalibration, fit_calibration
 from churn.metrics.slices import text_of
 from churn.table.splits import fractions_of
+from churn.texts import escaped_json
 from churn.types import Floats, Labels
 
 MOST_ROWS = 5_000
@@ -108,7 +109,8 @@ class Reference(_Frozen):
 
     def as_text(self) -> str:
         """JSON, numbers with SIGNIFICANT digits: of last bits, other processors give others."""
-        return json.dumps(_rounded(self.model_dump()), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        text = json.dumps(_rounded(self.model_dump()), indent=1, sort_keys=True, ensure_ascii=False)
+        return f"{escaped_json(text)}\n"
 
 
 @dataclass(frozen=True)

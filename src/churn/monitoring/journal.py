@@ -21,6 +21,7 @@ from churn.files import read_bytes, write_text
 from churn.monitoring.gauges import seconds
 from churn.monitoring.look import Look
 from churn.monitoring.outcomes import Cohort, ContactEffect
+from churn.texts import escaped_json
 
 MONITORING = Path("monitoring")
 JOURNAL = MONITORING / "looks.jsonl"
@@ -101,7 +102,7 @@ def as_plain(value: Any) -> Any:
 
 def as_json(values: Mapping[str, Any]) -> str:
     """JSON of plain values."""
-    return json.dumps(values, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    return escaped_json(json.dumps(values, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False))
 
 
 def read_journal(root: Path) -> list[Entry]:

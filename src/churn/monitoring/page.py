@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 
 from churn.monitoring.gauges import seconds
-from churn.report.formats import brief, form_of, ticks_of
+from churn.report.formats import brief, form_of, printable, ticks_of
 from churn.report.svg import Axis, Plane, reach
 
 PAGE = "monitoring.html.j2"
@@ -68,6 +68,7 @@ def _environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=printable,
     )
     environment.filters |= {
         "percent": form_of(".1%"),

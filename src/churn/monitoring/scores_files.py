@@ -15,6 +15,7 @@ from churn.table.parsing import parse_dates
 from churn.table.reader import PARQUET, first_line
 from churn.types import ROW_KEY
 
+TEXTS = (ROW_KEY, SCORED_ON, FINGERPRINT)
 NEEDED = (ROW_KEY, SCORED_ON, FINGERPRINT, "probability", "contact", HELD_OUT)
 
 
@@ -64,13 +65,21 @@ def _read(path: Path) -> pd.DataFrame:
     try:
         require_regular(path)
         if path.suffix == PARQUET:
-            frame: pd.DataFrame = pyarrow.parquet.read_table(path).to_pandas()
-            return frame
-        texts = {name: pa.string() for name in (ROW_KEY, SCORED_ON, FINGERPRINT)}
-        convert = pyarrow.csv.ConvertOptions(column_types=texts)
-        frame = pyarrow.csv.read_csv(path, convert_options=convert).to_pandas()
+            return _with_texts(pyarrow.parquet.read_table(path))
+        convert = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(TEXTS, pa.string()))
+        frame: pd.DataFrame = pyarrow.csv.read_csv(path, convert_options=convert).to_pandas()
         return frame
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; name scores of `churn predict`, or the log of the service") from None
     except (pa.ArrowException, OSError, UnicodeError) as error:
         raise DataError(f"{path}: cannot be read: {first_line(error)}") from None
+
+
+def _with_texts(table: pa.Table) -> pd.DataFrame:
+    """A table whose columns of texts are texts, and the others numbers, whatever types they have in the file."""
+    for place, name in enumerate(table.column_names):
+        if name in NEEDED and not pa.types.is_boolean(table.schema.field(place).type):
+            kind = pa.string() if name in TEXTS else pa.float64()
+            table = table.set_column(place, name, table.column(place).cast(kind))
+    frame: pd.DataFrame = table.to_pandas()
+    return frame

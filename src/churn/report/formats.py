@@ -44,6 +44,11 @@ def ticks_of(axis: Axis) -> list[tuple[float, str]]:
     return [(tick, f"{written(value)}{unit}") for tick, value in zip(axis.ticks, values, strict=True)]
 
 
+def printable(value: Any) -> Any:
+    """For Jinja's `finalize`: a text without what hides or reorders it; markup and other values stay as they are."""
+    return escape_controls(value) if type(value) is str else value
+
+
 def on_one_line(text: object) -> str:
     """Put user text on one line, with the characters escaped that hide or reorder others."""
     return escape_controls(" ".join(str(text).split()))

@@ -24,7 +24,7 @@ from churn.report.content import (
     interval,
     part_of,
 )
-from churn.report.formats import brief, exact_figure, form_of, inert_markdown, on_one_line, ticks_of
+from churn.report.formats import brief, exact_figure, form_of, inert_markdown, on_one_line, printable, ticks_of
 from churn.types import DECIMALS
 
 PAGE, CARD = "report.html.j2", "model_card.md.j2"
@@ -50,6 +50,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        finalize=printable,
     )
     environment.filters |= {
         "share": form_of(".0%"),

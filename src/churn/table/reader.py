@@ -161,7 +161,7 @@ def _batches(path: Path, how: TableFormat, advice: _Advice) -> Generator[Batch]:
     except IsADirectoryError:
         raise DataError(f"{path}: is a folder; {advice.folder}") from None
     # Before NOT_PACKED, since one of Arrow's errors is a RuntimeError; UnicodeError: UTF-16 without its mark.
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeError) as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowIndexError, UnicodeError) as error:
         if "straddl" in str(error):
             raise DataError(f"{path}: {beyond('has a row that is too long', LONGEST_ROW, ' bytes')}") from None
         cure = "save the table as CSV or Parquet, and check data.format"

@@ -19,6 +19,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from churn.report.origin import Origin
+from churn.texts import escaped_json
 
 Value = TypeVar("Value")
 
@@ -234,7 +235,7 @@ class Record:
 
     def as_text(self) -> str:
         """JSON of the record; undefined numbers are NaN."""
-        return json.dumps(asdict(self), ensure_ascii=False)
+        return escaped_json(json.dumps(asdict(self), ensure_ascii=False))
 
 
 def record_from(content: bytes) -> Record:
