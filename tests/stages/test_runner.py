@@ -16,19 +16,31 @@ from churn.tracking.recorder import Recorder
 from tests.helpers.projects import REPOSITORY
 
 
+WAITING = """
+import time
+from churn.stages import preprocess, start
+
+def wait(root, params):
+    print("running", flush=True)
+    time.sleep(60)
+
+preprocess.run = wait
+start.main()
+"""
+
+
 @pytest.mark.slow
 def test_an_interrupted_stage_leaves_with_one_word(folder: Path) -> None:
-    os.mkfifo(folder / "waiting.csv")
-    table = (folder / "params.yaml").read_text().replace("data/raw/customers.csv", "waiting.csv")
-    (folder / "params.yaml").write_text(table)
     process = subprocess.Popen(
-        [sys.executable, "-m", "churn.stages", "preprocess"],
+        [sys.executable, "-c", WAITING, "preprocess"],
         env={**os.environ, "PYTHONPATH": str(REPOSITORY / "src")},
         text=True,
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    with (folder / "waiting.csv").open("w"):  # opens when the stage reads the other end
-        process.send_signal(signal.SIGINT)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "running\n"
+    process.send_signal(signal.SIGINT)
     _, said = process.communicate()
     assert process.returncode != 0
     assert said == "interrupted; `dvc repro` runs this stage again\n"
