@@ -15,7 +15,6 @@ from churn.stages.runner import run_stage
 from churn.tracking.recorder import Recorder
 from tests.helpers.projects import REPOSITORY
 
-
 WAITING = """
 import time
 from churn.stages import preprocess, start

@@ -30,10 +30,18 @@ OF_WHAT_IT_HOLDS = ("params.yaml", "column ", "test rows", "training rows")
 """How an error begins that names no file, but what its values do not allow."""
 
 
+CAMPAIGN = [["row_key", "scored_on", "fingerprint", "probability", "contact", "held_out"]]
+CAMPAIGN += [[f"{row:016x}", "2026-01-01", "0" * 16, "0.5", "1", "0"] for row in range(20)]
+
+
 @pytest.fixture(scope="module")
 def project(_finished_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with a model; each test gives it a table in place of the one that it learned from."""
-    return shutil.copytree(_finished_once / "project", tmp_path_factory.mktemp("tables") / "project", symlinks=True)
+    """A project with a model, a table and scores of a campaign; each test gives it another table beside them."""
+    root = tmp_path_factory.mktemp("tables") / "project"
+    shutil.copytree(_finished_once / "project", root, symlinks=True)
+    for name, rows in (("good.csv", good_rows()), ("campaign.csv", CAMPAIGN)):
+        (root / name).write_text("\n".join(",".join(row) for row in rows))
+    return root
 
 
 def good_rows() -> Rows:
@@ -109,16 +117,10 @@ def refuses_or_reads(reading: Reading, root: Path, table: Path) -> None:
     assert not list(root.glob("**/*.draft"))
 
 
-CAMPAIGN = [["row_key", "scored_on", "fingerprint", "probability", "contact", "held_out"]]
-CAMPAIGN += [[f"{row:016x}", "2026-01-01", "0" * 16, "0.5", "1", "0"] for row in range(20)]
-
-
 @pytest.mark.parametrize("reading", READINGS, ids=lambda reading: reading.__name__)
 @in_one_folder
 @given(data=st.data())
 def test_any_table_is_read_or_refused(reading: Reading, project: Path, data: DataObject) -> None:
-    (project / "good.csv").write_text("\n".join(",".join(row) for row in good_rows()))
-    (project / "campaign.csv").write_text("\n".join(",".join(row) for row in CAMPAIGN))
     ending, content = data.draw(damaged_tables(CAMPAIGN if reading is scores_of_campaign else good_rows()))
     table = project / f"theirs{ending}"
     table.write_bytes(content)

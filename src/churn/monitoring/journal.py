@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,8 @@ LOCK = Path(".churn/monitoring.lock")
 KEPT_LOOKS = 2_000
 """Looks in the journal; older ones leave it, and stay in MLflow."""
 
+UNKNOWN_FIGURES = {field.name: field.default for field in fields(Cohort) if field.default is not MISSING}
+"""What a cohort has whose outcomes are not known yet."""
 RESTORE_OR_MOVE = "restore the file, or move it away"
 MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
@@ -169,7 +171,8 @@ def read_outcomes(root: Path) -> Mapping[str, Any] | None:
     path = root / OUTCOMES
     if not path.exists():
         return None
-    found: Mapping[str, Any] = parse_json(read_bytes(path), OUTCOMES, KnownOutcomes, RESTORE_OR_MOVE)
+    found: dict[str, Any] = parse_json(read_bytes(path), OUTCOMES, KnownOutcomes, RESTORE_OR_MOVE)
+    found["cohorts"] = [UNKNOWN_FIGURES | cohort for cohort in found["cohorts"]]
     for cohort in found["cohorts"]:
         if not MONTH.fullmatch(cohort["cohort"]):
             raise ChurnError(f"{OUTCOMES}: cohorts: {excerpt(cohort['cohort'])} is not a month; {RESTORE_OR_MOVE}")

@@ -42,6 +42,7 @@ from churn.tracking.destination import find_destination
 from churn.tracking.ledger import CHAMPION, Entry, Judgement, Judges, absence
 from churn.tracking.sync import connection, row_of
 from churn.tracking.trials import Selection
+from churn.types import ROW_KEY
 
 if TYPE_CHECKING:
     from churn.tracking.store.registry import Registry
@@ -302,14 +303,15 @@ def _challenge(
     named: Sequence[str],
 ) -> Challenge:
     columns = list(challenger.section("evaluate")["slices"])
-    content, types = content_of(challenger.state, challenger.name, files.TRAIN_ROWS), dict.fromkeys(columns, "str")
-    rows = files.table_in(content, f"{challenger.name}: {files.TRAIN_ROWS}", types).fillna("")
+    content = content_of(challenger.state, challenger.name, files.TRAIN_ROWS)
+    texts = dict.fromkeys([ROW_KEY, *columns], "str")
+    rows = files.table_in(content, f"{challenger.name}: {files.TRAIN_ROWS}", texts).set_index(ROW_KEY)[columns]
     training = challenger.training
     return Challenge(
         rivals=rivals_of(root, challenger, present, registry, named),
         churned=training.churned.to_numpy(),
         probability=training.probability.to_numpy(),
-        slices=rows[columns].apply(lambda column: column.str.removesuffix(".0")),
+        slices=rows.fillna("").apply(lambda column: column.str.removesuffix(".0")),
         economics=challenger.economics,
         folds=challenger.section("train")["folds"],
         attempt=attempt,
