@@ -19,7 +19,7 @@ from churn.tracking.description import _figures_in, _numbers
 from tests.helpers.damage import WHOLE, damaged_bytes, other_values
 from tests.helpers.projects import REPOSITORY
 
-often, seldom = settings(max_examples=150), settings(max_examples=40)
+often, seldom = (settings(max_examples=settings().max_examples * factor) for factor in (5, 1))
 """YAML is read slowly."""
 
 

@@ -34,7 +34,10 @@ from churn.tracking.record import Execution
 from tests.helpers.damage import NOT_FILES, damaged_bytes, other_values, put_in_place
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("_usual_cache")]
-quickly = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+quickly = settings(
+    max_examples=max(settings().max_examples // 3, 5),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 
 PROVENANCE = "metrics/provenance/train.json"
 TOKENS = ".churn/tokens.json"

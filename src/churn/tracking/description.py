@@ -251,8 +251,13 @@ def _dataset(snapshot: Snapshot, parameters: Mapping[str, str], metrics: Mapping
     md5 = md5s.get(posixpath.normpath(source))
     if md5 is None:
         return None
-    rows = metrics.get("rows_in")
-    return Dataset(Path(source).stem, source, md5, None if rows is None else int(rows))
+    return Dataset(Path(source).stem, source, md5, _count(metrics, "rows_in"))
+
+
+def _count(metrics: Mapping[str, float], name: str) -> int | None:
+    """A metric that counts; None if it is missing or undefined, as in a damaged file."""
+    value = metrics.get(name, math.nan)
+    return int(value) if math.isfinite(value) else None
 
 
 def background_of(rows: bytes | None) -> bytes | None:
@@ -307,8 +312,8 @@ def _verdict(metrics: Mapping[str, float], money: str) -> Iterator[str]:
     ]
     if ranks:
         yield f"ROC-AUC: {', '.join(ranks)}"
-    accepted = int(metrics.get("audit_findings_accepted", 0))
-    warnings = int(metrics.get("audit_findings_warnings", 0))
+    accepted = _count(metrics, "audit_findings_accepted") or 0
+    warnings = _count(metrics, "audit_findings_warnings") or 0
     if accepted or warnings:
         yield f"Audit: {counted(accepted, 'accepted finding')}, {counted(warnings, 'warning')}"
 

@@ -392,7 +392,7 @@ class TestOneMachine:
         run("dvc repro", MLFLOW_TRACKING_URI=NO_SERVER)
         run("git commit --quiet --all --message texts")
         told = line(promote(root, "HEAD"), "can be judged")
-        assert "the champion's model cannot score these rows: ValueError: " in told
+        assert "the champion's model cannot score these rows: DataError: " in told
         assert promote(root, "HEAD", reason="another table").promoted
 
     @pytest.mark.long
