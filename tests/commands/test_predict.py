@@ -379,6 +379,24 @@ def test_every_customer_keeps_the_id_whatever_its_column_is_called(
     assert said == ([] if called == name else [f"{output}: the id column {name!r} is named {called!r} there"])
 
 
+FORMULAS = ["=HYPERLINK(A1)", "+49 170 1", "@SUM(A1)", "-2+3", "'=1"]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_spreadsheet_finds_no_formula_among_the_ids_and_parquet_has_them_exactly(
+    project: Path, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = new_customers()
+    ids = [*FORMULAS, *(f"-{number}" for number in range(len(table) - len(FORMULAS)))]
+    table.assign(customer=ids).to_csv(TABLE, index=False)
+    params = Path("params.yaml")
+    params.write_text(params.read_text().replace("id: null", "id: customer"))
+    assert predict(str(TABLE), "-o", f"scores.{ending}", monkeypatch=monkeypatch) == ""
+    found = pd.read_csv("scores.csv", dtype=str) if ending == "csv" else pd.read_parquet("scores.parquet")
+    shown = [f"'{formula}" for formula in FORMULAS] if ending == "csv" else FORMULAS
+    assert found["customer"].tolist() == [*shown, *ids[len(FORMULAS) :]]
+
+
 @repeatable
 @given(st.sampled_from(scoring.SCORES) | st.text(max_size=8), st.integers(0, 3), st.booleans())
 def test_an_id_never_has_the_name_of_another_column(name: str, prefixes: int, upper: bool) -> None:
