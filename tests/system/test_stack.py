@@ -49,7 +49,6 @@ from churn.files import ENCODERS, TEST_PREDICTIONS, TEST_ROWS, read_pickle, read
 from churn.model.decision import churn_probability
 from churn.model.encoding import column_types
 from churn.history.verify import known_md5s
-from tests.helpers.sample import clone_with_sample
 
 row = mlflow.search_runs(experiment_names=["churn"], filter_string=f"tags.`git.commit` = '{sys.argv[1]}'").iloc[-1]
 files = [file.path for file in mlflow.MlflowClient().list_artifacts(row.run_id, "metrics")]
