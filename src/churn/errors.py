@@ -1,6 +1,5 @@
-"""Errors that a user can cause and fix, and what ends a command from outside."""
+"""Errors that a user can cause and fix."""
 
-import signal
 from collections.abc import Sequence
 
 
@@ -43,28 +42,3 @@ def excerpt(value: object) -> str:
     """A user's value for a message: on one line, at most 60 characters."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-class Terminated(KeyboardInterrupt):
-    """The process is to end, by SIGTERM or because its terminal is gone."""
-
-
-def end_like_ctrl_c() -> None:
-    """Let SIGTERM and SIGHUP end this process as Ctrl-C does, so that it removes its drafts and temporary folders."""
-    for number in (signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])):
-        if signal.getsignal(number) == signal.SIG_DFL:  # `nohup` ignores SIGHUP
-            signal.signal(number, _terminate)
-
-
-def _terminate(number: int, frame: object) -> None:
-    raise Terminated
-
-
-def how_it_ended(ended: KeyboardInterrupt) -> str:
-    """What a command says that was ended from outside."""
-    return "terminated" if isinstance(ended, Terminated) else "interrupted"
-
-
-def exit_code_of(ended: KeyboardInterrupt) -> int:
-    """Exit code of a command that was ended from outside, as shells count it."""
-    return 128 + (signal.SIGTERM if isinstance(ended, Terminated) else signal.SIGINT)

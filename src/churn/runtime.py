@@ -7,6 +7,7 @@ import logging
 import os
 import platform
 import re
+import signal
 import sys
 import threading
 import traceback
@@ -162,6 +163,31 @@ def _append_to_error_log(text: str, project: Path) -> Path:
     with os.fdopen(descriptor, "a", encoding="utf-8") as file:
         file.write(text)
     return path
+
+
+class Terminated(KeyboardInterrupt):
+    """The process is to end, by SIGTERM or because its terminal is gone."""
+
+
+def end_like_ctrl_c() -> None:
+    """Let SIGTERM and SIGHUP end this process as Ctrl-C does, so that it removes its drafts and temporary folders."""
+    for number in (signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])):
+        if signal.getsignal(number) == signal.SIG_DFL:  # `nohup` ignores SIGHUP
+            signal.signal(number, _terminate)
+
+
+def _terminate(number: int, frame: object) -> None:
+    raise Terminated
+
+
+def how_it_ended(ended: KeyboardInterrupt) -> str:
+    """What a command says that was ended from outside."""
+    return "terminated" if isinstance(ended, Terminated) else "interrupted"
+
+
+def exit_code_of(ended: KeyboardInterrupt) -> int:
+    """Exit code of a command that was ended from outside, as shells count it."""
+    return 128 + (signal.SIGTERM if isinstance(ended, Terminated) else signal.SIGINT)
 
 
 @contextmanager

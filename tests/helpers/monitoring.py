@@ -4,7 +4,6 @@ import json
 import math
 import re
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from typing import Any
 import requests
 
 from tests.helpers.projects import REPOSITORY
-from tests.helpers.servers import free_port
+from tests.helpers.servers import answering, free_port
 
 CONFIGURATION = REPOSITORY / "deploy/monitoring"
 UNPACKED = REPOSITORY / ".monitoring/tools/usr"
@@ -118,13 +117,8 @@ def sink() -> Iterator[Sink]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         taken = Sink(f"127.0.0.1:{server.server_port}")
-        thread = threading.Thread(target=server.serve_forever, args=[0.05])
-        thread.start()
-        try:
+        with answering(server):
             yield taken
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @dataclass(frozen=True)

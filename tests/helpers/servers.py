@@ -23,6 +23,18 @@ def free_port() -> int:
 
 
 @contextmanager
+def answering(server: ThreadingHTTPServer) -> Iterator[None]:
+    """Let a server answer from a thread of this process."""
+    thread = threading.Thread(target=server.serve_forever, args=[0.01])
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+
+
+@contextmanager
 def mlflow_server(folder: Path, port: int | None = None) -> Iterator[str]:
     """Address of a server with a store and artifacts of its own in a folder."""
     uri = f"http://127.0.0.1:{port or free_port()}"
@@ -119,11 +131,8 @@ def proxy_to(server: str) -> Iterator[Proxy]:
 
     with Server(("127.0.0.1", 0), Handler) as listening:
         proxy = Proxy(f"http://127.0.0.1:{listening.server_port}")
-        thread = threading.Thread(target=listening.serve_forever, args=[0.01])
-        thread.start()
-        try:
-            yield proxy
-        finally:
-            released.set()
-            listening.shutdown()
-            thread.join()
+        with answering(listening):
+            try:
+                yield proxy
+            finally:
+                released.set()

@@ -51,7 +51,11 @@ def why_not_in_a_namespace() -> str:
         return f"mounts for one command alone are of Linux, and this is {sys.platform}"
     done = subprocess.run([*IN_A_NAMESPACE, "true"], capture_output=True, text=True, check=False)
     advice = "`sysctl kernel.apparmor_restrict_unprivileged_userns=0` may allow it"
-    return f"{done.stderr.strip()}; {advice}" if done.returncode else ""
+    told = f"no disk can be made full or read-only for a command alone: {done.stderr.strip()}; {advice}"
+    return told if done.returncode else ""
+
+
+WHY_NOT = why_not_in_a_namespace()
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ def commands_on(disk: str, project: Path, place: Path) -> dict[str, Ended]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(bool(why_not_in_a_namespace()), reason=why_not_in_a_namespace())
+@pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
 @pytest.mark.parametrize("disk", [READ_ONLY, FULL], ids=["read-only", "full"])
 def test_every_command_says_in_a_line_what_it_cannot_write_or_needs_no_disk(
     disk: str, embedded: Path, tmp_path: Path

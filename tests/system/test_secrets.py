@@ -5,7 +5,6 @@ import json
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.helpers.projects import NO_SERVER
-from tests.helpers.servers import free_port
+from tests.helpers.servers import answering, free_port
 
 pytestmark = pytest.mark.slow
 
@@ -82,14 +81,8 @@ def _read(path: Path) -> str:
 
 @contextmanager
 def refusing(status: int, elsewhere: str = "") -> Iterator[Refusing]:
-    with Refusing(status, elsewhere) as server:
-        thread = threading.Thread(target=server.serve_forever, args=[0.01])
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    with Refusing(status, elsewhere) as server, answering(server):
+        yield server
 
 
 def ways_to_refuse(ports: dict[str, int]) -> dict[str, list[str]]:

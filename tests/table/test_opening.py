@@ -52,7 +52,6 @@ for path in map(Path, sys.argv[1:]):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_process_that_leaves_a_table_early_ends(tmp_path: Path) -> None:
     content = b"plan,fee\n" + b"".join(b"plan %d,%d\n" % (row, row * 7919 % 10_007) for row in range(500_000))
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(content, 1))

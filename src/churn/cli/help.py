@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from churn.errors import exit_code_of, how_it_ended
+from churn.runtime import exit_code_of, how_it_ended
 
 RUN, JUDGE, DATA, SERVE = "Run and read", "Compare and promote", "Data and scoring", "Service"
 MONITOR, TRACKING = "Monitoring", "Tracking"

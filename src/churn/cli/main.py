@@ -10,8 +10,11 @@ from typer._completion_classes import completion_init
 
 from churn.cli import data, judging, monitoring, running, serving, tracking  # noqa: F401 - each registers its commands
 from churn.cli.app import UsageError, app
-from churn.errors import ChurnError, end_like_ctrl_c, escape_controls, exit_code_of, how_it_ended
+from churn.errors import ChurnError, escape_controls
 from churn.runtime import (
+    end_like_ctrl_c,
+    exit_code_of,
+    how_it_ended,
     log_text_to_stderr,
     os_error_line,
     require_posix,

@@ -11,7 +11,8 @@ import typer
 from churn.cli import options
 from churn.cli.app import command, print_remark, print_result, require_project
 from churn.cli.help import RUN
-from churn.errors import ChurnError, exit_code_of, how_it_ended
+from churn.errors import ChurnError
+from churn.runtime import exit_code_of, how_it_ended
 
 if TYPE_CHECKING:
     from churn.commands.tune.study import EndedTrial

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from churn.errors import ChurnError, end_like_ctrl_c, how_it_ended
-from churn.runtime import log_to_stderr, same_kernels, unexpected_error_line
+from churn.errors import ChurnError
+from churn.runtime import end_like_ctrl_c, how_it_ended, log_to_stderr, same_kernels, unexpected_error_line
 from churn.texts import escape_what_cannot_be_encoded, open_closed_streams
 
 log = logging.getLogger(__name__)

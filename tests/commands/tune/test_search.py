@@ -258,6 +258,13 @@ def test_without_any_test_row_the_search_is_the_same(root: Path) -> None:
     assert told(tune(root, 3)) == told(first)
 
 
+def tune_with(worker: type[workers.Worker], root: Path, trials: int, monkeypatch: pytest.MonkeyPatch) -> Result:
+    """Search once with other workers."""
+    with monkeypatch.context() as patched:
+        patched.setattr(workers, "Worker", worker)
+        return tune(root, trials)
+
+
 class Mortal(workers.Worker):
     """Its process is killed when it is given its third fold."""
 
@@ -273,9 +280,7 @@ class Mortal(workers.Worker):
 def test_a_trial_whose_process_is_killed_fails_and_the_others_go_on(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patched:
-        patched.setattr(workers, "Worker", Mortal)
-        result = tune(root, 4)
+    result = tune_with(Mortal, root, 4, monkeypatch)
     assert [one.outcome is TrialOutcome.FAILED for one in result.ended] == [True, False, False, False]
     assert result.ended[0].reason == "its process ended with exit code -9 (out of memory?)"
     again = tune(root, 4)
@@ -299,9 +304,7 @@ class Short(workers.Worker):
 def test_a_trial_that_fails_for_want_of_memory_is_made_again_and_until_then_not_published(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patched:
-        patched.setattr(workers, "Worker", Short)
-        result = tune(root, 2)
+    result = tune_with(Short, root, 2, monkeypatch)
     assert [one.outcome for one in result.ended] == [TrialOutcome.FAILED, TrialOutcome.COMPLETE]
     assert [one.number for one in as_rows(result).trials] == [1]
     assert tune(root, 2).ended[0].outcome is not TrialOutcome.FAILED
