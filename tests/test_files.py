@@ -410,6 +410,31 @@ def test_a_pickle_that_nobody_vouches_for_is_not_unpickled(tmp_path: Path) -> No
     assert mark.exists(), "it would have run"
 
 
+READ: dict[str, Callable[[Path], object]] = {
+    "rows": lambda path: files.read_rows(path, {"fee": "numeric"}),
+    "features": files.read_features,
+    "labels": files.read_labels,
+    "table": files.read_table,
+    "model": lambda path: files.read_pickle(path, ()),
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_a_result_may_be_larger_than_other_files_and_its_limit_can_be_raised(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "result"
+    path.write_text("row_key,fee\n1,1\n")
+    assert files.LARGEST_RESULT > files.LARGEST_STATE
+    monkeypatch.setattr(files, "LARGEST_STATE", 3)
+    monkeypatch.setattr(files, "LARGEST_RESULT", 4)
+    with pytest.raises(ChurnError, match=r"result: over 0 MB, the limit .* with CHURN_TABLE_LIMITS=10"):
+        READ[name](path)
+    monkeypatch.setenv("CHURN_TABLE_LIMITS", "10")
+    if name != "model":
+        READ[name](path)
+
+
 def test_size_is_told_in_millions_of_bytes(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x" * 250_000)
     assert files.megabytes(tmp_path / "file") == 0.25

@@ -14,12 +14,13 @@ import stat
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from churn.drafts import replacing
 from churn.errors import ChurnError, DataError, excerpt
+from churn.runtime import RAISE_LIMITS, factor_of_limits
 from churn.texts import as_cell, escaped_json, text_of_cell
 from churn.types import DECIMALS, ROW_KEY
 
@@ -71,7 +72,9 @@ REPORT = METRICS / "report.html"
 MODEL_CARD = METRICS / "model_card.md"
 
 LARGEST_STATE = 256_000_000
-"""Bytes of a file that is read as a whole."""
+"""Bytes of a file of settings, figures or records."""
+LARGEST_RESULT = 8_000_000_000
+"""Bytes of a table or model that a stage wrote; it is held in memory as a whole."""
 RESTORE = "`dvc checkout`, `git checkout` of this file or `dvc repro --force` restores it"
 """What to do about a damaged file of the pipeline."""
 PICKLE_PROTOCOL = 5
@@ -87,13 +90,14 @@ def write_rows(path: Path, rows: "pd.DataFrame") -> None:
 
 def read_rows(path: Path, types: Mapping[str, str]) -> "pd.DataFrame":
     """Read customer rows, indexed by key: labels as text, all other columns as float64."""
-    return rows_in(read_bytes(path), path, types)
+    with open_within(path, LARGEST_RESULT) as file:
+        return rows_in(file, path, types)
 
 
-def rows_in(content: bytes, named: object, types: Mapping[str, str]) -> "pd.DataFrame":
-    """Customer rows of a file's content; `named` says in messages what it is."""
+def rows_in(source: bytes | IO[bytes], named: object, types: Mapping[str, str]) -> "pd.DataFrame":
+    """Customer rows of a file, open or its content; `named` says in messages what it is."""
     dtypes = {ROW_KEY: "str"} | {name: "str" if kind == "categorical" else "float64" for name, kind in types.items()}
-    return table_in(content, named, dtypes).set_index(ROW_KEY)[list(types)]
+    return table_in(source, named, dtypes).set_index(ROW_KEY)[list(types)]
 
 
 def write_table(path: Path, table: "pd.DataFrame") -> None:
@@ -103,12 +107,14 @@ def write_table(path: Path, table: "pd.DataFrame") -> None:
 
 def read_features(path: Path) -> "pd.DataFrame":
     """Read encoded rows as float64, exactly as written."""
-    return table_in(read_bytes(path), path, "float64")
+    with open_within(path, LARGEST_RESULT) as file:
+        return table_in(file, path, "float64")
 
 
 def read_labels(path: Path) -> "pd.Series":
     """Read the target: 1 churned, 0 stayed."""
-    return table_in(read_bytes(path), path, "int64").iloc[:, 0]
+    with open_within(path, LARGEST_RESULT) as file:
+        return table_in(file, path, "int64").iloc[:, 0]
 
 
 def write_rounded_table(path: Path, table: "pd.DataFrame") -> None:
@@ -128,7 +134,8 @@ def with_inert_cells(table: "pd.DataFrame") -> "pd.DataFrame":
 
 def read_table(path: Path, types: Mapping[str, str] | None = None) -> "pd.DataFrame":
     """Read a table that `write_rounded_table` wrote: at least the columns of `types`; only empty cells are missing."""
-    table = table_in(read_bytes(path), path, types or {})
+    with open_within(path, LARGEST_RESULT) as file:
+        table = table_in(file, path, types or {})
     texts = {
         str(name): cells.map(text_of_cell, na_action="ignore")
         for name, cells in table.items()
@@ -137,14 +144,14 @@ def read_table(path: Path, types: Mapping[str, str] | None = None) -> "pd.DataFr
     return table.assign(**texts)
 
 
-def table_in(content: bytes, named: object, dtypes: Mapping[str, str] | str) -> "pd.DataFrame":
-    """A table of a stage from its file's content, with at least the columns of `dtypes`; DataError if it is not one."""
+def table_in(source: bytes | IO[bytes], named: object, dtypes: Mapping[str, str] | str) -> "pd.DataFrame":
+    """A table of a stage, with at least the columns of `dtypes`; DataError if it is not one."""
     import pandas as pd
 
     try:
         # Only a line feed ends a line: a carriage return may be part of a label.
         how: Any = {"dtype": dtypes, "keep_default_na": False, "na_values": [""], "lineterminator": "\n"}
-        found: pd.DataFrame = pd.read_csv(io.BytesIO(content), **how)
+        found: pd.DataFrame = pd.read_csv(io.BytesIO(source) if isinstance(source, bytes) else source, **how)
     except (ValueError, OverflowError) as error:  # also what pandas raises for a broken table
         raise DataError(
             f"{named}: not the table that a stage wrote ({' '.join(str(error).split())[:120]}); {RESTORE}"
@@ -203,15 +210,20 @@ def open_regular(path: Path) -> Iterator[io.BufferedReader]:
         os.close(descriptor)
 
 
-def read_bytes(path: Path) -> bytes:
-    """Content of a regular file of at most LARGEST_STATE bytes; otherwise a ChurnError."""
+@contextmanager
+def open_within(path: Path, most: int) -> Iterator[io.BufferedReader]:
+    """Open a regular file of at most `most` bytes, times the user's factor for limits; otherwise a ChurnError."""
+    allowed = int(most * factor_of_limits())
     with open_regular(path) as file:
-        content = file.read(LARGEST_STATE + 1) if os.fstat(file.fileno()).st_size <= LARGEST_STATE else None
-    if content is None or len(content) > LARGEST_STATE:
-        raise ChurnError(
-            f"{path}: over {LARGEST_STATE // 1_000_000} MB, more than any file that is read here; {RESTORE}"
-        )
-    return content
+        if os.fstat(file.fileno()).st_size > allowed:
+            raise ChurnError(f"{path}: over {allowed // 1_000_000:,} MB, the limit for such a file; {RAISE_LIMITS}")
+        yield file
+
+
+def read_bytes(path: Path, most: int = LARGEST_STATE) -> bytes:
+    """Content of a regular file of at most `most` bytes; otherwise a ChurnError."""
+    with open_within(path, most) as file:
+        return file.read()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -250,7 +262,7 @@ def read_pickle(path: Path, vouched: Container[str]) -> Any:
     Raises:
         ChurnError: the md5 is neither in `vouched` nor that of a pickle that this process wrote.
     """
-    return unpickle(read_bytes(path), path, vouched)
+    return unpickle(read_bytes(path, LARGEST_RESULT), path, vouched)
 
 
 def unpickle(content: bytes, named: object, vouched: Container[str]) -> Any:

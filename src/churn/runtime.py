@@ -48,7 +48,8 @@ DRAFT = re.compile(r"\.([^/]+)\.[0-9a-f]+\.draft$")
 DROP_UNUSED = "dvc gc --workspace --all-branches --all-tags --all-experiments"
 
 LIMITS_SETTING = "CHURN_TABLE_LIMITS"
-"""Environment variable: a factor for all limits of tables; 10 permits ten times as much."""
+"""Environment variable: a factor for all limits of tables and files; 10 permits ten times as much."""
+RAISE_LIMITS = f"if that is right, raise all limits with {LIMITS_SETTING}=10 (ten times)"
 
 ERROR_LOG = Path(".churn/errors.log")
 
@@ -262,7 +263,7 @@ def is_locked(path: Path) -> bool:
 
 
 def factor_of_limits() -> float:
-    """The user's factor for the limits of tables.
+    """The user's factor for the limits of tables and files.
 
     Raises:
         DataError: it is not a number from 1 to a million.

@@ -19,8 +19,8 @@ from churn.config.nested_estimators import import_paths
 from churn.config.params import PARAMS_FILE, read_yaml
 from churn.config.shapes import Pipeline, PipelineLock, as_dvc_compares, fault_of, require_shape
 from churn.errors import ChurnError
+from churn.files import LARGEST_RESULT, read_bytes
 from churn.files import md5 as md5_of_file
-from churn.files import read_bytes
 from churn.history import packages, provenance
 
 PIPELINE_FILE = "dvc.yaml"
@@ -220,7 +220,7 @@ def stages_of_this_state(files: Stages, trusted: Set[str]) -> set[str]:
 def content_of(path: Path) -> bytes | None:
     """Content of a file; None if it does not exist."""
     try:
-        return read_bytes(path)
+        return read_bytes(path, LARGEST_RESULT)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         return None
 

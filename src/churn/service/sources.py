@@ -88,7 +88,7 @@ class ProjectFiles:
         """Load the model, with the contract and the costs that dvc.lock records for it."""
         self.signature()
         md5s = frozenset(require_own_results(self.root, [str(files.MODEL)]).values())
-        content = files.read_bytes(self.root / files.MODEL)
+        content = files.read_bytes(self.root / files.MODEL, files.LARGEST_RESULT)
         decision = files.unpickle(content, files.MODEL, md5s)
         stages = recorded_stages_of_workspace(self.root).stages
         return ModelParts(

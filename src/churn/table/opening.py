@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from churn.errors import DataError
-from churn.runtime import LIMITS_SETTING, factor_of_limits
+from churn.runtime import RAISE_LIMITS, factor_of_limits
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,10 +47,7 @@ def limit(standard: int) -> int:
 
 def beyond(what: str, standard: int, unit: str) -> TableTooLargeError:
     """The error for a table beyond a limit, which says how to raise it."""
-    return TableTooLargeError(
-        f"{what}, more than the limit of {limit(standard):,}{unit}; if that is right, raise all limits with "
-        f"{LIMITS_SETTING}=10 (ten times)"
-    )
+    return TableTooLargeError(f"{what}, more than the limit of {limit(standard):,}{unit}; {RAISE_LIMITS}")
 
 
 def require_regular(path: Path) -> None:
