@@ -71,7 +71,7 @@ def test_a_range_may_be_a_single_value() -> None:
         (altered("id", to="gone"), "id and target.column are both 'gone'"),
         (altered("id", to="fee"), "id 'fee' is also listed under columns"),
         (altered("target", "column", to="plan"), "target.column 'plan' is also listed under columns"),
-        (altered("target", "negative", to="yes"), "positive and negative are both 'yes'"),
+        (altered("target", "negative", to="yes"), "positive 'yes' and negative 'yes' are equal but for their case"),
         (altered("target", "positive", to="NA"), "target.positive: 'NA' is read as missing"),
         (altered("target", "negative", to="no "), "remove the surrounding spaces"),
         (

@@ -323,7 +323,7 @@ BAD_INPUT = {
     "third target value": (replaced("\nno,", "\nmaybe,"), ["column 'gone'", "'maybe'", "in line", "data.target"]),
     "one class": (all_of("gone", "no"), ["column 'gone'", "the only value of the target", "data.target"]),
     "text for a number": (all_of("months", "many"), ["column 'months'", "not a number", "'many'", "line 2"]),
-    "infinite": (all_of("fee", "inf"), ["column 'fee'", "infinite", "line 2", "data.missing_values"]),
+    "infinite": (all_of("fee", "inf"), ["column 'fee'", "infinite", "line 2", "the column's missing_values"]),
     "nothing known": (all_of("fee", "NA"), ["column 'fee'", "entirely missing", "data.columns"]),
     "unknown label": (all_of("plan", "gold"), ["column 'plan'", "not in values", "'gold'", "line 2"]),
     "below its range": (all_of("months", "-1"), ["column 'months'", "below min", "line 2"]),

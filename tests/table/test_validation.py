@@ -176,7 +176,7 @@ def test_the_header_has_every_column_of_the_contract_once(
         (
             {"months": ["1", "many", "3", "few"]},
             "column 'months': 2 values are not a number, first 'many' in data row 2; "
-            "correct them, or list the text under data.missing_values",
+            "correct them, or list the text under the column's missing_values",
         ),
         (
             {"senior": ["0", "1", "0", "maybe"]},
@@ -186,7 +186,7 @@ def test_the_header_has_every_column_of_the_contract_once(
         (
             {"months": ["1", "2", "inf", "-inf"]},
             "column 'months': 2 values are infinite, first 'inf' in data row 3; "
-            "correct them, or list the text under data.missing_values",
+            "correct them, or list the text under the column's missing_values",
         ),
         (
             {"months": ["1", "-1", "3", "4"]},
@@ -217,7 +217,7 @@ def test_the_header_has_every_column_of_the_contract_once(
         (
             {"gone": ["yes", "no", "maybe", "no"]},
             "column 'gone': 1 value is neither positive nor negative, first 'maybe' in data row 3; "
-            "correct them, or change data.target.positive and data.target.negative",
+            "correct them, or list the text as positive, as negative or under drop of data.target",
         ),
         (
             {"gone": ["yes", "yes", "yes", "yes"]},

@@ -84,6 +84,7 @@ def init(
     table: options.NewTable,
     target: options.Target,
     positive: options.Positive = None,
+    drop: options.Drop = None,
     identifier: options.Identifier = None,
     dry_run: options.DryRun = False,
     yes: options.Yes = False,
@@ -93,7 +94,7 @@ def init(
     from churn.config.yaml_edit import as_diff
 
     root = Path()
-    examined = proposal.examine(root, table, target, identifier)
+    examined = proposal.examine(root, table, target, identifier, tuple(drop or ()))
     print_result(proposal.as_text(examined))
     if positive is None and examined.profile.target.positive is None and sys.stdin.isatty():
         positive = questions.ask_which(examined.profile.target.values)

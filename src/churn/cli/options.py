@@ -151,6 +151,12 @@ Positive = Annotated[
     str | None,
     typer.Option(metavar="VALUE", help="Value that means churned.  [default: recognised, or asked]"),
 ]
+Drop = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--drop", metavar="VALUE", help="Leave out rows with this value of the target, such as Joined. Can be repeated."
+    ),
+]
 Identifier = Annotated[
     str | None,
     typer.Option("--id", metavar="COLUMN", help="Column that identifies a customer.  [default: recognised]"),

@@ -34,11 +34,19 @@ Cell = Annotated[str, AfterValidator(_without_spaces_around)]
 """Text of a cell, without surrounding spaces."""
 
 
+Texts = Annotated[tuple[Cell, ...], Field(strict=False)]
+DecimalSign = Literal[".", ","]
+
+
 class FeatureColumn(Strict):
-    """A feature, with its policies for missing and for invalid values."""
+    """A feature, with its policies for missing and for invalid values.
+
+    `missing_values`: texts that mean missing in this column only, besides those of the whole table.
+    """
 
     missing: MissingPolicy
     on_error: OnError
+    missing_values: Texts = ()
 
     @model_validator(mode="after")
     def _gaps_may_be_made_where_gaps_may_be(self) -> Self:
@@ -48,11 +56,15 @@ class FeatureColumn(Strict):
 
 
 class NumericColumn(FeatureColumn):
-    """A quantity. Allowed missing values are imputed with the median of the training rows."""
+    """A quantity. Allowed missing values are imputed with the median of the training rows.
+
+    `decimal`: decimal sign of this column, where it is not that of the table.
+    """
 
     type: Literal["numeric"]
     min: float | None
     max: float | None
+    decimal: DecimalSign | None = None
 
     @model_validator(mode="after")
     def _bounds_in_order(self) -> Self:
@@ -78,17 +90,26 @@ Column = Annotated[NumericColumn | CategoricalColumn | BooleanColumn, Field(disc
 
 
 class Target(Strict):
-    """The column to predict and its two allowed texts."""
+    """The column to predict and its two allowed texts. Upper and lower case count as equal.
+
+    `drop`: texts of rows that are left out, such as those of customers who have just joined.
+    """
 
     column: str
     positive: Cell
     negative: Cell
     missing: Literal["drop", "fail"]
+    drop: Texts = ()
 
     @model_validator(mode="after")
-    def _two_values(self) -> Self:
-        if self.positive == self.negative:
-            raise ValueError(f"positive and negative are both {self.positive!r}")
+    def _each_text_has_one_meaning(self) -> Self:
+        plain = {"positive": self.positive.casefold(), "negative": self.negative.casefold()}
+        if plain["positive"] == plain["negative"]:
+            raise ValueError(f"positive {self.positive!r} and negative {self.negative!r} are equal but for their case")
+        for text in self.drop:
+            for role, other in plain.items():
+                if text.casefold() == other:
+                    raise ValueError(f"drop lists {text!r}, which is also {role}; remove it from one of them")
         return self
 
 
@@ -106,7 +127,7 @@ class TableFormat(Strict):
     delimiter: Annotated[str, Field(min_length=1, max_length=1)]
     quote: Annotated[str, Field(min_length=1, max_length=1)]
     encoding: str
-    decimal: Literal[".", ","]
+    decimal: DecimalSign
 
     @model_validator(mode="after")
     def _can_be_read(self) -> Self:
@@ -182,7 +203,7 @@ class TableContract(Strict):
     format: TableFormat
     id: str | None
     target: Target
-    missing_values: Annotated[tuple[Cell, ...], Field(strict=False)]
+    missing_values: Texts
     columns: Annotated[dict[str, Column], Field(min_length=1)]
     unused: dict[str, UnusedColumn]
     audit: Audit
@@ -208,14 +229,29 @@ class TableContract(Strict):
 
     @model_validator(mode="after")
     def _no_label_means_missing(self) -> Self:
-        columns = self.columns.items()
-        labels = {f"columns.{name}.values": one.values or () for name, one in columns if one.type == "categorical"}
-        labels |= {"target.positive": (self.target.positive,), "target.negative": (self.target.negative,)}
-        for key, texts in labels.items():
+        labels: dict[str, tuple[str, tuple[str, ...]]] = {
+            f"columns.{name}.values": (name, column.values or ())
+            for name, column in self.columns.items()
+            if column.type == "categorical"
+        }
+        target = self.target
+        meanings = {"positive": (target.positive,), "negative": (target.negative,), "drop": target.drop}
+        labels |= {f"target.{role}": (target.column, texts) for role, texts in meanings.items()}
+        for key, (name, texts) in labels.items():
             for text in texts:
-                if text in ("", *self.missing_values):
+                if text in self.gap_texts(name):
                     raise ValueError(f"{key}: {text!r} is read as missing (missing_values); remove it from one of them")
         return self
+
+    def gap_texts(self, name: str) -> frozenset[str]:
+        """Texts that mean missing in a column, the empty one included."""
+        column = self.columns.get(name)
+        return frozenset({"", *self.missing_values, *(column.missing_values if column else ())})
+
+    def decimal_of(self, column: Column | None) -> DecimalSign:
+        """Decimal sign of a column's numbers."""
+        own = column.decimal if isinstance(column, NumericColumn) else None
+        return own or self.format.decimal
 
     @property
     def of_customer(self) -> list[str]:

@@ -229,7 +229,7 @@ def _number(column: NumericColumn, _: TableContract) -> Any:
 
 
 def _label(column: CategoricalColumn, contract: TableContract) -> Any:
-    gaps = frozenset({"", *contract.missing_values})
+    gaps = frozenset({"", *contract.missing_values, *column.missing_values})
     kind: Any = str if column.values is None else Literal[column.values]
     may_be_missing = column.missing == "allow"
     known = BeforeValidator(functools.partial(_known_label, gaps, may_be_missing))

@@ -7,7 +7,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +125,10 @@ def validate_data(root: Path, source: Path, texts: pd.DataFrame, contract: Table
     Raises:
         DataError: one line for each kind of violation; data/faults.csv lists every case.
     """
-    settled = validation.settle(*parsing.parse_table(texts, contract), contract)
+    target = contract.target
+    judged = np.flatnonzero(~parsing.is_left_out(texts[target.column], target))
+    kept = texts.iloc[judged].reset_index(drop=True)
+    settled = validation.settle(*parsing.parse_table(kept, contract), contract).at(judged)
     if settled.faults:
         raise DataError("\n".join(_refusal(root, source, texts, settled.faults, contract)))
     if _is_list_of_faults(root / files.FAULTS):
@@ -137,7 +140,11 @@ def validate_data(root: Path, source: Path, texts: pd.DataFrame, contract: Table
     ):
         if counts:
             log.warning("%s %s", fate, ", ".join(f"{name} ({count:,})" for name, count in counts.items()))
-    return settled
+    left_out = len(texts) - len(judged)
+    if not left_out:
+        return settled
+    log.info("%s left out by data.target.drop: %s", counted(left_out, "row"), ", ".join(map(excerpt, target.drop)))
+    return replace(settled, rows_dropped=settled.rows_dropped | {target.column: left_out})
 
 
 def _refusal(
@@ -209,7 +216,7 @@ def clean_data(
     )
     equal = keys.equal_rows(keyed)
     left_out = sum(dropped.values()) + sum(settled.rows_dropped.values())
-    log.info("%s rows kept, %s dropped, %s equal to an earlier row", f"{len(keyed):,}", f"{left_out:,}", equal)
+    log.info("%s rows kept, %s dropped, %s with the key of an earlier row", f"{len(keyed):,}", f"{left_out:,}", equal)
     report = {
         "rows_in": len(texts),
         "rows_kept": len(keyed),
@@ -309,7 +316,7 @@ def _names_of_customers(
     others = [name for name, column in contract.unused.items() if column.kind not in NAME_NOBODY]
     for name in filter(None, [contract.id, *others]):
         if name in texts.columns:
-            codes, _ = pd.factorize(parsing.known_texts(texts[name], contract))
+            codes, _ = pd.factorize(parsing.known_texts(texts[name], contract, name))
             yield name, (codes[split.train_places - 1], codes[split.test_places - 1])
 
 

@@ -31,13 +31,13 @@ def parse_table(texts: pd.DataFrame, contract: TableContract) -> tuple[pd.DataFr
     typed: dict[str, pd.Series] = {}
     faults: list[Fault] = []
     for name in contract.needed:
-        if name in numeric and (plain := _plain_numbers(texts[name], contract)) is not None:
+        if name in numeric and (plain := _plain_numbers(texts[name], contract, name)) is not None:
             typed[name] = plain
             continue
         # Numbers rarely repeat often enough for deduplication to pay off.
         places, cells = (np.arange(len(texts)), texts[name]) if name in numeric else _distinct_texts(texts[name])
-        known = known_texts(cells, contract)
-        values, problem = parsers.get(name, _parse_label)(known, contract.format.decimal)
+        known = known_texts(cells, contract, name)
+        values, problem = parsers.get(name, _parse_label)(known, contract.decimal_of(contract.columns.get(name)))
         typed[name] = pd.Series(values.array.take(places), index=texts.index)
         unread = (known.notna() & values.isna()).to_numpy()
         if unread.any():
@@ -46,12 +46,18 @@ def parse_table(texts: pd.DataFrame, contract: TableContract) -> tuple[pd.DataFr
     return pd.DataFrame(typed), faults
 
 
-def _plain_numbers(texts: pd.Series, contract: TableContract) -> pd.Series | None:
+def is_left_out(texts: pd.Series, target: Target) -> NDArray[np.bool_]:
+    """Which rows are left out, by their texts in the target's column."""
+    outcomes = texts.str.strip().str.casefold()
+    return outcomes.isin([text.casefold() for text in target.drop]).to_numpy()
+
+
+def _plain_numbers(texts: pd.Series, contract: TableContract, name: str) -> pd.Series | None:
     """Fast path for columns of missing values and plain numbers; None if the column holds anything else."""
-    if contract.format.decimal != ".":
+    if contract.decimal_of(contract.columns[name]) != ".":
         return None
     cells = pa.array(texts, pa.large_string())
-    is_gap = pc.is_in(cells, pa.array(["", *contract.missing_values], pa.large_string()))
+    is_gap = pc.is_in(cells, pa.array(sorted(contract.gap_texts(name)), pa.large_string()))
     try:
         numbers = pc.cast(pc.if_else(is_gap, None, cells), pa.float64())
     except pa.ArrowInvalid:
@@ -67,10 +73,10 @@ def _distinct_texts(texts: pd.Series) -> tuple[NDArray[np.intp], pd.Series]:
     return places, pd.Series(distinct, dtype=texts.dtype)
 
 
-def known_texts(texts: pd.Series, contract: TableContract) -> pd.Series:
-    """Stripped texts, NaN where they mean a missing value."""
+def known_texts(texts: pd.Series, contract: TableContract, name: str) -> pd.Series:
+    """Stripped texts of a column, NaN where they mean a missing value."""
     stripped = texts.str.strip()
-    return stripped.mask(stripped.isin(["", *contract.missing_values]))
+    return stripped.mask(stripped.isin(contract.gap_texts(name)))
 
 
 def parse_customers(texts: pd.DataFrame, contract: TableContract) -> tuple[pd.DataFrame, pd.Series]:
@@ -94,9 +100,9 @@ def parse_customers(texts: pd.DataFrame, contract: TableContract) -> tuple[pd.Da
 def _read_cells(name: str, texts: pd.Series, contract: TableContract) -> tuple[pd.Series, pd.Series]:
     """Typed values of some cells of one column, and the contract violations of each, '; ' after each violation."""
     column = contract.columns.get(name)
-    known = known_texts(texts, contract)
+    known = known_texts(texts, contract, name)
     parser = _parse_label if column is None else PARSERS[column.type]
-    values, problem = parser(known, contract.format.decimal)
+    values, problem = parser(known, contract.decimal_of(column))
     broken = {problem: known.notna() & values.isna()}
     if column is not None:
         broken |= breaches(values, column)
@@ -185,5 +191,6 @@ PARSERS: dict[str, Callable[[pd.Series, str], tuple[pd.Series, Problem]]] = {
 
 
 def _parse_target(texts: pd.Series, target: Target) -> tuple[pd.Series, Problem]:
-    labels = texts.map({target.positive: 1.0, target.negative: 0.0}).astype("float64")
+    outcomes = {target.positive.casefold(): 1.0, target.negative.casefold(): 0.0}
+    labels = texts.str.casefold().map(outcomes).astype("float64")
     return labels, Problem.NO_TARGET_VALUE

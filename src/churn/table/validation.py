@@ -42,9 +42,9 @@ class Problem(StrEnum):
 
 
 REMEDIES_OF_VALUES = {
-    Problem.NOT_A_NUMBER: "correct them, or list the text under data.missing_values",
+    Problem.NOT_A_NUMBER: "correct them, or list the text under the column's missing_values",
     Problem.NOT_0_OR_1: "correct them, or make the column categorical",
-    Problem.INFINITE: "correct them, or list the text under data.missing_values",
+    Problem.INFINITE: "correct them, or list the text under the column's missing_values",
     Problem.BELOW_MIN: "correct them, or lower min",
     Problem.ABOVE_MAX: "correct them, or raise max",
     Problem.NOT_IN_VALUES: "correct them, or add them to values",
@@ -64,7 +64,7 @@ REMEDIES_OF_GAPS = {
 REMEDIES = {
     **REMEDIES_OF_VALUES,
     **REMEDIES_OF_GAPS,
-    Problem.NO_TARGET_VALUE: "correct them, or change data.target.positive and data.target.negative",
+    Problem.NO_TARGET_VALUE: "correct them, or list the text as positive, as negative or under drop of data.target",
     Problem.ONE_TARGET_VALUE: "two are required: check data.target.positive and data.target.negative",
     Problem.NAME_TAKEN: "rename the column or the label",
 }
@@ -90,6 +90,10 @@ class Fault:
         values = "1 value is" if self.count == 1 else f"{self.count:,} values are"
         first = f", first {excerpt(self.first_value)}" if self.first_value else ", first"
         return f"column {self.column!r}: {values} {self.problem}{first} in {place}; {REMEDIES[self.problem]}"
+
+    def at(self, places: NDArray[np.int64]) -> "Fault":
+        """The same fault in a table of which these rows, by position, were checked."""
+        return replace(self, rows=places[self.rows], first_row=int(places[self.first_row - 1]) + 1)
 
     @property
     def is_value(self) -> bool:
@@ -143,6 +147,11 @@ class SettledTable:
     faults: list[Fault]
     rows_dropped: dict[str, int]
     taken_for_gaps: dict[str, int]
+
+    def at(self, places: NDArray[np.int64]) -> "SettledTable":
+        """The same for a table of which these rows, by position, were settled."""
+        table = self.table.set_axis(places[self.table.index.to_numpy()], axis=0)
+        return replace(self, table=table, faults=[fault.at(places) for fault in self.faults])
 
 
 def settle(table: pd.DataFrame, unparsed: list[Fault], contract: TableContract) -> SettledTable:

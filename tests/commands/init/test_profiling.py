@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from churn.commands.init.dates import DAYS, MANY, MONTHS, TIMES
 from churn.commands.init.profiling import ColumnProfile, TableProfile, profile_table
-from churn.config.contract import Column, NumericColumn, UnusedColumn
+from churn.config.contract import Column, DecimalSign, NumericColumn, UnusedColumn
 from churn.errors import ChurnError, DataError
 from churn.table.parsing import parse_times
 from tests.helpers.strategies import repeatable
@@ -28,22 +29,22 @@ def mixed(*texts: str) -> list[str]:
     return [texts[(row * row // 7 + row // 3) % len(texts)] for row in range(ROWS)]
 
 
-def profiled(decimal: str = ".", identifier: str | None = None, **columns: list[str]) -> TableProfile:
+def profiled(decimal: DecimalSign = ".", identifier: str | None = None, **columns: list[str]) -> TableProfile:
     """A table with these columns, one that a model can always use, and the target."""
     table = pd.DataFrame(columns | {"use": mixed("1.5", "2.5", "4.5", "9.5"), "left": LEFT}, dtype="str")
     return profile_table(table, "left", decimal=decimal, identifier=identifier)
 
 
-def column(name: str, texts: list[str], decimal: str = ".") -> ColumnProfile:
+def column(name: str, texts: list[str], decimal: DecimalSign = ".") -> ColumnProfile:
     profile = profiled(decimal, None, **{name: texts})
     return next(column for column in profile.columns if column.name == name)
 
 
-def spec(name: str, texts: list[str], decimal: str = ".") -> dict[str, Any]:
+def spec(name: str, texts: list[str], decimal: DecimalSign = ".") -> dict[str, Any]:
     """The entry of a column in the contract, without on_error, which is fail."""
     found: Column | None = column(name, texts, decimal).spec
     assert found is not None
-    entry = found.model_dump()
+    entry = found.model_dump(exclude_defaults=True)
     assert entry.pop("on_error") == "fail"
     return entry
 
@@ -66,7 +67,7 @@ def numeric(low: float | None = 0.0, missing: str = "fail") -> dict[str, Any]:
         (".", mixed(" 1", "2 ", "3.5")),
     ],
 )
-def test_numbers_are_known_however_they_are_written(decimal: str, texts: list[str]) -> None:
+def test_numbers_are_known_however_they_are_written(decimal: DecimalSign, texts: list[str]) -> None:
     found = spec("fee", texts, decimal)
     assert found == numeric(None if {"-$3.5", "(1,200.50)"} & set(texts) else 0.0)
 
@@ -126,7 +127,7 @@ def unused(name: str, texts: list[str]) -> UnusedColumn:
         ([f"0{day % 9 + 1}/{day % 28 + 1:02}/2024" for day in range(ROWS)], "mm/dd/yyyy", "%m/%d/%Y"),
         ([f"{day % 28 + 1:02}/0{day % 9 + 1}/2024" for day in range(ROWS)], "dd/mm/yyyy", "%d/%m/%Y"),
         ([f"2024-01-{day % 28 + 1:02} 12:30:00" for day in range(ROWS)], "yyyy-mm-dd", None),
-        ([f"{day % 28 + 1} Jan 2024" for day in range(ROWS)], "dd month yyyy", None),
+        ([f"{day % 28 + 1} Jan 2024" for day in range(ROWS)], "dd mon yyyy", "%d %b %Y"),
         ([f"{row % 24}:{row:02}:17" for row in range(ROWS)], "hh:mm", None),
     ],
 )
@@ -150,6 +151,93 @@ def test_numbers_are_dates_only_when_the_name_says_so() -> None:
     assert column("credit", serial).role == "numeric"
     days = [f"202401{day % 28 + 1:02}" for day in range(ROWS)]
     assert (unused("start_date", days).kind, unused("start_date", days).format) == ("date", "%Y%m%d")
+
+
+def in_form(form: str) -> list[str]:
+    return pd.Series(pd.date_range("2023-05-01", periods=ROWS)).dt.strftime(form).tolist()
+
+
+@pytest.mark.parametrize("form", [*DAYS, *(f"{DAYS[3]} {time}" for time in TIMES), *MONTHS])
+def test_dates_of_any_form_are_known_and_the_format_orders_them(form: str) -> None:
+    found = unused("since", in_form(form))
+    assert found.kind == "date"
+    read = parse_times(pd.Series(in_form(form)), found.format)
+    assert read.notna().all()
+    assert read.is_monotonic_increasing
+
+
+def test_a_date_that_two_formats_fit_is_told() -> None:
+    texts = [f"0{row % 9 + 1}/0{row % 7 + 1}/2024" for row in range(ROWS)]
+    assert unused("since", texts).reason.startswith("date (mm/dd/yyyy, or dd/mm/yyyy: no day is above 12)")
+
+
+def test_numbers_that_are_dates_are_known_without_a_name_where_nothing_else_is_likely() -> None:
+    days = pd.date_range("2023-05-01", periods=MANY, freq="3D")
+    serial = [str((day - pd.Timestamp("1899-12-30")).days) for day in days]
+    epoch = [str(int(day.timestamp())) for day in days]
+    for texts, form in ((serial, None), (epoch, None), ([f"{day:%Y%m%d}" for day in days], "%Y%m%d")):
+        table = pd.DataFrame({"x": texts, "use": [f"{row % 7}.5" for row in range(MANY)]}, dtype="str")
+        table["left"] = (["yes", "no"] * MANY)[:MANY]
+        assert profile_table(table, "left", decimal=".").unused["x"].format == form
+        assert profile_table(table, "left", decimal=".").unused["x"].kind == "date"
+
+
+def panel(name: str, customers: int = 30, months: int = 6, form: str = "K{:04}") -> pd.DataFrame:
+    """Some customers in each month, with what a model can use."""
+    table = pd.DataFrame(
+        {
+            name: [form.format(one) for _ in range(months) for one in range(customers)],
+            "month": [f"2024-{month + 1:02}-01" for month in range(months) for _ in range(customers)],
+        }
+    )
+    rows = range(len(table))
+    return table.assign(fee=[f"{row % 11}.5" for row in rows], left=["yes" if row % 5 else "no" for row in rows])
+
+
+@pytest.mark.parametrize(
+    ("name", "form"), [("customer_id", "K{:04}"), ("CustomerID", "{}"), ("account no", "{}"), ("kunde", "K{:04}")]
+)
+def test_a_column_that_names_customers_in_several_rows_becomes_the_id(name: str, form: str) -> None:
+    profile = profile_table(panel(name, form=form), "left", decimal=".")
+    assert profile.id == name
+    (told,) = [one.reason for one in profile.columns if one.name == name]
+    assert told.startswith("names customers: 30 in 180 rows")
+
+
+def test_codes_that_come_twice_at_one_date_name_no_customers() -> None:
+    table = panel("shop")
+    assert (
+        profile_table(table.assign(shop=table["shop"].sample(frac=1, random_state=0).tolist()), "left", decimal=".").id
+        is None
+    )
+
+
+def test_a_key_of_customers_is_the_id_though_it_counts_the_rows() -> None:
+    counting = [str(row + 1) for row in range(ROWS)]
+    for name in ("customer_id", "CustomerId", "customerid", "id", "Account No"):
+        assert profiled(".", None, **{name: counting}).id == name
+    for name in ("row", "RowNumber", "index", "record id"):
+        assert profiled(".", None, **{name: counting}).id is None
+
+
+def test_a_key_of_customers_comes_before_a_key_of_rows() -> None:
+    table = panel("customer_id", form="{}").assign(order_id=[str(7001 + 3 * row) for row in range(180)])
+    profile = profile_table(table[["order_id", "customer_id", "month", "fee", "left"]], "left", decimal=".")
+    assert profile.id == "customer_id"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Zip", "Zipcode", "zip_code", "ZIPCODE", "PostalCode", "post code", "plz", "state_cd", "MARRIAGE", "EDUCATION"],
+)
+def test_numbers_that_are_codes_by_their_name_are_labels(name: str) -> None:
+    assert spec(name, mixed("30", "2", "1"))["values"] == ("1", "2", "30")
+
+
+def test_a_column_of_texts_stays_where_a_code_says_the_same() -> None:
+    plan = mixed("a", "b", "c")
+    codes = [{"a": "1", "b": "2", "c": "3"}[label] for label in plan]
+    assert profiled(plan_code=codes, plan=plan).unused == {"plan_code": copy_of("plan")}
 
 
 def test_one_column_becomes_the_id_and_other_ids_are_left_out() -> None:
@@ -243,16 +331,44 @@ def test_too_many_labels_for_the_rows_are_left_out_and_many_are_not_listed() -> 
     assert city(200) is None
 
 
-def test_a_few_texts_among_numbers_are_told() -> None:
-    found = column("fee", ["much", *(f"{row}.5" for row in range(ROWS - 1))])
-    assert found.role == "numeric"
-    assert "1 are not numbers, such as 'much': correct them, or list them in missing_values" in found.reason
+def test_a_text_among_numbers_means_missing_in_this_column_only() -> None:
+    for few in (1, 12, 24):
+        profile = profiled(fee=["unknown"] * few + [f"{row}.5" for row in range(ROWS - few)])
+        assert profile.missing_values == ()
+        fee = profile.features["fee"]
+        assert (fee.type, fee.missing, fee.missing_values, fee.on_error) == ("numeric", "allow", ("unknown",), "fail")
+        (told,) = [one.reason for one in profile.columns if one.name == "fee"]
+        assert f"{few} are not numbers, such as 'unknown', and are read as missing" in told
+
+
+def test_slips_among_numbers_are_read_as_missing_one_by_one() -> None:
+    fee = profiled(fee=["12o", "1.5.1", *(f"{row}.5" for row in range(2 * ROWS - 2))][-ROWS:]).features["fee"]
+    assert fee.on_error == "fail"
+    fee = profiled(fee=[*(f"{row}.5" for row in range(ROWS - 2)), "12o", "1.5.1"]).features["fee"]
+    assert (fee.type, fee.missing, fee.missing_values, fee.on_error) == ("numeric", "allow", (), "missing")
+
+
+def test_ranges_and_answers_beside_a_few_numbers_stay_labels() -> None:
+    assert spec("visits", mixed("1", "2", "3", "10+"))["values"] == ("1", "10+", "2", "3")
+    assert spec("visits", mixed("1", "2", "3", "never"))["values"] == ("1", "2", "3", "never")
+
+
+def test_a_column_may_have_a_decimal_sign_of_its_own() -> None:
+    found = spec("fee", [f"{row},{row % 7}5" for row in range(ROWS)])
+    assert found == numeric() | {"decimal": ","}
+
+
+def test_none_is_a_label_among_labels_and_a_gap_among_numbers() -> None:
+    profile = profiled(offer=mixed("None", "A", "B"), fee=mixed("None", "1.5", "2.5", "", "3.5"))
+    assert profile.missing_values == ()
+    assert spec("offer", mixed("None", "A", "B"))["values"] == ("A", "B", "None")
+    assert profile.features["fee"].missing_values == ("None",)
 
 
 def test_a_lone_negative_number_may_stand_for_a_gap() -> None:
     found = column("days", mixed("1.5", "2", "-999", "12"))
     assert found.spec == NumericColumn(type="numeric", min=None, max=None, missing="fail", on_error="fail")
-    assert "if -999, the only negative value, means missing, list it in missing_values" in found.reason
+    assert "if -999, the only negative value, means missing, list it in missing_values of this column" in found.reason
 
 
 @pytest.mark.parametrize(
@@ -297,8 +413,26 @@ def test_a_target_without_exactly_two_values_is_refused() -> None:
     use = mixed("1", "2", "5")
     advice = "besides gaps; it must have exactly two"
     three = refusal({"use": use, "left": cells("yes", "no", "maybe", "NA")})
-    assert three == f"column 'left' (--target) has 3 values ('yes', 'no', 'maybe') {advice}"
+    remedy = "leave out the rows of the others, as with --drop maybe"
+    assert three == f"column 'left' (--target) has 3 values ('yes', 'no', 'maybe') {advice}: {remedy}"
     assert refusal({"use": use, "left": cells("?")}) == f"column 'left' (--target) has no value {advice}"
+
+
+def test_spellings_of_a_value_of_the_target_are_one_value() -> None:
+    table = pd.DataFrame({"use": mixed("1", "2", "5"), "left": mixed("Yes", "No", "yes", "NO ", "No")}, dtype="str")
+    found = profile_table(table, "left", decimal=".").target
+    assert {value.lower() for value in found.values} == {"yes", "no"}
+    assert sum(found.counts) == ROWS
+
+
+def test_rows_with_another_outcome_can_be_left_out() -> None:
+    status = mixed("Stayed", "Churned", "Joined")
+    table = pd.DataFrame({"use": cells("1.5", "2.5", "4", "8"), "left": status}, dtype="str")
+    assert "leave out the rows of the others, as with --drop Joined" in refusal(table)
+    found = profile_table(table, "left", decimal=".", drop=("joined",))
+    assert (set(found.target.values), found.target.positive) == ({"Stayed", "Churned"}, "Churned")
+    assert found.rows == ROWS - status.count("Joined")
+    assert refusal(table, drop=("Gone",)) == "--drop 'Gone' is not a value of column 'left' (--target)"
 
 
 def test_a_target_with_gaps_leaves_those_rows_out() -> None:
@@ -342,7 +476,7 @@ CELLS = NUMBER_PARTS.map("".join) | st.sampled_from(
     ),
     st.sampled_from([".", ","]),
 )
-def test_any_table_of_texts_is_profiled_or_refused(columns: dict[str, list[str]], decimal: str) -> None:
+def test_any_table_of_texts_is_profiled_or_refused(columns: dict[str, list[str]], decimal: DecimalSign) -> None:
     with contextlib.suppress(ChurnError):
         profile = profile_table(pd.DataFrame(columns, dtype="str"), "left", decimal=decimal)
         assert [column.name for column in profile.columns] == list(columns)

@@ -1,42 +1,24 @@
 """Profile an unknown table: the role of each column and the reason, the customer id, and copies of columns."""
 
-import re
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from churn.commands.init.recognisers import ColumnCells, ColumnVerdict, Role, cells_of, leave_out, verdict_on
-from churn.config.contract import Column, UnusedColumn
+from churn.commands.init.cells import MISSING_TEXTS, NONE, ColumnCells, cells_of
+from churn.commands.init.recognisers import ENOUGH_ROWS, ColumnVerdict, Role, id_of_panel, leave_out, verdict_on
+from churn.commands.init.target import TargetProfile, is_one_of, profile_target, with_one_spelling
+from churn.config.contract import Column, DecimalSign, UnusedColumn
 from churn.errors import DataError, excerpt
-from churn.table.parsing import BOOLEAN_TEXTS
-
-ANSWERS = BOOLEAN_TEXTS | {"ja": 1, "nein": 0}
-"""Target values that confirm (1) or deny (0) the target's name."""
+from churn.table.column_names import says_customers
+from churn.table.panels import are_rows_of_customers
 
 COPY_BITS = 20
 """Two columns are copies if they agree by chance with a probability of at most 2 to the power of minus this."""
 
 SAME_CORRELATION = 0.999999
 """Correlation from which two columns of different amounts are copies."""
-
-LEFT = (
-    *("attrited", "attrition", "cancel", "canceled", "cancelled", "churn", "churned", "churner", "closed", "departed"),
-    *("ended", "exit", "exited", "expired", "gone", "inactive", "leave", "leaver", "leaving", "left", "lost", "quit"),
-    *("terminated", "unsubscribed"),
-)
-STAYED = (
-    *("active", "current", "existing", "keep", "kept", "loyal", "open", "remained", "retained", "stay", "stayed"),
-    *("staying", "subscribed"),
-)
-LEAVING_WORDS = frozenset({*LEFT, "cancellation", "churners", "gekündigt", "kündigung", "kuendigung"})
-"""Words in the target's name with which a yes means that the customer left."""
-
-MEANINGS = dict.fromkeys(LEFT, True) | dict.fromkeys(STAYED, False)
-"""Words in the target's values: whether they mean that the customer left."""
-
-NEGATIONS = frozenset({"no", "non", "not", "never", "didn", "hasn"})
 
 
 @dataclass(frozen=True)
@@ -60,22 +42,6 @@ class ColumnProfile:
     examples: tuple[str, ...]
     distinct: int
     missing_share: float
-
-
-@dataclass(frozen=True)
-class TargetProfile:
-    """The two values of the target.
-
-    Attributes:
-        counts: number of rows with each value.
-        positive: the value that means churned; None if it cannot be inferred.
-    """
-
-    column: str
-    values: tuple[str, str]
-    counts: tuple[int, int]
-    positive: str | None
-    missing: Literal["drop", "fail"]
 
 
 @dataclass(frozen=True)
@@ -103,7 +69,14 @@ class TableProfile:
         return {column.name: column.unused for column in self.columns if column.unused is not None}
 
 
-def profile_table(texts: pd.DataFrame, target: str, *, decimal: str, identifier: str | None = None) -> TableProfile:
+def profile_table(
+    texts: pd.DataFrame,
+    target: str,
+    *,
+    decimal: DecimalSign,
+    identifier: str | None = None,
+    drop: tuple[str, ...] = (),
+) -> TableProfile:
     """Infer the role of each column of a table of texts.
 
     Args:
@@ -111,6 +84,7 @@ def profile_table(texts: pd.DataFrame, target: str, *, decimal: str, identifier:
         target: name of the column to predict.
         decimal: decimal sign of numbers.
         identifier: the column that identifies a customer; None to infer it.
+        drop: texts in the target's column of rows that are left out.
 
     Raises:
         DataError: no rows, a repeated or missing name, a target without exactly two values, or no usable column.
@@ -122,22 +96,63 @@ def profile_table(texts: pd.DataFrame, target: str, *, decimal: str, identifier:
     _require_names(names, target, identifier)
     if texts.empty:
         raise DataError("holds no rows")
+    texts = _judged_rows(texts, names.index(target), drop)
     reduced = [cells_of(name, texts.iloc[:, place], decimal) for place, name in enumerate(names)]
     cells = {column.name: column for column in reduced}
-    outcome = _target(cells[target])
-    customer_cells = [column for column in reduced if column.name != target]
-    verdicts = {column.name: verdict_on(column) for column in customer_cells}
-    verdicts |= _with_one_id(customer_cells, verdicts, identifier)
+    outcome = profile_target(cells[target], drop)
+    verdicts = {}
+    for place, name in enumerate(names):
+        if name != target:
+            cells[name], verdicts[name] = _with_none_as_label(cells[name], texts.iloc[:, place])
+    verdicts |= _with_one_id([cells[name] for name in verdicts], verdicts, identifier)
     verdicts |= _without_copies(cells, verdicts, target)
+    used = [name for name in names if name == target or verdicts[name].role != "unused"]
+    gap_texts, verdicts = _gap_texts(cells, verdicts, used)
     verdicts[target] = ColumnVerdict("target", f"{excerpt(outcome.values[0])} or {excerpt(outcome.values[1])}")
-    columns = tuple(_profile(column, verdicts[column.name]) for column in reduced)
+    columns = tuple(_profile(cells[name], verdicts[name]) for name in names)
     if not any(column.spec for column in columns):
         reasons = [f"{excerpt(column.name)}: {column.reason}" for column in columns if column.role != "target"]
         why = "; ".join(reasons[:5]) or "there is only the target"
         raise DataError(f"no column can be used by a model ({why})")
-    used = [cells[column.name] for column in columns if column.role != "unused"]
-    gap_texts = sorted({text for column in used for text in column.gap_texts})
-    return TableProfile(len(texts), columns, outcome, tuple(gap_texts))
+    return TableProfile(len(texts), columns, outcome, gap_texts)
+
+
+def _judged_rows(texts: pd.DataFrame, place: int, drop: tuple[str, ...]) -> pd.DataFrame:
+    """The rows that are not left out, with one spelling of each of the target's values."""
+    outcomes = texts.iloc[:, place]
+    left_out = is_one_of(outcomes, drop)
+    texts = texts[~left_out].reset_index(drop=True)
+    if texts.empty:
+        raise DataError("holds no rows but those that --drop leaves out")
+    judged = texts.copy(deep=False)
+    judged.isetitem(place, with_one_spelling(texts.iloc[:, place]).to_list())
+    return judged
+
+
+def _with_none_as_label(cells: ColumnCells, texts: pd.Series) -> tuple[ColumnCells, ColumnVerdict]:
+    """The column and its verdict; among labels, the text `None` is one of them."""
+    verdict = verdict_on(cells)
+    if verdict.role != "categorical" or not NONE & {text.lower() for text in cells.gap_texts}:
+        return cells, verdict
+    labelled = cells_of(cells.name, texts, cells.decimal, MISSING_TEXTS - NONE)
+    again = verdict_on(labelled)
+    return (labelled, again) if again.role == "categorical" else (cells, verdict)
+
+
+def _gap_texts(
+    cells: dict[str, ColumnCells], verdicts: dict[str, ColumnVerdict], used: list[str]
+) -> tuple[tuple[str, ...], dict[str, ColumnVerdict]]:
+    """Texts that mean missing in the whole table; those that are labels of some column are listed for the others."""
+    labels = {text for name in used for text in cells[name].labels.to_pylist() if text.lower() in MISSING_TEXTS}
+    changed = dict(verdicts)
+    for name in used:
+        own = tuple(text for text in cells[name].gap_texts if text in labels)
+        verdict = verdicts.get(name)
+        if own and verdict is not None and verdict.spec is not None:
+            spec = verdict.spec.model_copy(update={"missing_values": (*verdict.spec.missing_values, *own)})
+            changed[name] = replace(verdict, spec=spec)
+    everywhere = {text for name in used for text in cells[name].gap_texts} - labels
+    return tuple(sorted(everywhere)), changed
 
 
 def _require_names(names: list[str], target: str, identifier: str | None) -> None:
@@ -173,7 +188,7 @@ def _profile(cells: ColumnCells, verdict: ColumnVerdict) -> ColumnProfile:
 def _with_one_id(
     cells: list[ColumnCells], verdicts: dict[str, ColumnVerdict], identifier: str | None
 ) -> dict[str, ColumnVerdict]:
-    """Keep at most one id: the given one, or the first without gaps and duplicates."""
+    """Keep at most one id: the given one, or the first that names customers, or the first without duplicates."""
     named = [column for column in cells if verdicts[column.name].role == "id"]
     if identifier is not None:
         chosen = next(column for column in cells if column.name == identifier)
@@ -181,21 +196,48 @@ def _with_one_id(
             raise DataError(f"column {identifier!r} (--id) has {chosen.gaps:,} gaps; fill them in, or name another")
         changed = {identifier: ColumnVerdict("id", f"given by --id; {chosen.distinct:,} distinct values")}
     else:
-        changed = {column.name: verdicts[column.name] for column in named if column.distinct == column.rows}
-        changed = dict(list(changed.items())[:1])
+        changed = _inferred_id(cells, named, verdicts)
     others = [column.name for column in named if column.name not in changed]
     return changed | {name: leave_out("id", f"id: {verdicts[name].reason}") for name in others}
+
+
+def _inferred_id(
+    cells: list[ColumnCells], named: list[ColumnCells], verdicts: dict[str, ColumnVerdict]
+) -> dict[str, ColumnVerdict]:
+    whole = [column for column in named if not column.gaps]
+    customers = [column for column in whole if says_customers(column.name)]
+    unique = [column for column in whole if column.distinct == column.rows]
+    panel = [] if customers else list(_panel_ids(cells, verdicts))
+    found = {column.name: verdicts[column.name] for column in (*customers, *unique)}
+    found = {name: ColumnVerdict("id", reason) for name, reason in panel} | found if panel else found
+    return dict(list(found.items())[:1])
+
+
+def _panel_ids(cells: list[ColumnCells], verdicts: dict[str, ColumnVerdict]) -> Iterator[tuple[str, str]]:
+    """Columns of codes that come again, but never twice at one date, each with the reason."""
+    dates = [column for column in cells if _is_date(verdicts[column.name]) and not column.gaps]
+    for column in cells:
+        is_code = column.distinct >= ENOUGH_ROWS and not column.near_unique and not column.gaps
+        if not is_code or column.number_share > 0 or column.share_matching(r"^\S*\d\S*$") < 1:
+            continue
+        date = next((one for one in dates if are_rows_of_customers(column.codes, one.codes)), None)
+        if date is not None:
+            yield column.name, f"{id_of_panel(column)}, none twice at one {excerpt(date.name)}"
+
+
+def _is_date(verdict: ColumnVerdict) -> bool:
+    return verdict.unused is not None and verdict.unused.kind == "date"
 
 
 def _without_copies(
     cells: dict[str, ColumnCells], verdicts: dict[str, ColumnVerdict], target: str
 ) -> dict[str, ColumnVerdict]:
-    """Drop copies: of equal columns the first is kept; columns equal to the target are dropped."""
+    """Drop copies: of equal columns the first that is not a code is kept; columns equal to the target are dropped."""
     changed: dict[str, ColumnVerdict] = {}
     kept = [cells[target]]
-    for name, column in cells.items():
-        if name == target or verdicts[name].spec is None:
-            continue
+    features = [name for name in cells if name != target and verdicts[name].spec is not None]
+    for name in sorted(features, key=lambda one: _is_code(cells[one], verdicts[one])):
+        column = cells[name]
         first = next((other for other in kept if _say_the_same(column, other)), None)
         if first is None:
             kept.append(column)
@@ -204,6 +246,11 @@ def _without_copies(
         else:
             changed[name] = leave_out("copy", f"copy of {excerpt(first.name)}")
     return changed
+
+
+def _is_code(cells: ColumnCells, verdict: ColumnVerdict) -> bool:
+    """Whether whole numbers stand for labels."""
+    return verdict.role == "categorical" and cells.whole
 
 
 def _say_the_same(one: ColumnCells, other: ColumnCells) -> bool:
@@ -223,30 +270,3 @@ def _proportional(one: ColumnCells, other: ColumnCells) -> bool:
     centred = pair / largest - (pair / largest).mean(axis=1, keepdims=True)
     lengths = np.linalg.norm(centred, axis=1)
     return bool(lengths.all() and abs(centred[0] @ centred[1]) > SAME_CORRELATION * lengths.prod())
-
-
-def _target(cells: ColumnCells) -> TargetProfile:
-    if cells.distinct != 2:
-        found = f"{cells.distinct:,} values ({_few(cells.labels[:7].to_pylist(), 6)})" if cells.distinct else "no value"
-        raise DataError(f"column {cells.name!r} (--target) has {found} besides gaps; it must have exactly two")
-    first, second = cells.labels.to_pylist()
-    words = set(cells.words)
-    speaks_of_leaving = bool(words & LEAVING_WORDS) and not words & NEGATIONS
-    means = {value: _has_left(value, truths_count=speaks_of_leaving) for value in (first, second)}
-    clear = set(means.values()) == {True, False}
-    positive = next(value for value, left in means.items() if left) if clear else None
-    counts = (int(cells.counts[0]), int(cells.counts[1]))
-    return TargetProfile(cells.name, (first, second), counts, positive, "drop" if cells.gaps else "fail")
-
-
-def _has_left(value: str, *, truths_count: bool) -> bool | None:
-    """Whether a value of the target means churned; None if unknown."""
-    plain = value.lower().rstrip(".!")
-    if plain in ANSWERS:
-        return bool(ANSWERS[plain]) if truths_count else None
-    words = re.findall(r"[^\W\d_]+", plain)
-    said = {MEANINGS[word] for word in words if word in MEANINGS}
-    if len(said) != 1:
-        return None
-    negated = words[0] in NEGATIONS and len(words) > 1
-    return said.pop() != negated

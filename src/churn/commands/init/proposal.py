@@ -12,8 +12,9 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
-from churn.commands.init.profiling import ColumnProfile, TableProfile, TargetProfile, profile_table
+from churn.commands.init.profiling import ColumnProfile, TableProfile, profile_table
 from churn.commands.init.sniffing import HEAD_BYTES, sniff
+from churn.commands.init.target import TargetProfile
 from churn.config.contract import Column, TableFormat, Target, UnusedColumn
 from churn.config.params import PARAMS_FILE, Params, check_params, parse_yaml, read_yaml
 from churn.config.yaml_edit import dump_like, load_editable, node, plain, put
@@ -35,8 +36,10 @@ MOST_VALUES_OF_A_SLICE = 10
 
 WIDEST_NAME = 32
 
-ENTRY = ("type", "values", "min", "max", "missing", "on_error")
+ENTRY = ("type", "values", "min", "max", "decimal", "missing", "on_error", "missing_values")
 """Order of the keys of a column."""
+OPTIONAL = frozenset({"decimal", "missing_values", "drop"})
+"""Keys that are written only where they say something."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +72,10 @@ class Proposal:
     described: str | None
 
 
-def examine(root: Path, table: Path, target: str, identifier: str | None = None) -> ExaminedTable:
-    """Read a table and profile its columns.
+def examine(
+    root: Path, table: Path, target: str, identifier: str | None = None, drop: tuple[str, ...] = ()
+) -> ExaminedTable:
+    """Read a table and profile its columns; rows with one of the texts `drop` in the target's column are left out.
 
     Raises:
         DataError: it is outside the project, is not a table, or has no usable column.
@@ -81,7 +86,7 @@ def examine(root: Path, table: Path, target: str, identifier: str | None = None)
         how = PLAIN if table.suffix == PARQUET else sniff(head)
     texts = read_source(table, how)
     with _faults_with_table_name(table):
-        profile = profile_table(texts, target, decimal=how.decimal, identifier=identifier)
+        profile = profile_table(texts, target, decimal=how.decimal, identifier=identifier, drop=drop)
     return ExaminedTable(source, how, profile)
 
 
@@ -99,13 +104,14 @@ def target_with(profile: TargetProfile, positive: str | None) -> Target:
             f"column {profile.column!r} holds {excerpt(one)} and {excerpt(other)}: "
             f"pass the one that means churned, with {options}"
         )
+    chosen = next((value for value in profile.values if value.casefold() == chosen.casefold()), chosen)
     if chosen not in profile.values:
         raise DataError(
             f"--positive {excerpt(chosen)} is not a value of column {profile.column!r}, which holds {excerpt(one)} and "
             f"{excerpt(other)}"
         )
     negative = other if chosen == one else one
-    return Target(column=profile.column, positive=chosen, negative=negative, missing=profile.missing)
+    return Target(column=profile.column, positive=chosen, negative=negative, missing=profile.missing, drop=profile.drop)
 
 
 def propose(root: Path, examined: ExaminedTable, target: Target) -> Proposal:
@@ -230,7 +236,8 @@ def _rewrite(document: CommentedMap, examined: ExaminedTable, target: Target) ->
     put(data, "source", examined.source)
     _put_keys(data, "format", examined.format.model_dump())
     put(data, "id", profile.id)
-    _put_keys(data, "target", target.model_dump())
+    given = target.model_dump()
+    _put_keys(data, "target", {name: value for name, value in given.items() if value or name not in OPTIONAL})
     put(data, "missing_values", list(profile.missing_values))
     _put_columns(data, profile)
     _put_unused(data, profile.unused)
@@ -275,6 +282,7 @@ def _put_unused(data: CommentedMap, unused: Mapping[str, UnusedColumn]) -> None:
 
 def _entry(spec: Column) -> dict[str, Any]:
     values = {name: getattr(spec, name) for name in ENTRY if name in type(spec).model_fields}
+    values = {name: value for name, value in values.items() if value or name not in OPTIONAL}
     whole = {name: int(value) for name, value in values.items() if isinstance(value, float) and value.is_integer()}
     return values | whole
 

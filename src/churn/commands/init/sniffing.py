@@ -8,9 +8,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal
 
-from churn.config.contract import TableFormat
+from churn.config.contract import DecimalSign, TableFormat
 from churn.errors import DataError
 
 HEAD_BYTES = 1_000_000
@@ -48,8 +47,6 @@ STRAY = 0.001
 CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 
 DECORATION = re.compile(r"^[-+]?\s*[$€£¥]|[\s%$€£¥]+$|^[-+\s]+")
-
-DecimalSign = Literal[".", ","]
 
 
 def _decimal_number(this: str, other: str) -> re.Pattern[str]:

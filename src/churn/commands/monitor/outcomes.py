@@ -156,10 +156,10 @@ def _required_columns(params: Params) -> tuple[str, str]:
 def _read_outcomes(table: Path, contract: TableContract, identifier: str, left_column: str) -> pd.DataFrame:
     """Key of each customer, and the day of leaving, NaN without one."""
     texts = read_columns(table, contract.format, [identifier, left_column])
-    names = parsing.known_texts(texts[identifier], contract)
+    names = parsing.known_texts(texts[identifier], contract, identifier)
     if names.isna().any():
         raise DataError(f"{table}: column {identifier!r}: {int(names.isna().sum()):,} rows without an id; correct them")
-    days = parsing.known_texts(texts[left_column], contract)
+    days = parsing.known_texts(texts[left_column], contract, left_column)
     left = days_in(days, table, left_column, contract)
     keys = [sha256_of(name)[:KEY_DIGITS] for name in names]
     return pd.DataFrame({"row_key": keys, "left": np.floor(left.to_numpy())})

@@ -57,5 +57,7 @@ def describe(model: ServedModel, follower: Follower) -> dict[str, Any]:
         "loaded_at": loaded,
         "problem_of_a_newer_model": follower.problem,
         "id": model.reader.identifier,
-        "columns": {name: column.model_dump() for name, column in model.parts.contract.columns.items()},
+        "columns": {
+            name: column.model_dump(exclude_defaults=True) for name, column in model.parts.contract.columns.items()
+        },
     }
