@@ -17,6 +17,7 @@ from churn.audit import outcome_leaks
 from churn.audit.checks import find_leaks, needless_accepts, open_findings
 from churn.audit.twins import exact_twins, near_twins
 from churn.audit.view import AuditFinding, AuditInput, AuditView
+from churn.config.contract import UnusedColumn, UnusedKind
 from tests.helpers.audited_tables import Customers, clean_customers, contract_of, kind_of, sample_customers
 from tests.helpers.projects import every_night
 
@@ -290,6 +291,52 @@ def test_a_column_with_nearly_one_value_repeats_nothing() -> None:
     rare[3] = 1
     customers = of(11, rare=rare, plan=text(random.choice(["a", "b", "c"], 1_000)), other=np.ones(1_000))
     assert not names(found(customers), "repeats")
+
+
+MONTHS = 6
+
+
+def panel(
+    name: str, kind: str | None = None, identifier: str | None = None, customers: int = 200, *, by_time: bool = False
+) -> list[AuditFinding]:
+    """Findings about customers with a row in each month; their key is a column that the model does not use."""
+    several = clean_customers(1, rows=customers * MONTHS, columns=4)
+    audited = several.audited()
+    order = np.random.default_rng(2).permutation(customers * MONTHS)
+    customer, month = order % customers, order // customers
+    train = len(audited.train)
+    audited = replace(
+        audited, names={name: (customer[:train], customer[train:])}, times={"month": month[:train].astype(float)}
+    )
+    contract = several.contract().model_copy(update={"id": identifier})
+    if kind is not None:
+        unused = {name: UnusedColumn.model_validate({"kind": kind, "format": None, "reason": "made up"})}
+        contract = contract.model_copy(update={"unused": unused})
+    found = find_leaks(audited, contract, by_time=by_time)
+    return [one for one in found if one.check == "customers_on_both_sides"]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("customer_id", None), ("AccountNo", None), ("K", "id"), ("K", "free_text")]
+)
+@pytest.mark.parametrize("customers", [50, 2_000])
+def test_customers_on_both_sides_stop_the_run_where_an_id_would_help(
+    name: str, kind: UnusedKind | None, customers: int
+) -> None:
+    (finding,) = panel(name, kind, customers=customers)
+    assert finding.severity == "fail"
+    assert "the same customers are in both splits" in finding.evidence
+
+
+def test_customers_on_both_sides_are_told_where_an_id_is_set_or_time_splits_them() -> None:
+    (told,) = panel("household_id", "id", identifier="customer_id")
+    assert told.severity == "warn"
+    assert "if it, rather than 'customer_id', names customers, set data.id to it" in told.evidence
+    (told,) = panel("customer_id", identifier="customer_id", by_time=True)
+    assert told.severity == "warn"
+    assert "the figures do not hold for new customers" in told.evidence
+    (told,) = panel("customer_id", "id", by_time=True)
+    assert told.severity == "warn"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from churn import files
 from churn.commands.init.proposal import examine, propose, target_with, write
 from churn.config.params import load_params
-from churn.errors import ChurnError
+from churn.errors import ChurnError, DataError
 from churn.stages import preprocess
 from tests.helpers.projects import NO_SERVER, REPOSITORY, every_night, make_customers, make_folder, shell
 from tests.helpers.sample import SAMPLE_PARAMS, clone_with_sample
@@ -89,7 +89,7 @@ def test_what_gives_the_outcome_away_stops_the_run_until_it_is_taken_out(project
     refused = run("dvc repro", check=False, **QUIET)
     assert refused.returncode != 0
     for name in ("predicts_alone:contract_ended", "predicts_alone:satisfaction", "id_like:row"):
-        assert f"{name!r} under data.audit.accept" in refused.stderr
+        assert f"list {name!r}" in refused.stderr
     assert not (project / files.MODEL).exists()
     honest = leaky().drop(columns=["contract_ended", "satisfaction", "row"])
     honest.to_csv(path, index=False)
@@ -181,15 +181,12 @@ def two_rows_a_customer() -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("identifier", "split", "found"),
     [
-        (None, "{by: key, column: null, format: null}", True),
         ("account_id", "{by: key, column: null, format: null}", False),
         ("account_id", "{by: time, column: seen, format: null}", True),
     ],
-    ids=["a name that is not used", "an id keeps its rows together", "time parts them"],
+    ids=["an id keeps its rows together", "time parts them"],
 )
-def test_customers_that_stand_on_both_sides_are_told(
-    folder: Path, identifier: str | None, split: str, found: bool
-) -> None:
+def test_customers_that_stand_on_both_sides_are_told(folder: Path, identifier: str, split: str, found: bool) -> None:
     two_rows_a_customer().to_csv("data/raw/repeated.csv", index=False)
     examined = examine(folder, Path("data/raw/repeated.csv"), "churned", identifier)
     write(folder, propose(folder, examined, target_with(examined.profile.target, None)))
@@ -198,6 +195,23 @@ def test_customers_that_stand_on_both_sides_are_told(
     preprocess.run(Path(), load_params(folder))
     names = {finding["name"] for finding in files.read_json(files.AUDIT)["findings"]}
     assert ("customers_on_both_sides:account_id" in names) is found
+
+
+def test_customers_in_several_rows_are_kept_in_one_split_or_the_run_stops(folder: Path) -> None:
+    two_rows_a_customer().to_csv("data/raw/repeated.csv", index=False)
+    examined = examine(folder, Path("data/raw/repeated.csv"), "churned")
+    assert examined.profile.id == "account_id"
+    write(folder, propose(folder, examined, target_with(examined.profile.target, None)))
+    params = folder / "params.yaml"
+    by_id = params.read_text()
+    params.write_text(by_id.replace("  id: account_id", "  id:"))
+    with pytest.raises(DataError) as told:
+        preprocess.run(Path(), load_params(folder))
+    assert str(told.value).startswith("audit: 'account_id': ")
+    assert "the same customers are in both splits; set data.id to it, or accept the finding" in str(told.value)
+    assert not files.X_TRAIN.exists()
+    params.write_text(by_id)
+    preprocess.run(Path(), load_params(folder))
 
 
 @pytest.mark.slow

@@ -1,6 +1,5 @@
 """Check for features that are identifiers."""
 
-import re
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -8,12 +7,13 @@ import numpy as np
 from churn.audit.columns import AuditedColumn, Codes
 from churn.audit.correlation import correlation
 from churn.audit.view import ROWS_TO_COMPARE, AuditFinding, AuditView
+from churn.table.column_names import says_key, words_of
 
 ROWS_FOR_IDS = 50
 NEARLY_ALL = 0.95
 DENSE = 0.5
-ID_WORDS = frozenset({"id", "ids", "nr", "no", "num", "number", "key", "uuid", "guid", "code", "account"})
-RUN_TOGETHER_ID = re.compile(r"^(customer|client|user|member|subscriber|account|row)(id|no|nr|key|number)$")
+ALSO_KEYS = frozenset({"code", "account"})
+"""Last words of names that say key where nearly every value is another one."""
 
 EQUAL_CORRELATION = 0.999
 
@@ -53,8 +53,7 @@ def _naming_number(column: AuditedColumn, view: AuditView) -> str | None:
         return f"{counted}, from {known.min():.0f} to {known.max():.0f}: it looks like a row number"
     if _follows_the_file(column, view.audited.places):
         return f"{counted}, rising or falling with the position in the file: it looks like a row number"
-    parts = words_of_name(column.name)
-    if parts and (parts[-1] in ID_WORDS or parts[0] in ("id", "uuid", "guid") or RUN_TOGETHER_ID.match(parts[-1])):
+    if says_key(column.name) or ALSO_KEYS & set(words_of(column.name)[-1:]):
         return f"{counted}, and the column is named like a key: it looks like an identifier of customers"
     return None
 
@@ -75,9 +74,3 @@ _NAMING: dict[str, Callable[[AuditedColumn, AuditView], str | None]] = {
     "numeric": _naming_number,
     "boolean": lambda *_: None,
 }
-
-
-def words_of_name(name: str) -> list[str]:
-    """Lowercase words of a name: customerID, customer_id and "Customer ID" give the same two words."""
-    spaced = re.sub(r"([a-z])([A-Z])|([A-Z])([A-Z][a-z])", r"\1\3 \2\4", name)
-    return [part.lower() for part in re.split(r"[\W\d_]+", spaced) if part]

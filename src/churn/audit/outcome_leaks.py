@@ -6,9 +6,9 @@ import numpy as np
 from scipy.special import gammaln
 
 from churn.audit.columns import Codes
-from churn.audit.identifiers import words_of_name
 from churn.audit.view import ROWS_TO_COMPARE, AuditFinding, AuditView
 from churn.metrics.scores import counts_by_probability, pairs_in_order
+from churn.table.column_names import words_of
 from churn.types import Floats
 
 ROWS_TO_PREDICT = 100_000
@@ -178,7 +178,7 @@ def _held_out_phi(bins: Codes, churned: Codes, folds: Codes) -> float:
 def named_after_the_fact(view: AuditView) -> Iterator[AuditFinding]:
     """Find columns whose name suggests that the value is known only after a customer has left."""
     for column in view.columns:
-        name = f"_{'_'.join(words_of_name(column.name))}_"
+        name = f"_{'_'.join(words_of(column.name))}_"
         words = [word for word in WORDS_OF_THE_END if f"_{word}_" in name]
         if words:
             evidence = f"its name contains {', '.join(map(repr, words))}: check that it is known before churn"

@@ -8,14 +8,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from churn.audit.columns import AuditedColumn, evenly_spread, nearly_a_key
+from churn.audit.columns import AuditedColumn, Codes, evenly_spread, nearly_a_key
 from churn.audit.row_hashes import GAP, Hashes, HashOf, add_salt, exact_hash, in_train
-from churn.audit.view import ROWS_TO_COMPARE, AuditFinding, AuditView
+from churn.audit.view import ROWS_TO_COMPARE, AuditFinding, AuditView, Severity
+from churn.table.column_names import says_customers
+from churn.table.panels import are_rows_of_customers
 
 ROWS_FOR_CHANCE = 100_000
 
 NAMING = 0.3
 """Minimum distinct values per row for the id or an unused column to count as an identifier of customers."""
+
+FEWEST_CUSTOMERS = 20
 
 TWIN_SHARE = 0.01
 FEWEST_TWINS = 3
@@ -133,15 +137,39 @@ def _cell_hash(column: AuditedColumn, values: pd.Series, shift: float) -> Hashes
 
 
 def customers_on_both_sides(view: AuditView) -> Iterator[AuditFinding]:
-    """Find identifier values that are in both training and test rows."""
+    """Find keys of customers with values in both training and test rows."""
     for name, (train, test) in view.audited.names.items():
         known = test >= 0
         both = int(np.isin(test[known], train).sum())
         values = len(np.unique(np.concatenate([train[train >= 0], test[known]])))
-        if both <= TWIN_SHARE * len(test) or values < NAMING * (len(train) + len(test)):
+        if both <= TWIN_SHARE * len(test):
             continue
-        advice = "the same customers are in both splits"
-        if name != view.contract.id:
-            advice = "if it identifies customers, set data.id to it, so that each customer is in one split"
+        is_key = values >= FEWEST_CUSTOMERS and _names_customers(view, name, train)
+        if not is_key and values < NAMING * (len(train) + len(test)):
+            continue
+        would_help = view.contract.id is None and not view.by_time
+        severity: Severity = "fail" if is_key and would_help else "warn"
+        advice = _advice(view, name, is_key=is_key)
         evidence = f"{both:,} of {len(test):,} test rows have a value that training rows also have: {advice}"
-        yield AuditFinding("customers_on_both_sides", "warn", (name,), evidence)
+        yield AuditFinding("customers_on_both_sides", severity, (name,), evidence)
+
+
+def _names_customers(view: AuditView, name: str, train: Codes) -> bool:
+    """Whether the name of a column, its kind or the times at which its values come again say so."""
+    unused = view.contract.unused.get(name)
+    if name == view.contract.id or says_customers(name) or (unused is not None and unused.kind == "id"):
+        return True
+    times = (pd.factorize(moments)[0] for moments in view.audited.times.values())
+    return any(are_rows_of_customers(train, time) for time in times)
+
+
+def _advice(view: AuditView, name: str, *, is_key: bool) -> str:
+    if name == view.contract.id:
+        return "these customers are in both splits, so the figures do not hold for new customers"
+    if view.contract.id is not None:
+        return f"if it, rather than {view.contract.id!r}, names customers, set data.id to it"
+    if view.by_time:
+        return "if it names customers, they are in both splits, and the figures do not hold for new customers"
+    if is_key:
+        return "it names customers, so the same customers are in both splits"
+    return "if it names customers, set data.id to it, so that each customer is in one split"

@@ -22,6 +22,9 @@ ROWS_TO_COMPARE = 20_000
 DISTINCT_FOR_TWINS = 20
 
 
+Severity = Literal["fail", "warn"]
+
+
 @dataclass(frozen=True)
 class AuditInput:
     """Input of the audit: training rows with outcomes, test rows without."""
@@ -37,8 +40,8 @@ class AuditInput:
     times: Mapping[str, NDArray[np.float64]]
     """By date column: times of the training rows as numbers."""
     names: Mapping[str, tuple[Codes, Codes]]
-    """By id or unused column that may identify customers: integer codes of the training and of the test rows; missing
-    values are negative."""
+    """By column that may name customers (the id, unused ones, features named so): integer codes of the training and of
+    the test rows; missing values are negative."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class AuditFinding:
     """One possible cause of too optimistic metrics."""
 
     check: str
-    severity: Literal["fail", "warn"]
+    severity: Severity
     columns: tuple[str, ...]
     evidence: str
 

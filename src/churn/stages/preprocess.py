@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
 
 from churn import files
-from churn.audit import checks, view
+from churn.audit import checks, view, wording
 from churn.config.contract import TableContract, UnusedKind
 from churn.config.params import Params, Preprocess, SplitBy
 from churn.errors import DataError, ParameterError, excerpt
@@ -25,6 +25,7 @@ from churn.model import encoding
 from churn.stages.runner import Measurements
 from churn.stages.start import start_anew
 from churn.table import keys, parsing, splits, validation
+from churn.table.column_names import says_customers
 from churn.table.reader import lines_of, read_source
 from churn.texts import counted
 
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 
 NAME_NOBODY: frozenset[UnusedKind] = frozenset({"date", "copy", "constant"})
 """Kinds of unused columns that do not identify customers, so the audit ignores values on both sides of the split."""
+
+MANY_FRACTIONS = 0.3
 
 AUDIT_FOLDS = 5
 FIRST_LINES = 3
@@ -277,15 +280,15 @@ def audit_split(root: Path, split: Split, texts: pd.DataFrame, contract: TableCo
     """
     findings = checks.find_leaks(audit_input(split, texts, contract, how), contract, by_time=how.split.by == "time")
     open_ones = checks.open_findings(findings, contract)
-    files.write_json(root / files.AUDIT, _audit_report(findings, open_ones))
+    files.write_json(root / files.AUDIT, wording.as_report(findings, open_ones))
     for name in checks.needless_accepts(findings, contract):
         log.warning("params.yaml: data.audit.accept: no finding has the name %r; remove it", name)
     for finding in open_ones:
         if finding.severity == "warn":
-            log.warning("audit: %s (%s)", _finding_text(finding), finding.name)
+            log.warning("audit: %s (%s)", wording.describe(finding), finding.name)
     failing = [finding for finding in open_ones if finding.severity == "fail"]
     if failing:
-        raise DataError("\n".join(_objection(finding) for finding in failing))
+        raise DataError("\n".join(wording.objections(failing)))
     log.info(
         "audit: %s checks, %s, %s accepted, %s",
         len(checks.CHECKS),
@@ -312,41 +315,21 @@ def audit_input(split: Split, texts: pd.DataFrame, contract: TableContract, how:
 def _names_of_customers(
     split: Split, texts: pd.DataFrame, contract: TableContract
 ) -> Iterator[tuple[str, tuple[NDArray[np.int64], NDArray[np.int64]]]]:
-    """The id, and unused columns that may identify customers."""
-    others = [name for name, column in contract.unused.items() if column.kind not in NAME_NOBODY]
-    for name in filter(None, [contract.id, *others]):
-        if name in texts.columns:
-            codes, _ = pd.factorize(parsing.known_texts(texts[name], contract, name))
+    """The id, columns that the model does not use, and features whose names say that they name customers."""
+    nobody = [name for name, column in contract.unused.items() if column.kind in NAME_NOBODY]
+    nobody += [contract.target.column, *(name for name in contract.columns if not says_customers(name))]
+    for name in texts.columns:
+        if name in nobody or not name:
+            continue
+        codes, values = pd.factorize(parsing.known_texts(texts[name], contract, name))
+        if name == contract.id or not _are_amounts(values, contract):
             yield name, (codes[split.train_places - 1], codes[split.test_places - 1])
 
 
-def _audit_report(findings: list[view.AuditFinding], open_ones: list[view.AuditFinding]) -> dict[str, Any]:
-    return {
-        "failing": sum(finding.severity == "fail" for finding in open_ones),
-        "warnings": sum(finding.severity == "warn" for finding in open_ones),
-        "accepted": len(findings) - len(open_ones),
-        "findings": [
-            {
-                "name": finding.name,
-                "severity": finding.severity,
-                "evidence": finding.evidence,
-                "accepted": finding not in open_ones,
-            }
-            for finding in findings
-        ],
-    }
-
-
-def _finding_text(finding: view.AuditFinding) -> str:
-    columns = ", ".join(map(repr, finding.columns))
-    return f"{columns}: {finding.evidence}" if columns else finding.evidence
-
-
-def _objection(finding: view.AuditFinding) -> str:
-    return (
-        f"audit: {_finding_text(finding)}; fix the table, remove the column from data.columns, or accept the finding: "
-        f"list {finding.name!r} under data.audit.accept"
-    )
+def _are_amounts(values: pd.Index, contract: TableContract) -> bool:
+    """Whether many texts are numbers with a fraction, which name nobody."""
+    some = pd.Series(values[:: max(1, len(values) // 1000)], dtype="str")
+    return bool((parsing.parse_numbers(some, contract.format.decimal) % 1 > 0).mean() > MANY_FRACTIONS)
 
 
 def encode_features(split: Split, contract: TableContract) -> EncodedRows:

@@ -66,8 +66,8 @@ def says_key(name: str) -> bool:
 
 
 def says_customers(name: str) -> bool:
-    """Whether a name says that the values are keys of customers."""
+    """Whether a name says that the values are keys of customers, not of groups of them."""
     words = words_of(name)
     if len(words) == 1:
         return words[0] in WHOLE_KEYS
-    return says_key(name) and bool(CUSTOMER_WORDS & set(words))
+    return says_key(name) and bool(CUSTOMER_WORDS & set(words)) and not GROUP_WORDS & set(words)

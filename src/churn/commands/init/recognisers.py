@@ -106,8 +106,9 @@ def _value_or_gap(cells: ColumnCells) -> ColumnVerdict | None:
 
 
 def _customer_in_several_rows(cells: ColumnCells) -> ColumnVerdict | None:
-    is_key = says_customers(cells.name) and not GROUP_WORDS & set(cells.words)
-    if not is_key or cells.near_unique or cells.distinct < ENOUGH_ROWS or cells.share_matching(r"^\S+$") < NEARLY_ALL:
+    if not says_customers(cells.name) or cells.near_unique or cells.distinct < ENOUGH_ROWS:
+        return None
+    if cells.share_matching(r"^\S+$") < NEARLY_ALL:
         return None
     return ColumnVerdict("id", id_of_panel(cells))
 
