@@ -77,11 +77,11 @@ RAGGED = (
         (b"\xef\xbb\xbf", "holds no rows; check data.source"),
         (
             b"plan,fee\ncaf\xe9,1\n",
-            "byte 12 (line 2) is not valid UTF-8; save the table as UTF-8, or set data.format.encoding",
+            f"byte 12 (line 2) is not valid UTF-8; it seems to be windows-1252: {SAVE}",
         ),
         (
             "plan,fee\npro,1\n".encode("utf-16"),
-            "byte 0 (line 1) is not valid UTF-8; save the table as UTF-8, or set data.format.encoding",
+            f"byte 0 (line 1) is not valid UTF-8; it seems to be utf-16: {SAVE}",
         ),
         (b"plan,fee\npro,1\nplus\npro,2\n", f"data row 2 {RAGGED.format(1)}"),
         (b"plan,fee\npro,1,50\n", f"data row 1 {RAGGED.format(3)}"),

@@ -26,7 +26,7 @@ from churn.stages.runner import Measurements
 from churn.stages.start import start_anew
 from churn.table import keys, parsing, splits, validation
 from churn.table.column_names import says_customers
-from churn.table.reader import lines_of, read_source
+from churn.table.reader import difference_of, lines_of, read_source
 from churn.texts import counted
 
 log = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ def load_data(source: Path, contract: TableContract, how: SplitBy) -> pd.DataFra
     texts = read_source(source, contract.format)
     problem = validation.header_problem(list(texts.columns), contract)
     if problem:
-        raise DataError(f"{source}: {problem}")
+        raise DataError(f"{source}: {difference_of(source, contract.format) or problem}")
     if how.column is not None and how.column not in texts.columns:
         raise DataError(f"{source}: no column {how.column!r} (preprocess.split.column)")
     log.info("%s: %s rows, %s columns", source, f"{len(texts):,}", texts.shape[1])

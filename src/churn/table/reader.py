@@ -37,6 +37,7 @@ from churn.table.opening import (
     require_regular,
     require_unpacked_size,
 )
+from churn.table.sniffing import HEAD_BYTES, difference, encoding_of, require_text
 from churn.table.validation import header_problem
 
 PARQUET = ".parquet"
@@ -119,8 +120,19 @@ def read_batches(path: Path, contract: TableContract) -> Generator[Batch]:
         for batch in batches:
             problem = header_problem(list(batch.texts.columns), contract, target=False)
             if problem:
-                raise DataError(f"{path}: {problem}")
+                raise DataError(f"{path}: {difference_of(path, contract.format) or problem}")
             yield batch
+
+
+def difference_of(path: Path, how: TableFormat) -> str | None:
+    """In what a table's format seems to differ from the expected one; None if nothing is noticed."""
+    return None if path.suffix == PARQUET else difference(head_of(path), how)
+
+
+def head_of(path: Path) -> bytes:
+    """The first bytes of a CSV table, unpacked."""
+    with open_table(path) as (_, stream):
+        return stream.read(HEAD_BYTES)
 
 
 def read_columns(path: Path, how: TableFormat, names: Sequence[str]) -> pd.DataFrame:
@@ -210,14 +222,18 @@ def _require_text(path: Path, how: TableFormat, advice: _Advice) -> None:
     start = ""
     with open_table(path) as (_, stream):
         for block in itertools.chain(iter(functools.partial(stream.read, BLOCK_BYTES), b""), [b""]):
+            if not place:
+                _require_own_kind(path, block)
             try:
                 text = decoder.decode(block, final=not block)
             except UnicodeDecodeError as error:
                 earlier = error.object[: len(error.object) - len(block)]  # a character begun in the previous block
                 place += error.start - len(earlier)
                 lines += error.object.count(b"\n", 0, error.start) - earlier.count(b"\n")
+                seeming = encoding_of(head_of(path))
+                told = f"it seems to be {seeming}: " if seeming and seeming.upper() != _encoding(how).upper() else ""
                 raise DataError(
-                    f"{path}: byte {place:,} (line {lines + 1:,}) is not valid {_encoding(how)}; "
+                    f"{path}: byte {place:,} (line {lines + 1:,}) is not valid {_encoding(how)}; {told}"
                     "save the table as UTF-8, or set data.format.encoding"
                 ) from None
             if not start:
@@ -232,6 +248,13 @@ def _require_text(path: Path, how: TableFormat, advice: _Advice) -> None:
     if quotes % 2:
         name = NAMES.get(how.quote, repr(how.quote))
         raise DataError(f"{path}: has an odd number of {name}; close the open quote, or double those inside a cell")
+
+
+def _require_own_kind(path: Path, head: bytes) -> None:
+    try:
+        require_text(head)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
 
 
 def _require_columns(count: int) -> None:
@@ -267,12 +290,20 @@ def _parquet_batches(path: Path, how: TableFormat) -> Generator[Batch]:
 
 
 def _require_small_parquet(path: Path, file: pyarrow.parquet.ParquetFile) -> list[str]:
-    """Names of the columns of texts; the table stays within the limits, as far as its footer is right."""
+    """Names of the columns of texts; the table stays within the limits, as far as its footer is right.
+
+    Raises:
+        DataError: a column holds lists or other values that are no cells.
+    """
     groups = range(file.metadata.num_row_groups)
     require_unpacked_size(
         max((file.metadata.row_group(n).total_byte_size for n in groups), default=0), path.stat().st_size
     )
     _require_columns(file.metadata.num_columns)
+    for one in file.schema_arrow:
+        if pa.types.is_nested(one.type):
+            told = f"column {one.name!r} holds {one.type} instead of one value a cell"
+            raise DataError(f"{path}: {told}; remove it, or write it as text")
     return [one.name for one in file.schema_arrow if pa.types.is_string(one.type) or pa.types.is_large_string(one.type)]
 
 

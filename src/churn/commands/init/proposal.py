@@ -13,7 +13,6 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
 from churn.commands.init.profiling import ColumnProfile, TableProfile, profile_table
-from churn.commands.init.sniffing import HEAD_BYTES, sniff
 from churn.commands.init.target import TargetProfile
 from churn.config.contract import Column, TableFormat, Target, UnusedColumn
 from churn.config.params import PARAMS_FILE, Params, check_params, parse_yaml, read_yaml
@@ -21,8 +20,8 @@ from churn.config.yaml_edit import dump_like, load_editable, node, plain, put
 from churn.drafts import replacing_outputs
 from churn.errors import ChurnError, DataError, ParameterError, excerpt
 from churn.history.git import git
-from churn.table.opening import open_table
-from churn.table.reader import NOT_PACKED, PARQUET, first_line, read_source
+from churn.table.reader import NOT_PACKED, PARQUET, first_line, head_of, read_source
+from churn.table.sniffing import sniff
 from churn.texts import aligned
 
 PLAIN = TableFormat(delimiter=",", quote='"', encoding="utf-8", decimal=".")
@@ -221,8 +220,7 @@ def _faults_with_table_name(table: Path) -> Iterator[None]:
 
 def _head(path: Path) -> bytes:
     try:
-        with open_table(path) as (_, stream):
-            return stream.read(HEAD_BYTES)
+        return head_of(path)
     except NOT_PACKED as error:
         raise DataError(f"{path}: cannot be decompressed ({first_line(error)}); compress it again") from None
     except OSError as error:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from churn.commands.init.sniffing import sniff
 from churn.config.contract import TableFormat
 from churn.errors import ChurnError, DataError
+from churn.table.sniffing import difference, sniff
 from tests.helpers.strategies import repeatable
 
 Told = tuple[str, str, str, str]
@@ -124,3 +124,51 @@ def test_a_stray_control_character_in_a_long_text_is_let_pass() -> None:
 def test_any_bytes_are_a_table_or_refused(head: bytes) -> None:
     with contextlib.suppress(ChurnError):
         assert isinstance(sniff(head), TableFormat)
+
+
+TITLED = {
+    "a title line": "Customer report 2023\n\nid,tenure,left\n1,2,no\n2,3,yes\n",
+    "a padded title line": "Customer report 2023,,\n,,\nid,tenure,left\n1,2,no\n2,3,yes\n",
+    "two lines": "Report;;\nas of 2023-01-01;;\nid;tenure;left\n1;2;no\n2;3;yes\n",
+}
+
+
+@pytest.mark.parametrize("text", TITLED.values(), ids=TITLED)
+def test_a_title_above_the_header_is_told(text: str) -> None:
+    with pytest.raises(DataError, match="instead of a header; delete the lines above the header, which"):
+        sniff(text.encode())
+
+
+@pytest.mark.parametrize(
+    "text", ["id,tenure\n1,2\n2,3\n", ",a,b\n0,1,2\n1,2,3\n", "only\n1\n2\n", "a,b\n1,\n,2\n", "a\n1,2\n3,4\n5,6\n"[2:]]
+)
+def test_a_header_is_no_title(text: str) -> None:
+    assert sniff(text.encode()).delimiter == ","
+
+
+EXPECTED = TableFormat(delimiter=",", quote='"', encoding="utf-8", decimal=".")
+
+
+@pytest.mark.parametrize(
+    ("head", "told"),
+    [
+        (
+            b"a;b\n1;2\n2;3\n",
+            "it seems to have delimiter ';', not ',' (data.format): save it like the table of the model",
+        ),
+        ("a,b\nü,2\n".encode("utf-16"), "it seems to have encoding 'utf-16', not 'utf-8'"),
+        ("a,b\nü,2\n".encode("windows-1252"), "it seems to have encoding 'windows-1252', not 'utf-8'"),
+        (b"PK\x03\x04rest", "it is a spreadsheet or another archive; save the table as CSV"),
+        (b"Report\n\na,b\n1,2\n3,4\n", "it begins with 'Report' instead of a header"),
+    ],
+)
+def test_a_format_other_than_the_expected_one_is_told(head: bytes, told: str) -> None:
+    found = difference(head, EXPECTED)
+    assert found is not None
+    assert found.startswith(told)
+
+
+@pytest.mark.parametrize("head", [b"a,b\n1,2\n", b"a\n1\n", b"\xef\xbb\xbfa,b\n1,2\n"])
+def test_a_format_that_is_the_expected_one_differs_in_nothing(head: bytes) -> None:
+    assert difference(head, EXPECTED) is None
+    assert difference(b"a,b\n1,2\n", EXPECTED.model_copy(update={"encoding": "windows-1252"})) is None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from churn.config.contract import DecimalSign, TableFormat
-from churn.errors import DataError
+from churn.errors import DataError, excerpt
 
 HEAD_BYTES = 1_000_000
 """Uncompressed bytes that are examined."""
@@ -40,6 +40,9 @@ ROWS = 2_000
 CELLS = 200_000
 STEADY = 0.9
 """Share of rows as long as the header from which the width decides between delimiters."""
+
+TITLE_LINES = 10
+"""Lines within which the header is looked for."""
 
 STRAY = 0.001
 """Highest share of control characters in a text; real tables contain a few."""
@@ -93,17 +96,58 @@ def sniff(head: bytes) -> TableFormat:
     Raises:
         DataError: it is empty or not a text.
     """
-    encoding, text = _decode(head)
+    encoding, text = decoded(head)
     if not text.strip():
         raise DataError("is empty; name a table with a header and rows")
-    found = _best_cut(text)
+    cuts = _cuts(text)
+    _require_no_title(cuts)
+    found = _best_cut(text, cuts)
     return TableFormat(delimiter=found.delimiter, quote=found.quote, encoding=encoding, decimal=_decimal(found))
 
 
-def _decode(head: bytes) -> tuple[str, str]:
+def difference(head: bytes, how: TableFormat) -> str | None:
+    """In what the format of a table seems to differ from the expected one; None if nothing is noticed."""
+    try:
+        found = sniff(head)
+    except DataError as error:
+        return f"it {error}"
+    names = ["delimiter", "quote"] if _reads_the_same(head, found.encoding, how.encoding) else ["encoding"]
+    pairs = [(name, getattr(found, name), getattr(how, name)) for name in names]
+    told = [f"{name} {here!r}, not {expected!r}" for name, here, expected in pairs if here != expected]
+    return f"it seems to have {' and '.join(told)} (data.format): save it like the table of the model" if told else None
+
+
+def _reads_the_same(head: bytes, one: str, other: str) -> bool:
+    texts = [codecs.getincrementaldecoder(encoding)("replace").decode(head) for encoding in (one, other)]
+    return texts[0].removeprefix("\ufeff") == texts[1].removeprefix("\ufeff")
+
+
+def encoding_of(head: bytes) -> str | None:
+    """Encoding of a table, from its first bytes; None if it cannot be inferred."""
+    try:
+        return decoded(head)[0]
+    except DataError:
+        return None
+
+
+def require_text(head: bytes) -> None:
+    """Check that the first bytes are not those of a file of another kind.
+
+    Raises:
+        DataError: they are.
+    """
     for start, advice in MADE_BY_OTHERS.items():
         if head.startswith(start):
             raise DataError(advice)
+
+
+def decoded(head: bytes) -> tuple[str, str]:
+    """Encoding and text of the first bytes of a table.
+
+    Raises:
+        DataError: they are no text, or in an encoding that cannot be inferred.
+    """
+    require_text(head)
     for encoding in _candidates(head):
         try:
             # Incremental: the head may end inside a character.
@@ -132,8 +176,34 @@ def _candidates(head: bytes) -> Iterator[str]:
     yield "windows-1252"
 
 
-def _best_cut(text: str) -> _Cut:
-    cuts = [_Cut(delimiter, quote, _rows(text, delimiter, quote)) for delimiter in DELIMITERS for quote in QUOTES]
+def _cuts(text: str) -> list[_Cut]:
+    return [_Cut(delimiter, quote, _rows(text, delimiter, quote)) for delimiter in DELIMITERS for quote in QUOTES]
+
+
+def _require_no_title(cuts: list[_Cut]) -> None:
+    """Refuse a table that begins with lines that are no header."""
+    if any(_filled(row) > 1 for cut in cuts for row in cut.rows[:1]):
+        return
+    for cut in cuts:
+        filled = [_filled(row) for row in cut.rows[:TITLE_LINES]]
+        header = next((place for place, count in enumerate(filled) if count >= 2), 0)
+        if not header:
+            continue
+        below = cut.rows[header:]
+        width = len(below[0])
+        if filled[header] == width and sum(len(row) == width for row in below) >= STEADY * len(below) > 1:
+            title = max(cut.rows[0], key=len)
+            raise DataError(
+                f"begins with {excerpt(title.strip())} instead of a header; delete the lines above the header, which "
+                f"seems to begin with {excerpt(below[0][0])}"
+            )
+
+
+def _filled(row: list[str]) -> int:
+    return sum(bool(cell.strip()) for cell in row)
+
+
+def _best_cut(text: str, cuts: list[_Cut]) -> _Cut:
     tables = [cut for cut in cuts if cut.width > 1 and cut.steadiness > 0.5]
     if not tables:
         unused = [delimiter for delimiter in DELIMITERS if delimiter not in text]
