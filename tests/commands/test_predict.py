@@ -77,6 +77,29 @@ def test_every_customer_is_one_row_in_the_order_of_the_table(project: Path, monk
     assert pd.read_csv("scores.rejects.csv").empty
 
 
+@pytest.mark.parametrize("batch", [7, 65_536])
+def test_the_customers_to_call_first_are_the_likeliest_churners_best_first(
+    batch: int, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert predict(str(TABLE), "-o", "scores.csv", monkeypatch=monkeypatch) == ""
+    monkeypatch.setattr(reader, "ROWS_A_BATCH", batch)
+    new_customers().to_parquet("new.parquet")
+    for top in (1, 10, 1_000):
+        assert predict("new.parquet", "-o", "calls.csv", "--top", str(top), monkeypatch=monkeypatch) == ""
+        contacted = scores()[scores()["contact"] == 1]
+        best = contacted.sort_values(["probability", "data_row"], ascending=[False, True]).head(top)
+        assert scores("calls.csv").to_dict("list") == best.to_dict("list")
+
+
+@pytest.mark.parametrize("other", [["--scored-on", "2026-05-01"], ["--holdout", "0.1"]])
+def test_a_list_of_the_first_customers_is_not_joined_with_outcomes(
+    other: list[str], project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = predict(str(TABLE), "-o", "calls.csv", "--top", "3", *other, monkeypatch=monkeypatch)
+    assert "--top: without the customers that it leaves out, outcomes tell nothing of the model" in told
+    assert not Path("calls.csv").exists()
+
+
 def test_the_expected_gain_lies_between_that_of_a_stayer_and_that_of_a_churner(project: Path) -> None:
     economics = load_params(project).business
     ends = profit.expected_gain(np.array([0.0, 1.0]), economics)

@@ -18,6 +18,7 @@ from churn.table.parsing import parse_numbers
 from churn.table.reader import lines_of, read_source
 from tests.helpers.bombs import Bomb
 
+SAVE = "save the table as UTF-8, or set data.format.encoding"
 PLAIN = TableFormat(delimiter=",", quote='"', encoding="utf-8", decimal=".")
 
 
@@ -97,7 +98,6 @@ def test_what_is_no_table_is_told_in_one_line(tmp_path: Path, content: bytes, li
 
 
 MARKED = "\ufeffplan,fee\n" + "café,5 €\n" * 7
-SAVE = "save the table as UTF-8, or set data.format.encoding"
 
 
 @pytest.mark.parametrize("block_bytes", [1, 3, 100, 10_000])

@@ -18,6 +18,7 @@ from churn.errors import DataError
     "churn predict new.parquet -o scores.parquet --on-error fail",
     "churn predict new.csv -o scores.csv --reasons 3",
     "churn predict april.csv -o scores.csv --scored-on 2026-04-01 --holdout 0.05",
+    "churn predict new.csv -o calls.csv --top 100 --reasons 3",
     "churn predict new.csv -o scores.csv --json | jq .to_contact",
 )
 def predict(
@@ -29,6 +30,7 @@ def predict(
     reasons: options.Reasons = 0,
     scored_on: options.ScoredOn = None,
     holdout: options.Holdout = 0.0,
+    top: options.Top = None,
     as_json: options.Json = False,
 ) -> None:
     """Score a table of customers with the current model.
@@ -63,11 +65,14 @@ def predict(
             params.data,
             params.business,
             reasons=make_reasons(Path(), decision, reasons) if reasons else None,
-            campaign=make_campaign(Path(), params, scored_on, holdout, model),
+            campaign=make_campaign(Path(), params, scored_on, holdout, model, top),
+            top=top,
             stop_at_fault=on_error is options.OnError.FAIL,
             on_progress=lambda done: bar.update(int(1000 * done) - bar.pos),
         )
     print_remark(f"{output}: {scored.scored:,} customers scored, {scored.to_contact:,} to be contacted")
+    if top is not None:
+        print_remark(f"{output}: has the {min(top, scored.to_contact):,} of them to call first, best first")
     print_remark(f"{refused}: {scored.rejected:,} rows set aside")
     if as_json:
         print_result(scored.as_json(), is_json=True)

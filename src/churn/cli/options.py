@@ -145,6 +145,10 @@ Holdout = Annotated[
     float,
     typer.Option(min=0, max=0.5, metavar="SHARE", help="Share of the customers not contacted, to measure the effect."),
 ]
+Top = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="Write only the N customers to call first, best first.  [default: all]"),
+]
 NewTable = Annotated[Path, typer.Argument(metavar="TABLE", help="CSV (any delimiter, encoding; .gz, .zip) or Parquet.")]
 Target = Annotated[str, typer.Option(metavar="COLUMN", help="Column to predict; it holds two values.")]
 Positive = Annotated[

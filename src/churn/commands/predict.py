@@ -38,6 +38,7 @@ from churn.model.scoring import (
     read_customers,
     require_columns_of_model,
     score_customers,
+    to_call_first,
     with_campaign,
 )
 from churn.runtime import named_file
@@ -87,13 +88,21 @@ def load_decision(root: Path, other: Path | None) -> FixedThresholdClassifier:
 
 
 def make_campaign(
-    root: Path, params: Params, scored_on: str | None, holdout: float, other: Path | None
+    root: Path, params: Params, scored_on: str | None, holdout: float, other: Path | None, top: int | None = None
 ) -> Campaign | None:
     """What joins these scores with their outcomes; None if they have no date and no customer is held out.
 
     Raises:
-        ChurnError: the date is none, customers cannot be held out, or `other` names a model without a state.
+        ChurnError: the date is none, customers cannot be held out, `other` names a model without a state, or only the
+            `top` customers are wanted.
     """
+    if top is not None:
+        if scored_on is not None or holdout:
+            raise ChurnError(
+                "--top: without the customers that it leaves out, outcomes tell nothing of the model; leave out "
+                "--scored-on and --holdout, or --top"
+            )
+        return None
     if other is not None:
         if scored_on is not None or holdout:
             raise ChurnError(
@@ -173,12 +182,14 @@ def score_table(
     *,
     reasons: Reasons | None = None,
     campaign: Campaign | None = None,
+    top: int | None = None,
     stop_at_fault: bool,
     on_progress: Callable[[float], None],
 ) -> ScoredTable:
     """Write one row for each customer to `output` (CSV or Parquet) in table order, and refused rows to `rejects`.
 
-    Both files replace earlier ones only when the whole table is done.
+    Both files replace earlier ones only when the whole table is done. With `top`, only so many of the customers to be
+    contacted are written, those with the highest probability first.
 
     Raises:
         DataError: the table cannot be read, lacks a column, or has a row to be rejected and `stop_at_fault` is set.
@@ -188,6 +199,7 @@ def score_table(
     if contract.id is not None and name_of_id(contract.id) != contract.id:
         log.warning("%s: the id column %r is named %r there", output, contract.id, name_of_id(contract.id))
     scored = contacted = rejected = 0
+    first: pd.DataFrame | None = None
     with _explain_write_faults(output), replacing_outputs(output, rejects) as drafts, ExitStack() as stack:
         predictions = stack.enter_context(_TableWriter(output, drafts[0]))
         refused = stack.enter_context(_TableWriter(rejects, drafts[1]))
@@ -200,11 +212,16 @@ def score_table(
             result = score_customers(model, customers, contract, economics, reasons)
             if campaign is not None:
                 result = with_campaign(result, customers, campaign)
-            predictions.write(result)
+            if top is None:
+                predictions.write(result)
+            else:
+                first = to_call_first(result if first is None else pd.concat([first, result]), top)
             scored += len(result)
             contacted += int(result["contact"].sum())
             rejected += len(customers.refused)
             on_progress(customers.done)
+        if first is not None:
+            predictions.write(first)
     return ScoredTable(output, rejects, scored, contacted, rejected)
 
 

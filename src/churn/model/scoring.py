@@ -162,6 +162,12 @@ def with_campaign(scores: pd.DataFrame, customers: Customers, campaign: Campaign
     )
 
 
+def to_call_first(scores: pd.DataFrame, most: int) -> pd.DataFrame:
+    """At most so many of the customers to be contacted: those with the highest probability, best first."""
+    contacted = scores[scores["contact"] == 1]
+    return contacted.sort_values(["probability", "data_row"], ascending=[False, True], kind="stable").head(most)
+
+
 def _columns_of_reasons(reasons: list[list[str]]) -> dict[str, list[str]]:
     return {f"reason_{number}": list(texts) for number, texts in enumerate(zip(*reasons, strict=True), 1)}
 
