@@ -272,6 +272,20 @@ def test_the_share_contacted_is_never_rounded_to_nobody_or_everybody(contacted: 
     assert first == f"Contact the {told} of customers whose probability of churn is 0.0004 or more."
 
 
+@pytest.mark.parametrize(("threshold", "more"), [(0.6, "more"), (0.0, "fewer")])
+def test_what_a_decision_by_expected_profit_alone_would_change_is_told(threshold: float, more: str) -> None:
+    results = make_results(threshold=threshold)
+    for document in (Outline(render_page(results)).text, render_card(results)):
+        assert f" {more} test customers would be contacted (from a probability of 0.164 on)" in document
+        assert "it would have changed the profit by +" in document, "the made-up probabilities are calibrated"
+
+
+def test_a_threshold_at_the_break_even_probability_changes_nothing() -> None:
+    results = make_results()
+    same = make_results(threshold=results.economics.break_even)
+    assert "By expected profit alone" not in render_card(same)
+
+
 def test_what_the_amounts_assume_stands_with_them(results: content.ReportContent) -> None:
     for document in (Outline(render_page(results)).text, render_card(results)):
         assert "Amounts are based on assumptions, not on measurements" in document

@@ -1,5 +1,6 @@
 """Costs and value of a retention campaign, from `business` in params.yaml."""
 
+import math
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -54,6 +55,12 @@ class Economics(Strict):
     def gain_from_stayer(self) -> float:
         """Gain from contacting one customer who would have stayed; negative."""
         return -self.offer_cost - self.contact_cost
+
+    @property
+    def break_even(self) -> float:
+        """Probability of churn from which the expected profit of a contact is positive; infinite if it never is."""
+        gain, loss = self.gain_from_churner, -self.gain_from_stayer
+        return loss / (gain + loss) if gain > 0 else math.inf
 
 
 _FORMER_NAME = re.compile(

@@ -78,6 +78,7 @@ def _shared_values(results: ReportContent) -> dict[str, Any]:
         "decision": results.decision,
         "sentences": tuple(_sentences(results)),
         "assumption": _assumption(results.economics),
+        "break_even": _break_even(results),
         "headline": tuple(_headline(results)),
         "slices": tuple(_slices(results.slices)),
         "slice_figures": SLICE_FIGURES,
@@ -127,6 +128,25 @@ def _sentences(results: ReportContent) -> Iterator[str]:
     )
 
 
+def _break_even(results: ReportContent) -> str:
+    """What a decision by the expected profit alone would change; empty if it would change hardly anything."""
+    decision, economics = results.decision, results.economics
+    at_least = results.contacted[results.contacted["threshold"] >= min(economics.break_even, NOBODY)]
+    churners, stayers = (int(count) for count in at_least.iloc[-1][["churners", "stayers"]])
+    more = churners + stayers - decision.contacted
+    if abs(more) < NOTEWORTHY * decision.customers:
+        return ""
+    gained = (churners - decision.churners_contacted) * economics.gain_from_churner
+    gained += (stayers - decision.stayers_contacted) * economics.gain_from_stayer
+    per_1000, signed = 1000 * gained / decision.customers, form_of("+,.0f")
+    return (
+        f"By expected profit alone, about {abs(more):,} {'more' if more > 0 else 'fewer'} test customers would be "
+        f"contacted (from a probability of {economics.break_even:.3f} on); it would have changed the profit by "
+        f"{signed(per_1000)} {economics.per_1000}. The threshold is the one that earned most out of fold; the two "
+        "differ as far as probabilities are not calibrated, and by chance."
+    )
+
+
 def _share_between(some: int, all_of: int) -> str:
     """Format a share with as many decimals as needed to be neither 0% nor 100%."""
     share = some / all_of
@@ -167,6 +187,8 @@ class Headline:
     """Standard deviation over folds."""
 
 
+NOTEWORTHY = 0.01
+"""Share of the test customers from which on the difference of two decisions is told."""
 HEADLINES = (
     ("ROC-AUC", "correctly ranked pairs of a churner and a stayer", "roc_auc", "cv_roc_auc", form_of(".3f")),
     ("PR-AUC", "average precision", "pr_auc", "cv_pr_auc", form_of(".3f")),
