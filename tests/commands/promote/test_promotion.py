@@ -430,7 +430,7 @@ class TestOneMachine:
         run("git commit --quiet --all --message elsewhere")
         promote(root, "HEAD", reason="to have one")
         run("git reset --quiet --hard HEAD~1")
-        with pytest.raises(ChurnError, match="is not in the history of this branch.*merge it or pass --trust"):
+        with pytest.raises(ChurnError, match=r"is not in the history of this branch.*merge it or pass --trust"):
             promote(root)
         run("git tag --delete $(git tag --list 'churn/champion/*')")
         assert "`git fetch --tags` may get it" in line(promote(root), "can be judged")
