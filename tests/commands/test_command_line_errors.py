@@ -12,6 +12,7 @@ import pytest
 
 from churn.cli import main
 from churn.errors import ChurnError
+from churn.runtime import Terminated
 from tests.helpers.command_line import churn
 
 
@@ -39,6 +40,21 @@ def test_an_error_is_one_line(error: BaseException, line: str, folder: Path, mon
     assert answer.code == 1
     assert answer.err.startswith(line)
     assert len(answer.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("moment", ["completion_init", "require_posix", "app"])
+@pytest.mark.parametrize(
+    ("ended", "line", "code"), [(KeyboardInterrupt(), "interrupted", 130), (Terminated(), "terminated", 143)]
+)
+def test_an_interruption_at_any_moment_is_one_word(
+    ended: KeyboardInterrupt, line: str, code: int, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end(**_: object) -> None:
+        raise ended
+
+    monkeypatch.setattr(main, moment, end)
+    answer = churn("status")
+    assert (answer.code, answer.err) == (code, f"churn: {line}\n")
 
 
 def test_the_details_of_an_unforeseen_error_are_in_the_file_that_its_line_names(

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -33,12 +33,15 @@ from churn.runtime import is_locked
 from churn.stages import start
 from churn.tracking.destination import find_destination
 
-SECONDS = 120
+LONGEST = 3600
+"""Seconds until a command is killed that does not end."""
 NOT_COMPARED = (".churn/", ".git/", ".dvc/tmp/", ".dvc/cache/runs/", "mlflow.db", "mlruns/", "src/")
 """They hold times, paths or ids of runs; `rows_of` compares what MLflow has."""
 OPENED_TO_WRITE = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 TEMPORARY = "tmp"
 """Folder for temporary files, beside the project."""
+TOLD = "told"
+"""File of what a command prints, beside the project."""
 CHANGES = {"os.rename": 1, "os.link": 1, "os.mkdir": 0, "os.truncate": 0}
 """Audited calls that write, and which of their arguments is the path."""
 
@@ -62,17 +65,33 @@ def run(
     how: int = signal.SIGKILL,
     whole_group: bool = True,
 ) -> Ended:
-    """Run a command in a folder, with a folder for temporary files in `place`; after some seconds, a signal ends it."""
+    """Run a command in a folder, with a folder for temporary files in `place`; after some seconds, a signal ends it.
+
+    SIGKILL can come at any moment. For other signals the seconds count from when the command has begun to handle them.
+    """
     (place / TEMPORARY).mkdir(parents=True, exist_ok=True)
+    (place / TOLD).write_bytes(b"")
     began = time.monotonic()
+    handles, tell = os.pipe()
     child = os.fork()
     if not child:
-        _be_the_command(folder, arguments, place, before)
-    timer = threading.Timer(after or SECONDS, _send, [child, how if after else signal.SIGKILL, whole_group])
-    timer.start()
+        _be_the_command(folder, arguments, place, before, tell)
+    os.close(tell)
+    ended = threading.Event()
+
+    def send() -> None:
+        if after and how != signal.SIGKILL:
+            os.read(handles, 1)
+        if not ended.wait(after or LONGEST):
+            _send(child, how if after else signal.SIGKILL, whole_group)
+
+    sender = threading.Thread(target=send)
+    sender.start()
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    timer.cancel()
-    return Ended(code, (place / "told").read_text(errors="replace"), time.monotonic() - began)
+    ended.set()
+    sender.join()
+    os.close(handles)
+    return Ended(code, (place / TOLD).read_text(errors="replace"), time.monotonic() - began)
 
 
 def _send(child: int, how: int, whole_group: bool) -> None:
@@ -82,30 +101,50 @@ def _send(child: int, how: int, whole_group: bool) -> None:
         return
 
 
-def _be_the_command(folder: Path, arguments: Sequence[str], place: Path, before: Callable[[], None]) -> None:
-    code: object = 70
+def _be_the_command(
+    folder: Path, arguments: Sequence[str], place: Path, before: Callable[[], None], tell: int
+) -> NoReturn:
+    code = 70
     try:
         os.setpgid(0, 0)
         os.chdir(folder)
         os.environ["TMPDIR"] = str(place / TEMPORARY)
         tempfile.tempdir = None
-        descriptor = os.open(place / "told", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        descriptor = os.open(place / TOLD, os.O_WRONLY | os.O_TRUNC)
         for stream in (1, 2):
             os.dup2(descriptor, stream)
-        sys.argv = ["churn", *arguments]
         before()
-        start.main() if arguments[0] == "stage" and sys.argv.pop(1) else main()
-        code = 0
-    except SystemExit as left:
-        if isinstance(left.code, str):
-            sys.stderr.write(f"{left.code}\n")
-        code = left.code if isinstance(left.code, int) else int(left.code is not None)
+        sys.addaudithook(telling_that_signals_are_handled(tell))
+        code = _code_of(arguments)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})  # the command is over
     except BaseException as error:  # noqa: BLE001 - the fork must end here
         sys.stderr.write(f"Traceback {error!r}\n")
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(code if isinstance(code, int) else 1)
+        os._exit(code)
+
+
+def _code_of(arguments: Sequence[str]) -> int:
+    sys.argv = ["churn", *arguments]
+    try:
+        start.main() if arguments[0] == "stage" and sys.argv.pop(1) else main()
+    except SystemExit as left:
+        if isinstance(left.code, str):
+            sys.stderr.write(f"{left.code}\n")
+        return left.code if isinstance(left.code, int) else int(left.code is not None)
+    return 0
+
+
+def telling_that_signals_are_handled(tell: int) -> Callable[[str, tuple[object, ...]], None]:
+    """A hook that closes a pipe as soon as this process has a handler for SIGTERM."""
+    waiting = [tell]
+
+    def hook(event: str, given: tuple[object, ...]) -> None:
+        if waiting and signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+            os.close(waiting.pop())
+
+    return hook
 
 
 def failing_at(number: int, folder: Path, fault: int, count: Path) -> Callable[[], None]:

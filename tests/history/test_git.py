@@ -1,5 +1,6 @@
 """One caller of git: isolated from other repositories, and a refusal is never taken for "nothing there"."""
 
+import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from churn.history.git import (
     commit_of,
     git,
     git_bytes,
+    git_diff,
     git_files,
     last_change,
 )
@@ -158,6 +160,26 @@ def test_changed_files_are_those_of_the_project(repository: Path) -> None:
     (repository / "data.csv").write_text("edited\n")
     (repository / " new file.csv").touch()
     assert changed_files(repository) == ["data.csv", " new file.csv"]
+
+
+@pytest.mark.parametrize("content", [b"a\r\nb\n", b"edited\n"])
+def test_a_comparison_with_the_folder_leaves_the_index_alone(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    data, index = repository / "data.csv", repository.parents[1] / ".git/index"
+    expected = [] if content == data.read_bytes() else ["data.csv"]
+    data.write_bytes(content)
+    os.utime(data, (0, 0))  # of another time, so git must read it
+    before = index.read_bytes()
+    assert changed_files(repository) == expected
+    assert (git_diff(repository, "--quiet", "HEAD", "--", "data.csv") is None) == bool(expected)
+    assert index.read_bytes() == before
+    monkeypatch.setattr(git_module, "temporary_folder", no_room)
+    assert changed_files(repository) == expected
+
+
+def no_room(purpose: str) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 class TestClone:

@@ -33,9 +33,9 @@ def main() -> None:
     escape_what_cannot_be_encoded(sys.stdout, sys.stderr)
     log_text_to_stderr("%(message)s")
     logging.getLogger("churn").setLevel(logging.INFO)
-    end_like_ctrl_c()
-    completion_init()  # Typer does this only with its own completion options
     try:
+        end_like_ctrl_c()
+        completion_init()  # Typer does this only with its own completion options
         require_posix()
         with same_kernels():  # before a command imports the libraries that choose among kernels
             _run()

@@ -7,13 +7,15 @@ error with git's own reason, and None only stands for what git says does not exi
 import functools
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import PIPE
 
+from churn.drafts import temporary_folder
 from churn.errors import ChurnError, excerpt
 
 AS_IT_IS = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
@@ -42,6 +44,7 @@ OF_ANOTHER_REPOSITORY = frozenset(
 
 From `git rev-parse --local-env-vars`, without those of settings.
 """
+NO_SETTING: Mapping[str, str] = {}
 REGULAR_FILES = ("100644", "100755")
 """git's modes of regular files."""
 
@@ -68,6 +71,31 @@ def git(root: Path, *arguments: str) -> str | None:
     """
     answer = _call_git(root, *arguments)
     return None if answer is None else answer.decode(errors="replace").strip("\n")
+
+
+def git_diff(root: Path, *arguments: str) -> str | None:
+    """Output of `git diff` against files of the folder; None as for `git`, and with `--quiet` if there are differences.
+
+    `git diff` writes the index, whatever GIT_OPTIONAL_LOCKS says: a kill would leave a lock that stops the user's git,
+    and a commit at that moment would fail. So it gets a copy of the index.
+
+    Raises:
+        GitRefusalError: git refuses.
+    """
+    with ExitStack() as held:
+        setting = {}
+        with suppress(OSError):  # no room for a copy: a lock for a moment is better than no answer
+            setting = {"GIT_INDEX_FILE": str(_copy_of_index(root, held))}
+        answer = _call_git(root, "diff", *arguments, setting=setting)
+    return None if answer is None else answer.decode(errors="replace").strip("\n")
+
+
+def _copy_of_index(root: Path, held: ExitStack) -> Path:
+    index = root / (git(root, "rev-parse", "--git-path", "index") or "")
+    copy = held.enter_context(temporary_folder("index")) / "index"
+    if index.is_file():
+        shutil.copy2(index, copy)  # with its time: git trusts the size and time of files that are older
+    return copy
 
 
 def commit_of(root: Path, name: str) -> str | None:
@@ -184,7 +212,7 @@ def changed_files(root: Path, commit: str = "HEAD") -> list[str]:
     """Files of a project that differ from a commit or are in none, ignored ones apart; paths within the project."""
     if commit_of(root, commit) is None:
         return []
-    tracked = git(root, "diff", "--name-only", "--no-renames", "--relative", "-z", commit, "--", ".") or ""
+    tracked = git_diff(root, "--name-only", "--no-renames", "--relative", "-z", commit, "--", ".") or ""
     others = git(root, "ls-files", "--others", "--exclude-standard", "-z", "--", ".") or ""
     return [path for path in (tracked + "\0" + others).split("\0") if path]
 
@@ -247,8 +275,8 @@ def _in_clone(folder: Path, environment: Mapping[str, str], *arguments: str) -> 
         raise GitRefusalError(_reason(done.stderr))
 
 
-def _call_git(root: Path, *arguments: str, given: bytes = b"") -> bytes | None:
-    done = _run_git(root, *arguments, given=given)
+def _call_git(root: Path, *arguments: str, given: bytes = b"", setting: Mapping[str, str] = NO_SETTING) -> bytes | None:
+    done = _run_git(root, *arguments, given=given, setting=setting)
     if done is None:
         return None
     if done.returncode == 0:
@@ -259,11 +287,14 @@ def _call_git(root: Path, *arguments: str, given: bytes = b"") -> bytes | None:
     raise GitRefusalError(_reason(done.stderr))
 
 
-def _run_git(root: Path, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes] | None:
+def _run_git(
+    root: Path, *arguments: str, given: bytes = b"", setting: Mapping[str, str] = NO_SETTING
+) -> subprocess.CompletedProcess[bytes] | None:
     """Run git; None if it is not installed and the folder is in no repository."""
     command = ["git", *PLAIN_OUTPUT, *arguments]
+    environment = {**_environment(), **setting}
     try:
-        return subprocess.run(command, cwd=root, input=given, capture_output=True, check=False, env=_environment())  # noqa: S603
+        return subprocess.run(command, cwd=root, input=given, capture_output=True, check=False, env=environment)  # noqa: S603
     except OSError as error:
         if any((folder / ".git").exists() for folder in (root.absolute(), *root.absolute().parents)):
             raise GitRefusalError(f"git: {error.strerror}; install it, since this folder is in a repository") from error

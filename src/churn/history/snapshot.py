@@ -20,6 +20,7 @@ from churn.history.git import (
     blob_reader,
     commit_of,
     git,
+    git_diff,
     git_files,
     last_change,
     unfinished_operation,
@@ -133,7 +134,7 @@ def _with_commit(root: Path, one: Snapshot, *, is_running: bool) -> Snapshot:
     if commit is None:
         return replace(one, user=user)
     edits = committed.find_edits(root, one.stages)
-    if not is_running and not edits and git(root, "diff", "--quiet", "HEAD", "--", LOCK_FILE) is not None:
+    if not is_running and not edits and git_diff(root, "--quiet", "HEAD", "--", LOCK_FILE) is not None:
         user = _author(root, commit)
     return replace(
         one,

@@ -15,7 +15,7 @@ from churn.config.params import PARAMS_FILE, check_params, parse_yaml
 from churn.drafts import temporary_folder
 from churn.errors import ChurnError
 from churn.files import sha256_of_bytes
-from churn.history.git import GitRefusalError, git
+from churn.history.git import GitRefusalError, git, git_diff
 from churn.history.predictions.of_states import recorded_contract, recorded_economics
 from churn.history.state import LOCK_FILE, fingerprint
 from churn.history.verify import recorded_stages_of_workspace, require_own_results
@@ -206,7 +206,7 @@ def customers_of(rows: pd.DataFrame) -> list[Customer]:
 def _commit(root: Path) -> str | None:
     """The commit that records the present dvc.lock; None if it is not committed, or git does not tell."""
     try:
-        if git(root, "diff", "--quiet", "HEAD", "--", LOCK_FILE) is None:
+        if git_diff(root, "--quiet", "HEAD", "--", LOCK_FILE) is None:
             return None
         return git(root, "log", "-1", "--format=%H", "--", LOCK_FILE) or None
     except GitRefusalError as error:

@@ -23,12 +23,12 @@ def main() -> None:
     parser.add_argument("stage", choices=STAGES)
     parser.add_argument("--verbose", action="store_true", help="log details, and the traceback of an error")
     given = parser.parse_args()
-    end_like_ctrl_c()
     open_closed_streams()
     escape_what_cannot_be_encoded(sys.stdout, sys.stderr)
     log_to_stderr(given.stage, f"{given.stage}: %(message)s")
     logging.getLogger("churn").setLevel(logging.DEBUG if given.verbose else logging.INFO)
     try:
+        end_like_ctrl_c()
         with same_kernels():  # before the imports: libraries choose their kernels when they are loaded
             from churn.tracking.recorder import Recorder
 

@@ -421,14 +421,19 @@ class TestOneMachine:
         assert "was not made by this pipeline" in line(refused, "can be judged")
 
     @pytest.mark.long
-    def test_a_champion_whose_commit_is_not_here_is_told_with_what_brings_it(self, root: Path) -> None:
+    def test_a_champion_of_another_branch_is_not_run_and_one_whose_commit_is_not_here_is_told_with_what_brings_it(
+        self, root: Path
+    ) -> None:
         edit(root / "params.yaml", ALIKE, "C: 0.8")
         run = shell(root)
         run("dvc repro", MLFLOW_TRACKING_URI=NO_SERVER)
         run("git commit --quiet --all --message elsewhere")
         promote(root, "HEAD", reason="to have one")
         run("git reset --quiet --hard HEAD~1")
-        assert "`git fetch` may get it" in line(promote(root), "can be judged")
+        with pytest.raises(ChurnError, match=r"is not in the history of this branch.*merge it or pass --trust"):
+            promote(root)
+        run("git tag --delete $(git tag --list 'churn/champion/*')")
+        assert "`git fetch --tags` may get it" in line(promote(root), "can be judged")
 
     @pytest.mark.long
     def test_a_champion_whose_predictions_are_gone_is_told_with_what_brings_them(self, root: Path) -> None:

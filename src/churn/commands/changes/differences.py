@@ -17,7 +17,7 @@ from churn.config.shapes import parse_json
 from churn.errors import ChurnError, DataError, excerpt
 from churn.files import DETAILED_METRICS, METRICS, OVERVIEW
 from churn.history.dvc import is_below_dvc
-from churn.history.git import git, git_files, require_repository
+from churn.history.git import git, git_diff, git_files, require_repository
 from churn.history.predictions.of_states import WORKSPACE
 from churn.history.snapshot import commit_named, require_no_conflict, state_in_git
 from churn.history.state import FINGERPRINT_FORM, LOCK_FILE, content_of, read_lock, stages_from_lock
@@ -83,7 +83,7 @@ def compare(
     declared, declared_whole = _differences(folder, "metrics", "--all", *between)
     detailed, detailed_whole = _detailed_differences(folder, old, new)
     parameters, parameters_whole = _differences(folder, "params", *between)
-    lock_differs = bool(git(folder, "diff", "--name-only", "-z", *between, "--", LOCK_FILE))
+    lock_differs = bool(git_diff(folder, "--name-only", "-z", *between, "--", LOCK_FILE))
     readable = {"metrics": declared_whole and detailed_whole, "parameters": parameters_whole}
     return Changes(
         Side(old.label, forge.address(forge.base, old.commit)),
