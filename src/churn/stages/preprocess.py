@@ -219,7 +219,9 @@ def clean_data(
     )
     equal = keys.equal_rows(keyed)
     left_out = sum(dropped.values()) + sum(settled.rows_dropped.values())
-    log.info("%s rows kept, %s dropped, %s with the key of an earlier row", f"{len(keyed):,}", f"{left_out:,}", equal)
+    log.info(
+        "%s rows kept, %s dropped, %s with the key of an earlier row", f"{len(keyed):,}", f"{left_out:,}", f"{equal:,}"
+    )
     report = {
         "rows_in": len(texts),
         "rows_kept": len(keyed),
