@@ -1,5 +1,6 @@
 """Figures say what their points and counts say, and are drawn the same every time."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -170,6 +171,19 @@ def test_the_importance_chart_names_the_columns_as_they_are_most_important_first
     assert said(figure)[0] == "a_$x$ matters most"
     assert [label.get_text() for label in axes.get_yticklabels()] == ["c", "b", "a_$x$"]
     assert [bar.get_width() for bar in axes.patches] == DROPS[::-1]  # type: ignore[attr-defined]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", ["客户等级", "顧客 tenure", "עברית", "Größe", "ελληνικά", "тариф", "กลุ่ม", "😀 mood"])
+def test_names_in_any_script_are_drawn_or_replaced_without_a_box(name: str) -> None:
+    table = IMPORTANCE.assign(feature=[name, *IMPORTANCE["feature"][1:]])
+    figure = figures.feature_importance(table)
+    figure.savefig(io.BytesIO(), format="png")
+    (axes,) = figure.axes
+    drawn = axes.get_yticklabels()[-1].get_text()
+    lacking = not all(ord(sign) in figures._signs_of_font() for sign in name if sign != " ")
+    assert drawn == name if not lacking else "no. 1 of the table" in drawn
+    assert lacking or name in axes.get_title(loc="left")
 
 
 def test_the_importance_chart_says_how_many_columns_it_leaves_out() -> None:

@@ -1,5 +1,7 @@
 """Matplotlib figures from curve points and counts, in a color-blind safe palette."""
 
+import functools
+import re
 from typing import Any, Literal
 
 import matplotlib as mpl
@@ -7,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager, get_font
 from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
@@ -16,6 +19,8 @@ from churn.metrics.scores import decision_scores
 from churn.report import captions
 from churn.report.captions import BAND, Caption, short
 from churn.types import Labels
+
+UNNAMED = "…"
 
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#6b6b6b"  # Okabe and Ito (2008)
 
@@ -136,7 +141,10 @@ def feature_importance(table: pd.DataFrame) -> Figure:
     rest = len(table) - len(shown)
     first = table.iloc[0]
     figure, axes = _axes(captions.of_importance(first["feature"], first["roc_auc_drop"], first["roc_auc_drop_sd"]))
-    names = [short(name) for name in shown["feature"]]
+    ranks = range(len(shown), 0, -1)
+    names = [
+        _drawable(short(name), f"no. {rank} of the table") for name, rank in zip(shown["feature"], ranks, strict=True)
+    ]
     places = np.arange(len(shown))
     axes.barh(places, shown["roc_auc_drop"], xerr=shown["roc_auc_drop_sd"], color=BLUE, ecolor="black", capsize=2)
     axes.axvline(0, color=GREY, linewidth=1)
@@ -145,6 +153,23 @@ def feature_importance(table: pd.DataFrame) -> Figure:
     unseen = f" ({rest} more not shown)" if rest else ""
     axes.set(xlabel=f"drop in ROC-AUC when the column is shuffled{unseen}")
     return figure
+
+
+def _drawable(text: str, instead: str) -> str:
+    """The text, in which signs that the font lacks, such as those of Chinese, are replaced as a whole.
+
+    Fonts of the machine would give other pictures on other machines. The report page shows every name.
+    """
+    lacking = {sign for sign in text if not sign.isspace() and ord(sign) not in _signs_of_font()}
+    if not lacking:
+        return text
+    run = f"[{re.escape(''.join(sorted(lacking)))}]"
+    return re.sub(f"{run}(?:.*{run})?", instead, text)
+
+
+@functools.cache
+def _signs_of_font() -> frozenset[int]:
+    return frozenset(get_font(fontManager.findfont(STYLE["font.family"])).get_charmap())
 
 
 def _draw_with_band(
@@ -161,6 +186,7 @@ def _mark_decision(axes: Axes, x: float, y: float) -> None:
 
 def _axes(finding: Caption) -> tuple[Figure, Axes]:
     """Axes with a caption; captions contain column names, so math text is disabled."""
+    finding = Caption(_drawable(finding.title, UNNAMED), _drawable(finding.detail, UNNAMED))
     figure = Figure(layout="constrained")
     axes = figure.subplots()
     axes.set_title(finding.title, pad=24 if finding.detail else 6, parse_math=False)
