@@ -460,8 +460,8 @@ def test_what_cannot_be_decoded_is_told_by_its_byte_and_line(project: Path, monk
     TABLE.write_bytes(TABLE.read_bytes() + b"\xff,1,2,0\n")
     monkeypatch.setattr(reader, "BLOCK_BYTES", 1000)
     assert predict(str(TABLE), "-o", "scores.csv", monkeypatch=monkeypatch) == (
-        f"churn: new.csv: byte {size:,} (line 302) is not valid UTF-8; save the table as UTF-8, or set "
-        "data.format.encoding"
+        f"churn: new.csv: byte {size:,} (line 302) is not valid UTF-8; it seems to be windows-1252: "
+        "save the table as UTF-8, or set data.format.encoding"
     )
 
 
