@@ -20,6 +20,8 @@ REAL = (SAMPLE_PARAMS / PARAMS_FILE).read_text()
 ESTIMATOR = "sklearn.ensemble.HistGradientBoostingClassifier"
 LABELS = "values:\n      - Month-to-month\n      - One year\n      - Two year\n"
 REGION = "    region:\n      type: categorical\n      values:\n      - a\n      - b\n"
+PORTFOLIO = REAL[REAL.index("  portfolio:\n") : REAL.index("  space: ")]
+LEAF = "# customers a leaf\n"
 FEMALE = " female: {type: boolean"
 EDITS = [
     ("compute.seed=5", "seed: 2013 ", "seed: 5 "),
@@ -45,13 +47,19 @@ EDITS = [
     ("business.offer_cost=12.5", "offer_cost: 10.0", "offer_cost: 12.5"),
     ("train.estimator=lightgbm.LGBMClassifier", f"estimator: {ESTIMATOR} ", "estimator: lightgbm.LGBMClassifier "),
     ("train.params.max_iter=100", "max_iter: 150 ", "max_iter: 100 "),
-    ("train.params.l2_regularization=1e-05", "l2_regularization: 1.0\n", "l2_regularization: 1e-05\n"),
+    (
+        "train.params.l2_regularization=1e-05",
+        f"{LEAF}    l2_regularization: 1.0\n",
+        f"{LEAF}    l2_regularization: 1e-05\n",
+    ),
     ("train.params.early_stopping=true", "early_stopping: false ", "early_stopping: true "),
     ("+train.params.max_depth=null", "  folds: 5", "    max_depth:\n  folds: 5"),
     ("train.threshold=0.4", "threshold: profit ", "threshold: 0.4 "),
     ("train.importance={repeats:7}", "repeats: 5 ", "repeats: 7 "),
     ("tune.trials=80", "trials: 50", "trials: 80"),
-    ("tune.objective=pr_auc", "objective: profit ", "objective: pr_auc "),
+    ("tune.portfolio.7.params.C=0.2", "C: 0.1\n", "C: 0.2\n"),
+    ("tune.portfolio=[]", PORTFOLIO, "  portfolio: []\n"),
+    ("tune.objective=profit", "objective: pr_auc ", "objective: profit "),
     ("evaluate.slices.1=partner", "- internet_service\n", "- partner\n"),
     ("evaluate.slices=[]", "slices:\n  - contract\n  - internet_service\n  - senior_citizen\n", "slices: []\n"),
     ("monitor.looks_per_year=52", "looks_per_year: 365 ", "looks_per_year: 52 "),

@@ -24,7 +24,7 @@ CONTENT: dict[str, dict[str, Any]] = {
     TREE: {"max_depth": {"low": 1, "high": 4, "log": False}, "criterion": ["gini", "entropy"], "splitter": ["best"]},
     LINE: {"C": {"low": 0.001, "high": 10.0, "log": True}},
 }
-SPACE: Space = Tune.model_validate({"objective": "profit", "trials": 1, "space": CONTENT}).space
+SPACE: Space = Tune.model_validate({"objective": "profit", "trials": 1, "portfolio": [], "space": CONTENT}).space
 
 
 class Drawing:

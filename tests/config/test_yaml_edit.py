@@ -29,6 +29,15 @@ def test_values_of_the_same_estimator_are_set_in_place_with_their_comments() -> 
     ]
 
 
+@pytest.mark.parametrize("lacking", [{"l2_regularization"}, {"early_stopping"}, {"learning_rate", "early_stopping"}])
+def test_arguments_that_the_candidate_lacks_go_with_their_comments_and_no_other_line(lacking: set[str]) -> None:
+    left = {name: value for name, value in PRESENT["params"].items() if name not in lacking}
+    new = adopt_candidate(REAL, Candidate(PRESENT["estimator"], left))
+    assert {(line[0], line[1:].split(":")[0].strip()) for line in changed(REAL, new)} == {
+        ("-", name) for name in lacking
+    }
+
+
 def test_the_candidate_that_stands_there_changes_no_byte() -> None:
     assert adopt_candidate(REAL, Candidate(PRESENT["estimator"], PRESENT["params"])) == REAL
 

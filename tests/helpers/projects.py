@@ -53,6 +53,7 @@ train:
 tune:
   objective: profit
   trials: 6
+  portfolio: []
   space:
     sklearn.linear_model.LogisticRegression:
       C: {low: 0.001, high: 10.0, log: true}

@@ -16,6 +16,7 @@ import churn.cli.main  # noqa: F401 - registers the commands
 from churn.cli.app import app
 from churn.config.contract import BooleanColumn, CategoricalColumn, NumericColumn, Strict, UnusedColumn
 from churn.config.params import Params
+from churn.config.search_space import Listed
 from churn.files import BUSINESS_METRICS, METRICS, TEST_METRICS, TRAIN_METRICS, read_json
 from churn.service.settings import PREFIX, ServeSettings
 from tests.helpers.manual import MANUAL, README, blocks_of, commands_of, without_names_of_the_moment
@@ -112,9 +113,10 @@ def test_the_table_of_how_good_the_model_is_holds_the_committed_figures() -> Non
     assert f"| {figures['empc']:.2f} |" in told
 
 
-OF_EACH_COLUMN: dict[str, tuple[type[Strict], ...]] = {
+OF_EACH_ENTRY: dict[str, tuple[type[Strict], ...]] = {
     "columns": (NumericColumn, CategoricalColumn, BooleanColumn),
     "unused": (UnusedColumn,),
+    "portfolio": (Listed,),
 }
 
 
@@ -122,9 +124,9 @@ def keys_of(model: Any, prefix: str = "") -> Iterator[str]:
     """Dotted name of every key that a section of params.yaml may hold; * stands for a name of the user's."""
     for name, field in model.model_fields.items():
         inner = [part for part in typing.get_args(field.annotation) or [field.annotation] if is_section(part)]
-        if name in OF_EACH_COLUMN:
-            for column in OF_EACH_COLUMN[name]:
-                yield from keys_of(column, f"{prefix}{name}.*.")
+        if name in OF_EACH_ENTRY:
+            for entry in OF_EACH_ENTRY[name]:
+                yield from keys_of(entry, f"{prefix}{name}.*.")
         elif inner:
             yield from keys_of(inner[0], f"{prefix}{name}.")
         else:

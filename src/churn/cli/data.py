@@ -112,4 +112,7 @@ def init(
     questions.confirm_replacing(proposed, yes=yes)
     questions.keep_in_dvc(root, examined, yes=yes)
     proposal.write(root, proposed)
-    print_result("params.yaml is written; next: set your costs under `business` there, then run dvc repro")
+    print_result("params.yaml is written; next: set your costs under `business` there, then run")
+    print_result(
+        '  dvc repro preprocess\n  make tune ARGS="--portfolio --apply"  # chooses a model for this table\n  dvc repro'
+    )

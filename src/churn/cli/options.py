@@ -77,11 +77,12 @@ ShowCompletion = Annotated[
 Show = Annotated[bool, typer.Option("--open/--no-open", help="Open it in a browser, if there is one.")]
 Trials = Annotated[
     int | None,
-    typer.Option(min=1, metavar="N", help="Trials of the study, earlier ones included.  [default: tune.trials]"),
+    typer.Option(min=1, metavar="N", help="Trials after the portfolio, earlier ones included.  [default: tune.trials]"),
 ]
 Jobs = Annotated[int, typer.Option(min=1, metavar="N", help="Parallel trials; only 1 is repeatable.")]
-Estimator = Annotated[
-    str | None, typer.Option(metavar="PATH", help="Import path of the only estimator of tune.space to try.")
+Estimator = Annotated[str | None, typer.Option(metavar="PATH", help="Import path of the only estimator to try.")]
+OnlyPortfolio = Annotated[
+    bool, typer.Option("--portfolio", help="Judge only the configurations of tune.portfolio; search no further.")
 ]
 Apply = Annotated[bool, typer.Option("--apply", help="Write the best parameters into params.yaml.")]
 

@@ -11,7 +11,7 @@ import typer
 from churn.cli import options
 from churn.cli.app import command, print_remark, print_result, require_project
 from churn.cli.help import RUN
-from churn.errors import ChurnError
+from churn.errors import ChurnError, ParameterError
 from churn.runtime import exit_code_of, how_it_ended
 
 if TYPE_CHECKING:
@@ -64,8 +64,15 @@ def reproduce() -> None:
     check(require_project())
 
 
-@command(RUN, "churn tune --trials 50", "churn tune --jobs 4 --apply", "churn tune --json | jq .best")
+@command(
+    RUN,
+    "churn tune --portfolio --apply",
+    "churn tune --trials 50",
+    "churn tune --jobs 4 --apply",
+    "churn tune --json | jq .best",
+)
 def tune(
+    portfolio: options.OnlyPortfolio = False,
     trials: options.Trials = None,
     jobs: options.Jobs = 1,
     estimator: options.Estimator = None,
@@ -74,14 +81,16 @@ def tune(
 ) -> None:
     """Search hyperparameters by cross-validation.
 
-    Uses training rows only, and corrects the gain of the best trial for selection bias. You can interrupt it: the same
-    command resumes the study.
+    Judges the configurations of tune.portfolio, then samples tune.space. Uses training rows only, and
+    corrects the gain of the best one for selection bias. You can interrupt it: the same command resumes the study.
     """
     if find_spec("optuna") is None:
         raise ChurnError("optuna is not installed; `make tune` installs it and runs the search")
+    if portfolio and trials is not None:
+        raise ParameterError("--trials: --portfolio samples no trials; leave out one of the two")
     from churn.commands.tune import search
 
-    plan = search.prepare(Path.cwd(), trials=trials, estimator=estimator)
+    plan = search.prepare(Path.cwd(), trials=trials, estimator=estimator, only_portfolio=portfolio)
     print_remark(plan.as_text())
     quiet = not sys.stderr.isatty()
     try:

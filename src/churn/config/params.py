@@ -16,7 +16,7 @@ from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEv
 
 from churn.config.contract import Strict, TableContract
 from churn.config.economics import FORMER_CURRENCY, Economics, present_name
-from churn.config.search_space import Space
+from churn.config.search_space import Portfolio, Space
 from churn.errors import ParameterError, excerpt
 from churn.files import read_bytes
 
@@ -119,10 +119,11 @@ class Evaluate(Strict):
 
 
 class Tune(Strict):
-    """Objective and search space of `churn tune`."""
+    """Objective, portfolio and search space of `churn tune`."""
 
     objective: Literal["profit", "pr_auc"]
     trials: Annotated[int, Field(ge=1, le=MOST)]
+    portfolio: Portfolio
     space: Annotated[Space, Field(min_length=1)]
 
 

@@ -1,4 +1,7 @@
-"""Search space: estimators, and a range or choices for each of their arguments. Does not import Optuna."""
+"""What `churn tune` tries: whole configurations (the portfolio), and ranges or choices for each argument (the space).
+
+Does not import Optuna.
+"""
 
 import hashlib
 import json
@@ -133,6 +136,22 @@ class Candidate:
         """Hash of the candidate; independent of the order of its arguments."""
         text = json.dumps([self.estimator, self.arguments], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Listed(Strict):
+    """A configuration of the portfolio, as under `train`."""
+
+    estimator: str
+    params: dict[str, Any]
+
+    @property
+    def candidate(self) -> Candidate:
+        """The configuration as a candidate."""
+        return Candidate(self.estimator, self.params)
+
+
+Portfolio = Annotated[tuple[Listed, ...], Field(strict=False)]
+"""Configurations that are judged first, whatever the search space."""
 
 
 def suggest_candidate(space: Space, fixed: Fixed, trial: Suggests) -> Candidate:

@@ -168,14 +168,17 @@ def _fits(key: str, section: CommentedMap, indent: int) -> bool:
 def adopt_candidate(text: str, candidate: Candidate) -> str:
     """Write a candidate into `train` of params.yaml and return the new text.
 
-    For the same estimator, values are set in place and keep their comments; for another, `train.params` is replaced.
+    For the same estimator, values are set in place and keep their comments, and arguments that the candidate lacks are
+    removed; for another estimator, `train.params` is replaced.
 
     Raises:
         ParameterError: the new text does not parse to the intended values.
     """
     document = load_editable(text)
     train = document["train"]
-    if plain(train["estimator"]) == candidate.estimator:
+    if plain(train["estimator"]) == candidate.estimator and candidate.arguments:
+        for name in [name for name in train["params"] if name not in candidate.arguments]:
+            del train["params"][name]
         for name, value in candidate.arguments.items():
             put(train["params"], name, value)
     else:

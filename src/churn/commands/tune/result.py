@@ -9,6 +9,7 @@ from typing import Any
 from churn import files
 from churn.commands.tune import study
 from churn.commands.tune.objectives import JudgingData, Objective, folds_of
+from churn.commands.tune.portfolio import Member
 from churn.commands.tune.study import EndedTrial, TrialOutcome
 from churn.commands.tune.workers import Material
 from churn.config.search_space import Candidate, Fixed, Space
@@ -19,7 +20,7 @@ from churn.texts import aligned
 from churn.tracking.trials import CHOSEN_BY, FLATTERY, StudyRow, TrialRow
 
 SHOWN = 5
-"""Trials in the table."""
+"""Trials in the table, beside the portfolio."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class Search:
         text: of params.yaml.
         present: the candidate under `train`, which is to be beaten.
         key: identity of the study: a hash of everything that affects the candidates' values and the trials' order.
-        trials: number of trials, including those of earlier searches.
+        portfolio: configurations of the first trials.
+        trials: number of trials, the portfolio and those of earlier searches included.
     """
 
     root: Path
@@ -42,13 +44,23 @@ class Search:
     material: Material
     ground: JudgingData
     key: str
+    portfolio: tuple[Member, ...]
     trials: int
+
+    @property
+    def estimators(self) -> list[str]:
+        """Import paths of all estimators, of the portfolio first."""
+        listed = [one.candidate.estimator for one in self.portfolio]
+        return list(dict.fromkeys([*listed, *(self.tried if self.trials > len(listed) else ())]))
 
     def as_text(self) -> str:
         """Text for the terminal."""
-        estimators = ", ".join(_short(path) for path in self.tried)
+        estimators = ", ".join(_short(path) for path in self.estimators)
+        listed = len(self.portfolio)
+        parts = {f"{listed:,} of the portfolio": listed, f"{self.trials - listed:,} trials": self.trials - listed}
+        told = ", then ".join(part for part, count in parts.items() if count)
         return (
-            f"searching {estimators} for {self.objective.metric}: {self.trials:,} trials, "
+            f"searching {estimators} for {self.objective.metric}: {told}, "
             f"{len(folds_of(self.ground))} folds each, study {study.FOLDER / self.key}.db"
         )
 
@@ -82,6 +94,10 @@ class Result:
         """The best trial, if it is better than the present parameters."""
         return next((one for one in self.ranking[:1] if value_of(one) > self.present), None)
 
+    def is_listed(self, one: EndedTrial) -> bool:
+        """Whether a trial is of the portfolio."""
+        return one.number < len(self.search.portfolio)
+
     def counts(self) -> dict[str, int]:
         """Number of trials by outcome."""
         return {outcome: sum(one.outcome is outcome for one in self.ended) for outcome in TrialOutcome}
@@ -98,7 +114,13 @@ class Result:
             else {"trial": best.number, "value": best.value, **_candidate_fields(best.candidate)},
             "corrected_gain": None if self.gain is None else vars(self.gain),
             "trials": [
-                {"trial": one.number, "state": one.outcome, "value": one.value, "folds": len(one.by_fold)}
+                {
+                    "trial": one.number,
+                    "portfolio": self.is_listed(one),
+                    "state": one.outcome,
+                    "value": one.value,
+                    "folds": len(one.by_fold),
+                }
                 | {"reason": one.reason, **_candidate_fields(one.candidate)}
                 for one in self.ended
             ],
@@ -129,13 +151,25 @@ class Result:
         yield f"trials     {len(self.ended):,}: {told}"
 
     def _table(self) -> Iterator[str]:
-        rows = [("trial", self.search.objective.metric, "estimator", "arguments")]
-        for one in self.ranking[:SHOWN]:
-            tried = self.search.tried[one.candidate.estimator]
-            arguments = ", ".join(f"{name}={one.candidate.arguments[name]}" for name in tried)
-            value = f"{value_of(one):{self.search.objective.form}}"
-            rows.append((str(one.number), value, _short(one.candidate.estimator), arguments))
+        rows = [("trial", self.search.objective.metric, "from", "estimator", "arguments")]
+        for one in self._shown():
+            value = one.outcome if one.value is None else f"{one.value:{self.search.objective.form}}"
+            source = "portfolio" if self.is_listed(one) else "space"
+            rows.append((str(one.number), value, source, _short(one.candidate.estimator), self._arguments(one)))
         yield from aligned(rows, right=(0, 1))
+
+    def _shown(self) -> Iterator[EndedTrial]:
+        """The whole portfolio and the best of the other trials, best first."""
+        ranking = self.ranking
+        best = [one for one in ranking if not self.is_listed(one)][:SHOWN]
+        yield from (one for one in ranking if self.is_listed(one) or one in best)
+        yield from (one for one in self.ended if self.is_listed(one) and one.value is None)
+
+    def _arguments(self, one: EndedTrial) -> str:
+        """All arguments of the portfolio's configurations; else those that the space names."""
+        given = one.candidate.arguments
+        names = given if self.is_listed(one) else self.search.tried[one.candidate.estimator]
+        return ", ".join(f"{name}={given[name]}" for name in names)
 
     def _offer(self) -> Iterator[str]:
         if self.new is not None:
@@ -178,7 +212,7 @@ def as_rows(result: Result) -> StudyRow:
         key=search.key,
         tags={CHOSEN_BY: " ".join(sketch(search.material.rows.index))},
         name=f"{search.objective.metric}-{search.key[:7]}",
-        parameters={"objective": search.objective.metric, "estimators": ", ".join(search.tried)},
+        parameters={"objective": search.objective.metric, "estimators": ", ".join(search.estimators)},
         metrics={
             f"present_{search.objective.metric}": result.present,
             **highest,

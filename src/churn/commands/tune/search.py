@@ -18,8 +18,9 @@ from typing import cast
 import numpy as np
 
 from churn import files
-from churn.commands.tune import study, workers
+from churn.commands.tune import portfolio, study, workers
 from churn.commands.tune.objectives import OBJECTIVES, JudgingData, Objective, folds_of
+from churn.commands.tune.portfolio import Member
 from churn.commands.tune.result import Result, Search, as_rows, value_of
 from churn.commands.tune.study import FOLDER, AskedTrial, EndedTrial, Study, TrialOutcome
 from churn.commands.tune.workers import FoldError, Material, PassingFoldError, Worker
@@ -28,7 +29,7 @@ from churn.config.params import PARAMS_FILE, Params, load_params
 from churn.config.search_space import Candidate, Fixed, Space
 from churn.config.yaml_edit import adopt_candidate
 from churn.drafts import replacing_outputs
-from churn.errors import ChurnError, ParameterError, excerpt
+from churn.errors import ChurnError, excerpt
 from churn.history import snapshot, state, verify
 from churn.metrics.selection_bias import CorrectedGain, corrected_gain
 from churn.model import cross_validation, estimators
@@ -45,8 +46,12 @@ TRAINING_SIDE = tuple(map(str, (files.TRAIN_ROWS, files.X_TRAIN, files.Y_TRAIN, 
 log = logging.getLogger(__name__)
 
 
-def prepare(root: Path, *, trials: int | None = None, estimator: str | None = None) -> Search:
+def prepare(
+    root: Path, *, trials: int | None = None, estimator: str | None = None, only_portfolio: bool = False
+) -> Search:
     """Check that the search is possible before anything is evaluated.
+
+    `trials` are sampled from the space after the portfolio was judged; none with `only_portfolio`.
 
     Raises:
         ChurnError: the processed data do not belong to the present parameters.
@@ -55,9 +60,19 @@ def prepare(root: Path, *, trials: int | None = None, estimator: str | None = No
     """
     params = load_params(root)
     text = (root / PARAMS_FILE).read_bytes().decode("utf-8")
-    listed, present = params.tune.space, Candidate(params.train.estimator, params.train.params)
-    _require_makeable(present, search_space.examples(listed, search_space.fixed_arguments(listed, present)), params)
-    tried = _restrict(listed, estimator)
+    space, present = params.tune.space, Candidate(params.train.estimator, params.train.params)
+    listed = portfolio.members(params.tune.portfolio)
+    examples = search_space.examples(space, search_space.fixed_arguments(space, present))
+    _require_makeable(
+        [
+            (present, OF_TRAIN),
+            *((one.candidate, one.named) for one in listed),
+            *((one, _keys(one)) for one in examples),
+        ],
+        params,
+    )
+    tried, members = portfolio.restrict(space, listed, estimator, alone=only_portfolio)
+    sampled = params.tune.trials if trials is None else trials
     fixed = search_space.fixed_arguments(tried, present)
     with at_work_alone(root):
         inputs = _vouched_inputs(root)
@@ -73,23 +88,14 @@ def prepare(root: Path, *, trials: int | None = None, estimator: str | None = No
         fixed=fixed,
         material=_material(data, folds, params),
         ground=JudgingData(data.y, folds, params.train.threshold, params.business),
-        key=_key(inputs, params, tried, fixed),
-        trials=params.tune.trials if trials is None else trials,
+        key=_key(inputs, params, tried, fixed, members),
+        portfolio=members,
+        trials=len(members) + (0 if only_portfolio else sampled),
     )
 
 
-def _restrict(tried: Space, estimator: str | None) -> Space:
-    if estimator is None:
-        return tried
-    if estimator not in tried:
-        raise ParameterError(
-            f"--estimator {excerpt(estimator)}: not in tune.space of {PARAMS_FILE}, which has {', '.join(tried)}"
-        )
-    return {estimator: tried[estimator]}
-
-
-def _require_makeable(present: Candidate, others: Sequence[Candidate], params: Params) -> None:
-    for candidate, named in [(present, OF_TRAIN), *((one, _keys(one)) for one in others)]:
+def _require_makeable(candidates: Sequence[tuple[Candidate, Keys]], params: Params) -> None:
+    for candidate, named in candidates:
         estimators.make_classifier(
             candidate.estimator,
             candidate.arguments,
@@ -120,12 +126,15 @@ def _material(data: TrainingData, folds: Labels, params: Params) -> Material:
     return Material(data.rows, data.y, folds, data.encoders, data.scaler, params.compute.seed, params.compute.threads)
 
 
-def _key(inputs: Mapping[str, str | None], params: Params, tried: Space, fixed: Fixed) -> str:
+def _key(
+    inputs: Mapping[str, str | None], params: Params, tried: Space, fixed: Fixed, members: Sequence[Member]
+) -> str:
     decides = {
         "inputs": dict(inputs),
         "objective": params.tune.objective,
         # Lists, because the order affects the sampler.
         "space": [(path, [(name, one.model_dump()) for name, one in given.items()]) for path, given in tried.items()],
+        "portfolio": [(one.candidate.estimator, one.candidate.arguments) for one in members],
         "fixed": {path: given for path, given in fixed.items() if path in tried},
         "business": params.business.model_dump(),
         "folds": params.train.folds,
@@ -242,9 +251,14 @@ def _judge_present(search: Search, kept: Study, hired: Sequence[Worker]) -> floa
 
 
 def _begin(search: Search, kept: Study, number: int) -> _Attempt:
-    asked = kept.ask(number)
-    candidate = asked.candidate
-    return _Attempt(search, candidate, _keys(candidate), asked).remember(kept.predictions(candidate))
+    """The next trial: the portfolio's configurations come first, then those of the sampler."""
+    if number < len(search.portfolio):
+        member = search.portfolio[number]
+        asked, named = kept.enlist(number, member.candidate), member.named
+    else:
+        asked = kept.ask(number)
+        named = _keys(asked.candidate)
+    return _Attempt(search, asked.candidate, named, asked).remember(kept.predictions(asked.candidate))
 
 
 def _note_end(kept: Study, attempt: _Attempt) -> EndedTrial:

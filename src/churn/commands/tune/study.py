@@ -81,15 +81,22 @@ class EndedTrial:
 
 @dataclass(frozen=True)
 class AskedTrial:
-    """A trial to be evaluated."""
+    """A trial to be evaluated.
+
+    Attributes:
+        is_listed: whether it is of the portfolio, of which every candidate gets a value.
+    """
 
     number: int
     candidate: Candidate
     trial: optuna.Trial
+    is_listed: bool = False
 
     def is_hopeless_after(self, fold: int, value: float) -> bool:
         """Store the value of a fold, and return whether the trial can be pruned."""
         self.trial.report(value, fold)
+        if self.is_listed:
+            return False
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the normal approximation, if differences of folds are tied
             return self.trial.should_prune()
@@ -147,9 +154,18 @@ class Study:
     def ask(self, number: int) -> AskedTrial:
         """Candidate of a trial, determined by the seed, the number and the ended trials."""
         digest = hashlib.sha256(f"{self._seed} {number}".encode()).digest()
-        self._memory.sampler = _sampler(int.from_bytes(digest[:4]))
+        self._memory.sampler = sampler(int.from_bytes(digest[:4]))
         trial = self._memory.ask()
         return AskedTrial(number, search_space.suggest_candidate(self._tried, self._fixed, trial), trial)
+
+    def enlist(self, number: int, candidate: Candidate) -> AskedTrial:
+        """Make a candidate of the portfolio a trial; the sampler learns from it if it lies inside the space."""
+        point = search_space.point_of(self._tried, self._fixed, candidate)
+        self._memory.enqueue_trial(point)
+        trial = self._memory.ask()
+        if point:
+            search_space.suggest_candidate(self._tried, self._fixed, trial)
+        return AskedTrial(number, candidate, trial, is_listed=True)
 
     def tell(
         self,
@@ -205,7 +221,8 @@ def _seconds(moment: datetime | None) -> float:
     return moment.timestamp() if moment else 0.0
 
 
-def _sampler(seed: int) -> optuna.samplers.BaseSampler:
+def sampler(seed: int) -> optuna.samplers.BaseSampler:
+    """The sampler of a search."""
     with _accept_experimental_parts():  # models arguments jointly (multivariate), for each estimator (group)
         return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
 
