@@ -1,5 +1,6 @@
 """Commands that read tables of customers."""
 
+import shlex
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -113,6 +114,8 @@ def init(
     questions.keep_in_dvc(root, examined, yes=yes)
     proposal.write(root, proposed)
     print_result("params.yaml is written; next: set your costs under `business` there, then run")
+    if proposal.is_untracked(root, examined.source):
+        print_result(f"  git add {shlex.quote(examined.source)}  # or dvc add, if customers must not be in git")
     print_result(
         '  dvc repro preprocess\n  make tune ARGS="--portfolio --apply"  # chooses a model for this table\n  dvc repro'
     )

@@ -108,6 +108,7 @@ def written(shape: Shape, _init_once: Callable[[Shape], tuple[Path, Answer]], ho
 def test_params_are_written_for_tables_of_every_shape(home: Path, written: Answer, shape: Shape) -> None:
     assert (written.code, written.err) == (0, "")
     assert "\nparams.yaml is written; next: set your costs under `business` there, then run\n" in written.out
+    assert f"  git add data/raw/{shape.file}  # or dvc add" in written.out
     steps = [
         "dvc repro preprocess",
         'make tune ARGS="--portfolio --apply"  # chooses a model for this table',

@@ -169,9 +169,11 @@ def as_text(examined: ExaminedTable) -> str:
 
 def is_large_and_untracked(root: Path, source: str) -> bool:
     """Whether a table is large and tracked by neither DVC nor git."""
-    path = root / source
-    if path.stat().st_size <= LARGE_BYTES:
-        return False
+    return (root / source).stat().st_size > LARGE_BYTES and is_untracked(root, source)
+
+
+def is_untracked(root: Path, source: str) -> bool:
+    """Whether a table is tracked by neither DVC nor git."""
     if any((root / f"{part}.dvc").exists() for part in (Path(source), *Path(source).parents[:-1])):
         return False
     return not git(root, "ls-files", "--", source)
