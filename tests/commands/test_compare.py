@@ -52,6 +52,19 @@ def test_an_edit_is_judged_against_the_last_commit(edited: Path) -> None:
     assert contest.test.customers == len((edited / "data/processed/test_rows.csv").read_text().splitlines()) - 1
 
 
+def test_a_state_of_another_table_is_told_apart_at_once(finished: Path) -> None:
+    others = make_customers(300, seed=9).rename(columns=lambda name: f"{name}_2")
+    others.to_csv(finished / "data/raw/others.csv", index=False)
+    run = shell(finished)
+    run("churn init data/raw/others.csv --target gone_2 --positive yes --yes && dvc repro", **QUIET)
+    for compute in (False, True):
+        with pytest.raises(ChurnError) as told:
+            compare_states(finished, "HEAD", "workspace", compute=compute)
+        assert str(told.value).startswith(
+            "HEAD and workspace: are of different tables (HEAD: 'data/raw/customers.csv', "
+        )
+
+
 def test_commits_experiments_and_fingerprints_name_a_state(edited: Path) -> None:
     run = shell(edited)
     base = snapshot.state_of_revision(edited, "HEAD")

@@ -19,6 +19,7 @@ from churn.history.predictions.of_states import (
     answers_out_of_fold,
     compute_missing,
     economics_of,
+    recorded_section,
     state_named,
 )
 from churn.history.snapshot import Snapshot
@@ -136,6 +137,7 @@ def compare_states(root: Path, old: str, new: str, *, compute: bool = False, res
         DataError: the states share too few training rows.
     """
     states = {name: state_named(root, name) for name in (old, new)}
+    _require_one_table(states)
     if compute:
         for name, state in states.items():
             compute_missing(root, state, name)
@@ -153,6 +155,21 @@ def compare_states(root: Path, old: str, new: str, *, compute: bool = False, res
         test=_on_test_rows(states, old, new, economics),
         parameters=tuple(_changed_parameters(states[old], states[new])),
         inputs=tuple(_changed_inputs(states[old], states[new])),
+    )
+
+
+def _require_one_table(states: Mapping[str, Snapshot]) -> None:
+    """Refuse states before and after `churn init` of another table: with another target, and mostly other columns."""
+    tables = [recorded_section(state.stages, name, "data") for name, state in states.items()]
+    first, last = tables[0], tables[-1]
+    columns = [set(table.get("columns") or ()) for table in (first, last)]
+    shared = len(columns[0] & columns[1])
+    if first.get("target", {}).get("column") == last.get("target", {}).get("column") or 2 * shared > len(columns[1]):
+        return
+    told = ", ".join(f"{name}: {excerpt(str(table.get('source')))}" for name, table in zip(states, tables, strict=True))
+    raise ChurnError(
+        f"{' and '.join(states)}: are of different tables ({told}), so they cannot be compared; commit the new one, and "
+        "compare later states with it"
     )
 
 
