@@ -12,6 +12,7 @@ from hypothesis import settings
 from churn.config.contract import TableContract
 from churn.config.params import Params, load_params
 from tests.helpers import states
+from tests.helpers.asked_commands import TUNE, commands
 from tests.helpers.projects import NO_SERVER, commit_all, made_once, make_customers, make_folder, make_project, shell
 
 settings.register_profile("few", max_examples=15, deadline=None)
@@ -118,6 +119,21 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
         mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}").search_experiments()
 
     return made_once(tmp_path_factory, "store", make) / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def _stores_once(_finished_once: Path, migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with a champion and a search in its stores; to be copied, or left as it is."""
+
+    def make(folder: Path) -> None:
+        project = shutil.copytree(_finished_once / "project", folder / "project", symlinks=True)
+        shutil.copy(migrated, project / "mlflow.db")
+        with commands(folder) as ask:
+            for command in (("sync",), ("promote", "HEAD", "--force", "--reason", "to have one"), TUNE):
+                asked = ask(project, *command)
+                assert asked.code == 0, asked.told
+
+    return made_once(tmp_path_factory, "stores", make) / "project"
 
 
 @pytest.fixture

@@ -8,16 +8,17 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from churn.cli.main import main
 from churn.stages import start
 
-SECONDS = 120
+SECONDS = 600
 
 
-def run(folder: Path, arguments: list[str], told: Path) -> int:
-    """Exit code of a command in a folder; what it prints goes to a file."""
+def run(folder: Path, arguments: list[str], told: Path, before: Callable[[], None] = lambda: None) -> int:
+    """Exit code of a command in a folder, with what is to be called before; what it prints goes to a file."""
     child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -31,6 +32,7 @@ def run(folder: Path, arguments: list[str], told: Path) -> int:
     for stream in (1, 2):
         os.dup2(descriptor, stream)
     code: object = 0
+    before()
     try:
         if arguments[0] == "stage":
             sys.argv = ["churn.stages", *arguments[1:]]
@@ -40,6 +42,8 @@ def run(folder: Path, arguments: list[str], told: Path) -> int:
             main()
     except SystemExit as left:
         code = left.code
+        if isinstance(code, str):  # Python would print it
+            sys.stderr.write(f"{code}\n")
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -1,15 +1,34 @@
 """Damage to a file: other bytes, other values, or something that is not a file."""
 
 import copy
+import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 from ruamel.yaml import YAML
+
+from churn.errors import ChurnError
+
+Reading = Callable[[Path], object]
+"""Reads files of a project, as a command does."""
+
+MANY, FEW = 10_000, 5
+
+
+def examples_over(cases: int, *, many: int = MANY, few: int = FEW) -> settings:
+    """How often each case of a test tries a damage; with the profile `many`, all cases together try that many."""
+    count = -(-many // cases) if settings.get_current_profile_name() == "many" else few
+    return settings(
+        max_examples=count, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    )
+
 
 JSON_VALUES: SearchStrategy[Any] = st.recursive(
     st.none()
@@ -107,3 +126,18 @@ def _places(values: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...
     for key, value in inside:
         yield (*above, key)
         yield from _places(value, (*above, key))
+
+
+def fall_of(reading: Reading, root: Path) -> str:
+    """Why a reader falls: with an exception that is not for the user; '' if it does not."""
+    try:
+        with redirect_stderr(io.StringIO()):
+            reading(root)
+    except (ChurnError, OSError) as error:
+        told = str(error)
+        if isinstance(error, OSError) and not error.filename:
+            return f"{reading.__name__}: {type(error).__name__} without a file: {told}"
+        return "" if told.strip() and len(told) < 5000 else f"{reading.__name__}: {told[:100]!r}"
+    except Exception as error:  # noqa: BLE001 - what a user must never see
+        return f"{reading.__name__}: {type(error).__name__}: {error}"
+    return ""

@@ -1,46 +1,53 @@
 """Any bytes in a file that a command reads: a result, or one line that names the file; never another exception."""
 
 import hashlib
-import io
 import json
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from churn import files
 from churn.commands.changes import differences
 from churn.commands.compare import compare_states
+from churn.commands.monitor.outcomes import _read_scores
+from churn.commands.replay import replay
 from churn.commands.report import write_copy
 from churn.commands.summary import summarize, summary_text
 from churn.commands.version import version_text
 from churn.config.params import PARAMS_FILE, load_params
 from churn.config.shapes import AuditFigures, TableFigures
-from churn.errors import ChurnError
+from churn.history.predictions.log import PredictionLog
 from churn.history.snapshot import obstacle_of, state_of_workspace
 from churn.history.state import LOCK_FILE, PIPELINE_FILE
 from churn.history.verify import known_md5s
 from churn.monitoring import gauges, journal, models, page
+from churn.monitoring.reading import blocks_of_log, newest_fingerprint, window_of
 from churn.service import tokens
 from churn.stages import evaluate, train
 from churn.tracking.description import describe
 from churn.tracking.outbox import outbox_of
 from churn.tracking.record import Execution
-from tests.helpers.damage import NOT_FILES, damaged_bytes, other_values, put_in_place
-
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("_usual_cache")]
-quickly = settings(
-    max_examples=max(settings().max_examples // 3, 5),
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+from tests.helpers.damage import NOT_FILES, Reading, damaged_bytes, examples_over, fall_of, other_values, put_in_place
+from tests.helpers.kinds_of_files import (
+    IN_FOLDER,
+    LOG,
+    OUTCOME,
+    PROVENANCE,
+    RECORD,
+    REQUEST,
+    TOKENS,
+    logged_predictions,
 )
 
-PROVENANCE = "metrics/provenance/train.json"
-TOKENS = ".churn/tokens.json"
+pytestmark = [pytest.mark.slow, pytest.mark.hypothesis, pytest.mark.usefixtures("_usual_cache")]
 
 
 def summary(root: Path) -> None:
@@ -92,11 +99,20 @@ def stages(root: Path) -> None:
     files.read_table(root / files.IMPORTANCE, evaluate.IMPORTANCE_COLUMNS)
 
 
+def service_log(root: Path) -> None:
+    folder = (root / LOG).parent
+    model = models.model_of_workspace(root)
+    _read_scores(folder)
+    newest_fingerprint(folder, window_of(None, None))
+    with closing(blocks_of_log(folder, model.fingerprint, model.types, window_of(None, None))) as blocks:
+        list(blocks)
+    replay(root, folder, REQUEST).as_text()
+
+
 def service(root: Path) -> None:
     tokens.read_tokens(root / TOKENS)
 
 
-Reading = Callable[[Path], object]
 OF_ANY_STATE: list[Reading] = [summary, status, compare, changes, monitor, write_copy, version_text, known_md5s, stages]
 READERS: dict[str, list[Reading]] = {
     LOCK_FILE: OF_ANY_STATE,
@@ -126,8 +142,9 @@ READERS: dict[str, list[Reading]] = {
     str(files.SCALER): [stages],
     str(journal.JOURNAL): [looks],
     str(journal.OUTCOMES): [looks],
-    ".churn/outbox/records/0000000000001-record.json": [outbox],
-    ".churn/outbox/outcomes/0000000000001-record": [outbox],
+    LOG: [service_log],
+    RECORD: [outbox],
+    OUTCOME: [outbox],
     TOKENS: [service],
 }
 """What reads each file."""
@@ -236,6 +253,8 @@ def project(_finished_once: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     ):
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
+    PredictionLog((root / LOG).parent, keep_days=10**5).append(logged_predictions(state_of_workspace(root).fingerprint))
+    PredictionLog((root / LOG).parent, keep_days=10**5).close_days()
     tokens.new_token(root / TOKENS, "shop", [tokens.Scope.SCORE], 7)
     return root
 
@@ -283,19 +302,8 @@ def _md5(content: bytes) -> bytes:
     return hashlib.md5(content, usedforsecurity=False).hexdigest().encode()
 
 
-def fall_of(reading: Reading, root: Path) -> str:
-    """Why a reader falls: with an exception that is not for the user; '' if it does not."""
-    try:
-        with redirect_stderr(io.StringIO()):
-            reading(root)
-    except (ChurnError, OSError) as error:
-        told = str(error)
-        if isinstance(error, OSError) and not error.filename:
-            return f"{reading.__name__}: {type(error).__name__} without a file: {told}"
-        return "" if told.strip() and len(told) < 5000 else f"{reading.__name__}: {told[:100]!r}"
-    except Exception as error:  # noqa: BLE001 - what a user must never see
-        return f"{reading.__name__}: {type(error).__name__}: {error}"
-    return ""
+def test_every_kind_has_readers() -> None:
+    assert set(READERS) == IN_FOLDER
 
 
 @pytest.mark.parametrize("path", READERS)
@@ -311,7 +319,7 @@ def test_what_is_no_file_is_refused_or_taken_for_missing(path: str, project: Pat
 def test_any_bytes_give_a_result_or_a_line(path: str, project: Path) -> None:
     content = (project / path).read_bytes()
 
-    @quickly
+    @examples_over(len(READERS))
     @given(st.data())
     def check(data: Any) -> None:
         reading = data.draw(st.sampled_from(READERS[path]))
@@ -328,12 +336,31 @@ def test_any_value_gives_a_result_or_a_line(path: str, project: Path) -> None:
     first = content.splitlines()[0] if path.endswith(".jsonl") else content
     yaml = path.endswith((".yaml", LOCK_FILE))
 
-    @quickly
+    @examples_over(len(WITH_VALUES))
     @given(st.data())
     def check(data: Any) -> None:
         reading = data.draw(st.sampled_from(READERS[path]))
         changed = data.draw(other_values(first, yaml=yaml))
         with damaged(project, path, changed, recorded=True):
             assert not fall_of(reading, project)
+
+    check()
+
+
+def test_any_column_of_the_log_gives_a_result_or_a_line(project: Path) -> None:
+    table = pq.read_table(project / LOG)
+    others = [[None, None], ["x", "1"], [1, -1], [float("nan"), 1e300], [b"\xff", b""], [[1], []], [True, False]]
+
+    @examples_over(1)
+    @given(st.data())
+    def check(data: Any) -> None:
+        place = data.draw(st.integers(0, table.num_columns - 1))
+        changed = table.remove_column(place)
+        if data.draw(st.integers(0, 3)):
+            changed = changed.add_column(place, table.column_names[place], [data.draw(st.sampled_from(others))])
+        written = pa.BufferOutputStream()
+        pq.write_table(changed, written)
+        with damaged(project, LOG, written.getvalue().to_pybytes()):
+            assert not fall_of(service_log, project)
 
     check()

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.strategies import DataObject
 
@@ -18,12 +18,11 @@ from churn.config.params import Params, load_params
 from churn.errors import ChurnError
 from churn.monitoring.reading import blocks_of_table, window_of
 from churn.stages import preprocess
-from tests.helpers.damage import NOT_FILES, put_in_place
+from tests.helpers.damage import NOT_FILES, examples_over, put_in_place
 from tests.helpers.damaged_tables import Rows, damaged_tables
 from tests.helpers.projects import PARAMS, make_customers
 
 pytestmark = pytest.mark.usefixtures("_usual_cache")
-in_one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 Reading = Callable[[Path, Path], object]
 OF_WHAT_IT_HOLDS = ("params.yaml", "column ", "test rows", "training rows")
@@ -118,7 +117,7 @@ def refuses_or_reads(reading: Reading, root: Path, table: Path) -> None:
 
 
 @pytest.mark.parametrize("reading", READINGS, ids=lambda reading: reading.__name__)
-@in_one_folder
+@examples_over(len(READINGS), few=15)
 @given(data=st.data())
 def test_any_table_is_read_or_refused(reading: Reading, project: Path, data: DataObject) -> None:
     ending, content = data.draw(damaged_tables(CAMPAIGN if reading is scores_of_campaign else good_rows()))

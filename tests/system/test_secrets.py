@@ -1,88 +1,22 @@
 """No secret of the environment is shown, kept or handed on, whatever a server answers that refuses it."""
 
-import base64
 import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
 from tests.helpers.projects import NO_SERVER
-from tests.helpers.servers import answering, free_port
+from tests.helpers.refusing import ESCAPED, PASSWORD, TOKEN, Refusing, forms_in, refusing
+from tests.helpers.servers import free_port
 
 pytestmark = pytest.mark.slow
-
-PASSWORD, TOKEN = "s3cr%t/W0rd+x", "tok-ABC/def+123=="
-ESCAPED = quote(PASSWORD, safe="")
-
-
-def forms_of(secret: str) -> set[str]:
-    """A secret as it is, escaped, and the signs of it that base64 has behind any name."""
-    encoded = {base64.b64encode(before + secret.encode()).decode()[4:-4] for before in (b"12:", b"123:", b"1234:")}
-    return {secret, quote(secret), quote(secret, safe=""), json.dumps(secret)[1:-1], *encoded}
-
-
-FORMS = forms_of(PASSWORD) | forms_of(TOKEN)
-
-
-def forms_in(text: str) -> list[str]:
-    return [form for form in FORMS if form in text]
-
-
-class Refusing(ThreadingHTTPServer):
-    """Refuses every request with all that it was told, and looks at the processes of the machine meanwhile."""
-
-    daemon_threads = True
-
-    def __init__(self, status: int, elsewhere: str = "") -> None:
-        super().__init__(("127.0.0.1", 0), Answers)
-        self.status, self.elsewhere = status, elsewhere
-        self.authorizations: list[str] = []
-        self.arguments: set[str] = set()
-
-
-class Answers(BaseHTTPRequestHandler):
-    server: Refusing
-
-    def refuse(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        sent = self.headers.get("Authorization", "")
-        self.server.authorizations.append(sent)
-        self.server.arguments |= set(map(_read, Path("/proc").glob("[0-9]*/cmdline")))
-        told = f"{self.command} {self.path}\n{self.headers}\nbad login {sent.rpartition(' ')[2]}"
-        content = json.dumps({"error_code": "INTERNAL_ERROR", "message": told}).encode()
-        self.send_response(self.server.status)
-        if self.server.elsewhere:
-            self.send_header("Location", self.server.elsewhere + self.path)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    do_GET = do_POST = do_PUT = do_PATCH = refuse  # noqa: N815 - the names that http.server calls
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_bytes().decode(errors="replace")
-    except OSError:
-        return ""
-
-
-@contextmanager
-def refusing(status: int, elsewhere: str = "") -> Iterator[Refusing]:
-    with Refusing(status, elsewhere) as server, answering(server):
-        yield server
 
 
 def ways_to_refuse(ports: dict[str, int]) -> dict[str, list[str]]:
@@ -143,7 +77,7 @@ def story(_finished_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
             str(place),
             "mlflow",
         ]
-        subprocess.run(run, check=True, timeout=300)
+        subprocess.run(run, check=True, timeout=3600)
         answers = json.loads((place / "answers").read_text())
         told = {
             f"{way}: churn {' '.join(command)}": answer

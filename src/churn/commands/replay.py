@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from churn import files
-from churn.errors import ChurnError
+from churn.errors import ChurnError, DataError
 from churn.history.predictions.log import OF_CUSTOMER, read_predictions
 from churn.history.predictions.of_states import answering_state, content_of, recorded_contract
 from churn.history.snapshot import Snapshot
@@ -74,7 +74,10 @@ def replay(root: Path, log: Path, request_id: str) -> Replay:
     require_vouched(root, state, [])
     model = files.unpickle(content_of(state, fingerprint, files.MODEL), fingerprint, _md5s(state))
     types = column_types(pipeline_of(model).named_steps["encoders"])
-    probability = churn_probability(model, _rows(logged, types))
+    try:
+        probability = churn_probability(model, _rows(logged, types))
+    except (ValueError, TypeError) as error:  # a column that the service did not write so
+        raise DataError(f"{log}: {request_id}: not scored again: {' '.join(str(error).split())}") from None
     before = logged["probability"].to_numpy(dtype=np.float64)
     same = probability.view(np.int64) == before.view(np.int64)
     values = zip(logged["position"].tolist(), before.tolist(), probability.tolist(), same.tolist(), strict=True)

@@ -138,7 +138,7 @@ def blocks_of_log(folder: Path, fingerprint: str, types: Mapping[str, str], wind
         own = logged[logged["fingerprint"] == fingerprint].reset_index(drop=True)
         names = [f"{OF_CUSTOMER}{name}" for name in types]
         has_columns = own[[name for name in names if name in own.columns]].notna().any(axis=1).to_numpy()
-        rows = _typed(own[has_columns], types) if set(names) <= set(own.columns) else pd.DataFrame()
+        rows = _typed(own[has_columns], types, folder) if set(names) <= set(own.columns) else pd.DataFrame()
         yield ScoredBlock(
             columns=rows,
             scored=rows,
@@ -153,13 +153,14 @@ def blocks_of_log(folder: Path, fingerprint: str, types: Mapping[str, str], wind
         )
 
 
-def _typed(logged: pd.DataFrame, types: Mapping[str, str]) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            name: logged[f"{OF_CUSTOMER}{name}"].astype("str" if kind == "categorical" else "float64")
-            for name, kind in types.items()
-        }
-    )
+def _typed(logged: pd.DataFrame, types: Mapping[str, str], folder: Path) -> pd.DataFrame:
+    columns = {}
+    for name, kind in types.items():
+        try:
+            columns[name] = logged[f"{OF_CUSTOMER}{name}"].astype("str" if kind == "categorical" else "float64")
+        except ValueError as error:
+            raise DataError(f"{folder}: column {OF_CUSTOMER}{name}: {error}; move the damaged file away") from None
+    return pd.DataFrame(columns)
 
 
 def newest_fingerprint(folder: Path, window: Window) -> str:

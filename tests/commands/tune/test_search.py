@@ -503,14 +503,34 @@ def test_without_optuna_one_line_says_how_to_get_it(root: Path, monkeypatch: pyt
         running.tune()
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE trials SET datetime_start = NULL",
+        "UPDATE trial_user_attributes SET value_json = '1'",
+        "UPDATE trial_user_attributes SET value_json = '{'",
+        "UPDATE trial_intermediate_values SET intermediate_value = 'x'",
+        "DELETE FROM trial_user_attributes",
+    ],
+)
+def test_a_study_with_other_values_is_refused_by_name(searched: Path, change: str) -> None:
+    for path in (searched / study.FOLDER).glob("*.db"):
+        with closing(sqlite3.connect(path)) as database:
+            database.execute(change)
+            database.commit()
+    with pytest.raises(ChurnError, match=r"\.db: not as `churn tune` wrote it \(.*\); remove it"):
+        tune(searched)
+
+
 def test_kept_predictions_are_numbers_and_never_unpickled(tmp_path: Path) -> None:
     candidate = Candidate("sklearn.tree.DecisionTreeClassifier", {"max_depth": 2})
     mark = tmp_path / "ran"
-    with study.open_study(tmp_path, "key", {}, {}, 1) as opened:
+    with study.open_study(tmp_path, "key", {}, {}, 1, 2) as opened:
         opened.keep(candidate, np.array([0.25, 0.5]))
         np.testing.assert_array_equal(opened.predictions(candidate), [0.25, 0.5])
         (kept,) = tmp_path.rglob("*.npy")
-        np.save(kept, np.array([Bomb(mark)], dtype=object), allow_pickle=True)
-        with pytest.raises(ChurnError, match=r"\.npy: damaged; remove "):
-            opened.predictions(candidate)
+        for other in (np.array([Bomb(mark)], dtype=object), np.array([0.5]), np.array([0.5, 2.0])):
+            np.save(kept, other, allow_pickle=True)
+            with pytest.raises(ChurnError, match=r"\.npy: damaged; remove "):
+                opened.predictions(candidate)
     assert not mark.exists()

@@ -157,7 +157,9 @@ def run(search: Search, jobs: int, on_trial: OnTrial) -> Result:
     """
     with (
         limited_threads(search.material.threads),
-        study.open_study(search.root, search.key, search.tried, search.fixed, search.material.seed) as kept,
+        study.open_study(
+            search.root, search.key, search.tried, search.fixed, search.material.seed, len(search.ground.churned)
+        ) as kept,
     ):
         trials.warm_up(search.root)
         missing = [number for number in range(search.trials) if number not in kept.ended]

@@ -8,7 +8,7 @@ import hashlib
 import io
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -35,10 +35,13 @@ PRUNE_BELOW_P = 0.15
 """A trial is pruned if the signed-rank test on its folds finds it worse than the best with a p-value below this. With
 five folds, that is after the third if all three are worse (p = 1/8); with Optuna's default 0.1, after the fourth."""
 
+EXPLAINED = (OSError, OptunaError, SQLAlchemyError)
+"""Errors that say themselves what is wrong with a database."""
 UNREADABLE = (ValueError, OSError, EOFError, OverflowError, MemoryError, SyntaxError, TypeError)
 """What numpy raises for a file that is not one of its own."""
 NUMBER, PATH, ARGUMENTS, REASON = "number", "estimator", "arguments", "reason"
 """User attributes that are stored for each trial."""
+NOTED = {NUMBER: int, PATH: str, ARGUMENTS: dict, REASON: str | None}
 
 
 class TrialOutcome(StrEnum):
@@ -109,11 +112,14 @@ def _damaged(predictions: Path) -> ChurnError:
 class Study:
     """Trials of one search space on the same data."""
 
-    def __init__(self, stored: optuna.Study, predictions: Path, tried: Space, fixed: Fixed, seed: int) -> None:
-        self._stored, self._predictions = stored, predictions
+    def __init__(
+        self, stored: optuna.Study, predictions: Path, tried: Space, fixed: Fixed, seed: int, customers: int
+    ) -> None:
+        self._stored, self._predictions, self._customers = stored, predictions, customers
         self._tried, self._fixed, self._seed = tried, fixed, seed
-        self._found = {trial.user_attrs[NUMBER]: trial for trial in self._whole()}
-        self.ended = {number: _ended_trial(trial) for number, trial in self._found.items()}
+        with self._reading():
+            self._found = {trial.user_attrs[NUMBER]: trial for trial in self._whole()}
+            self.ended = {number: _ended_trial(trial) for number, trial in self._found.items()}
         self._memory = optuna.create_study(direction=StudyDirection.MAXIMIZE, pruner=_pruner())
 
     def predictions(self, candidate: Candidate) -> Floats | None:
@@ -125,7 +131,7 @@ class Study:
             found: Floats = np.load(io.BytesIO(read_bytes(path)), allow_pickle=False)
         except UNREADABLE:
             raise _damaged(path) from None
-        if found.dtype != np.float64 or found.ndim != 1 or not ((found >= 0) & (found <= 1)).all():
+        if found.dtype != np.float64 or found.shape != (self._customers,) or not ((found >= 0) & (found <= 1)).all():
             raise _damaged(path)
         return found
 
@@ -148,8 +154,9 @@ class Study:
                 intermediate_values=dict(by_fold),
             )
         )
-        for number in sorted(self._found):
-            self._memory.add_trial(self._found[number])
+        with self._reading():
+            for number in sorted(self._found):
+                self._memory.add_trial(self._found[number])
 
     def ask(self, number: int) -> AskedTrial:
         """Candidate of a trial, determined by the seed, the number and the ended trials."""
@@ -191,6 +198,9 @@ class Study:
         self.ended[asked.number] = ended = replace(_ended_trial(told), is_final=lasting)
         return ended
 
+    def _reading(self) -> AbstractContextManager[None]:
+        return _reading(self._predictions.with_suffix(".db"))
+
     def _whole(self) -> Iterator[FrozenTrial]:
         """Stored trials, without complete ones whose predictions are missing."""
         for trial in self._stored.get_trials(deepcopy=False, states=tuple(OUTCOMES)):
@@ -205,6 +215,11 @@ class Study:
 def _ended_trial(trial: FrozenTrial) -> EndedTrial:
     noted = trial.user_attrs
     outcome = OUTCOMES[trial.state]
+    for name, kind in NOTED.items():
+        if not isinstance(noted[name], kind):
+            raise TypeError(f"trial {trial.number}: {name} is {noted[name]!r}")
+    if not all(isinstance(value, float) for value in (*(trial.values or ()), *trial.intermediate_values.values())):
+        raise TypeError(f"trial {trial.number}: a value is no number")
     return EndedTrial(
         number=noted[NUMBER],
         outcome=outcome,
@@ -241,8 +256,8 @@ def _accept_experimental_parts() -> Iterator[None]:
 
 
 @contextmanager
-def open_study(root: Path, key: str, tried: Space, fixed: Fixed, seed: int) -> Iterator[Study]:
-    """Open the study with a key, for this process only.
+def open_study(root: Path, key: str, tried: Space, fixed: Fixed, seed: int, customers: int) -> Iterator[Study]:
+    """Open the study with a key, for this process only; `customers` is the number of training rows.
 
     Raises:
         ChurnError: another process uses it, or it cannot be read or written.
@@ -256,8 +271,10 @@ def open_study(root: Path, key: str, tried: Space, fixed: Fixed, seed: int) -> I
         if not path.exists():
             with replacing(path) as draft, _open_storage(draft):
                 pass  # creates the tables in the draft, so that a kill does not leave half of them
-        with _open_storage(path) as stored:
-            yield Study(stored, folder / key, tried, fixed, seed)
+        with ExitStack() as opened:
+            with _reading(path):
+                stored = opened.enter_context(_open_storage(path))
+            yield Study(stored, folder / key, tried, fixed, seed, customers)
 
 
 @contextmanager
@@ -267,6 +284,20 @@ def _open_storage(path: Path) -> Iterator[optuna.Study]:
         yield optuna.create_study(study_name=NAME, storage=storage, direction="maximize", load_if_exists=True)
     finally:
         storage.engine.dispose()
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Report what a database holds that `churn tune` did not write; Optuna raises anything for it."""
+    try:
+        yield
+    except EXPLAINED:
+        raise
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ChurnError(
+            f"{path}: not as `churn tune` wrote it ({reason}); remove it, and the search starts anew"
+        ) from error
 
 
 @contextmanager

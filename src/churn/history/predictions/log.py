@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from churn.drafts import replacing
 from churn.errors import ChurnError
+from churn.files import open_regular
 
 OF_CUSTOMER = "customer."
 """Start of the names of columns with a customer's values."""
@@ -74,6 +75,9 @@ SCHEMA = pa.schema(
         ("shadow_fingerprint", pa.string()),
     ]
 )
+NEVER_MISSING = frozenset({"time", "request_id", "position", "fingerprint", "probability", "contact"})
+OF_CUSTOMERS = (pa.string(), pa.float64(), pa.null())
+"""Types of the customers' columns; null if no customer of a part has a value."""
 
 
 def as_table(predictions: Sequence[LoggedPrediction]) -> pa.Table:
@@ -177,6 +181,7 @@ def prediction_blocks(
                 files = _open_day(folder, day, opened)
                 rows, read = sum(file.metadata.num_rows for file in files), 0
                 for block in (block for file in files for block in file.iter_batches(ROWS_A_BLOCK, columns=columns)):
+                    _require_values(block)
                     read += len(block)
                     frame: pd.DataFrame = block.to_pandas()
                     seconds = frame["time"].to_numpy(dtype="datetime64[us]").astype(np.int64) / 1e6
@@ -190,7 +195,9 @@ def _open_day(folder: Path, day: str, opened: ExitStack) -> list[pq.ParquetFile]
     for _ in range(READ_AGAIN):
         with ExitStack() as here:
             try:
-                files = [pq.ParquetFile(here.enter_context(path.open("rb"))) for path in _files_of_day(folder, day)]
+                files = [pq.ParquetFile(here.enter_context(open_regular(path))) for path in _files_of_day(folder, day)]
+                for file in files:
+                    _require_own(file.schema_arrow)
             except (FileNotFoundError, _MovedError):
                 continue
             opened.push(here.pop_all())
@@ -251,8 +258,39 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 def _read(path: Path, request_id: str | None) -> pa.Table:
     # Opened once: its name can belong to another file a moment later.
-    with path.open("rb") as file:
-        return pq.read_table(file, filters=None if request_id is None else [("request_id", "=", request_id)])
+    with open_regular(path) as file:
+        _require_own(pq.read_schema(file))
+        table = pq.read_table(file, filters=None if request_id is None else [("request_id", "=", request_id)])
+    _require_values(table)
+    return table
+
+
+def _require_own(schema: pa.Schema) -> None:
+    """Check that a file has the columns of the log, in their types.
+
+    Raises:
+        pa.ArrowInvalid: it has not.
+    """
+    for wanted in SCHEMA:
+        if schema.names.count(wanted.name) != 1 or schema.field(wanted.name).type != wanted.type:
+            raise pa.ArrowInvalid(f"column {wanted.name}: not as the service writes it")
+    for found in schema:
+        if found.name.startswith(OF_CUSTOMER) and found.type not in OF_CUSTOMERS:
+            raise pa.ArrowInvalid(f"column {found.name}: neither texts nor numbers")
+
+
+def _require_values(rows: pa.Table | pa.RecordBatch) -> None:
+    """Check that a value which every logged prediction has is missing nowhere.
+
+    Raises:
+        pa.ArrowInvalid: one is.
+    """
+    for name in NEVER_MISSING.intersection(rows.schema.names):
+        if rows.column(name).null_count:
+            raise pa.ArrowInvalid(f"column {name}: a value is missing")
+    probability = np.asarray(rows.column("probability") if "probability" in rows.schema.names else [])
+    if not ((probability >= 0) & (probability <= 1)).all():
+        raise pa.ArrowInvalid("column probability: a value is not between 0 and 1")
 
 
 def _parts_of(folder: Path, day: str) -> list[tuple[int, int, Path]]:
@@ -276,7 +314,13 @@ def _listed(folder: Path, day: str) -> Iterator[tuple[int, int, Path]]:
 
 def _last_held(folder: Path, day: str) -> int:
     path = _day_file(folder, day)
-    return int((pq.read_schema(path).metadata or {}).get(HELD, b"-1")) if path.exists() else -1
+    if not path.exists():
+        return -1
+    with open_regular(path) as file:
+        held = (pq.read_schema(file).metadata or {}).get(HELD, b"-1")
+    if not re.fullmatch(rb"-1|\d{1,8}", held):
+        raise pa.ArrowInvalid(f"metadata {HELD.decode()}: {held!r} is no number of a part")
+    return int(held)
 
 
 def _merge_parts(folder: Path, day: str, parts: Sequence[tuple[int, int, Path]]) -> None:
@@ -317,4 +361,12 @@ def _part(folder: Path, day: str, first: int, last: int) -> Path:
 
 def _days_with(folder: Path, form: re.Pattern[str]) -> list[str]:
     found = (form.fullmatch(path.name) for path in folder.iterdir()) if folder.is_dir() else ()
-    return [match[1] for match in found if match]
+    return [match[1] for match in found if match and _is_day(match[1])]
+
+
+def _is_day(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
