@@ -168,8 +168,8 @@ def _require_one_table(states: Mapping[str, Snapshot]) -> None:
         return
     told = ", ".join(f"{name}: {excerpt(str(table.get('source')))}" for name, table in zip(states, tables, strict=True))
     raise ChurnError(
-        f"{' and '.join(states)}: are of different tables ({told}), so they cannot be compared; commit the new one, and "
-        "compare later states with it"
+        f"{' and '.join(states)}: are of different tables ({told}), so they cannot be compared; commit the new one, "
+        "and compare later states with it"
     )
 
 
