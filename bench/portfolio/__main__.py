@@ -39,9 +39,9 @@ HEAD = """\
 # A portfolio of configurations
 
 `python -m bench.portfolio` prints this page: what `tune.portfolio` gives beside scikit-learn's default boosting and the
-best of {trials} tuned trials, on customers that neither saw. `{objective}` chooses, out of fold. Tables are made up (draw
-{draw}; the configurations were picked on draw 1), but for the sample: two parts of its training rows. In brackets: 95%
-intervals.
+best of {trials} tuned trials, on customers that neither saw; `{objective}` chooses, out of fold. Tables are made up
+(draw {draw}; the configurations were picked on draw 1), but for the sample: two parts of its training rows. In
+brackets: 95% intervals.
 """
 
 log = logging.getLogger(__name__)
