@@ -17,7 +17,7 @@ import numpy as np
 
 from bench.portfolio.encodings import native
 from bench.portfolio.families import NAMES, draw
-from bench.portfolio.judging import BOOSTING, FOLDS, MONEY, Bench, Judged, differences, tuned
+from bench.portfolio.judging import BOOSTING, MONEY, Bench, Judged, differences, tuned
 from churn.commands.tune.objectives import OBJECTIVES, JudgingData
 from churn.config.params import load_params
 from churn.config.search_space import Candidate
@@ -34,6 +34,15 @@ NEAR = 0.003
 """The aim: on each table a configuration is at most this much below the tuned trials in ROC-AUC."""
 DEFAULT = Candidate(BOOSTING, {"early_stopping": False})
 METRICS = {"roc_auc": ("ROC-AUC", ".3f"), "pr_auc": ("PR-AUC", ".3f"), "profit_per_1000": ("profit per 1,000", ",.0f")}
+
+HEAD = """\
+# A portfolio of configurations
+
+`python -m bench.portfolio` prints this page: what `tune.portfolio` gives beside scikit-learn's default boosting and the
+best of {trials} tuned trials, on customers that neither saw; `{objective}` chooses, out of fold. Tables are made up
+(draw {draw}; the configurations were picked on draw 1), but for the sample: two parts of its training rows. In
+brackets: 95% intervals.
+"""
 
 log = logging.getLogger(__name__)
 
@@ -174,8 +183,7 @@ def main() -> None:
     listed = [one.candidate for one in params.tune.portfolio]
     with limited_threads(1):
         outcomes = [judge(name, given.draw, given.trials, listed) for name in given.tables]
-    print(f"Draw {given.draw}; {FOLDS} folds; {given.trials} tuned trials; {len(listed)} configurations,", end=" ")
-    print(f"chosen by {params.tune.objective}. All figures: customers that neither saw; 95% intervals.\n")
+    print(HEAD.format(trials=given.trials, objective=params.tune.objective, draw=given.draw))
     parts = [
         *(compared(outcomes, metric, params.tune.objective) for metric in METRICS),
         covered(outcomes),
