@@ -40,14 +40,15 @@ def test_the_stages_and_tracking_do_without_what_only_linux_has(embedded: Path, 
     start.mkdir()
     (start / "sitecustomize.py").write_text(WITHOUT)  # Python runs it first in every process
     run = shell(embedded)
-    path = f"{start}:{embedded / 'src'}"
+    (tmp_path / "temporary").mkdir()  # of its own: without locks, it cannot be held against commands that have them
+    there = {"PYTHONPATH": f"{start}:{embedded / 'src'}", "TMPDIR": str(tmp_path / "temporary")}
     for stage in ("preprocess", "train", "evaluate"):
-        told = run(f"{sys.executable} -m churn.stages {stage}", PYTHONPATH=path).stderr
+        told = run(f"{sys.executable} -m churn.stages {stage}", **there).stderr
         assert "`churn sync` publishes it: no process can run in the background here" in told
     assert before == {path: (embedded / path).read_bytes() for path in before}
     command = f"{sys.executable} -c 'from churn.cli.main import main; main()'"
-    assert "3 records published" in run(f"{command} sync", PYTHONPATH=path).stdout
-    assert "EUR per 1,000 customers" in run(f"{command} summary", PYTHONPATH=path).stdout
+    assert "3 records published" in run(f"{command} sync", **there).stdout
+    assert "EUR per 1,000 customers" in run(f"{command} summary", **there).stdout
     assert [row.info.status for row in rows(find_destination(embedded))] == ["FINISHED"]
 
 
