@@ -7,6 +7,7 @@ Tuned trials take most of the time; their winners are kept in .churn/bench, so a
 import argparse
 import json
 import logging
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ METRICS = {"roc_auc": ("ROC-AUC", ".3f"), "pr_auc": ("PR-AUC", ".3f"), "profit_p
 HEAD = """\
 # A portfolio of configurations
 
-`python -m bench.portfolio` prints this page: what `tune.portfolio` gives beside scikit-learn's default boosting and the
+`{command}` prints this page: what `tune.portfolio` gives beside scikit-learn's default boosting and the
 best of {trials} tuned trials, on customers that neither saw; `{objective}` chooses, out of fold. Tables are made up
 (draw {draw}; the configurations were picked on draw 1), but for the sample: two parts of its training rows. In
 brackets: 95% intervals.
@@ -183,7 +184,8 @@ def main() -> None:
     listed = [one.candidate for one in params.tune.portfolio]
     with limited_threads(1):
         outcomes = [judge(name, given.draw, given.trials, listed) for name in given.tables]
-    print(HEAD.format(trials=given.trials, objective=params.tune.objective, draw=given.draw))
+    command = shlex.join(["python", "-m", "bench.portfolio", *sys.argv[1:]])
+    print(HEAD.format(command=command, trials=given.trials, objective=params.tune.objective, draw=given.draw))
     parts = [
         *(compared(outcomes, metric, params.tune.objective) for metric in METRICS),
         covered(outcomes),
