@@ -37,7 +37,7 @@ DEFAULT = Candidate(BOOSTING, {"early_stopping": False})
 METRICS = {"roc_auc": ("ROC-AUC", ".3f"), "pr_auc": ("PR-AUC", ".3f"), "profit_per_1000": ("profit per 1,000", ",.0f")}
 
 HEAD = """\
-# A portfolio of configurations
+## A portfolio of configurations
 
 `{command}` prints this page: what `tune.portfolio` gives beside scikit-learn's default boosting and the
 best of {trials} tuned trials, on customers that neither saw; `{objective}` chooses, out of fold. Tables are made up
