@@ -140,10 +140,11 @@ class Stack:
         self.pipeline("dvc checkout")
 
     def edit(self, old: str, new: str) -> None:
+        """Change the section `train`, which alone decides the model; others have the same keys."""
         path = self.project / "params.yaml"
-        content = path.read_text()
-        assert old in content
-        path.write_text(content.replace(old, new))
+        before, train, after = re.split(r"(?=^train:|^tune:)", path.read_text(), flags=re.MULTILINE)
+        assert old in train
+        path.write_text(before + train.replace(old, new) + after)
 
     def rows(self, condition: str = "") -> dict[str, dict[str, str]]:
         """Parameters and tags of MLflow's rows that meet a condition, by id; asked from outside the containers."""
